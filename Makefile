@@ -1,0 +1,69 @@
+# Everything runs in .venv; plain `snakemake` inside it is the documented way.
+# TORCH=no leaves torch out (it is only for GPUs).
+
+PYTHON ?= python3
+TORCH ?= yes
+CORES ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count())")
+
+BIN := $(CURDIR)/.venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+TORCH_FILES := $(if $(filter no,$(TORCH)),,--requirement requirements-torch.txt)
+STAMP := .venv/.with-torch-$(TORCH)
+DEV_STAMP := .venv/.for-development
+
+export PATH := $(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test slow lint format bench docs constraints clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(STAMP) ## make .venv with all that a run needs (TORCH=no: without torch)
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+$(STAMP): requirements.txt requirements-torch.txt constraints.txt | .venv/bin/python
+	$(PIP) --requirement requirements.txt $(TORCH_FILES)
+	rm -f .venv/.with-torch-*
+	touch $@
+
+$(DEV_STAMP): requirements-dev.txt $(STAMP)
+	$(PIP) --requirement requirements-dev.txt
+	touch $@
+
+run: setup ## analyse the bundled demo (or what config/config.yaml says)
+	snakemake --cores $(CORES)
+
+test: $(DEV_STAMP) ## all tests but the slow ones
+	python -m pytest -m "not slow"
+
+slow: $(DEV_STAMP) ## the proofs that take minutes
+	python -m pytest -m slow
+
+lint: $(DEV_STAMP) ## formats, lint, types, snakemake --lint
+	ruff format --check .
+	ruff check .
+	snakefmt --check Snakefile workflow/rules
+	mypy
+	snakemake --lint
+
+format: $(DEV_STAMP) ## put Python and rules into the house format
+	ruff format .
+	ruff check --fix .
+	snakefmt Snakefile workflow/rules
+
+bench: $(DEV_STAMP) ## measure speed against the alternatives
+	python -m tests.benchmarks.engine
+
+docs: $(STAMP) ## the manual's column lists from the table schemas
+	python -m docs.outputs
+
+constraints: $(DEV_STAMP) ## write constraints.txt anew from .venv
+	python tests/constraints.py > constraints.txt.new
+	mv constraints.txt.new constraints.txt
+
+clean: ## remove everything made (results and .venv; downloaded weights stay)
+	rm -rf .venv .snakemake results/* .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

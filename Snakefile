@@ -1,0 +1,48 @@
+# AI Block Research: takes large language models apart.
+#
+# Everything about a model lies in <results>/{model}; the names of its artifacts follow
+#
+#     manifest.json plan.json       resolve_model: what the model is, what to measure
+#     parts/{part}.*.parquet        analyze: one job per part of a shard
+#     params.* matrices.* …         merge
+#     layers.csv figures/           transformer_analysis
+#     embedding/                    embedding_analysis
+#     audit.json                    audit
+#     reports/ index.html           notebooks and pages
+#
+# Downloaded weights lie in <weights>/{key}/, key being the start of their hash.
+from snakemake.utils import min_version
+
+min_version("9.25")
+
+
+configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+
+
+pathvars:
+    results=config["results"],
+    weights=config["weights"],
+    model="<results>/{model}",
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/fetch.smk"
+include: "workflow/rules/analyze.smk"
+include: "workflow/rules/embedding.smk"
+include: "workflow/rules/reports.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        "<results>/index.html",
+        "<results>/index.json",
+
+
+onsuccess:
+    print(dag.closing_words(config["results"], MODELS))

@@ -1,0 +1,37 @@
+"""Flags in both spellings, errors as one sentence."""
+
+import logging
+
+import pytest
+
+from workflow.lib import cli
+
+
+def test_hyphens_in_flag_names_only():
+    assert cli.underscored(["--model-path", "a-b", "--x-y=c-d", "-v", "--"]) == [
+        "--model_path",
+        "a-b",
+        "--x_y=c-d",
+        "-v",
+        "--",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ValueError("what, where, what to do."), "error: what, where, what to do."),
+        (FileNotFoundError(2, "No such file or directory", "x.csv"), "error: x.csv: No such file"),
+        (ValueError("red \x1b[31m text"), r"error: red \x1b[31m text"),
+        (MemoryError(), "not enough memory"),
+    ],
+)
+def test_errors_are_one_sentence_and_traceback_only_when_verbose(error, words, caplog):
+    def fail(options):
+        raise error
+
+    with pytest.raises(SystemExit) as quiet:
+        cli.run(cli.parser("x"), fail, [])
+    assert words in quiet.value.code and "\n" not in quiet.value.code
+    with pytest.raises(SystemExit), caplog.at_level(logging.DEBUG):
+        cli.run(cli.parser("x"), fail, ["--verbose"])

@@ -1,0 +1,151 @@
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
+from sklearn.metrics import adjusted_rand_score, silhouette_score
+
+from workflow.lib.clustering import (
+    cluster_rows,
+    elbow_curve,
+    is_clear,
+    principal_components,
+    warm_path,
+)
+
+
+def planted(clusters: int, size: int = 150, d: int = 100, seed: int = 0):
+    rng = np.random.default_rng(seed)
+    truth = np.repeat(np.arange(clusters), size)
+    centres = 2 * rng.standard_normal((clusters, d))
+    rows = centres[truth] + rng.standard_normal((len(truth), d))
+    return rows.astype(np.float32), truth
+
+
+def cloud(n: int = 3000, d: int = 100, seed: int = 0):
+    """Rows without clusters, more spread in some directions than in others, far from the origin."""
+    rng = np.random.default_rng(seed)
+    scales = 1 / np.sqrt(1 + np.arange(d))
+    return (5 + rng.standard_normal((n, d)) * scales).astype(np.float32)
+
+
+def test_planted_clusters_are_found_and_the_elbow_is_clear():
+    rows, truth = planted(7)
+    curve = elbow_curve(rows, 2, 20)
+    assert curve.loc[curve["chosen"], "k"].tolist() == [7]
+    assert is_clear(warm_path(rows, 2, 20)) is True
+    found = cluster_rows(rows, 7)
+    assert adjusted_rand_score(truth, found.labels) == 1.0
+    assert found.inertia == pytest.approx(curve.set_index("k")["inertia"][7], rel=1e-5)
+
+
+def test_one_cloud_has_no_clear_elbow():
+    assert is_clear(warm_path(cloud(), 2, 15)) is False
+
+
+def test_curve_agrees_with_scikit_learn():
+    rows = cloud()
+    curve = elbow_curve(rows, 2, 12).set_index("k")
+    total = ((rows.astype(float) - rows.mean(axis=0, dtype=float)) ** 2).sum()
+    for k in (2, 6, 12):
+        best = KMeans(k, n_init=5, random_state=0).fit(rows)
+        share = 1 - best.inertia_ / total
+        assert curve["explained_share"][k] >= 0.98 * share
+        assert curve["explained_share"][k] == pytest.approx(1 - curve["inertia"][k] / total)
+
+
+def test_inertia_and_silhouette_are_those_of_the_labels():
+    rows = cloud(800)
+    for fit in warm_path(rows, 3, 5):
+        wide = rows.astype(float)
+        own = [wide[fit.labels == c] for c in range(fit.k)]
+        inertia = sum(((part - part.mean(axis=0)) ** 2).sum() for part in own)
+        assert fit.inertia == pytest.approx(inertia, rel=1e-6)
+        assert fit.silhouette == pytest.approx(silhouette_score(wide, fit.labels), abs=1e-5)
+
+
+def test_elbow_is_the_largest_height_over_the_chord():
+    curve = elbow_curve(cloud(), 2, 12)
+    k, inertia = curve["k"].to_numpy(float), curve["inertia"].to_numpy(float)
+    chord = np.interp(k, k[[0, -1]], inertia[[0, -1]])
+    height = (chord - inertia) / (inertia[0] - inertia[-1])
+    np.testing.assert_allclose(curve["elbow_height"].to_numpy(float), height, atol=1e-12)
+    assert curve["chosen"].to_numpy().argmax() == height.argmax()
+
+
+def test_final_fit_is_a_fixed_point_with_clusters_numbered_by_size():
+    rows = cloud(1000)
+    start = warm_path(rows, 6, 6)[0].labels
+    found = cluster_rows(rows, 6, start=start)
+    sizes = np.bincount(found.labels)
+    assert list(sizes) == sorted(sizes, reverse=True)
+    apart = np.linalg.norm(rows[:, None].astype(float) - found.centres[None], axis=2)
+    np.testing.assert_allclose(found.distances, apart[np.arange(1000), found.labels], rtol=1e-5)
+    assert (apart.argmin(axis=1) == found.labels).all()
+    assert found.inertia == pytest.approx((apart.min(axis=1) ** 2).sum(), rel=1e-6)
+
+
+def test_equal_clusters_are_numbered_by_their_first_row():
+    rows = np.repeat(np.float32([[9, 0], [0, 9], [-9, 0]]), 4, axis=0)
+    assert cluster_rows(rows, 3).labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+
+
+def test_rows_that_are_not_finite_are_left_out():
+    rows, _ = planted(3, size=40)
+    broken = rows.copy()
+    broken[5, 3], broken[50, 0], broken[70, 1] = np.nan, -np.inf, 1e30
+    keep = np.ones(len(rows), bool)
+    keep[[5, 50, 70]] = False
+    found, clean = cluster_rows(broken, 3), cluster_rows(rows[keep], 3)
+    assert (found.labels[~keep] == -1).all() and np.isnan(found.distances[~keep]).all()
+    np.testing.assert_array_equal(found.labels[keep], clean.labels)
+    assert elbow_curve(broken, 2, 5).equals(elbow_curve(rows[keep], 2, 5))
+
+
+@pytest.mark.parametrize("distinct", [1, 2, 3, 5])
+def test_few_distinct_rows_end_the_curve(distinct):
+    values = np.random.default_rng(1).standard_normal((distinct, 70)).astype(np.float32) + 3
+    rows = np.tile(values, (7, 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fits = warm_path(rows, 2, 30)
+        found = cluster_rows(rows, 30)
+    assert fits[-1].k == distinct and fits[-1].inertia <= 1e-5 * max(fits[-1].total, 1)
+    assert len(found.centres) == len(np.unique(found.labels)) == distinct
+
+
+def test_tiny_tables():
+    row = np.ones((1, 4), np.float32)
+    assert [fit.k for fit in warm_path(row, 2, 30)] == [1]
+    assert elbow_curve(row, 2, 30)["chosen"].tolist() == [True]
+    assert cluster_rows(row, 5).labels.tolist() == [0]
+    empty = np.empty((0, 4), np.float32)
+    assert len(elbow_curve(empty, 2, 30)) == 0
+    assert cluster_rows(empty, 3).labels.size == 0
+
+
+def test_wrong_ranges_are_refused():
+    rows = cloud(10)
+    with pytest.raises(ValueError, match="k_min = 5, k_max = 4"):
+        elbow_curve(rows, 5, 4)
+    with pytest.raises(ValueError, match="n_clusters = 0"):
+        cluster_rows(rows, 0)
+
+
+def test_components_agree_with_scikit_learn():
+    rows = cloud(500, 30)
+    ours = principal_components(rows, 3)
+    theirs = PCA(3, svd_solver="full").fit(rows.astype(float))
+    signs = np.sign((ours.axes.T * theirs.components_).sum(axis=1))
+    np.testing.assert_allclose(ours.axes.T, theirs.components_ * signs[:, None], atol=1e-9)
+    np.testing.assert_allclose(
+        ours.variances / ours.total_variance, theirs.explained_variance_ratio_, rtol=1e-9
+    )
+    assert (ours.axes[np.abs(ours.axes).argmax(axis=0), range(3)] > 0).all()
+
+
+def test_progress_counts_to_k_max():
+    seen: list[tuple[int, int]] = []
+    elbow_curve(cloud(50, 5), 2, 4, progress=lambda k, k_max: seen.append((k, k_max)))
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]

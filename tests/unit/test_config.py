@@ -1,0 +1,79 @@
+"""Configuration: defaults, one sentence that names a wrong key, models and their folders."""
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+from workflow.lib.config import ConfigError, Model, checked, models, parse_model
+
+SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+
+
+def test_the_shipped_config_is_the_schemas_defaults():
+    shipped = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    assert checked(shipped, SCHEMA) == checked({}, SCHEMA) == shipped
+
+
+def test_the_manual_explains_every_key():
+    manual = (ROOT / "config/README.md").read_text()
+    keys = [*SCHEMA["properties"], *SCHEMA["properties"]["clustering"]["properties"]]
+    assert [key for key in keys if f"`{key}`" not in manual] == []
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"modle": "x"}, r"unknown key modle: did you mean model\?"),
+        ({"clustering": {"kmax": 3}}, r"unknown key clustering\.kmax: did you mean k_max"),
+        ({"clustering": {"k_max": "many"}}, r"clustering\.k_max is 'many', expected: an integer"),
+        ({"device": "gpu"}, r"device is 'gpu', expected: .*cuda"),
+        ({"sparsity_threshold": -1}, r"sparsity_threshold is -1, expected: a number of at least 0"),
+        ({"models": [{"revision": "x"}]}, r"models\.0 is"),
+    ],
+)
+def test_a_wrong_key_is_named_in_one_sentence(config, words):
+    with pytest.raises(ConfigError, match=words) as caught:
+        checked(config, SCHEMA)
+    assert "\n" not in str(caught.value)
+
+
+def test_model_on_the_command_line_beats_models_of_the_file():
+    config = checked({"model": "a/b", "models": ["c/d", "e/f"]}, SCHEMA)
+    assert list(models(config, {})) == ["c--d", "e--f"]
+    assert list(models(config, {"model": "a/b"})) == ["a--b"]
+
+
+def test_folders_of_models(tmp_path):
+    folder = tmp_path / "my model"
+    folder.mkdir()
+    assert parse_model(str(folder)) == Model("local--my_model", str(folder), None)
+    assert parse_model("Qwen/Qwen3-4B").name == "Qwen--Qwen3-4B"
+    assert parse_model("gpt2").name == "gpt2"
+    assert (
+        parse_model("EleutherAI/pythia-70m", "step1000").name == "EleutherAI--pythia-70m@step1000"
+    )
+    assert parse_model("a/b", "refs/pr/3").name == "a--b@refs--pr--3"
+
+
+@pytest.mark.parametrize(
+    "source", ["", "../x", "a/b/c", "a/b\n", "a b", "-rf", "a/$(id)", "a;b", "м/x", "a--b/c", "{y}"]
+)
+def test_what_is_no_model_is_refused(source):
+    with pytest.raises(ConfigError):
+        parse_model(source)
+
+
+@pytest.mark.parametrize("revision", ["", "../x", "a b", "-x", "a\n", "$(id)", "a--b"])
+def test_what_is_no_revision_is_refused(revision):
+    with pytest.raises(ConfigError):
+        parse_model("a/b", revision)
+
+
+def test_two_models_cannot_share_a_folder(tmp_path):
+    one, two = tmp_path / "1" / "m", tmp_path / "2" / "m"
+    one.mkdir(parents=True), two.mkdir(parents=True)
+    config = checked({"models": [str(one), str(two)]}, SCHEMA)
+    with pytest.raises(ConfigError, match="local--m: give one of them a `name`"):
+        models(config, {})
+    config["models"] = [str(one), {"model": str(two), "name": "other"}]
+    assert list(models(config, {})) == ["local--m", "local--other"]

@@ -1,0 +1,431 @@
+"""workflow.lib.hub with the real huggingface_hub client against tests/hub_server.py."""
+
+import hashlib
+import os
+import random
+import subprocess
+import sys
+import time
+from email.utils import formatdate
+from pathlib import Path
+
+import pytest
+from huggingface_hub import constants, hf_hub_download
+
+from tests.hub_server import HubServer
+from workflow.lib import hub, hub_requests
+from workflow.lib.hub import HubError, RepoFile
+
+REPO = "org/model"
+SHARD = "model.safetensors"
+WEIGHTS = random.Random(0).randbytes(500_001)
+CONFIG = b'{"model_type": "llama"}'
+
+
+def put(folder: Path, files: dict[str, bytes]) -> None:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    root = tmp_path / "root"
+    put(root / REPO, {SHARD: WEIGHTS, "config.json": CONFIG, "extra/tokenizer.json": b"{}"})
+    put(root / f"{REPO}@v1.0", {"config.json": b"{}"})
+    put(root / f"{REPO}@refs--pr--1", {"config.json": b'{"pr": 1}'})
+    tokens = {"hf_ok": ["org/gated", "org/private"], "hf_other": []}
+    with HubServer(root, tokens) as running:
+        use(running.url, tmp_path / "cache", monkeypatch)
+        yield running
+
+
+def use(endpoint, cache, monkeypatch):
+    """What HF_ENDPOINT and HF_HOME do in a new process."""
+    template = endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(cache / "token"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
+    monkeypatch.setattr(hub_requests, "FIRST_WAIT", 0.001)
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+
+
+def listed(repo=REPO, revision="main"):
+    """The commit and its files by path."""
+    commit = hub.resolve_commit(repo, revision)
+    return commit, {file.path: file for file in hub.list_files(repo, commit)}
+
+
+def gets(server, name=SHARD):
+    """The GET requests for a file's content."""
+    return [r for r in server.requests if r.method == "GET" and r.cdn and r.path.endswith(name)]
+
+
+def test_revisions_become_commits(server):
+    main = hub.resolve_commit(REPO, "main")
+    assert main == server.commit(server.root / REPO)
+    assert hub.resolve_commit(REPO, main) == main
+    assert hub.resolve_commit(REPO, "v1.0") == server.commit(server.root / f"{REPO}@v1.0")
+    pull_request = server.commit(server.root / f"{REPO}@refs--pr--1")
+    assert hub.resolve_commit(REPO, "refs/pr/1") == pull_request
+    assert hub.list_files(REPO, pull_request)[0].size == len(b'{"pr": 1}')
+
+
+def test_listing_has_sizes_and_hashes_over_all_pages(server):
+    server.page_size = 1
+    _, files = listed()
+    assert list(files) == ["config.json", "extra/tokenizer.json", SHARD]
+    sha256 = hashlib.sha256(WEIGHTS).hexdigest()
+    assert files[SHARD] == RepoFile(SHARD, len(WEIGHTS), sha256, None)
+    git = subprocess.run(["git", "hash-object", "--stdin"], input=CONFIG, capture_output=True)
+    assert files["config.json"].git_sha1 == git.stdout.decode().strip()
+    assert sum("/tree/" in r.path for r in server.requests) == 3
+
+
+def test_download_is_proved_and_leaves_nothing_else(server, tmp_path):
+    commit, files = listed()
+    seen = []
+    target = tmp_path / "weights" / "a.safetensors"
+    how = hub.download(REPO, commit, files[SHARD], target, lambda *n: seen.append(n))
+    assert how == "downloaded" and target.read_bytes() == WEIGHTS
+    assert seen[-1] == (len(WEIGHTS), len(WEIGHTS))
+    hub.download(REPO, commit, files["extra/tokenizer.json"], tmp_path / "weights" / "t.json")
+    assert sorted(os.listdir(tmp_path / "weights")) == ["a.safetensors", "t.json"]
+    assert not (tmp_path / "cache").exists()
+
+
+def test_small_file(server):
+    commit, files = listed()
+    assert hub.read_small_file(REPO, commit, files["config.json"]) == CONFIG
+    server.fault("flip", path="config.json", times=2)
+    with pytest.raises(HubError, match=r"config.json: the sha1 of the bytes sent is .* not"):
+        hub.read_small_file(REPO, commit, files["config.json"])
+    with pytest.raises(HubError, match="500001 bytes where 1000 are the limit"):
+        hub.read_small_file(REPO, commit, files[SHARD], limit=1000)
+
+
+@pytest.mark.parametrize("name", [SHARD, "config.json"])
+def test_wrong_bytes_of_the_right_size_are_refused_after_a_second_try(server, tmp_path, name):
+    commit, files = listed()
+    target = tmp_path / "out" / "file"
+    server.fault("flip", path=name, times=2, after=7)
+    with pytest.raises(HubError, match=r"of the bytes sent is [0-9a-f]{12}… and not [0-9a-f]{12}"):
+        hub.download(REPO, commit, files[name], target)
+    assert os.listdir(target.parent) == []
+    server.fault("flip", path=name, times=1, after=7)
+    hub.download(REPO, commit, files[name], target)
+    assert hub.is_intact(target, files[name])
+
+
+@pytest.mark.parametrize("kind", ["drop", "reset", "short"])
+def test_broken_transfer_goes_on_where_it_ended(server, tmp_path, kind):
+    commit, files = listed()
+    server.fault(kind, path=SHARD, after=400_000)
+    hub.download(REPO, commit, files[SHARD], tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == WEIGHTS
+    first, second = gets(server)
+    assert first.range is None and second.range is not None
+    start = int(second.range.removeprefix("bytes=").rstrip("-"))
+    assert second.sent == len(WEIGHTS) - start
+    if kind != "reset":  # a reset may discard what the client has not read yet
+        assert start == 400_000
+
+
+def test_stalled_transfer_goes_on(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(hub_requests, "TIMEOUT", 0.2)
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.2)
+    commit, files = listed()
+    server.fault("stall", path=SHARD, after=1000, seconds=60)
+    started = time.monotonic()
+    hub.download(REPO, commit, files[SHARD], tmp_path / "file")
+    assert time.monotonic() - started < 10
+    assert (tmp_path / "file").read_bytes() == WEIGHTS
+    assert gets(server)[1].range == "bytes=1000-"
+
+
+def test_ignored_range_restarts_the_file(server, tmp_path):
+    commit, files = listed()
+    server.fault("drop", path=SHARD, after=300_000)
+    server.fault("ignore_range", path=SHARD)
+    hub.download(REPO, commit, files[SHARD], tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == WEIGHTS
+    assert [r.sent for r in gets(server)] == [300_000, len(WEIGHTS)]
+
+
+def test_file_that_changes_between_two_tries_is_not_mixed(server, tmp_path):
+    commit, files = listed()
+    source = server.root / REPO / SHARD
+    changed = bytes(len(WEIGHTS))
+    server.fault("drop", path=SHARD, after=300_000)
+
+    def change(received, total):
+        if received == 300_000:
+            source.write_bytes(changed)
+            # the old commit stays the one that is asked for
+            server.folder = lambda repo, revision: server.root / repo
+
+    with pytest.raises(HubError, match="sha256 of the bytes sent is"):
+        hub.download(REPO, commit, files[SHARD], tmp_path / "file", change)
+    assert gets(server)[1].sent == len(changed)
+
+
+def test_tries_without_progress_are_counted(server, tmp_path):
+    commit, files = listed()
+    server.fault("drop", path=SHARD, times=99, after=0)
+    with pytest.raises(HubError, match=r"keeps breaking off at org/model@[0-9a-f]{12} mod"):
+        hub.download(REPO, commit, files[SHARD], tmp_path / "out" / "file")
+    assert len(gets(server)) == 6
+    assert os.listdir(tmp_path / "out") == []
+
+
+def test_progress_renews_the_patience(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(hub, "PROGRESS", 50_000)
+    commit, files = listed()
+    server.fault("drop", path=SHARD, times=9, after=50_000)
+    hub.download(REPO, commit, files[SHARD], tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == WEIGHTS
+    assert sum(r.sent for r in gets(server)) == len(WEIGHTS)
+
+
+def test_server_errors_pass(server, tmp_path):
+    server.fault("status", times=2, path="/revision/")
+    server.fault("status", times=2, path="/tree/", status=502)
+    server.fault("status", times=2, path="/resolve/", status=500)
+    server.fault("status", times=1, path=SHARD, status=403, cdn=True)  # expired signature
+    commit, files = listed()
+    hub.download(REPO, commit, files[SHARD], tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == WEIGHTS
+
+
+def test_waits_as_long_as_the_server_asks(server, monkeypatch):
+    waits: list[float] = []
+    monkeypatch.setattr(hub_requests.time, "sleep", waits.append)
+    in_a_minute = formatdate(hub_requests.time.time() + 60, usegmt=True)
+    for headers in (
+        {"Retry-After": "7"},
+        {"Retry-After": in_a_minute},
+        {"RateLimit": '"api";r=0;t=55'},
+        {"Retry-After": "100000"},
+        {"Retry-After": "soon"},
+    ):
+        server.fault("status", path="/revision/", status=429, headers=headers)
+    hub.resolve_commit(REPO, "main")
+    assert waits == pytest.approx([7, 60, 55, hub_requests.LONGEST_WAIT, 0.016], abs=1.5)
+    server.fault("status", path="/revision/", status=429, times=6)
+    with pytest.raises(HubError, match=r"limits the rate of requests .* wait some minutes"):
+        hub.resolve_commit(REPO, "main")
+
+
+def test_start_of_a_file(server):
+    commit = hub.resolve_commit(REPO, "main")
+    assert hub.read_start(REPO, commit, SHARD, 8) == WEIGHTS[:8]
+    assert gets(server)[0].range == "bytes=0-7" and gets(server)[0].sent == 8
+    assert hub.read_start(REPO, commit, "config.json", 999) == CONFIG
+    server.fault("drop", path=SHARD, after=100)
+    assert hub.read_start(REPO, commit, SHARD, 1000) == WEIGHTS[:1000]
+    put(server.root / "org/empty", {SHARD: b""})
+    with pytest.raises(HubError, match=r"model.safetensors is empty or shorter"):
+        hub.read_start("org/empty", hub.resolve_commit("org/empty", "main"), SHARD, 8)
+
+
+def test_start_of_a_big_file_is_not_read_to_the_end_where_ranges_are_ignored(server):
+    put(server.root / "org/big", {SHARD: bytes(30_000_000)})
+    commit = hub.resolve_commit("org/big", "main")
+    server.fault("ignore_range", path=SHARD)
+    assert hub.read_start("org/big", commit, SHARD, 100) == bytes(100)
+    assert gets(server)[0].sent < 20_000_000  # the rest is what the sockets hold
+
+
+def test_cached_file_is_used_in_place(server, tmp_path):
+    commit, files = listed()
+    blob = Path(hf_hub_download(REPO, SHARD, revision=commit)).resolve()
+    hf_hub_download(REPO, "config.json", revision=commit)
+    asked = len(server.requests)
+    target = tmp_path / "weights" / SHARD
+    assert hub.cached_file(REPO, commit, files[SHARD]) == blob
+    assert hub.download(REPO, commit, files[SHARD], target) == "linked from cache"
+    assert target.is_symlink() and target.resolve() == blob
+    assert hub.read_small_file(REPO, commit, files["config.json"]) == CONFIG
+    assert hub.read_start(REPO, commit, SHARD, 16) == WEIGHTS[:16]
+    assert len(server.requests) == asked
+
+    put(server.root / REPO, {"README.md": b"another commit with the same weights"})
+    commit, files = listed()
+    asked = len(server.requests)
+    assert hub.download(REPO, commit, files[SHARD], target) == "linked from cache"
+    assert len(server.requests) == asked
+
+
+def test_cached_file_is_copied_where_links_are_not_permitted(server, tmp_path, monkeypatch):
+    commit, files = listed()
+    hf_hub_download(REPO, SHARD, revision=commit)
+
+    def refuse(*_):
+        raise OSError("not permitted")
+
+    monkeypatch.setattr(os, "symlink", refuse)
+    monkeypatch.setattr(os, "link", refuse)
+    target = tmp_path / "weights" / SHARD
+    assert hub.download(REPO, commit, files[SHARD], target) == "copied from cache"
+    assert not target.is_symlink() and target.read_bytes() == WEIGHTS
+
+
+@pytest.mark.parametrize("damage", [b"", bytes(len(WEIGHTS))])
+def test_damaged_cache_is_neither_used_nor_touched(server, tmp_path, damage):
+    commit, files = listed()
+    blob = Path(hf_hub_download(REPO, SHARD, revision=commit)).resolve()
+    blob.write_bytes(damage)
+    target = tmp_path / "weights" / SHARD
+    assert hub.download(REPO, commit, files[SHARD], target) == "downloaded"
+    assert target.read_bytes() == WEIGHTS and blob.read_bytes() == damage
+
+
+def test_offline_uses_the_cache_alone(server, tmp_path, monkeypatch):
+    commit, files = listed()
+    for name in ("config.json", "extra/tokenizer.json", SHARD):
+        hf_hub_download(REPO, name)  # at main, so that the cache remembers what main is
+    asked = len(server.requests)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert hub.resolve_commit(REPO, "main") == hub.resolve_commit(REPO, commit) == commit
+    assert hub.list_files(REPO, commit) == list(files.values())
+    assert hub.download(REPO, commit, files[SHARD], tmp_path / "file") == "linked from cache"
+    for call in (
+        lambda: hub.resolve_commit(REPO, "v1.0"),
+        lambda: hub.resolve_commit("org/other", "main"),
+        lambda: hub.list_files(REPO, "0" * 40),
+        lambda: hub.read_start(REPO, commit, "other.safetensors", 8),
+    ):
+        with pytest.raises(HubError, match=r"is not in the cache .* HF_HUB_OFFLINE"):
+            call()
+    assert len(server.requests) == asked
+
+
+def restricted(server):
+    put(server.root / "org/gated", {SHARD: WEIGHTS, ".hub.json": b'{"gated": "manual"}'})
+    put(server.root / "org/private", {SHARD: WEIGHTS, ".hub.json": b'{"private": true}'})
+    put(server.root / "org/off", {".hub.json": b'{"disabled": true}'})
+
+
+def test_restricted_repositories(server, tmp_path, monkeypatch):
+    restricted(server)
+    gated, files = listed("org/gated")
+    target = tmp_path / "file"
+    for token in (None, "hf_other"):
+        if token:
+            monkeypatch.setenv("HF_TOKEN", token)
+        with pytest.raises(HubError, match=r"org/gated is gated; accept its conditions on http\S+"):
+            hub.download("org/gated", gated, files[SHARD], target)
+        with pytest.raises(HubError, match="knows no model org/private, or it is private"):
+            hub.resolve_commit("org/private", "main")
+    monkeypatch.setenv("HF_TOKEN", "hf_expired")
+    with pytest.raises(HubError, match="refuses the token, which is mistyped, deleted or expired"):
+        hub.resolve_commit("org/private", "main")
+    monkeypatch.setenv("HF_TOKEN", "hf_ok")
+    hub.download("org/gated", gated, files[SHARD], target)
+    assert hub.is_intact(target, files[SHARD])
+    assert hub.list_files("org/private", hub.resolve_commit("org/private", "main"))
+    assert [r.authorized for r in gets(server)] == [False]  # no token for the other origin
+
+
+def test_sentences(server, tmp_path):
+    commit, files = listed()
+    missing = RepoFile("missing.safetensors", 1, None, None)
+    restricted(server)
+    for sentence, call in {
+        "knows no model org/nothing": lambda: hub.resolve_commit("org/nothing", "main"),
+        "org/model has no revision 'v9' on": lambda: hub.resolve_commit(REPO, "v9"),
+        "missing.safetensors does not exist on": lambda: hub.download(
+            REPO, commit, missing, tmp_path / "file"
+        ),
+        "org/off has been disabled": lambda: hub.resolve_commit("org/off", "main"),
+        "is no name of a model": lambda: hub.resolve_commit("../../etc", "main"),
+        "cannot name a revision": lambda: hub.resolve_commit(REPO, "../../main"),
+        "cannot be a file of org/model": lambda: hub.read_start(REPO, commit, "../x", 8),
+        "cannot write": lambda: hub.download(
+            REPO, commit, files[SHARD], tmp_path / "root" / REPO / SHARD / "file"
+        ),
+        "GB free where big needs 1000000000.0 GB": lambda: hub.download(
+            REPO, commit, RepoFile("big", 10**18, None, None), tmp_path / "file"
+        ),
+    }.items():
+        asked = len(server.requests)
+        with pytest.raises(HubError, match=sentence) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+        assert len(server.requests) <= asked + 1, "a lasting error must not be tried again"
+    for _ in range(3):
+        server.fault("html")
+        with pytest.raises(HubError, match="answers with a web page, so it is not a Hugging Face"):
+            hub.resolve_commit(REPO, "main")
+    server.fault("status", status=200)
+    with pytest.raises(HubError, match="names no commit, so it is not a Hugging Face hub"):
+        hub.resolve_commit(REPO, "main")
+
+
+def test_token_stays_out_of_the_sentence(server, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_secret\u00e4")
+    with pytest.raises(HubError, match=r"cannot ask http.*HF_TOKEN") as caught:
+        hub.resolve_commit(REPO, "main")
+    assert "hf_sec" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "endpoint, sentence, tries",
+    [
+        ("http://127.0.0.1:1", "cannot reach http://127.0.0.1:1 .*check the network", 6),
+        ("127.0.0.1:1", "cannot ask 127.0.0.1:1 .*check HF_ENDPOINT", 1),
+    ],
+)
+def test_no_server(tmp_path, monkeypatch, caplog, endpoint, sentence, tries):
+    use(endpoint, tmp_path, monkeypatch)
+    with pytest.raises(HubError, match=sentence):
+        hub.resolve_commit(REPO, "main")
+    assert caplog.text.count("trying again") == tries - 1
+
+
+def test_files_beyond_the_plain_limit_are_proved_too(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(hub, "XET_FROM", 1000)
+    commit, files = listed()
+    target = tmp_path / "weights" / SHARD
+    assert hub.download(REPO, commit, files[SHARD], target) == "downloaded"
+    assert target.read_bytes() == WEIGHTS
+    target.unlink()
+    server.fault("flip", path=SHARD)
+    with pytest.raises(HubError, match="are not those that the hub lists"):
+        hub.download(REPO, commit, files[SHARD], target)
+    assert os.listdir(target.parent) == []
+
+
+def test_leftovers_of_killed_downloads_go_after_a_day(server, tmp_path):
+    commit, files = listed()
+    for name, age in {"old": 2 * hub.ABANDONED, "new": 0}.items():
+        put(tmp_path / f".download-{name}", {"file": b"part"})
+        for path in (tmp_path / f".download-{name}" / "file", tmp_path / f".download-{name}"):
+            then = path.stat().st_mtime - age
+            os.utime(path, (then, then))
+    hub.download(REPO, commit, files[SHARD], tmp_path / "file")
+    assert not (tmp_path / ".download-old").exists() and (tmp_path / ".download-new").exists()
+
+
+def test_environment_of_a_new_process(server, tmp_path):
+    restricted(server)
+    code = (
+        "from workflow.lib import hub;"
+        "commit = hub.resolve_commit('org/private', 'main');"
+        "print(len(hub.list_files('org/private', commit)))"
+    )
+    home = {"HF_HOME": str(tmp_path / "home"), "HF_TOKEN": "hf_ok", "HF_ENDPOINT": server.url}
+    environment = {**os.environ, **home}
+    environment.pop("HF_HUB_CACHE", None)
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert (result.stdout, result.stderr) == ("1\n", "")
+    assert len(server.requests) == 2 and all(r.authorized for r in server.requests)
+    environment["HF_HUB_OFFLINE"] = "1"
+    result = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert f"is not in the cache {tmp_path}/home/hub and HF_HUB_OFFLINE" in result.stderr
+    assert len(server.requests) == 2

@@ -1,0 +1,41 @@
+"""The manual and the requirements stay in step with the program."""
+
+import re
+
+import yaml
+
+from docs.outputs import manual
+from tests.conftest import ROOT
+
+
+def test_the_page_of_outputs_is_made_from_the_schemas():
+    assert (ROOT / "docs/outputs.md").read_text(encoding="utf-8") == manual()
+
+
+def pins(name: str) -> dict[str, str]:
+    lines = (ROOT / name).read_text().splitlines()
+    found = (re.match(r"([A-Za-z0-9_.-]+)==([^\s#]+)", line) for line in lines)
+    return {match[1].lower().replace("_", "-"): match[2] for match in found if match}
+
+
+def test_direct_requirements_are_pinned_and_agree_with_the_constraints():
+    constraints = pins("constraints.txt")
+    for name in ("requirements.txt", "requirements-torch.txt", "requirements-dev.txt"):
+        lines = [
+            line
+            for line in (ROOT / name).read_text().splitlines()
+            if line and not line.startswith(("#", "-r "))
+        ]
+        direct = pins(name)
+        assert len(direct) == len(lines), f"{name}: each line is name==version"
+        assert direct.items() <= constraints.items()
+    assert not [name for name in constraints if name.startswith(("nvidia", "triton", "cuda"))]
+
+
+def test_conda_environments_have_the_same_pins():
+    known = pins("constraints.txt") | {"pytorch": pins("requirements-torch.txt")["torch"]}
+    for path in sorted((ROOT / "envs").glob("*.yaml")):
+        for line in yaml.safe_load(path.read_text())["dependencies"]:
+            name, _, version = line.partition(" =")
+            if name != "python":
+                assert known[name.replace("_", "-")] == version, f"{path.name}: {line}"

@@ -1,0 +1,71 @@
+"""Tables: what is written is read back, whole or not at all."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from workflow.lib import tables
+
+ROWS = [
+    {"token_id": 0, "token": "=1+2", "kind": "normal", "cluster": 0, "distance": 0.5, "norm": 1e-9},
+    {"token_id": 1, "token": "'", "kind": "special", "cluster": None, "distance": -math.inf},
+    {"token_id": 2, "token": 'NA,"x"\n', "kind": "byte", "norm": math.inf},
+]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "json", "parquet"])
+def test_round_trip_keeps_types_missing_values_and_hostile_text(tmp_path, suffix):
+    data = tables.frame(ROWS, "clusters")
+    path = tmp_path / f"clusters.{suffix}"
+    tables.write_table(data, "clusters", path)
+    pd.testing.assert_frame_equal(tables.read_table(path, "clusters"), data)
+
+
+def test_lists_round_trip(tmp_path):
+    rows = [{"param_name": "w", "dtype": "BF16", "codes": [0, 65535], "counts": [7, 2**40]}]
+    path = tmp_path / "histograms.parquet"
+    tables.write_table(tables.frame(rows, "histograms"), "histograms", path)
+    back = tables.read_table(path, "histograms")
+    assert list(back.counts[0]) == [7, 2**40]
+
+
+def test_csv_has_no_formula_and_a_spreadsheet_guard_comes_off(tmp_path):
+    path = tmp_path / "clusters.csv"
+    tables.write_table(tables.frame(ROWS, "clusters"), "clusters", path)
+    assert "\n0,'=1+2," in path.read_text()
+    for text in ["=a", "-1", "'x", "plain", "''", "＝x"]:
+        assert tables.unguarded(tables.guarded(text)) == text
+
+
+def test_unknown_and_missing_columns_are_refused():
+    with pytest.raises(tables.TableError, match="colour"):
+        tables.frame([{"colour": 1}], "clusters")
+    with pytest.raises(tables.TableError, match="norm"):
+        tables.typed(tables.frame(ROWS, "clusters").drop(columns="norm"), "clusters")
+
+
+def test_a_failing_writer_leaves_the_old_file_and_no_temporary(tmp_path):
+    path = tmp_path / "x.txt"
+    tables.write_text("old", path)
+    with pytest.raises(RuntimeError), tables.atomic(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_stack_does_not_depend_on_the_order_of_parts(tmp_path):
+    paths = []
+    for row in ROWS:
+        paths.append(tmp_path / f"{row['token_id']}.parquet")
+        tables.write_table(tables.frame([row], "clusters"), "clusters", paths[-1])
+    forward = tables.stack(paths, "clusters", by=["token_id"])
+    pd.testing.assert_frame_equal(forward, tables.stack(paths[::-1], "clusters", by=["token_id"]))
+
+
+def test_the_contract_columns_come_first():
+    contract = (
+        "model_path model_id revision param_name layer_index block_type shape rows cols rank "
+        "mean std var sparsity dtype created_at"
+    ).split()
+    assert tables.columns("params")[:16] == contract

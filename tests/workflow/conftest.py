@@ -1,0 +1,73 @@
+"""A copy of the project in which Snakemake really runs."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, small_model
+
+PARTS = ("Snakefile", "config", "envs", "notebooks", "profiles", "workflow")
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a run of Snakemake ended, and what it did."""
+
+    code: int
+    text: str
+
+    @property
+    def jobs(self) -> dict[str, int]:
+        """Rules that were run or planned, with the number of their jobs, targets left out."""
+        started = re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):", self.text, re.MULTILINE)
+        return {rule: started.count(rule) for rule in started if rule not in ("all", "resolve")}
+
+
+@dataclass(frozen=True)
+class Project:
+    """A working copy of the project."""
+
+    folder: Path
+
+    def snakemake(self, *arguments: object, **environment: str) -> Run:
+        """Run Snakemake on two cores with the plain logger, whose lines can be read back."""
+        done = subprocess.run(
+            [sys.executable, "-m", "snakemake", "--cores", "2", "--logger", "default"]
+            + [str(argument) for argument in arguments],
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=os.environ | environment,
+            timeout=600,
+        )
+        return Run(done.returncode, done.stdout)
+
+
+def copy_of_the_project(folder: Path) -> Project:
+    """A project in `folder` without results."""
+    for part in PARTS:
+        source = ROOT / part
+        ignore = shutil.ignore_patterns("__pycache__")
+        if source.is_dir():
+            shutil.copytree(source, folder / part, ignore=ignore)
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, folder / part)
+    return Project(folder)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Project:
+    """A project in which the whole workflow has run on a small model, `model/` in its folder."""
+    project = copy_of_the_project(tmp_path_factory.mktemp("project"))
+    small_model(project.folder / "model")
+    run = project.snakemake("--config", "model=model", "clustering={k_max: 6}")
+    assert run.code == 0, run.text
+    return project

@@ -1,0 +1,123 @@
+"""When is an artifact rebuilt? Exactly when something it was made from changed."""
+
+import os
+import time
+
+import pytest
+
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.workflow
+
+CONFIG = ("--config", "model=model", "clustering={k_max: 6}")
+EVERYTHING_AFTER = {"model_page": 1, "portal": 1}
+NOTEBOOKS = {
+    "notebook_setup": 1,
+    "notebook_summary_stats": 1,
+    "notebook_per_layer": 1,
+    "notebook_embedding_output": 1,
+}
+
+
+@pytest.fixture
+def edited():
+    """Edit files of the project and put them back."""
+    originals = {}
+
+    def edit(path, change):
+        originals[path] = path.read_bytes()
+        path.write_text(change(path.read_text()))
+
+    yield edit
+    for path, content in originals.items():
+        path.write_bytes(content)
+
+
+def planned(project, *config):
+    run = project.snakemake("--dry-run", *(config or CONFIG))
+    assert run.code == 0, run.text
+    return run.jobs
+
+
+def test_a_second_run_has_nothing_to_do(finished):
+    assert planned(finished) == {}
+    assert "Nothing to be done" in finished.snakemake(*CONFIG).text
+
+
+def test_touching_everything_rebuilds_nothing(finished):
+    now = time.time()
+    for part in ("workflow", "notebooks", "config", "envs", "model", "Snakefile"):
+        place = finished.folder / part
+        for path in [place, *place.rglob("*")]:
+            os.utime(path, (now, now))
+    assert planned(finished) == {}
+
+
+def test_a_comment_rebuilds_nothing(finished, edited):
+    for module in ("lib/spectrum.py", "scripts/analyze.py", "lib/plots.py"):
+        edited(finished.folder / "workflow" / module, lambda text: text + "\n# a comment\n")
+    assert planned(finished) == {}
+
+
+def test_a_clustering_setting_rebuilds_the_clustering_and_what_shows_it(finished):
+    jobs = planned(finished, "--config", "model=model", "clustering={k_max: 6, random_state: 1}")
+    assert jobs == {
+        "embedding_analysis": 1,
+        "figures": 1,
+        "notebook_embedding_output": 1,
+        **EVERYTHING_AFTER,
+    }
+
+
+def test_the_threshold_measures_again_but_clusters_nothing(finished):
+    jobs = planned(finished, *CONFIG, "sparsity_threshold=0.01")
+    assert jobs["analyze"] == 2 and "embedding_analysis" not in jobs
+    assert "resolve_model" not in jobs
+
+
+def test_the_device_is_no_reason_to_measure_again(finished):
+    assert planned(finished, *CONFIG, "device=cpu") == {}
+
+
+def test_a_plot_helper_rebuilds_the_pictures_only(finished, edited):
+    edited(finished.folder / "workflow/lib/plots.py", lambda text: text + "\nEXTRA = 1\n")
+    jobs = planned(finished)
+    assert set(jobs) <= {"figures", *NOTEBOOKS, *EVERYTHING_AFTER}
+    assert jobs["figures"] == jobs["notebook_per_layer"] == 1
+
+
+def test_the_text_of_a_notebook_rebuilds_that_notebook(finished, edited):
+    edited(
+        finished.folder / "notebooks/20_per_layer.ipynb",
+        lambda text: text.replace('"# ', '"# New: ', 1),
+    )
+    assert planned(finished) == {"notebook_per_layer": 1, **EVERYTHING_AFTER}
+
+
+def test_a_changed_shard_measures_its_parts_and_what_is_merged_from_them(finished):
+    folder = finished.folder
+    untouched = folder / "results/local--model/parts/00001-001.params.parquet"
+    before = untouched.stat().st_mtime_ns
+    shard = folder / "model/model-00002-of-00002.safetensors"
+    content = bytearray(shard.read_bytes())
+    content[-1] ^= 1
+    shard.write_bytes(content)
+    run = finished.snakemake(*CONFIG)
+    assert run.code == 0, run.text
+    assert run.jobs["analyze"] == run.jobs["merge"] == run.jobs["notebook_per_layer"] == 1
+    assert "embedding_analysis" not in run.jobs, "the embedding lies in the other shard"
+    assert untouched.stat().st_mtime_ns == before
+    assert planned(finished) == {}
+
+
+def test_parsing_the_snakefile_imports_nothing_heavy():
+    heavy = ("pandas", "numpy", "torch", "scipy", "huggingface_hub", "matplotlib")
+    code = (
+        "import sys; sys.path.insert(0, '.'); import workflow.lib.dag, workflow.lib.config; "
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    import subprocess
+    import sys
+
+    out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert out.stdout.strip() == "[]", out.stdout + out.stderr

@@ -1,0 +1,61 @@
+"""Analyse a local folder in one process tree, without Snakemake: the same parts, the same numbers."""
+
+import logging
+import multiprocessing
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from workflow.lib import checkpoint, merge, tables
+from workflow.lib.measure import TABLES, Rows, Settings, measure_part
+from workflow.lib.plan import make_plan
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The merged tables of one model."""
+
+    manifest: dict[str, Any]
+    params: pd.DataFrame
+    matrices: pd.DataFrame
+
+
+def analyse_folder(folder: str, settings: Settings, threads: int, created_at: str) -> Analysis:
+    """Measure all parts of a local folder on `threads` cores (one part a core, longest first)."""
+    manifest = checkpoint.describe_folder(folder, created_at, hashed=False)
+    parts = sorted(make_plan(manifest)["parts"], key=lambda part: -part["seconds"])
+    log.info("%s: %d tensors in %d parts", folder, manifest["totals"]["tensors"], len(parts))
+    rows = Rows()
+    for done, measured in enumerate(_measured(Path(folder), parts, settings, threads), 1):
+        rows.extend(measured)
+        log.info("%d of %d parts done", done, len(parts))
+    stacked = {table: tables.frame(getattr(rows, table), table) for table in TABLES}
+    return Analysis(
+        manifest,
+        merge.with_roles(stacked["params"], "params", manifest),
+        merge.with_roles(stacked["matrices"], "matrices", manifest),
+    )
+
+
+def _measured(folder: Path, parts: list[Mapping[str, Any]], settings: Settings, threads: int):
+    if min(threads, len(parts)) <= 1:
+        yield from (_measure(folder, part, settings) for part in parts)
+        return
+    # Fresh interpreters: a forked BLAS may hang, and a spawned one is the same on every system.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(threads, len(parts)), mp_context=context) as pool:
+        waiting = [pool.submit(_measure, folder, part, settings) for part in parts]
+        yield from (future.result() for future in as_completed(waiting))
+
+
+def _measure(folder: Path, part: Mapping[str, Any], settings: Settings) -> Rows:
+    # One core a part: two single-threaded solvers beat one solver on two threads.
+    with threadpool_limits(1):
+        return measure_part(folder / part["shard"], part, settings)

@@ -1,0 +1,100 @@
+"""What all scripts share: flags in both spellings, logging, and errors as one sentence."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+log = logging.getLogger(__name__)
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser with the flags that every script has; its text is the script's docstring."""
+    result = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    result.add_argument(
+        "--verbose", action="store_true", help="log details, and a traceback when something fails"
+    )
+    return result
+
+
+def run(
+    parser: argparse.ArgumentParser,
+    main: Callable[[argparse.Namespace], None],
+    arguments: Sequence[str] | None = None,
+) -> None:
+    """Parse the command line, run `main`, and end the process with its exit code.
+
+    Foreseen errors (ValueError, OSError, hub and memory errors) become one sentence on standard
+    error and exit code 1, with the traceback only under --verbose; an interrupt ends with 130.
+    """
+    options = parser.parse_args(underscored(sys.argv[1:] if arguments is None else arguments))
+    logging.basicConfig(
+        level=logging.DEBUG if options.verbose else logging.INFO,
+        format="%(asctime)s %(levelname)s %(message)s",
+        datefmt="%H:%M:%S",
+        stream=sys.stderr,
+        force=True,
+    )
+    for noisy in ("matplotlib", "numba", "httpx", "httpx2", "httpcore2", "PIL", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        main(options)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except (ValueError, OSError, MemoryError) as error:
+        if options.verbose:
+            log.exception("failed")
+        sys.exit(f"error: {sentence(error)}")
+
+
+def underscored(arguments: Sequence[str]) -> list[str]:
+    """Flags in the hyphen spelling (--model-path) as the underscore spelling (--model_path)."""
+    result = []
+    for argument in arguments:
+        if argument.startswith("--") and len(argument) > 2:
+            name, equals, value = argument[2:].partition("=")
+            argument = "--" + name.replace("-", "_") + equals + value
+        result.append(argument)
+    return result
+
+
+def sentence(error: BaseException) -> str:
+    """An error as one line for the user, control characters made visible."""
+    if isinstance(error, MemoryError):
+        text = "not enough memory: run fewer jobs at once (--cores), or use --low_cpu_mem_usage."
+    elif isinstance(error, OSError) and error.strerror:
+        place = f"{error.filename}: " if error.filename else ""
+        text = f"{place}{error.strerror}."
+    else:
+        text = str(error) or type(error).__name__
+    return "".join(
+        character if character.isprintable() else f"\\x{ord(character):02x}" for character in text
+    )
+
+
+def positive_int(text: str) -> int:
+    """Argument type: an integer of at least 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return value
+
+
+def threshold(text: str) -> float:
+    """Argument type: a finite number of at least 0."""
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a number of at least 0")
+    return value
+
+
+def now() -> str:
+    """The time of day as tables record it: UTC, ISO 8601, whole seconds."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,121 @@
+"""The configuration: checked against its schema, defaults filled in, errors in one sentence."""
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# Same rules as the hub's own, in ASCII and for the whole text.
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9_][\w.-]{0,95})?", re.ASCII)
+REVISION = re.compile(r"[A-Za-z0-9_][\w./-]{0,127}", re.ASCII)
+MAIN = "main"
+
+
+class ConfigError(ValueError):
+    """A wrong configuration; the message names the key."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model to analyse: a hub id at a revision, or a local folder.
+
+    `name` is the name of its folder under results.
+    """
+
+    name: str
+    source: str
+    revision: str | None
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether the model is read from a local folder."""
+        return self.revision is None
+
+
+def checked(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """`config` with the schema's defaults filled in.
+
+    Raises ConfigError with one sentence that names the first wrong key.
+    """
+    import jsonschema
+
+    result = _with_defaults(dict(config), schema)
+    errors = sorted(
+        jsonschema.Draft202012Validator(schema).iter_errors(result),
+        key=lambda error: [str(step) for step in error.absolute_path],
+    )
+    if errors:
+        raise ConfigError(_sentence(errors[0], schema))
+    return result
+
+
+def models(config: Mapping[str, Any], command_line: Mapping[str, Any]) -> dict[str, Model]:
+    """The models to analyse by the name of their results folder.
+
+    `models` counts when it is not empty, else `model` does; a `model` on the command line beats
+    `models` of the file. Raises ConfigError for ids that are neither a folder nor a hub id, and
+    for two models that would share a folder.
+    """
+    listed = config["models"]
+    if not listed or ("model" in command_line and "models" not in command_line):
+        listed = [config["model"]]
+    result: dict[str, Model] = {}
+    for entry in listed:
+        entry = {"model": entry} if isinstance(entry, str) else entry
+        model = parse_model(
+            entry["model"], entry.get("revision") or config["revision"], entry.get("name")
+        )
+        known = result.setdefault(model.name, model)
+        if known != model:
+            raise ConfigError(
+                f"models: {known.source} and {model.source} would both use the folder "
+                f"{model.name}: give one of them a `name`."
+            )
+    return result
+
+
+def parse_model(source: str, revision: str = MAIN, name: str | None = None) -> Model:
+    """A model from the text a user gives: an existing folder, else a hub id at `revision`."""
+    path = Path(source).expanduser()
+    if source and path.is_dir():
+        stem = name or path.resolve().name
+        return Model(f"local--{re.sub(r'[^A-Za-z0-9._-]', '_', stem)}", str(path), None)
+    if not HUB_ID.fullmatch(source) or ".." in source or "--" in source:
+        raise ConfigError(
+            f"model: {source!r} is neither an existing folder nor a hub id such as Qwen/Qwen3-4B."
+        )
+    revision = str(revision)
+    if not REVISION.fullmatch(revision) or ".." in revision or "--" in revision:
+        raise ConfigError(
+            f"revision: {revision!r} is not the name of a branch, a tag, a commit or refs/pr/N."
+        )
+    slug = source.replace("/", "--")
+    suffix = "" if revision == MAIN else "@" + revision.replace("/", "--")
+    return Model(name or slug + suffix, source, revision)
+
+
+def _with_defaults(config: dict[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    for key, rule in schema.get("properties", {}).items():
+        if key not in config and "default" in rule:
+            config[key] = rule["default"]
+        if isinstance(config.get(key), dict) and "properties" in rule:
+            config[key] = _with_defaults(dict(config[key]), rule)
+    return config
+
+
+def _sentence(error: Any, schema: Mapping[str, Any]) -> str:
+    place = ".".join(str(step) for step in error.absolute_path)
+    if error.validator == "additionalProperties":
+        known = list(error.schema.get("properties", {}))
+        unknown = next(key for key in error.instance if key not in known)
+        close = difflib.get_close_matches(str(unknown), known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"known keys are {', '.join(known)}."
+        return f"config: unknown key {'.'.join(filter(None, [place, str(unknown)]))}: {hint}"
+    allowed = error.schema.get("description", "")
+    if error.validator == "enum":
+        allowed = "one of " + ", ".join(map(str, error.validator_value))
+    return (
+        f"config: {place or 'the file'} is {error.instance!r}, expected: {allowed or error.message}"
+    )

@@ -1,0 +1,183 @@
+"""Helpers of the rules: what a job's result depends on, as values that Snakemake can compare.
+
+Imports little, because every job of a cluster parses the Snakefile again.
+"""
+
+import ast
+import csv
+import hashlib
+import json
+import os
+import shlex
+import sys
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def flags(options: Mapping[str, Any]) -> str:
+    """Options as one shell-ready string, sorted by name; None is left out, True is a bare flag.
+
+    One string, because Snakemake compares parameters as a set of values without their names.
+    """
+    words = [
+        f"--{name}" if value is True else f"--{name}={shlex.quote(str(value))}"
+        for name, value in sorted(options.items())
+        if value is not None and value is not False
+    ]
+    return " ".join(words)
+
+
+@cache
+def fingerprint(name: str, without: str | None = None) -> str:
+    """Hash of the code that a script or a notebook runs: itself and all project modules it imports.
+
+    `name` is a script (`analyze` for workflow/scripts/analyze.py) or a notebook (`10_x.ipynb`).
+    Comments, docstrings and layout do not count; the text of a notebook does. `without` names a
+    module that the script imports but that a rule's way of calling it does not run.
+    """
+    if name.endswith(".ipynb"):
+        sources = [_notebook_code(ROOT / "notebooks" / name)]
+        seen = _closure(_imports(sources[0][1]), without)
+    else:
+        path = ROOT / "workflow" / "scripts" / f"{name}.py"
+        sources = [(name, _tree(path))]
+        seen = _closure(_imports(sources[0][1]), without)
+    digest = hashlib.sha256()
+    for title, tree in sources + [(str(path.relative_to(ROOT)), _tree(path)) for path in seen]:
+        digest.update(title.encode() + b"\0" + _dump(tree).encode() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _closure(modules: Iterable[str], without: str | None) -> list[Path]:
+    waiting, found = list(modules), set()
+    while waiting:
+        module = waiting.pop()
+        path = ROOT / (module.replace(".", "/") + ".py")
+        if module != without and path not in found and path.is_file():
+            found.add(path)
+            waiting.extend(_imports(_tree(path)))
+    return sorted(found)
+
+
+def _imports(tree: ast.AST) -> list[str]:
+    modules = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            modules += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            modules += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return [module for module in modules if module.startswith("workflow.")]
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def _dump(tree: ast.Module) -> str:
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef)
+            and node.body
+            and isinstance(node.body[0], ast.Expr)
+            and isinstance(node.body[0].value, ast.Constant)
+            and isinstance(node.body[0].value.value, str)
+        ):
+            node.body[0] = ast.Pass()
+    return ast.dump(tree)
+
+
+def _notebook_code(path: Path) -> tuple[str, ast.Module]:
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    source = {"code": "", "markdown": "", "raw": ""}
+    for cell in cells:
+        source[cell["cell_type"]] += "".join(cell["source"]) + "\n"
+    return source["markdown"] + source["raw"], ast.parse(source["code"])
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """The JSON value in a file, parsed once as long as the file stays the same."""
+    status = os.stat(path)
+    return _read_json(str(path), status.st_mtime_ns, status.st_size)
+
+
+@cache
+def _read_json(path: str, changed: int, size: int) -> Any:
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def read_yaml(path: str | os.PathLike[str]) -> Any:
+    """The YAML value in a file."""
+    import yaml
+
+    return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+
+
+def model_files(folder: str) -> list[str]:
+    """The files of a local folder that its manifest is made from, for the checkpoint's input."""
+    names = sorted(
+        entry.name
+        for entry in os.scandir(folder)
+        if entry.is_file() and entry.name.endswith((".safetensors", ".json"))
+    )
+    return [os.path.join(folder, name) for name in names]
+
+
+def weight_path(manifest: Mapping[str, Any], file: str, weights: str) -> str:
+    """Where a job finds `file` of a model: in its folder, or among the downloaded weights."""
+    entry = next(entry for entry in manifest["files"] if entry["path"] == file)
+    if manifest["model_id"] is None:
+        return os.path.join(manifest["model_path"], file)
+    return os.path.join(weights, content_key(entry), os.path.basename(file))
+
+
+def content_key(entry: Mapping[str, Any]) -> str:
+    """Folder of a downloaded file: the first 12 hex digits of its hash."""
+    return (entry["sha256"] or entry["git_sha1"])[:12]
+
+
+def embedding_digest(manifest: Mapping[str, Any]) -> str:
+    """Short hash of what the token embedding is read from: its tensor, shard and tokenizer."""
+    entry = next((t for t in manifest["tensors"] if t["name"] == manifest["embedding"]), None)
+    shard = entry and entry["shard"]
+    files = [
+        file for file in manifest["files"] if file["role"] == "tokenizer" or file["path"] == shard
+    ]
+    hashes = [[file["path"], file["sha256"], file["git_sha1"]] for file in files]
+    text = json.dumps([entry, manifest["output"], hashes], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def use_this_python() -> None:
+    """Let `python` in the rules be the interpreter that runs Snakemake, also without activation."""
+    here = str(Path(sys.executable).parent)
+    path = os.environ.get("PATH", "")
+    if path.split(os.pathsep)[0] != here:
+        os.environ["PATH"] = here + os.pathsep + path
+
+
+def closing_words(results: str, models: Iterable[str]) -> str:
+    """What a user reads at the end of a run: time per stage, and where the reports are."""
+    lines = []
+    for model in models:
+        folder = Path(results, model)
+        stages = stage_times(folder / "benchmarks")
+        spent = ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in stages.items())
+        lines += [f"{folder / 'index.html'}", f"    computing time: {spent or 'nothing was run'}"]
+    return "\n".join(["", *lines, f"All models: {Path(results, 'index.html')}"])
+
+
+def stage_times(benchmarks: Path) -> dict[str, float]:
+    """Seconds per rule from the benchmark files of one model, longest first."""
+    spent: dict[str, float] = {}
+    for path in sorted(benchmarks.rglob("*.tsv")):
+        stage = path.relative_to(benchmarks).parts[0].removesuffix(".tsv")
+        with path.open(newline="") as file:
+            for row in csv.DictReader(file, delimiter="\t"):
+                spent[stage] = spent.get(stage, 0.0) + float(row["s"])
+    return dict(sorted(spent.items(), key=lambda item: -item[1]))

@@ -1,0 +1,403 @@
+"""Exact statistics of a tensor's values, from one pass over its stored bytes.
+
+Types of at most 16 bits have at most 65 536 codes: one integer histogram of the codes holds
+everything about the values, and moments, quantiles, shares and entropies follow from it exactly, in
+float64. Histograms add up, so parts and layers merge bit for bit.
+
+Wider types (F32, F64, 32- and 64-bit integers) are summed in float64: central moments of blocks,
+merged by Chan's formulas (Chan, Golub & LeVeque 1983; Pébay, SAND2008-6212 for the third and
+fourth), exact counts, and a histogram over sign, exponent and the leading 10 mantissa bits.
+Quantiles and outlier shares come from that histogram, interpolated: a quantile is off by less than
+2⁻¹⁰ of its value (integers below 2048 in magnitude are exact). `distinct_values` and the entropies
+that would need every code are None there. C64 counts by modulus |z|.
+
+The same pass collects norms and largest magnitudes of rows and columns, the largest values with
+their places, and what rounding to the stored type can have added (`rows_and_columns`).
+"""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from workflow.lib.dtypes import DTYPES, FLOAT_LAYOUTS, code_values, codes, decode
+from workflow.lib.loops import (
+    chan_merge,
+    chan_update,
+    count_bins,
+    count_codes,
+    count_values,
+    weighted_moments,
+)
+from workflow.lib.rows_and_columns import TILE_BYTES, RowsAndColumns, Summary
+
+QUANTILES = {
+    "q001": 0.001,
+    "q01": 0.01,
+    "q05": 0.05,
+    "q25": 0.25,
+    "q50": 0.50,
+    "q75": 0.75,
+    "q95": 0.95,
+    "q99": 0.99,
+    "q999": 0.999,
+}
+SUMMARY_KEYS = (
+    "numel",
+    "finite_count",
+    "nan_count",
+    "posinf_count",
+    "neginf_count",
+    "mean",
+    "var",
+    "std",
+    "skewness",
+    "kurtosis_excess",
+    "min",
+    "max",
+    "absmax",
+    "rms",
+    "zero_fraction",
+    "sparsity",
+    *QUANTILES,
+    "outlier_3sigma",
+    "outlier_6sigma",
+    "max_over_rms",
+    "entropy_bits",
+    "entropy_sign_bits",
+    "entropy_exponent_bits",
+    "entropy_mantissa_bits",
+    "distinct_values",
+    "fp16_exact_fraction",
+    "row_norm_cv",
+    "row_norm_max_over_median",
+    "col_norm_cv",
+    "col_norm_max_over_median",
+    "row_absmax_max_over_median",
+    "col_absmax_max_over_median",
+)
+FINE_BITS = 10
+
+
+class Distribution:
+    """Accumulates the statistics of one tensor [rows, cols] from its bytes in row-major order.
+
+    `near_zero` is the |w| up to which `sparsity` counts. KeyError for a dtype that is not one of
+    safetensors.
+    """
+
+    def __init__(self, dtype: str, rows: int, cols: int, near_zero: float = 1e-6):
+        self.dtype, self.rows, self.cols, self.near_zero = DTYPES[dtype], rows, cols, near_zero
+        self._seen = 0
+        self._values: CodeHistogram | WideValues = (
+            CodeHistogram(dtype) if self.dtype.bits <= 16 else WideValues(dtype, near_zero)
+        )
+        self._grid = RowsAndColumns(dtype, rows, cols)
+
+    def update(self, raw_chunk: np.ndarray) -> None:
+        """Take the next bytes (uint8, whole elements). ValueError beyond the end of the tensor."""
+        chunk = codes(raw_chunk, self.dtype)
+        if self._seen + len(chunk) > self.rows * self.cols:
+            raise ValueError(
+                f"more elements than the {self.rows} x {self.cols} that were announced"
+            )
+        if isinstance(self._values, CodeHistogram):
+            self._take_narrow(self._values, chunk)
+        else:
+            self._take_wide(self._values, chunk)
+
+    def _take_narrow(self, histogram: "CodeHistogram", chunk: np.ndarray) -> None:
+        if self.dtype.name in ("BF16", "F16"):
+            self._grid.take(chunk, self._seen, histogram.counts)
+            self._seen += len(chunk)
+            return
+        for tile in _tiles(chunk):
+            count_codes(tile, histogram.counts)
+            self._grid.take(decode(tile, self.dtype).view(np.uint32), self._seen)
+            self._seen += len(tile)
+
+    def _take_wide(self, wide: "WideValues", chunk: np.ndarray) -> None:
+        for tile in _tiles(chunk):
+            if self.dtype.name == "F32":
+                values = tile.view(np.float32)
+            else:
+                values = decode(tile, self.dtype, np.float64)
+            if self.dtype.kind == "complex":
+                values = np.abs(values)
+            wide.count(values)
+            self._grid.take(values.view(f"<u{values.itemsize}"), self._seen)
+            self._seen += len(tile)
+
+    def merge(self, other: "Distribution") -> None:
+        """Append `other`, the rows that follow these (same dtype and columns): as if read in one.
+
+        Counts and histograms merge bit for bit. ValueError where the two do not fit together or a
+        part is not complete.
+        """
+        if (self.dtype, self.cols, self.near_zero) != (other.dtype, other.cols, other.near_zero):
+            raise ValueError("only parts of one dtype, column count and threshold can be merged")
+        if self._seen != self.rows * self.cols or other._seen != other.rows * other.cols:
+            raise ValueError("a part must be read to its end before it is merged")
+        self._values.merge(other._values)
+        self._grid.merge(other._grid)
+        self.rows += other.rows
+        self._seen += other._seen
+
+    def summary(self) -> Summary:
+        """All statistics by name; what is not defined for these values or this type is None."""
+        return (
+            dict.fromkeys(SUMMARY_KEYS)
+            | self._values.summary(self.near_zero)
+            | self._grid.summary()
+        )
+
+    def histogram(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """(codes uint16, counts int64) of the codes that occur, or None for types above 16 bits."""
+        return self._values.nonzero() if isinstance(self._values, CodeHistogram) else None
+
+    def top(self) -> list[tuple[int, int, float]]:
+        """The 16 largest finite |w| > 0 as (row, col, w), largest first, ties by place."""
+        return self._grid.top()
+
+    def storage_bound(self) -> float | None:
+        """√(max_i Σ_j u²/12) + √(max_j Σ_i u²/12), u the spacing of the stored type at w (0 at 0).
+
+        An estimate from above of the spectral norm that rounding to the stored type adds: singular
+        values below it may be rounding alone. None for vectors and types without fraction bits.
+        """
+        return self._grid.storage_bound()
+
+
+def _tiles(chunk: np.ndarray) -> Iterator[np.ndarray]:
+    step = TILE_BYTES // 4
+    return (chunk[start : start + step] for start in range(0, len(chunk), step))
+
+
+def summarize_histogram(
+    dtype: str, codes: np.ndarray, counts: np.ndarray, near_zero: float = 1e-6
+) -> Summary:
+    """The value statistics of `Distribution.summary` from a histogram of codes.
+
+    For histograms added up over tensors (a layer, a block type, a model); rows and columns mean
+    nothing there, so their statistics are None.
+    """
+    histogram = CodeHistogram(dtype)
+    np.add.at(histogram.counts, codes, counts)
+    return dict.fromkeys(SUMMARY_KEYS) | histogram.summary(near_zero)
+
+
+class CodeHistogram:
+    """Counts of the stored codes of a type of at most 16 bits."""
+
+    def __init__(self, dtype: str):
+        self.dtype = dtype
+        self.counts = np.zeros(2 ** DTYPES[dtype].bits, dtype=np.int64)
+
+    def merge(self, other: "CodeHistogram") -> None:
+        self.counts += other.counts
+
+    def nonzero(self) -> tuple[np.ndarray, np.ndarray]:
+        present = np.flatnonzero(self.counts)
+        return present.astype(np.uint16), self.counts[present]
+
+    def summary(self, near_zero: float) -> Summary:
+        present = np.flatnonzero(self.counts)
+        counts, values = self.counts[present], code_values(self.dtype)[present]
+        finite = np.isfinite(values)
+        summary: Summary = {
+            "numel": int(counts.sum()),
+            "finite_count": int(counts[finite].sum()),
+            "nan_count": int(counts[np.isnan(values)].sum()),
+            "posinf_count": int(counts[values == np.inf].sum()),
+            "neginf_count": int(counts[values == -np.inf].sum()),
+        }
+        summary |= self._entropies(present, counts)
+        if not finite.any():
+            return summary
+        order = np.argsort(values[finite], kind="stable")
+        values, counts = values[finite][order], counts[finite][order]
+        total = int(counts.sum())
+
+        def share(of: np.ndarray) -> float:
+            return int(counts[of].sum()) / total
+
+        mean, *sums = weighted_moments(values, counts)
+        summary |= _moments(total, mean, *sums)
+        summary |= _extremes(float(values[0]), float(values[-1]), mean, sums[0] / total)
+        summary |= {
+            "zero_fraction": share(values == 0),
+            "sparsity": share(np.abs(values) <= near_zero),
+            "distinct_values": len(np.unique(values)),
+        }
+        if DTYPES[self.dtype].kind == "float":
+            with np.errstate(over="ignore"):
+                summary["fp16_exact_fraction"] = share(values.astype(np.float16) == values)
+        std = math.sqrt(sums[0] / total)
+        if std > 0:
+            summary["outlier_3sigma"] = share(np.abs(values - mean) > 3 * std)
+            summary["outlier_6sigma"] = share(np.abs(values - mean) > 6 * std)
+        reached = np.cumsum(counts)
+        for name, level in QUANTILES.items():
+            place = level * (total - 1)
+            low, high = int(place), min(int(place) + 1, total - 1)
+            below, above = values[np.searchsorted(reached, (low, high), side="right")]
+            summary[name] = _between(float(below), float(above), place - low)
+        return summary
+
+    def _entropies(self, present: np.ndarray, counts: np.ndarray) -> Summary:
+        """Bits per element of the stored codes and of their fields (arXiv:2504.11651)."""
+        summary: Summary = {"entropy_bits": _entropy(counts)}
+        layout = FLOAT_LAYOUTS.get(self.dtype)
+        if layout:
+            fields = {
+                "sign": present >> (layout.exponent + layout.mantissa),
+                "exponent": (present >> layout.mantissa) & (2**layout.exponent - 1),
+                "mantissa": present & (2**layout.mantissa - 1),
+            }
+            for name, field in fields.items():
+                if getattr(layout, name):
+                    summary[f"entropy_{name}_bits"] = _entropy(np.bincount(field, weights=counts))
+        return summary
+
+
+class WideValues:
+    """Moments, counts and a fine histogram of values given as float32 (F32) or float64."""
+
+    def __init__(self, dtype: str, near_zero: float):
+        self.dtype, self.near_zero = dtype, near_zero
+        self.layout = FLOAT_LAYOUTS["F32" if dtype == "F32" else "F64"]
+        # finite, NaN, +Inf, -Inf, zero, near zero, exact in float16
+        self.counts = np.zeros(7, dtype=np.int64)
+        # n, mean, M2, M3, M4
+        self.moments = np.zeros(5)
+        self.low, self.high = math.inf, -math.inf
+        # memory comes from the system page by page: only the exponents that occur take any
+        self.fine = np.zeros(2 ** (1 + self.layout.exponent + FINE_BITS), dtype=np.int64)
+
+    def count(self, values: np.ndarray) -> None:
+        low, high = float(values.min()), float(values.max())
+        if not (math.isfinite(low) and math.isfinite(high)):
+            values = self._without_specials(values)
+            if not len(values):
+                return
+            low, high = float(values.min()), float(values.max())
+        self.low, self.high = min(self.low, low), max(self.high, high)
+        bits = values.view(f"<u{values.itemsize}")
+        word = bits.dtype.type
+        count_bins(bits, word(self.layout.mantissa - FINE_BITS), self.fine)
+        low_bits = word(2 ** (self.layout.mantissa - FLOAT_LAYOUTS["F16"].mantissa) - 1)
+        self.counts[0] += len(values)
+        self.counts[4:] += count_values(values, bits, low_bits, self.near_zero)
+        chan_update(values, self.moments)
+
+    def _without_specials(self, values: np.ndarray) -> np.ndarray:
+        specials = (np.isnan(values), values == np.inf, values == -np.inf)
+        self.counts[1:4] += [np.count_nonzero(special) for special in specials]
+        return values[np.isfinite(values)]
+
+    def merge(self, other: "WideValues") -> None:
+        self.counts += other.counts
+        used = np.flatnonzero(other.fine)
+        self.fine[used] += other.fine[used]
+        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
+        chan_merge(self.moments, other.moments)
+
+    def summary(self, near_zero: float) -> Summary:
+        finite, nan, positive, negative, zeros, small, half = (int(c) for c in self.counts)
+        summary: Summary = {
+            "numel": finite + nan + positive + negative,
+            "finite_count": finite,
+            "nan_count": nan,
+            "posinf_count": positive,
+            "neginf_count": negative,
+        }
+        if not finite:
+            return summary
+        is_float = self.dtype in FLOAT_LAYOUTS
+        if is_float and finite == summary["numel"]:
+            by_field = self.fine.reshape(2, -1, 1 << FINE_BITS).sum(axis=2)
+            summary["entropy_sign_bits"] = _entropy(by_field.sum(axis=1))
+            summary["entropy_exponent_bits"] = _entropy(by_field.sum(axis=0))
+        low, high = self.low, self.high
+        _, mean, m2, m3, m4 = (float(moment) for moment in self.moments)
+        summary |= _moments(finite, mean, m2, m3, m4)
+        summary |= _extremes(low, high, mean, m2 / finite)
+        summary |= {"zero_fraction": zeros / finite, "sparsity": small / finite}
+        if is_float:
+            summary["fp16_exact_fraction"] = half / finite
+        edges, counts = self._bins()
+        reached = np.concatenate(([0], np.cumsum(counts)))
+        for name, level in QUANTILES.items():
+            place = level * (finite - 1)
+            found = int(np.searchsorted(reached, place, side="right")) - 1
+            inner, outer = (float(edge) for edge in edges[found])
+            value = _between(inner, outer, min((place - reached[found] + 0.5) / counts[found], 1.0))
+            if DTYPES[self.dtype].kind == "int":
+                value = min(inner, outer, key=abs)
+            summary[name] = float(min(max(value, low), high))
+        std = math.sqrt(m2 / finite)
+        if 0 < std < math.inf:
+            for name, factor in (("outlier_3sigma", 3), ("outlier_6sigma", 6)):
+                below = _count_below(edges, reached, mean - factor * std)
+                above = finite - _count_below(edges, reached, mean + factor * std)
+                summary[name] = (below + above) / finite
+        return summary
+
+    def _bins(self) -> tuple[np.ndarray, np.ndarray]:
+        """Edges [bins, 2] in ascending order and counts of the bins that hold values."""
+        place = np.flatnonzero(self.fine).astype("u4" if self.dtype == "F32" else "u8")
+        word = place.dtype.type
+        shift = word(self.layout.mantissa - FINE_BITS)
+        real = f"f{place.itemsize}"
+        inner = (place << shift).view(real).astype(np.float64)
+        outer = (((place + word(1)) << shift) - word(1)).view(real).astype(np.float64)
+        edges = np.sort(np.stack((inner, outer), axis=1), axis=1)
+        order = np.lexsort((edges[:, 1], edges[:, 0]))
+        return edges[order], self.fine[place[order]]
+
+
+def _between(low: float, high: float, share: float) -> float:
+    """Linear interpolation that neither overflows nor leaves [low, high]."""
+    if low == high:
+        return low
+    return low * (1 - share) + high * share
+
+
+def _count_below(edges: np.ndarray, reached: np.ndarray, value: float) -> float:
+    """Number of elements below `value`, interpolated inside its bin."""
+    place = int(np.searchsorted(edges[:, 0], value, side="left")) - 1
+    if place < 0:
+        return 0.0
+    low, high = edges[place]
+    share = 1.0 if value > high or high == low else (value - low) / (high - low)
+    return float(reached[place] + share * (reached[place + 1] - reached[place]))
+
+
+def _entropy(counts: np.ndarray) -> float | None:
+    counts = counts[counts > 0]
+    if not len(counts):
+        return None
+    shares = counts / counts.sum()
+    return float(max(0.0, -np.sum(shares * np.log2(shares))))
+
+
+def _moments(total: int, mean: float, m2: float, m3: float, m4: float) -> Summary:
+    var = m2 / total
+    summary: Summary = {"mean": mean, "var": var, "std": math.sqrt(var)}
+    if 0 < var < math.inf:
+        summary["skewness"] = m3 / total / var / math.sqrt(var)
+        summary["kurtosis_excess"] = m4 / total / var / var - 3.0
+    return {name: v if v is not None and math.isfinite(v) else None for name, v in summary.items()}
+
+
+def _extremes(low: float, high: float, mean: float, var: float) -> Summary:
+    absmax = max(abs(low), abs(high))
+    rms = math.hypot(mean, math.sqrt(var))
+    defined = 0 < rms < math.inf
+    return {
+        "min": low,
+        "max": high,
+        "absmax": absmax,
+        "rms": rms if math.isfinite(rms) else None,
+        "max_over_rms": absmax / rms if defined else None,
+    }

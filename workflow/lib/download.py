@@ -1,0 +1,96 @@
+"""Bring the files of a manifest to this machine: verified, from the user's hub cache if there."""
+
+import logging
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from workflow.lib import hub
+from workflow.lib.checkpoint import content_key, shard_files, used_files
+from workflow.lib.hub import RepoFile
+
+log = logging.getLogger(__name__)
+
+REPORT_SECONDS = 5.0
+# Free space that must remain after a download, for the results.
+MARGIN_BYTES = 200 * 1024**2
+
+
+class DownloadError(ValueError):
+    """A file cannot be had; the message says why and what to do."""
+
+
+def file_of_key(manifest: Mapping[str, Any], key: str) -> RepoFile:
+    """The file of a manifest whose content key is `key`; raises DownloadError without one."""
+    for file in used_files(manifest):
+        if content_key(file) == key:
+            return file
+    raise DownloadError(f"No file of {manifest['model']} has a hash that starts with {key}.")
+
+
+def fetch(manifest: Mapping[str, Any], file: RepoFile, target: Path) -> None:
+    """Put a file of a hub manifest at `target`, its size and hash verified."""
+    repo, commit = manifest["model_id"], manifest["commit"]
+    if hub.cached_file(repo, commit, file) is None:
+        require_space(target.parent, file.size)
+    started = time.monotonic()
+    how = hub.download(repo, commit, file, target, progress=reporter(file))
+    seconds = max(time.monotonic() - started, 1e-3)
+    log.info(
+        "%s: %s, %.1f MB in %.1f s (%.1f MB/s)",
+        file.path,
+        how,
+        file.size / 1e6,
+        seconds,
+        file.size / 1e6 / seconds,
+    )
+
+
+def reporter(file: RepoFile) -> Callable[[int, int], None]:
+    """A progress callback (bytes done, bytes in all) that logs a line every few seconds."""
+    state = {"time": time.monotonic(), "done": 0}
+
+    def report(done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - state["time"] >= REPORT_SECONDS:
+            speed = max(done - state["done"], 0) / (now - state["time"])
+            left = (total - done) / speed if speed else float("inf")
+            log.info(
+                "%s: %.1f of %.1f MB (%.0f %%), %.1f MB/s, about %.0f s left",
+                file.path,
+                done / 1e6,
+                total / 1e6,
+                100 * done / max(total, 1),
+                speed / 1e6,
+                left,
+            )
+            state.update(time=now, done=done)
+
+    return report
+
+
+def check_space(manifest: Mapping[str, Any], weights: Path) -> None:
+    """Refuse, before anything is downloaded, a model whose missing shards do not fit on the disk."""
+    repo, commit = manifest["model_id"], manifest["commit"]
+    missing = sum(
+        file.size
+        for file in shard_files(manifest)
+        if not (weights / content_key(file) / Path(file.path).name).exists()
+        and hub.cached_file(repo, commit, file) is None
+    )
+    log.info("to download: %.1f MB", missing / 1e6)
+    if missing:
+        require_space(weights, missing)
+
+
+def require_space(folder: Path, size: int) -> None:
+    """Raise DownloadError when the disk of `folder` has not `size` bytes and a margin free."""
+    place = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    free = shutil.disk_usage(place).free
+    if size + MARGIN_BYTES > free:
+        raise DownloadError(
+            f"The download needs {size / 1e9:.1f} GB but {place} has {free / 1e9:.1f} GB free: "
+            "make room, or set `weights` in the config to a folder on a larger disk."
+        )

@@ -1,0 +1,97 @@
+"""Put the parts of a model together: measurements joined with what each tensor is in the model."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from workflow.lib import naming, tables
+from workflow.lib.plan import tensor_layouts, tensor_signatures
+
+STATUS = {"matrix": "analysed", "experts": "analysed", "values": "analysed"}
+# Order of rows: component by component, layer by layer, then by name.
+ORDER = ["component", "layer_index", "param_name"]
+
+
+def with_roles(measured: pd.DataFrame, table: str, manifest: Mapping[str, Any]) -> pd.DataFrame:
+    """The stacked table params or matrices of the parts, completed from the manifest and sorted."""
+    roles = pd.DataFrame(role_rows(manifest)).set_index("param_name")
+    known = measured.drop(columns=[name for name in roles if name in measured])
+    whole = known.join(roles[[name for name in roles if name in measured]], on="param_name")
+    if "expert_index" in measured and table == "matrices":
+        # In a stack of experts the slice says which expert a matrix is.
+        from_slice = measured["slice"].str.extract(r"^\[(\d+)\]$")[0]
+        whole["expert_index"] = whole["expert_index"].fillna(from_slice.astype("Int64"))
+    typed = tables.typed(whole, table)
+    order = typed.assign(
+        _slice=typed.get("slice", pd.Series("", typed.index))
+        .str.extract(r"(\d+)")[0]
+        .astype("Int64")
+    )
+    sorted_rows = order.sort_values([*ORDER, "_slice"], kind="stable", na_position="first")
+    return tables.typed(sorted_rows.drop(columns="_slice").reset_index(drop=True), table)
+
+
+def role_rows(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """For each tensor the columns that do not come from its data."""
+    roles = naming.classify(tensor_signatures(manifest), manifest["config"])
+    return [
+        {
+            "model_path": manifest["model_path"],
+            "model_id": manifest["model_id"],
+            "revision": manifest["commit"],
+            "created_at": manifest["created_at"],
+            "param_name": tensor["name"],
+            "shard": tensor["shard"],
+            "layer_index": role.layer_index,
+            "block_type": role.block_type,
+            "component": role.component,
+            "projection": role.projection,
+            "expert_index": role.expert_index,
+            "is_bias": role.is_bias,
+        }
+        for tensor in manifest["tensors"]
+        for role in [roles[tensor["name"]]]
+    ]
+
+
+def coverage(manifest: Mapping[str, Any], measured: set[str]) -> pd.DataFrame:
+    """The ledger: every tensor of headers and index exactly once, with its status and reason.
+
+    Raises ValueError when a tensor that the plan meant to measure is not among `measured`.
+    """
+    layouts = tensor_layouts(manifest)
+    rows = []
+    for tensor in manifest["tensors"]:
+        layout = layouts[tensor["name"]]
+        status = STATUS.get(layout.kind, layout.kind)
+        if (status == "analysed") != (tensor["name"] in measured):
+            raise ValueError(
+                f"{tensor['name']} was planned as {status} but was "
+                f"{'' if tensor['name'] in measured else 'not '}measured: run resolve again."
+            )
+        rows.append(
+            {
+                "param_name": tensor["name"],
+                "shard": tensor["shard"],
+                "dtype": tensor["dtype"],
+                "shape": json.dumps(tensor["shape"]),
+                "numel": math.prod(tensor["shape"]),
+                "nbytes": tensor["end"] - tensor["begin"],
+                "status": status,
+                "reason": layout.reason,
+            }
+        )
+    present = {tensor["name"] for tensor in manifest["tensors"]}
+    for problem in manifest["problems"]:
+        if problem["check"] == "missing_tensor" and problem["where"] not in present:
+            rows.append(
+                {
+                    "param_name": problem["where"],
+                    "status": "missing",
+                    "reason": problem["evidence"],
+                }
+            )
+    return tables.frame(rows, "coverage").sort_values("param_name", ignore_index=True)

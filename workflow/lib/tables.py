@@ -1,0 +1,244 @@
+"""The tables of the project: one schema each, one writer, one reader.
+
+Every table that leaves the program is described here once: names, types, units and meaning of its
+columns. The writer checks rows against it, the reader restores the types, and the manual's column
+lists are made from it, so none of the three can drift from the others.
+
+Writers are atomic: a file appears under its name complete or not at all.
+"""
+
+import csv
+import json
+import math
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from workflow.lib.schemas import SCHEMAS, Column
+
+PANDAS_DTYPES = {
+    "string": "string",
+    "integer": "Int64",
+    "number": "Float64",
+    "boolean": "boolean",
+    "integers": "object",
+    "numbers": "object",
+}
+# A spreadsheet runs a cell that starts like this as a formula; such text gets a leading apostrophe.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+
+
+class TableError(ValueError):
+    """A table does not have the columns that its schema promises."""
+
+
+@contextmanager
+def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it takes the name of `path`, else it goes.
+
+    The temporary name is unique per attempt, so that an orphaned job of an earlier run can never
+    write into the output of a later one.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(text: str, path: str | os.PathLike[str]) -> None:
+    """Write `text` as UTF-8 with Unix line ends, atomically."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(value: Any, path: str | os.PathLike[str]) -> None:
+    """Write `value` as indented JSON, atomically; NaN and infinities are refused."""
+    write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", path)
+
+
+def columns(table: str) -> list[str]:
+    """Column names of `table` in their order."""
+    return [column.name for column in SCHEMAS[table].columns]
+
+
+def frame(rows: Iterable[Mapping[str, Any]], table: str) -> pd.DataFrame:
+    """Rows as a data frame with exactly the columns and types of `table`.
+
+    A column that a row lacks is missing in that row; one that the schema lacks is an error.
+    """
+    rows = list(rows)
+    known = set(columns(table))
+    for row in rows:
+        if not known.issuperset(row):
+            unknown = ", ".join(sorted(set(row) - known))
+            raise TableError(f"table {table}: no such column: {unknown}")
+    data = {
+        column.name: pd.Series(
+            [row.get(column.name) for row in rows], dtype=PANDAS_DTYPES[column.type]
+        )
+        for column in SCHEMAS[table].columns
+    }
+    return pd.DataFrame(data)
+
+
+def typed(data: pd.DataFrame, table: str) -> pd.DataFrame:
+    """`data` with the columns, order and types of `table`; raises TableError when one lacks."""
+    missing = [name for name in columns(table) if name not in data]
+    surplus = [name for name in data if name not in columns(table)]
+    if missing or surplus:
+        raise TableError(f"table {table}: missing columns {missing}, unknown columns {surplus}")
+    kinds = {column.name: PANDAS_DTYPES[column.type] for column in SCHEMAS[table].columns}
+    return data[columns(table)].astype(kinds)
+
+
+def write_table(
+    data: pd.DataFrame, table: str, path: str | os.PathLike[str], form: str | None = None
+) -> None:
+    """Write `data` as `form` (csv, json or parquet; else by the suffix of `path`), atomically.
+
+    The bytes depend on the data alone: no time, no machine, no index column. CSV guards
+    formulas (see `guarded`); a missing value is an empty field. JSON is a list of
+    records with null for missing. Infinities are written as the text inf / -inf in CSV and JSON.
+    """
+    data = typed(data, table)
+    form = form or Path(path).suffix.removeprefix(".")
+    if form not in ("csv", "json", "parquet"):
+        raise TableError(f"{path}: a table is written as .csv, .json or .parquet.")
+    with atomic(path) as temporary:
+        if form == "parquet":
+            _write_parquet(data, table, temporary)
+        elif form == "json":
+            _write_json_records(data, temporary)
+        else:
+            _write_csv(data, temporary)
+
+
+def read_table(path: str | os.PathLike[str], table: str) -> pd.DataFrame:
+    """Read what `write_table` wrote, with the same types; text guards of CSV are taken off."""
+    path = Path(path)
+    if path.suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        return typed(pq.read_table(path).to_pandas(integer_object_nulls=True), table)
+    if path.suffix == ".json":
+        return frame(map(_restored, json.loads(path.read_text(encoding="utf-8"))), table)
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    parse = {column.name: _parser(column) for column in SCHEMAS[table].columns}
+    return frame(
+        [{name: parse[name](text) for name, text in row.items() if name in parse} for row in rows],
+        table,
+    )
+
+
+def guarded(text: str) -> str:
+    """Text that a spreadsheet cannot take for a formula: a leading apostrophe where it could.
+
+    Text that starts with an apostrophe gets one too, so that taking one off always restores it.
+    """
+    return "'" + text if text.startswith((*FORMULA_STARTS, "'")) else text
+
+
+def unguarded(text: str) -> str:
+    """The inverse of `guarded`."""
+    return text[1:] if text.startswith("'") else text
+
+
+def _restored(record: dict[str, Any]) -> dict[str, Any]:
+    numbers = {"inf": math.inf, "-inf": -math.inf}
+    return {
+        name: numbers.get(value, value) if isinstance(value, str) else value
+        for name, value in record.items()
+    }
+
+
+def _parser(column: Column):
+    def parse(text: str):
+        if text == "":
+            return None
+        if column.type == "string":
+            return unguarded(text)
+        if column.type == "boolean":
+            return text == "true"
+        if column.type in ("integers", "numbers"):
+            return json.loads(text)
+        return int(text) if column.type == "integer" else float(text)
+
+    return parse
+
+
+def _plain(value: Any) -> Any:
+    """A cell as JSON knows it: None for missing, Python scalars, lists."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if value is None or value is pd.NA:
+        return None
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, str):
+        return guarded(value)
+    value = _plain(value)
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _write_csv(data: pd.DataFrame, path: Path) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(data.columns)
+        for row in data.itertuples(index=False, name=None):
+            writer.writerow([_cell(value) for value in row])
+
+
+def _write_json_records(data: pd.DataFrame, path: Path) -> None:
+    names = list(data.columns)
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.write("[")
+        for number, row in enumerate(data.itertuples(index=False, name=None)):
+            record = dict(zip(names, map(_plain, row), strict=True))
+            file.write(",\n" if number else "\n")
+            file.write(json.dumps(record, ensure_ascii=False, allow_nan=False))
+        file.write("\n]\n")
+
+
+def _write_parquet(data: pd.DataFrame, table: str, path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    types = {
+        "string": pa.string(),
+        "integer": pa.int64(),
+        "number": pa.float64(),
+        "boolean": pa.bool_(),
+        "integers": pa.list_(pa.int64()),
+        "numbers": pa.list_(pa.float64()),
+    }
+    schema = pa.schema([(column.name, types[column.type]) for column in SCHEMAS[table].columns])
+    arrays = pa.Table.from_pandas(data, schema=schema, preserve_index=False)
+    # The pandas metadata would record library versions, and bytes must depend on the data alone.
+    pq.write_table(arrays.replace_schema_metadata(None), path, compression="zstd")
+
+
+def stack(paths: Iterable[str | os.PathLike[str]], table: str, by: list[str]) -> pd.DataFrame:
+    """Tables of all parts as one, rows sorted by the columns `by`: the order of jobs is moot."""
+    tables = [read_table(path, table) for path in paths]
+    whole = pd.concat(tables, ignore_index=True) if tables else frame([], table)
+    return whole.sort_values(by, kind="stable", ignore_index=True)

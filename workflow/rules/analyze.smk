@@ -1,0 +1,105 @@
+# From weights to tables: parts measured in parallel, merged, and summed up per layer.
+
+
+def part_shard(wildcards):
+    return weights_of(wildcards, [part_of(wildcards)["shard"]])
+
+
+def analyze_flags(wildcards):
+    return flags(
+        {
+            "digest": part_of(wildcards)["digest"],
+            "sparsity_threshold": config["sparsity_threshold"],
+        }
+    )
+
+
+def device(wildcards, threads):
+    # Takes `threads` so that Snakemake does not compare it: every device gives the same numbers.
+    return config["device"]
+
+
+def part_memory(wildcards, attempt):
+    return attempt * part_of(wildcards)["memory"] // 1024**2
+
+
+def part_tables(wildcards):
+    return collect(
+        "<model>/parts/{part}.{table}.parquet",
+        model=wildcards.model,
+        part=[part["part"] for part in plan_of(wildcards)["parts"]],
+        table=["params", "matrices", "spectra", "histograms"],
+    )
+
+
+def parts_folder(wildcards, input):
+    return os.path.dirname(input.parts[0])
+
+
+rule analyze:
+    input:
+        plan=ancient("<model>/plan.json"),
+        shard=part_shard,
+    output:
+        "<model>/parts/{part}.params.parquet",
+        "<model>/parts/{part}.matrices.parquet",
+        "<model>/parts/{part}.spectra.parquet",
+        "<model>/parts/{part}.histograms.parquet",
+    log:
+        "<model>/logs/analyze/{part}.log",
+    benchmark:
+        "<model>/benchmarks/analyze/{part}.tsv"
+    conda:
+        "../../envs/numeric.yaml"
+    threads: 1
+    resources:
+        mem_mb=part_memory,
+    params:
+        args=analyze_flags,
+        code=fingerprint("analyze"),
+        device=device,
+        prefix=subpath(output[0], strip_suffix=".params.parquet"),
+    shell:
+        "python workflow/scripts/analyze.py --plan {input.plan:q} --part {wildcards.part}"
+        " --shard {input.shard:q} --out {params.prefix:q} --device {params.device:q}"
+        " {params.args} 2> {log:q}"
+
+
+rule merge:
+    input:
+        parts=part_tables,
+        manifest="<model>/manifest.json",
+        plan="<model>/plan.json",
+    output:
+        csv=report(
+            "<model>/params.csv",
+            "../report/params.rst",
+            category="{model}",
+            subcategory="tables",
+            labels={"table": "params"},
+        ),
+        json="<model>/params.json",
+        parquet="<model>/params.parquet",
+        matrices="<model>/matrices.parquet",
+        spectra="<model>/spectra.parquet",
+        histograms="<model>/histograms.parquet",
+        coverage=report(
+            "<model>/coverage.csv",
+            "../report/coverage.rst",
+            category="{model}",
+            subcategory="tables",
+            labels={"table": "coverage"},
+        ),
+    log:
+        "<model>/logs/merge.log",
+    benchmark:
+        "<model>/benchmarks/merge.tsv"
+    conda:
+        "../../envs/numeric.yaml"
+    params:
+        out_dir=subpath(output.parquet, parent=True),
+        parts=parts_folder,
+        code=fingerprint("merge"),
+    shell:
+        "python workflow/scripts/merge.py --manifest {input.manifest:q} --plan {input.plan:q}"
+        " --parts {params.parts:q} --out_dir {params.out_dir:q} 2> {log:q}"

@@ -1,0 +1,66 @@
+"""Measure the weights of a model: values, ranks and singular values of every tensor.
+
+    python workflow/scripts/analyze.py --model_path models/Qwen3-4B --out params.csv --format csv
+
+measures a local folder and writes the table params. The rule of the workflow measures one part of
+a plan: --plan PLAN --part NAME --shard FILE --out PREFIX, which writes PREFIX.params.parquet,
+PREFIX.matrices.parquet, PREFIX.spectra.parquet and PREFIX.histograms.parquet.
+"""
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[2])
+
+from workflow.lib import analysis, cli, dag, measure, tables
+from workflow.lib.device import chosen_device
+
+log = logging.getLogger("analyze")
+
+
+def main(options):
+    settings = measure.Settings(
+        near_zero=options.sparsity_threshold,
+        device=chosen_device(options.device),
+        chunk_bytes=(4 if options.low_cpu_mem_usage else 32) * 1024**2,
+    )
+    if options.model_path:
+        result = analysis.analyse_folder(options.model_path, settings, options.threads, cli.now())
+        tables.write_table(result.params, "params", options.out, options.format)
+        log.info("%d tensors in %s", len(result.params), options.out)
+        return
+    part = next(
+        part for part in dag.read_json(options.plan)["parts"] if part["part"] == options.part
+    )
+    if options.digest and options.digest != part["digest"]:
+        raise ValueError(f"part {options.part} has changed in {options.plan}: start the run again.")
+    rows = measure.measure_part(Path(options.shard), part, settings)
+    for table in measure.TABLES:
+        path = f"{options.out}.{table}.parquet"
+        tables.write_table(tables.frame(getattr(rows, table), table), table, path)
+
+
+if __name__ == "__main__":
+    parser = cli.parser(__doc__)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--model_path", help="local folder of safetensors files")
+    what.add_argument("--plan", help="plan of a model (with --part and --shard)")
+    parser.add_argument("--part", help="name of the part to measure")
+    parser.add_argument("--digest", help="digest that the part must have")
+    parser.add_argument("--shard", help="file that holds the part")
+    parser.add_argument("--out", required=True, help="table to write (with --plan: prefix)")
+    parser.add_argument("--format", choices=("csv", "json", "parquet"), help="default: by --out")
+    parser.add_argument("--sparsity_threshold", type=cli.threshold, default=1e-6)
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument(
+        "--threads",
+        type=cli.positive_int,
+        default=os.cpu_count(),
+        help="parts measured at once, each on one core (default: all cores)",
+    )
+    parser.add_argument(
+        "--low_cpu_mem_usage", action="store_true", help="read in smaller pieces, a little slower"
+    )
+    cli.run(parser, main)

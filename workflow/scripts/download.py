@@ -1,0 +1,46 @@
+"""Download a model from the Hugging Face hub, verified, at one commit.
+
+    python workflow/scripts/download.py --model_id Qwen/Qwen3-4B --out models/Qwen3-4B
+
+fetches config, index, tokenizer and shards into a folder. The rule of the workflow fetches one
+file of a manifest: --manifest M --key HASH --out PATH. Files that are already in the user's hub
+cache are linked, not copied. HF_ENDPOINT (mirrors), HF_TOKEN and HF_HUB_OFFLINE are honoured.
+"""
+
+import logging
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[2])
+
+from workflow.lib import checkpoint, cli, config, dag, download
+
+log = logging.getLogger("download")
+
+
+def main(options):
+    if options.manifest:
+        manifest = dag.read_json(options.manifest)
+        download.fetch(manifest, download.file_of_key(manifest, options.key), Path(options.out))
+        return
+    model = config.parse_model(options.model_id, options.revision)
+    if model.is_folder:
+        raise config.ConfigError(f"{options.model_id} is a local folder: nothing to download.")
+    folder = Path(options.out)
+    manifest = checkpoint.describe_repo(model.source, model.revision, cli.now(), log.info)
+    files = checkpoint.used_files(manifest)
+    download.require_space(folder, sum(file.size for file in files))
+    for file in files:
+        download.fetch(manifest, file, folder / file.path)
+    log.info("%s at commit %s is in %s", model.source, manifest["commit"], folder)
+
+
+if __name__ == "__main__":
+    parser = cli.parser(__doc__)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--model_id", help="hub id, e.g. Qwen/Qwen3-4B")
+    what.add_argument("--manifest", help="manifest of a model (with --key)")
+    parser.add_argument("--key", help="start of the hash of the file to fetch")
+    parser.add_argument("--revision", default=config.MAIN, help="branch, tag, commit or refs/pr/N")
+    parser.add_argument("--out", required=True, help="folder to fill (with --manifest: the file)")
+    cli.run(parser, main)

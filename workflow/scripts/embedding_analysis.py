@@ -1,0 +1,76 @@
+"""Cluster the token embedding of a model: K-means, the number of clusters by the elbow rule.
+
+    python workflow/scripts/embedding_analysis.py --model_path models/Qwen3-4B --out clusters.csv
+
+writes one row per token to clusters.csv and everything else beside it; when --out has no suffix it
+is the folder for all of it: clusters.csv, clusters_summary.csv, elbow.csv, projection.parquet,
+summary.json, elbow.png and map.png. The rule of the workflow gives a manifest instead of a folder.
+"""
+
+import logging
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[2])
+
+from workflow.lib import checkpoint, cli, dag, embedding, embedding_rows, plots, tables
+
+log = logging.getLogger("embedding_analysis")
+
+
+def main(options):
+    if options.model_path:
+        manifest = checkpoint.describe_folder(options.model_path, cli.now(), hashed=False)
+    else:
+        manifest = dag.read_json(options.manifest)
+
+    def place(file):
+        return dag.weight_path(manifest, file, options.weights)
+
+    rows, reason = embedding_rows.read_rows(manifest, place)
+    if rows is None:
+        log.info("nothing to cluster: %s", reason)
+        result = embedding.nothing(reason)
+    else:
+        log.info("%s: %d rows of %d dimensions", manifest["embedding"], *rows.shape)
+        result = embedding.analyse_embedding(
+            rows,
+            embedding_rows.read_row_tokens(manifest, place, len(rows)),
+            k_min=options.k_min,
+            k_max=options.k_max,
+            n_clusters=options.n_clusters,
+            random_state=options.random_state,
+            progress=lambda k, last: log.info("k-means, k = %d of %d", k, last),
+        )
+    out = Path(options.out)
+    folder, clusters = (out.parent, out) if out.suffix else (out, out / "clusters.csv")
+    tables.write_table(result.clusters, "clusters", clusters)
+    tables.write_table(result.clusters_summary, "clusters_summary", folder / "clusters_summary.csv")
+    tables.write_table(result.elbow, "elbow", folder / "elbow.csv")
+    tables.write_table(result.projection, "projection", folder / "projection.parquet")
+    tables.write_json(result.summary, folder / "summary.json")
+    if options.tables_only:
+        return
+    plots.save(plots.elbow(result.elbow, result.summary), folder / "elbow.png")
+    plots.save(
+        plots.cluster_map(
+            result.projection, result.clusters, result.clusters_summary, result.summary
+        ),
+        folder / "map.png",
+    )
+
+
+if __name__ == "__main__":
+    parser = cli.parser(__doc__)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--model_path", help="local folder of safetensors files")
+    what.add_argument("--manifest", help="manifest of a model (with --weights)")
+    parser.add_argument("--weights", default="", help="folder of downloaded weights")
+    parser.add_argument("--digest", help="hash of what is read; only for the workflow's record")
+    parser.add_argument("--out", required=True, help="clusters.csv, or the folder for everything")
+    parser.add_argument("--tables_only", action="store_true", help="draw no pictures")
+    parser.add_argument("--k_min", type=cli.positive_int, default=2)
+    parser.add_argument("--k_max", type=cli.positive_int, default=30)
+    parser.add_argument("--n_clusters", type=cli.positive_int, help="default: by the elbow rule")
+    parser.add_argument("--random_state", type=int, default=0, help="seed of everything random")
+    cli.run(parser, main)

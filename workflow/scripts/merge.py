@@ -1,0 +1,51 @@
+"""Merge the measured parts of a model into its tables.
+
+    python workflow/scripts/merge.py --manifest manifest.json --plan plan.json --parts parts --out_dir .
+
+writes params.csv, params.json, params.parquet, matrices.parquet, spectra.parquet,
+histograms.parquet and coverage.csv.
+"""
+
+import logging
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[2])
+
+from workflow.lib import cli, dag, merge, tables
+
+log = logging.getLogger("merge")
+
+
+def main(options):
+    manifest, plan = dag.read_json(options.manifest), dag.read_json(options.plan)
+    out = Path(options.out_dir)
+
+    def stacked(table):
+        paths = [Path(options.parts, f"{part['part']}.{table}.parquet") for part in plan["parts"]]
+        return tables.stack(paths, table, by=["param_name"])
+
+    params = merge.with_roles(stacked("params"), "params", manifest)
+    coverage = merge.coverage(manifest, set(params["param_name"]))
+    for suffix in ("csv", "json", "parquet"):
+        tables.write_table(params, "params", out / f"params.{suffix}")
+    matrices = merge.with_roles(stacked("matrices"), "matrices", manifest)
+    tables.write_table(matrices, "matrices", out / "matrices.parquet")
+    for table in ("spectra", "histograms"):
+        tables.write_table(stacked(table), table, out / f"{table}.parquet")
+    tables.write_table(coverage, "coverage", out / "coverage.csv")
+    log.info(
+        "%d tensors, %d matrices; coverage: %s",
+        len(params),
+        len(matrices),
+        coverage["status"].value_counts().to_dict(),
+    )
+
+
+if __name__ == "__main__":
+    parser = cli.parser(__doc__)
+    parser.add_argument("--manifest", required=True, help="manifest of the model")
+    parser.add_argument("--plan", required=True, help="plan of the model")
+    parser.add_argument("--parts", required=True, help="folder of the measured parts")
+    parser.add_argument("--out_dir", required=True, help="folder for the tables")
+    cli.run(parser, main)

@@ -1,0 +1,56 @@
+"""Look a model up: write its manifest and the plan of what to measure.
+
+    python workflow/scripts/resolve_model.py --model Qwen/Qwen3-4B --manifest manifest.json --plan plan.json
+
+A hub revision is resolved to its commit here, once; all later steps use that commit. Only file
+lists and shard headers are read. HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are honoured.
+"""
+
+import logging
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[2])
+
+from workflow.lib import checkpoint, cli, config, download, plan, tables
+
+log = logging.getLogger("resolve_model")
+
+
+def main(options):
+    model = config.parse_model(options.model, options.revision)
+    if model.is_folder:
+        manifest = checkpoint.describe_folder(model.source, cli.now(), progress=log.info)
+    else:
+        manifest = checkpoint.describe_repo(model.source, model.revision, cli.now(), log.info)
+        if options.weights:
+            download.check_space(manifest, Path(options.weights))
+    totals = manifest["totals"]
+    log.info(
+        "%s: %d tensors, %s parameters, %.1f MB in %d shards",
+        options.model,
+        totals["tensors"],
+        f"{totals['parameters']:,}",
+        totals["bytes"] / 1e6,
+        len(checkpoint.shard_files(manifest)),
+    )
+    for problem in manifest["problems"]:
+        log.warning("%(check)s: %(where)s (%(evidence)s)", problem)
+    parts = plan.make_plan(manifest)
+    log.info(
+        "%d parts, about %.0f s of one core",
+        len(parts["parts"]),
+        sum(part["seconds"] for part in parts["parts"]),
+    )
+    tables.write_json(manifest, options.manifest)
+    tables.write_json(parts, options.plan)
+
+
+if __name__ == "__main__":
+    parser = cli.parser(__doc__)
+    parser.add_argument("--model", required=True, help="hub id or local folder")
+    parser.add_argument("--revision", default=config.MAIN, help="branch, tag, commit or refs/pr/N")
+    parser.add_argument("--weights", help="folder for downloads, to ask for its free space")
+    parser.add_argument("--manifest", required=True, help="manifest to write (JSON)")
+    parser.add_argument("--plan", required=True, help="plan to write (JSON)")
+    cli.run(parser, main)

@@ -1,0 +1,49 @@
+"""Sum up the tensors of a model per transformer layer and block type.
+
+    python workflow/scripts/transformer_analysis.py --model_path models/Qwen3-4B --out layers.csv
+
+measures a local folder first. The rule of the workflow starts from tables that are there:
+--params params.parquet --matrices matrices.parquet, and draws --figures DIR.
+"""
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[2])
+
+from workflow.lib import analysis, cli, layers, measure, plots, tables
+from workflow.lib.device import chosen_device
+
+log = logging.getLogger("transformer_analysis")
+
+
+def main(options):
+    if options.model_path:
+        settings = measure.Settings(device=chosen_device(options.device))
+        model = analysis.analyse_folder(options.model_path, settings, options.threads, cli.now())
+        params, matrices = model.params, model.matrices
+    else:
+        params = tables.read_table(options.params, "params")
+        matrices = tables.read_table(options.matrices, "matrices")
+    table = layers.layer_table(params, matrices)
+    tables.write_table(table, "layers", options.out, options.format)
+    log.info("%d rows in %s", len(table), options.out)
+    if options.figures:
+        for name, figure in plots.layer_figures(table).items():
+            plots.save(figure, Path(options.figures, f"{name}.png"))
+
+
+if __name__ == "__main__":
+    parser = cli.parser(__doc__)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--model_path", help="local folder of safetensors files")
+    what.add_argument("--params", help="table params (with --matrices)")
+    parser.add_argument("--matrices", help="table matrices")
+    parser.add_argument("--out", required=True, help="table to write")
+    parser.add_argument("--format", choices=("csv", "json", "parquet"), help="default: by --out")
+    parser.add_argument("--figures", help="folder for pictures")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--threads", type=cli.positive_int, default=os.cpu_count())
+    cli.run(parser, main)
