@@ -65,7 +65,7 @@ def test_stack_does_not_depend_on_the_order_of_parts(tmp_path):
 
 def test_the_contract_columns_come_first():
     contract = (
-        "model_path model_id revision param_name layer_index block_type shape rows cols rank "
-        "mean std var sparsity dtype created_at"
-    ).split()
-    assert tables.columns("params")[:16] == contract
+        "model_path, model_id, revision, param_name, layer_index, block_type, shape, rows, cols, "
+        "rank, mean, std, var, sparsity, dtype, created_at"
+    )
+    assert ", ".join(tables.columns("params")[:16]) == contract

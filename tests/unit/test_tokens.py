@@ -120,6 +120,7 @@ def test_hostile_entries_are_passed_over(tmp_path):
     vocabulary = {
         "good": 0,
         "negative": -1,
+        "beyond": 5,
         "huge": 10**30,
         "text": "1",
         "float": 1.0,

@@ -1,4 +1,4 @@
-"""Analyse a local folder in one process tree, without Snakemake: the same parts, the same numbers."""
+"""Analyse a local folder without Snakemake: the same parts, the same numbers."""
 
 import logging
 import multiprocessing

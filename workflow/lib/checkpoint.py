@@ -5,7 +5,8 @@ commit. `describe_folder` and `describe_repo` read headers only and return the m
 JSON value that every later step reads instead of looking again:
 
     model, model_id, model_path, revision, commit, created_at
-    files      those that are used: path, role (shard, index, config, tokenizer), size, sha256, git_sha1
+    files      those that are used: path, role (shard, index, config or tokenizer), size, and the
+               hash that is known, sha256 or git_sha1
     skipped    weight files that are left alone: path, reason
     tensors    name, dtype, shape, shard, begin, end (bytes of the file)
     problems   where index and headers disagree: check, where, evidence
@@ -227,6 +228,11 @@ def describe_repo(
     listed = {file.path: file for file in hub.list_files(repo, commit)}
 
     def file(name: str) -> RepoFile:
+        if not (listed[name].sha256 or listed[name].git_sha1):
+            raise CheckpointError(
+                f"{repo}/{name}: neither the hub nor the cache tells its hash, so it cannot be "
+                "verified: unset HF_HUB_OFFLINE and HF_ENDPOINT, or give the folder itself as model."
+            )
         return listed[name]
 
     def header(shard: RepoFile) -> Header:
@@ -280,7 +286,7 @@ def shard_files(manifest: Mapping[str, Any]) -> list[RepoFile]:
 
 def content_key(file: RepoFile) -> str:
     """Name of the folder that holds a downloaded file: the first 12 hex digits of its hash."""
-    return (file.sha256 or file.git_sha1 or "unknown")[:12]
+    return (file.sha256 or file.git_sha1 or "")[:12]
 
 
 def _describe(
@@ -387,12 +393,10 @@ def _disagreements(tensors: list[dict[str, Any]], weight_map: dict[str, str]) ->
 
 
 def _refuse_outside(path: Path, root: Path) -> None:
-    """A link in a model folder may lead inside the folder or into its own hub cache, not elsewhere."""
+    """A link in a model folder may lead inside the folder or into the user's hub cache only."""
     real = path.resolve()
-    home = root.resolve()
-    cache = next((parent for parent in home.parents if parent.name.startswith("models--")), home)
-    store = cache.parent / "blobs"
-    if not any(real.is_relative_to(place) for place in (home, cache, store)):
-        raise CheckpointError(
-            f"{path} is a link that leads out of the model folder to {real}: copy the file there."
-        )
+    if real.is_relative_to(root.resolve()) or real.is_relative_to(hub.cache_root().resolve()):
+        return
+    raise CheckpointError(
+        f"{path} is a link that leads out of the model folder to {real}: copy the file there."
+    )

@@ -87,6 +87,14 @@ def positive_int(text: str) -> int:
     return value
 
 
+def seed(text: str) -> int:
+    """Argument type: a seed of NumPy's and scikit-learn's generators."""
+    value = int(text)
+    if not 0 <= value < 2**32:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 4294967295")
+    return value
+
+
 def threshold(text: str) -> float:
     """Argument type: a finite number of at least 0."""
     value = float(text)

@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 
 from workflow.lib import tables
 
-LIMIT = 1e15  # float32 cannot hold the square of much larger values
+LIMIT = 1e12  # a sum of squares of larger values need not fit float32
 SUBSPACE = 64
 SILHOUETTE_ROWS = 2_000
 CLEAR_ELBOW = 3.0
@@ -162,10 +162,13 @@ def warm_path(
         centres = reduced.mean(axis=0, keepdims=True)
         for k in range(1, k_max + 1):
             if k > 1:
-                start = _split(reduced, labels, centres)
+                start = _split(reduced, labels, centres) if k <= len(rows) else None
                 if start is None:
                     break
-                labels, centres = _kmeans(reduced, start)
+                found, moved = _kmeans(reduced, start)
+                if len(np.unique(found)) < k:
+                    break
+                labels, centres = found, moved
             if k >= k_min:
                 fits.append(measured(k, labels))
             if progress:

@@ -107,13 +107,13 @@ class Distribution:
             self._take_wide(self._values, chunk)
 
     def _take_narrow(self, histogram: "CodeHistogram", chunk: np.ndarray) -> None:
-        if self.dtype.name in ("BF16", "F16"):
+        if self._grid.as_stored:
             self._grid.take(chunk, self._seen, histogram.counts)
             self._seen += len(chunk)
             return
         for tile in _tiles(chunk):
             count_codes(tile, histogram.counts)
-            self._grid.take(decode(tile, self.dtype).view(np.uint32), self._seen)
+            self._grid.take(tile, self._seen)
             self._seen += len(tile)
 
     def _take_wide(self, wide: "WideValues", chunk: np.ndarray) -> None:
@@ -169,7 +169,7 @@ class Distribution:
 
 
 def _tiles(chunk: np.ndarray) -> Iterator[np.ndarray]:
-    step = TILE_BYTES // 4
+    step = TILE_BYTES
     return (chunk[start : start + step] for start in range(0, len(chunk), step))
 
 

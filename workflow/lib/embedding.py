@@ -68,7 +68,7 @@ def analyse_embedding(
 
     `tokens` [n] name the rows. K-means is tried for k from `k_min` to `k_max`; the elbow of its
     inertia chooses k unless `n_clusters` sets it. `progress` is called with (k, k_max). Rows that
-    are not finite (or above 1e15) are left out: their cluster, distance and place are missing.
+    are not finite (or beyond 1e12) are left out: their cluster, distance and place are missing.
     """
     n, d = rows.shape
     if len(tokens) != n:

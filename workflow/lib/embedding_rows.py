@@ -1,5 +1,6 @@
 """The rows of a model's token embedding, and the texts of their tokens, from its files."""
 
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from workflow.lib import matrices
 from workflow.lib.checkpoint import used_files
 from workflow.lib.measure import panels
 from workflow.lib.plan import tensor_layouts
-from workflow.lib.tokens import Token, read_tokens
+from workflow.lib.tokens import Token, TokenizerError, read_tokens
+
+log = logging.getLogger(__name__)
 
 CHUNK_BYTES = 16 * 1024**2
 
@@ -41,6 +44,13 @@ def read_rows(
 def read_row_tokens(
     manifest: Mapping[str, Any], path_of: Callable[[str], str], rows: int
 ) -> list[Token]:
-    """The token of each of `rows` rows, by the model's tokenizer.json where it has one."""
+    """The token of each of `rows` rows, by the model's tokenizer.json.
+
+    Without one, or with one that cannot be read (then a warning says so), the texts are empty.
+    """
     tokenizer = next((Path(path_of(file.path)) for file in used_files(manifest, "tokenizer")), None)
-    return read_tokens(tokenizer, rows)
+    try:
+        return read_tokens(tokenizer, rows)
+    except TokenizerError as error:
+        log.warning("tokens are shown by their ids: %s", error)
+        return read_tokens(None, rows)

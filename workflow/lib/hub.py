@@ -331,10 +331,15 @@ def _is_hex(value: object, digits: int) -> bool:
     return isinstance(value, str) and re.fullmatch(f"[0-9a-f]{{{digits}}}", value) is not None
 
 
-def _cache_folder(repo: str) -> Path:
+def cache_root() -> Path:
+    """The user's hub cache (HF_HUB_CACHE, else in HF_HOME or the home folder)."""
     from huggingface_hub import constants
 
-    return Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
+    return Path(constants.HF_HUB_CACHE)
+
+
+def _cache_folder(repo: str) -> Path:
+    return cache_root() / f"models--{repo.replace('/', '--')}"
 
 
 def _snapshot_path(repo: str, commit: str, path: str) -> Path:

@@ -34,7 +34,7 @@ TIMEOUT = 30.0  # seconds without a byte before a connection counts as dead
 logger = logging.getLogger(__name__)
 
 
-class HubError(Exception):
+class HubError(ValueError):
     """What went wrong, where, and what to do, in one sentence for the user."""
 
 

@@ -47,101 +47,116 @@ def count_codes(codes, counts):
 def scan(codes, tile, counts, form, position, cols, sides, top):
     """One sweep over row-major float codes, the first of them element `position` of the tensor.
 
-    Works in tiles of `tile` elements, which every loop after the first finds in the cache.
+    Works in tiles of `tile` elements, which every loop after the first finds in the cache; each
+    loop has one quantity of the columns at hand, so that it stays in the cache as well.
     `counts` (where not empty) counts the codes. `form` = (magnitude mask, exponent mask, code of
-    infinity, code of the smallest normal number, shift to float32 or float64 bits, scale).
-    `sides` = (row sums, row peaks, column sums, column peaks), see `add_rows`; `top` = (codes,
-    places) of the largest |w|, sorted. Codes of NaN and Inf count as zero in `sides` and `top`.
+    infinity, code of the smallest normal number, shift to the bits of a float32 or float64).
+    `sides` = (row sums, row peaks, column sums, column peaks): sums [2, ·] get w² and the square of
+    the power of two at or below |w| (of the smallest normal number below that), peaks [·] the
+    largest magnitude code; all empty for a vector. `top` = (codes, places) of the largest |w|,
+    sorted. Codes of NaN and Inf count as zero in `sides` and `top`.
     """
-    magnitude, infinity = form[0], form[2]
+    row_sums, row_peaks, col_sums, col_peaks = sides
     for first in range(0, len(codes), tile):
-        part = codes[first : first + tile]
+        part, place = codes[first : first + tile], position + first
         if len(counts):
             count_codes(part, counts)
-        peak = largest(part, magnitude)
-        if peak >= infinity:
-            part = finite_codes(part, magnitude, infinity)
-            peak = largest(part, magnitude)
-        if peak > top[0][-1] & magnitude:
-            keep_largest(part, magnitude, position + first, top[0], top[1])
-        if len(sides[1]):
-            add_rows(part, form, position + first, cols, sides)
+        if len(row_peaks):
+            peak = add_peaks(part, form, place, cols, row_peaks, col_peaks)
+            add_squares(part, form, place, cols, row_sums[0], col_sums[0])
+            add_spacings(part, form, place, cols, row_sums[1], col_sums[1])
+        else:
+            peak = largest(part, form)
+        if peak > top[0][-1] & form[0]:
+            keep_largest(part, form, place, top[0], top[1])
 
 
-@compiled(fastmath={"reassoc", "contract"})
-def add_rows(codes, form, position, cols, sides):
-    """Add finite codes to the sums and peaks of their rows, and of their columns where kept.
-
-    Sums [2, ·] get w² and the square of the power of two at or below |w| (of the smallest normal
-    number below that); peaks [·] the largest magnitude code.
-    """
-    magnitude, exponent, _, normal, shift, scale = form
-    row_sums, row_peaks, col_sums, col_peaks = sides
+@compiled
+def add_peaks(codes, form, position, cols, row_peaks, col_peaks):
+    """Largest magnitude code of each row and column; returns the largest of `codes`."""
+    magnitude, infinity = form[0], form[2]
+    zero = highest = codes.dtype.type(0)
     start = 0
     while start < len(codes):
         i, j = (position + start) // cols, (position + start) % cols
         width = min(cols - j, len(codes) - start)
-        part = codes[start : start + width]
-        highest = part[0] & magnitude
-        squares = spacings = 0.0
-        if len(col_peaks):
-            peaks, col_squares, col_spacings = col_peaks[j:], col_sums[0, j:], col_sums[1, j:]
-            for k in range(width):
-                size = part[k] & magnitude
-                highest = max(highest, size)
-                peaks[k] = max(peaks[k], size)
-            for k in range(width):
-                size = part[k] & magnitude
-                power = max(size & exponent, normal) if size else size
-                value = np.float64(float_of(size, shift)) * scale
-                spacing = np.float64(float_of(power, shift)) * scale
-                value *= value
-                spacing *= spacing
-                squares += value
-                spacings += spacing
-                col_squares[k] += value
-                col_spacings[k] += spacing
-        else:
-            for k in range(width):
-                size = part[k] & magnitude
-                highest = max(highest, size)
-                power = max(size & exponent, normal) if size else size
-                value = np.float64(float_of(size, shift)) * scale
-                spacing = np.float64(float_of(power, shift)) * scale
-                squares += value * value
-                spacings += spacing * spacing
-        row_peaks[i] = max(row_peaks[i], highest)
-        row_sums[0, i] += squares
-        row_sums[1, i] += spacings
+        row, peaks = codes[start : start + width], col_peaks[j:]
+        peak = zero
+        for k in range(width):
+            size = row[k] & magnitude
+            size = size if size < infinity else zero
+            peak = max(peak, size)
+            peaks[k] = max(peaks[k], size)
+        row_peaks[i] = max(row_peaks[i], peak)
+        highest = max(highest, peak)
+        start += width
+    return highest
+
+
+@compiled(fastmath={"reassoc", "contract"})
+def add_squares(codes, form, position, cols, row_sums, col_sums):
+    """Sums of the squares of the floats that the shifted codes spell, of each row and column."""
+    magnitude, infinity, shift = form[0], form[2], form[4]
+    zero = codes.dtype.type(0)
+    start = 0
+    while start < len(codes):
+        i, j = (position + start) // cols, (position + start) % cols
+        width = min(cols - j, len(codes) - start)
+        row, sums = codes[start : start + width], col_sums[j:]
+        total = 0.0
+        for k in range(width):
+            size = row[k] & magnitude
+            size = size if size < infinity else zero
+            value = np.float64(float_of(size, shift))
+            value *= value
+            total += value
+            sums[k] += value
+        row_sums[i] += total
+        start += width
+
+
+@compiled(fastmath={"reassoc", "contract"})
+def add_spacings(codes, form, position, cols, row_sums, col_sums):
+    """Sums of the squared power of two at or below |w|, of each row and column."""
+    magnitude, exponent, infinity, normal, shift = form
+    zero = codes.dtype.type(0)
+    start = 0
+    while start < len(codes):
+        i, j = (position + start) // cols, (position + start) % cols
+        width = min(cols - j, len(codes) - start)
+        row, sums = codes[start : start + width], col_sums[j:]
+        total = 0.0
+        for k in range(width):
+            size = row[k] & magnitude
+            size = size if size < infinity else zero
+            power = max(size & exponent, normal) if size else size
+            value = np.float64(float_of(power, shift))
+            value *= value
+            total += value
+            sums[k] += value
+        row_sums[i] += total
         start += width
 
 
 @compiled
-def finite_codes(codes, magnitude, infinity):
-    """A copy with zero in the place of NaN and Inf."""
-    clean = np.zeros_like(codes)
+def largest(codes, form):
+    """Largest finite magnitude code."""
+    magnitude, infinity = form[0], form[2]
+    zero = highest = codes.dtype.type(0)
     for i in range(len(codes)):
-        if codes[i] & magnitude < infinity:
-            clean[i] = codes[i]
-    return clean
-
-
-@compiled
-def largest(codes, magnitude):
-    """Largest magnitude code."""
-    highest = codes[0] & magnitude
-    for i in range(len(codes)):
-        highest = max(highest, codes[i] & magnitude)
+        size = codes[i] & magnitude
+        highest = max(highest, size if size < infinity else zero)
     return highest
 
 
 @compiled
-def keep_largest(codes, magnitude, position, top_codes, top_places):
+def keep_largest(codes, form, position, top_codes, top_places):
     """Insert the larger ones of `codes` into the sorted `top_codes`; ties keep the earlier place."""
+    magnitude, infinity = form[0], form[2]
     last = len(top_codes) - 1
     for i in range(len(codes)):
         size = codes[i] & magnitude
-        if size > top_codes[last] & magnitude:
+        if size < infinity and size > top_codes[last] & magnitude:
             slot = last
             while slot > 0 and size > top_codes[slot - 1] & magnitude:
                 top_codes[slot] = top_codes[slot - 1]

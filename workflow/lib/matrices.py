@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from workflow.lib.dtypes import DTYPES
-from workflow.lib.name_patterns import is_unlearned
+from workflow.lib.name_parts import is_unlearned
 from workflow.lib.naming import Role
 
 MEASURED = ("matrix", "experts", "values")

@@ -1,4 +1,4 @@
-"""What the parts of parameter names mean: the tables that `naming` reads.
+"""What the parts of parameter names mean: the tables that `name_parts` and `naming` read.
 
 A name is cut at its dots: `model.layers.3.self_attn.q_proj.weight` has the segments `model`,
 `layers`, `3`, `self_attn`, `q_proj`, `weight`. Patterns are lower-case words separated by blanks;
@@ -10,7 +10,6 @@ the first row that matches wins.
 """
 
 import re
-from functools import lru_cache
 from typing import NamedTuple
 
 
@@ -122,14 +121,14 @@ def _blocks(table: str) -> tuple[Block, ...]:
 BLOCKS = _blocks("""
 norm | *
     *norm *norm? *norm_* norm* *layrnorm* : layers.0.input_layernorm.weight
-    ln ln? ln_* *_ln *_ln_* *_ln? rms *_rms bn bn? gn : h.0.ln_1.weight
+    *ln ln? ln_* *_ln_* *_ln? rms *_rms bn bn? gn : h.0.ln_1.weight
 position_embedding | *
     *position_* *positions_* *position *position? : model.embed_positions.weight
     *positional_* *positional_*.embedding *positional_*.gate : positional_embedding
     wpe pos_emb* *_pos_emb rel_pos* relative_pos* *tile_embedding : wpe.weight
     *relative_attention_bias *inv_freq rel_embeddings : relative_attention_bias.weight
-    rel_logits_proj rel_logits_proj.proj pos_proj pos_q_proj : attn.rel_logits_proj.proj
-    rel_attn.r *attn.r_proj *attn.wr_* r_net r_r_bias r_s_bias r_w_bias : layer.0.rel_attn.r
+    rel_logits_proj rel_logits_proj.proj pos_proj pos_*_proj : attn.rel_logits_proj.proj
+    rel_attn.r *attn.r_proj *attn.wr_* r_net r_kernel r_r_bias r_s_bias r_w_bias : h.0.attn.r_proj
     ape *_ape row_embedder column_embedder : attn.compressor.ape
     *token_type_* *segment_embed* seg_embed : embeddings.token_type_embeddings.weight
 moe | down_proj
@@ -154,16 +153,18 @@ output | transform
     vocab_transform ^head.dense : vocab_transform.weight
 output | lm_head
     *lm_head *lm_heads *lm_head.decoder lm_head.out_proj : lm_head.weight
-    *predictions *predictions.decoder head.decoder pred_layer.proj : predictions.decoder.weight
-    embed_out unembed* output_layer lm_loss vocab_projector : embed_out.weight
+    *predictions *predictions.decoder head.decoder mlm_*.decoder : predictions.decoder.weight
+    embed_out unembed* output_layer lm_loss pred_layer.proj vocab_projector : embed_out.weight
     shared_head.head *logits_dense embedding_decoder : layers.61.shared_head.head.weight
-    ^output ^head ^decoder ^proj_out ^output_projection : output.weight
+    ^output ^head ^decoder ^proj_out ^output_projection ^ff_out : output.weight
 output | classifier
     ^score ^classifier ^cls ^qa_outputs ^classification_head : score.weight
     ^classifier.* ^classification_head.* cls.seq_relationship : classifier.out_proj.weight
 embedding | embed_tokens
-    embed_tokens word_embed* tok_embed* token_embed* wte : model.embed_tokens.weight
-    tokens_embed embed_in input_embed* embed_text_tokens : transformer.tokens_embed.weight
+    embed_tokens word_embed word_embedding word_embeddings wte : model.embed_tokens.weight
+    tok_embeddings token_embed token_embedding token_embeddings : model.tok_embeddings.weight
+    tokens_embed embed_in embed_text_tokens : transformer.tokens_embed.weight
+    input_embedding input_embeddings input_embeds_layer : cpmant.input_embedding.weight
     ^embed ^embedding ^embeddings ^shared ^w ^embeddings.embed : shared.weight
     input_preprocessor.embeddings : perceiver.input_preprocessor.embeddings.weight
 conv | *
@@ -188,7 +189,7 @@ qkv_proj | *
     kv_proj kv_a_proj* kv_b_proj wkv wkv_* to_kv kv *qk_proj query_key : self_attn.kv_b_proj.weight
 q_proj | q_proj
     q_proj q_proj.linear q query wq q_lin q_head query_proj : layers.0.self_attn.q_proj.weight
-    query_layer project_q linear_q to_q query_global : self_attention.project_q.weight
+    query_layer project_q linear_q to_q query_global ?2?_query : self_attention.project_q.weight
 k_proj | k_proj
     k_proj k_proj.linear k key wk k_lin k_head key_proj : layers.0.self_attn.k_proj.weight
     key_layer project_k linear_k to_k key_global : self_attention.project_k.weight
@@ -196,7 +197,7 @@ v_proj | v_proj
     v_proj v_proj.linear v value wv v_lin v_head value_proj : layers.0.self_attn.v_proj.weight
     value_layer project_v linear_v to_v value_global : self_attention.project_v.weight
 o_proj | o_proj
-    o_proj o_proj.linear out_lin to_out attention_out o_net post_proj : self_attn.o_proj.weight
+    o_proj o_proj.linear out_lin to_out attention_out attn_out o_net post_proj : attn.o_proj.weight
 q_proj | *
     q_a_proj q_b_proj wq_* q_proj_* linear_q_* : layers.0.self_attn.q_a_proj.weight
 k_proj | *
@@ -224,16 +225,17 @@ gate_up_proj | *
 gate_up_proj | gate_up_proj | mlp expert shared
     input_linear : layers.0.block_sparse_moe.input_linear.weight
 gate_proj | gate_proj
-    gate_proj wi_0 fc12 w1 w_0 linear_gate proj_up_gate : layers.0.mlp.gate_proj.weight
+    gate_proj wi_0 fc12 w1 w_0 c_fc_0 linear_gate proj_up_gate : layers.0.mlp.gate_proj.weight
 up_proj | up_proj
     up_proj w3 v1 wi wi_1 w_1 fc1 fc11 c_fc fc_in lin1 linear_fc1 : layers.0.mlp.up_proj.weight
     dense_h_to_4h dense1 proj_up intermediate intermediate_dense : layers.0.mlp.dense_h_to_4h.weight
-    intermediate.dense intermediate_query.dense : encoder.layer.0.intermediate.dense.weight
+    intermediate.dense intermediate_query.dense dense.dense : layer.0.intermediate.dense.weight
+    ff_proj c_fc_1 : transformer.blocks.0.ff_proj.weight
 down_proj | down_proj
     down_proj w2 w_out fc2 fc_out lin2 linear_fc2 ffn_output : layers.0.mlp.down_proj.weight
-    dense_4h_to_h dense2 proj_down output_dense : layers.0.mlp.dense_4h_to_h.weight
+    dense_4h_to_h dense2 proj_down output_dense ff_out : layers.0.mlp.dense_4h_to_h.weight
 up_proj | up_proj | mlp
-    linear1 linear_1 layer_1 : transformer.layer.0.ff.layer_1.weight
+    linear1 linear_1 layer_1 in_proj : transformer.layer.0.ff.layer_1.weight
 down_proj | down_proj | mlp
     linear2 linear_2 layer_2 proj out_proj : transformer.layer.0.ff.layer_2.weight
 down_proj | down_proj | mlp expert
@@ -273,7 +275,8 @@ moe | *
 mlp | *
     mlp* ffn* fc fc? pooler proj proj_in proj_out in_proj input_proj output_proj : pooler.weight
     *linear* *dense* *projection* *projector* *merger* out out_* : pooler.dense.weight
-    eh_proj weights_proj per_layer_input_gate *inputs_layer : layers.61.eh_proj.weight
+    weights_proj per_layer_input_gate *inputs_layer : layers.0.self_attn.indexer.weights_proj.weight
+    eh_proj project_in project_out : layers.61.eh_proj.weight
 """)
 
 
@@ -314,6 +317,8 @@ DIALECTS = (
     Dialect("w1 w2", "w3 v1", {"w1": "up_proj"}),
     Dialect("fc0 fc1", "fc2", {"fc0": "up_proj", "fc1": "down_proj"}),
     Dialect("ffn ffn_output", "", {"ffn": "up_proj"}),
+    Dialect("ff_proj up_proj", "", {"ff_proj": "gate_proj"}),
+    Dialect("wqkv out_proj", "", {"out_proj": "o_proj"}),
     # RWKV's time mixing has no softmax attention, its channel mixing is an MLP.
     Dialect(
         "key value receptance output",
@@ -326,88 +331,3 @@ DIALECTS = (
         {"key": "up_proj", "value": "down_proj", "receptance": "gate_proj"},
     ),
 )
-
-
-def whole_words(words: str) -> re.Pattern[str]:
-    """A pattern that fully matches each of the words."""
-    escaped = (re.escape(word) for word in words.split())
-    return re.compile(
-        "|".join(word.replace(r"\*", "[^.]*").replace(r"\?", "[^.]") for word in escaped)
-    )
-
-
-def _path_endings(words: str) -> list[tuple[int, re.Pattern[str]]]:
-    """Patterns for the last n segments of a path; n = 0 (words with `^`) is the whole path."""
-    by_length: dict[int, list[str]] = {}
-    for word in words.split():
-        length = 0 if word.startswith("^") else word.count(".") + 1
-        by_length.setdefault(length, []).append(word.lstrip("^"))
-    return [(n, whole_words(" ".join(group))) for n, group in by_length.items()]
-
-
-_COMPONENTS = [(row.name, whole_words(row.words)) for row in COMPONENTS]
-_ZONES = [(zone, whole_words(words)) for zone, words in ZONES.items()]
-_CONTEXTS = [(context, whole_words(words)) for words, context in CONTEXTS]
-_BUFFERS = [(row.ndim, whole_words(row.words)) for row in BUFFERS]
-_ROWS = [(row, _path_endings(row.words)) for row in BLOCKS + FALLBACKS]
-_LONGEST_ENDING = max(n for _, endings in _ROWS for n, _ in endings)
-
-
-def _first(table: list[tuple[str, re.Pattern[str]]], word: str) -> str | None:
-    return next((name for name, pattern in table if pattern.fullmatch(word)), None)
-
-
-@lru_cache(4096)
-def component_of(segment: str) -> str | None:
-    """Component that a segment of a name gives away, if any."""
-    return _first(_COMPONENTS, segment.lower())
-
-
-@lru_cache(4096)
-def zone_of(segment: str) -> str | None:
-    """Zone that a segment of a name opens, if any."""
-    return _first(_ZONES, segment.lower())
-
-
-@lru_cache(4096)
-def context_of(segment: str) -> str | None:
-    """Word that a segment puts in front of the names of attention matrices, if any."""
-    return _first(_CONTEXTS, segment.lower())
-
-
-def nearest_zone(path: tuple[str, ...]) -> str | None:
-    """Zone of the module at the end of a path: the nearest one above it."""
-    return next(filter(None, map(zone_of, reversed(path[:-1]))), None)
-
-
-@lru_cache(16384)
-def find_block(path: tuple[str, ...]) -> tuple[Block, str] | None:
-    """The first row of the tables that a module's path matches, and the name of the module.
-
-    A last segment such as `in_proj_bias` is read both in full and without its `_bias`.
-    """
-    if not path:
-        return None
-    zone = nearest_zone(path)
-    spellings = {}
-    for name in (path[-1], re.sub(r"_(?:weight|bias)$", "", path[-1])):
-        segments = [segment.lower() for segment in (*path[:-1], name)]
-        spellings[name] = [".".join(segments[-n:]) for n in range(_LONGEST_ENDING + 1)]
-    for row, endings in _ROWS:
-        if not row.zones or zone in row.zones:
-            for name, tails in spellings.items():
-                if any(pattern.fullmatch(tails[n]) for n, pattern in endings):
-                    return row, name
-    return None
-
-
-def is_unlearned(segment: str, ndim: int) -> bool:
-    """Whether the last segment of a name belongs to a buffer."""
-    word = segment.lower()
-    return any(dims in (None, ndim) and words.fullmatch(word) for dims, words in _BUFFERS)
-
-
-def is_companion(name: str) -> bool:
-    """Whether a tensor only helps to read a quantised weight and holds none of its values."""
-    suffix = QUANTISATION.search(name)
-    return suffix is not None and not suffix[0].endswith(("qweight", "packed", "blocks"))

@@ -24,30 +24,31 @@ Two stacks of one component (a recurrent model's inner and outer module) share l
 """
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from workflow.lib import name_patterns as patterns
-from workflow.lib.name_patterns import component_of, find_block, nearest_zone, whole_words, zone_of
+from workflow.lib.name_parts import (
+    Template,
+    context_of,
+    find_block,
+    is_companion,
+    is_unlearned,
+    nearest_zone,
+    split,
+    stack_side,
+    take_apart,
+    zone_of,
+)
+from workflow.lib.name_patterns import Block
 
 Tensor = tuple[str, tuple[int, ...], str]  # name, shape, safetensors dtype
 
-LONGEST_NAME = 512  # no model's parameter has a longer name; a hostile header may
 MLP = {"gate_proj", "up_proj", "down_proj", "gate_up_proj", "mlp"}
 ATTENTION = {"q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj"}
 INTEGERS = {"BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64"}
 TEXT_CONFIGS = ("text_config", "llm_config", "language_config", "thinker_config")
-
-_NUMBER = re.compile(r"((?<![^.])[0-9]{1,9}(?![^.])|(?<=\.expert_)[0-9]{1,9}(?![^.]))")
-_STACK_SIDE = re.compile(r"(?:.*_)?(encoder|decoder)")
-_CONTAINER = whole_words(patterns.LAYER_CONTAINERS)
-_LAYER_LIST = whole_words(patterns.LAYER_LISTS)
-_NO_CONTAINER = whole_words(patterns.NOT_LAYERS)
-_ADAPTER = whole_words(patterns.ADAPTER_PARAMETERS)
-_PRIORITY = tuple(dict.fromkeys(row.name for row in patterns.COMPONENTS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,76 +64,6 @@ class Role:
     is_buffer: bool  # not learned: rotary frequencies, masks, position ids, counters
 
 
-class _Template(NamedTuple):
-    """What a name says by itself. `prefix` and `path` leave out the numbers."""
-
-    prefix: tuple[str, ...]  # segments above the container of the layers; () outside layers
-    path: tuple[str, ...]  # from that container (or the start) to the module
-    leaf: str  # "weight", "bias", ...; "" of a bare parameter
-    suffix: int  # characters of a quantisation suffix at the end of the name; 0 without
-    layer: int | None  # which of the numbers in the name is the layer
-    expert: int | None
-    adapter: str  # "lora_A" and the like
-    component: str | None  # None where the words leave it open
-
-    @property
-    def stack(self) -> tuple[str, ...]:
-        """Path of the container of the layers."""
-        return self.prefix + self.path[:1]
-
-    @property
-    def module(self) -> tuple[str, ...]:
-        """Path of the module's parent: what stands beside it is its neighbour."""
-        return self.prefix + self.path[:-1]
-
-
-@lru_cache(16384)
-def _take_apart(template: str) -> _Template:
-    name = template
-    if template.startswith("base_model."):
-        name = template.removeprefix("base_model.").removeprefix("model.")
-    suffix = patterns.QUANTISATION.search(name)
-    segments = (name[: suffix.start()] if suffix else name).split(".")
-    adapter = next((s for s in segments if _ADAPTER.fullmatch(s.lower())), "")
-    if adapter:
-        segments = segments[: segments.index(adapter)]
-    found = {component_of(segment) for segment in segments}
-    component = next((c for c in _PRIORITY if c in found), None)
-    segments = [segment for segment in segments if segment not in patterns.WRAPPERS]
-    leaf = "weight" if suffix or adapter else ""
-    if not leaf:
-        while len(segments) > 1 and segments[-1].lower() in patterns.LEAVES:
-            leaf = segments.pop().lower()
-
-    layer = expert = None
-    start, number = 0, -1
-    for i, segment in enumerate(segments):
-        above = segments[i - 1].lower() if i else ""
-        number += "#" in segment
-        if segment == "#" and layer is None and not _NO_CONTAINER.fullmatch(above):
-            holds_module = i + 1 < len(segments) or leaf not in ("", "weight", "bias")
-            if (holds_module and _CONTAINER.fullmatch(above)) or _LAYER_LIST.fullmatch(above):
-                layer, start = number, i - 1
-        numbers_expert = segment == "expert_#" or (segment == "#" and zone_of(above) == "expert")
-        if numbers_expert and expert is None:
-            expert = number
-    return _Template(
-        prefix=tuple(s for s in segments[:start] if s != "#"),
-        path=tuple(s for s in segments[start:] if s != "#"),
-        leaf=leaf,
-        suffix=len(name) - suffix.start() if suffix else 0,
-        layer=layer,
-        expert=expert,
-        adapter=adapter,
-        component="adapter" if adapter or name is not template else component,
-    )
-
-
-def _side(segments: tuple[str, ...]) -> str | None:
-    sides = filter(None, map(_STACK_SIDE.fullmatch, map(str.lower, segments)))
-    return next((side[1] for side in sides), None)
-
-
 def _dims(shape: tuple[int, ...]) -> int:
     """Number of dimensions; three of which one has a single entry are a matrix."""
     return 2 if len(shape) == 3 and 1 in shape else len(shape)
@@ -144,25 +75,25 @@ class _Checkpoint:
     def __init__(self, shapes: Mapping[str, tuple[int, ...]], config: Mapping[str, Any]):
         """`shapes`: of one example of each template."""
         self.shapes = shapes
-        self.templates = {text: _take_apart(text) for text in shapes}
+        self.templates = {text: take_apart(text) for text in shapes}
         layered = [t for t in self.templates.values() if t.layer is not None]
         self.stacks = {t.prefix[:n] for t in layered for n in range(1, len(t.prefix) + 1)}
-        sides = {_side(t.prefix) for t in layered if t.component is None}
+        sides = {stack_side(t.prefix) for t in layered if t.component is None}
         self.two_sided = len(sides) > 1 or config.get("is_encoder_decoder") is True
 
         neighbours: dict[tuple[str, ...], set[str]] = {}
         for t in self.templates.values():
-            neighbours.setdefault(t.module, set()).update(t.path[-1:])
+            neighbours.setdefault(t.module, set()).update(map(str.lower, t.path[-1:]))
         self.dialects = {module: _dialect(words) for module, words in neighbours.items()}
         self.paths = {text: self._path(t) for text, t in self.templates.items()}
         self.blocks = {text: find_block(path) for text, path in self.paths.items()}
 
-        zones = {zone_of(segment) for path in self.paths.values() for segment in path}
-        self.has_experts = bool(zones & {"expert", "router"})
+        segments = {segment.lower() for path in self.paths.values() for segment in path}
+        self.has_experts = any("expert" in s or zone_of(s) == "router" for s in segments)
         self.fused = self._modules_with_fused_gate()
         self.default_component = self._default_component()
 
-    def _above(self, t: _Template) -> tuple[str, ...]:
+    def _above(self, t: Template) -> tuple[str, ...]:
         """The part of a name that names a model: all that lies above layers."""
         if t.layer is not None:
             return t.prefix
@@ -171,12 +102,12 @@ class _Checkpoint:
             n += 1
         return t.path[:n]
 
-    def _path(self, t: _Template) -> tuple[str, ...]:
+    def _path(self, t: Template) -> tuple[str, ...]:
         """Path of the module, from the model that holds the layers, in the common dialect."""
         path = t.path if t.layer is not None else t.path[len(self._above(t)) :]
         reading = self.dialects[t.module]
-        if path and path[-1] in reading:
-            path = path[:-1] + tuple(reading[path[-1]].split("."))
+        if path and path[-1].lower() in reading:
+            path = path[:-1] + tuple(reading[path[-1].lower()].split("."))
         return path
 
     def _modules_with_fused_gate(self) -> set[tuple[str, ...]]:
@@ -205,9 +136,9 @@ class _Checkpoint:
                 kernels.append(len(shape))
         return {2: "text", 3: "audio"}.get(max(kernels), "vision")
 
-    def component(self, t: _Template) -> str:
+    def component(self, t: Template) -> str:
         if t.component is None and self.default_component == "text" and self.two_sided:
-            return _side(self._above(t)) or "text"
+            return stack_side(self._above(t)) or "text"
         return t.component or self.default_component
 
     def block(self, text: str, dims: int, is_buffer: bool) -> tuple[str, str | None, bool]:
@@ -216,37 +147,20 @@ class _Checkpoint:
         if is_buffer and (of_norm := find_block(path[:-1])) and of_norm[0].block_type == "norm":
             found = of_norm
         row, name = found or (None, path[-1] if path else None)
-        block_type = row.block_type if row else "other"
-        projection = row.projection.replace("*", name or "") if row else name
+        bare_bias = not t.leaf and bool(name) and path[-1].lower().endswith(("_bias", "_biases"))
+        corrected = None if is_buffer else self._correction(t, path, row, dims, bare_bias)
+        block_type = corrected or (row.block_type if row else "other")
+        projection = "gate_up_proj" if corrected == "gate_up_proj" else name
+        if row and not corrected:
+            projection = row.projection.replace("*", name or "")
+
         zones = {zone_of(segment) for segment in path}
-        bare_bias = not t.leaf and bool(path) and path[-1].lower().endswith(("_bias", "_biases"))
-        bare = not t.leaf and not bare_bias and not str(name).endswith("_scale")
-        vague = row is None or row in patterns.FALLBACKS
-
-        if is_buffer:
-            pass
-        elif vague and name and dims == 1 and t.leaf in ("weight", "bias") and not t.adapter:
-            block_type, projection = "norm", name
-        elif row is None and t.leaf == "bias":
-            block_type = "bias"
-        elif dims > 3 and block_type not in ("norm", "position_embedding"):
-            block_type = "conv"
-        elif bare and (
-            (dims < 2 and block_type in MLP | ATTENTION)
-            or (block_type in ATTENTION and nearest_zone(path) != "attention")
-        ):
-            block_type, projection = "other", name
-        elif projection == "lm_head" and self.component(t) in ("vision", "projector"):
-            block_type, projection = "mlp", name
-        elif block_type == "up_proj" and t.module in self.fused:
-            block_type = projection = "gate_up_proj"
-
         is_shared = "shared" in zones and self.has_experts
         is_expert = is_shared or "expert" in zones or (block_type in MLP and dims == 3)
-        gate = (projection or "").removeprefix("attention ")
-        if block_type in ATTENTION or gate != projection:
-            contexts = list(filter(None, map(patterns.context_of, t.prefix + t.path)))
-            projection = " ".join([*dict.fromkeys(contexts), gate]) if contexts else projection
+        plain = (projection or "").removeprefix("attention ")
+        if block_type in ATTENTION or plain != projection:
+            contexts = list(filter(None, map(context_of, t.prefix + t.path)))
+            projection = " ".join([*dict.fromkeys(contexts), plain]) if contexts else projection
         if is_expert and block_type in MLP | ATTENTION | {"other", "bias"}:
             block_type = "moe"
             projection = f"shared_{projection}" if is_shared else projection
@@ -256,6 +170,34 @@ class _Checkpoint:
         is_bias = is_bias and not is_buffer and block_type != "position_embedding"
         return block_type, projection, is_bias
 
+    def _correction(
+        self,
+        t: Template,
+        path: tuple[str, ...],
+        row: Block | None,
+        dims: int,
+        bare_bias: bool,
+    ) -> str | None:
+        """Block type where shape and surroundings know better than the row; else None."""
+        block_type = row.block_type if row else "other"
+        vague = row is None or row in patterns.FALLBACKS
+        if vague and path and dims == 1 and t.leaf in ("weight", "bias") and not t.adapter:
+            return "norm"
+        if row is None and dims == 0 and t.leaf == "bias":
+            return "bias"
+        if dims > 3 and block_type not in ("norm", "position_embedding"):
+            return "conv"
+        if block_type == "up_proj" and t.module in self.fused:
+            return "gate_up_proj"
+        if row and row.projection == "lm_head" and self.component(t) in ("vision", "projector"):
+            return "mlp"
+        if block_type in MLP | ATTENTION and not t.leaf and not bare_bias:
+            # A parameter of its own called `query` is a learned vector, no projection.
+            is_vector = dims < 2 and not path[-1].endswith("_scale")
+            if is_vector or (block_type in ATTENTION and nearest_zone(path) != "attention"):
+                return "other"
+        return None
+
 
 def _dialect(words: set[str]) -> Mapping[str, str]:
     for present, absent, reading in patterns.DIALECTS:
@@ -264,22 +206,18 @@ def _dialect(words: set[str]) -> Mapping[str, str]:
     return {}
 
 
-def _depth(config: Mapping[str, Any]) -> int | None:
-    """Depth of the text model; None where the config does not say it in so many words."""
-    inner = [config[key] for key in TEXT_CONFIGS if isinstance(config.get(key), Mapping)]
-    for part in [*inner, config]:
-        for key in ("num_hidden_layers", "n_layer", "n_layers"):
-            if type(part.get(key)) is int and part[key] > 0:
-                return part[key]
-    return None
+def _text_configs(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The parts of a config that may describe the text model, the innermost first."""
+    parts = [config] if isinstance(config, Mapping) else []
+    for part in parts:
+        parts += [part[key] for key in TEXT_CONFIGS if isinstance(part.get(key), Mapping)]
+    return parts[::-1]
 
 
-def _split(name: str) -> tuple[str, list[str]]:
-    """The template of a name, with "#" for its numbers, and the numbers."""
-    if len(name) > LONGEST_NAME or "#" in name:
-        return "?", []
-    parts = _NUMBER.split(name)
-    return "#".join(parts[::2]), parts[1::2]
+def _positive(config: Mapping[str, Any], *keys: str) -> int | None:
+    """The first of the keys that holds a positive integer."""
+    values = (part.get(key) for part in _text_configs(config) for key in keys)
+    return next((value for value in values if type(value) is int and value > 0), None)
 
 
 def classify(tensors: Iterable[Tensor], config: Mapping[str, Any]) -> dict[str, Role]:
@@ -291,7 +229,7 @@ def classify(tensors: Iterable[Tensor], config: Mapping[str, Any]) -> dict[str, 
     """
     stored = {name: (tuple(shape), dtype) for name, shape, dtype in tensors}
     config = config if isinstance(config, Mapping) else {}
-    names = {name: _split(name) for name in stored}
+    names = {name: split(name) for name in stored}
     checkpoint = _Checkpoint({names[name][0]: shape for name, (shape, _) in stored.items()}, config)
     templates = checkpoint.templates
 
@@ -303,7 +241,8 @@ def classify(tensors: Iterable[Tensor], config: Mapping[str, Any]) -> dict[str, 
         for text, numbers in names.values()
         if (t := templates[text]).layer is not None
     }
-    mtp_layers = _mtp_layers({(templates[text], n) for text, n in layers}, depth=_depth(config))
+    depth = _positive(config, "num_hidden_layers", "n_layer", "n_layers")
+    mtp_layers = _mtp_layers({(templates[text], number) for text, number in layers}, depth)
 
     roles: dict[str, Role] = {}
     kinds: dict[tuple[str, int, int, bool], tuple[str, str, str | None, bool, bool]] = {}
@@ -320,7 +259,7 @@ def classify(tensors: Iterable[Tensor], config: Mapping[str, Any]) -> dict[str, 
             is_code = name.rpartition(".")[0] not in owners and not (packed and len(shape) > 1)
         key = (text, dims, len(shape), is_code)
         if key not in kinds:
-            is_buffer = is_code or patterns.is_unlearned(name.rpartition(".")[2], len(shape))
+            is_buffer = is_code or is_unlearned(name.rpartition(".")[2], len(shape))
             kinds[key] = (
                 checkpoint.component(t),
                 *checkpoint.block(text, dims, is_buffer),
@@ -336,7 +275,7 @@ def classify(tensors: Iterable[Tensor], config: Mapping[str, Any]) -> dict[str, 
 
 
 def _mtp_layers(
-    layers: set[tuple[_Template, int]], depth: int | None
+    layers: set[tuple[Template, int]], depth: int | None
 ) -> set[tuple[tuple[str, ...], int]]:
     """Layers of the main stack that predict further tokens.
 
@@ -367,15 +306,8 @@ def _matrices(
         and role.layer_index is None
         and not role.is_bias
         and not role.is_buffer
-        and not patterns.is_companion(name)
+        and not is_companion(name)
     ]
-
-
-def _vocabulary_size(config: Mapping[str, Any]) -> int | None:
-    config = config if isinstance(config, Mapping) else {}
-    inner = [config[key] for key in TEXT_CONFIGS if isinstance(config.get(key), Mapping)]
-    sizes = [part["vocab_size"] for part in [*inner, config] if type(part.get("vocab_size")) is int]
-    return next((size for size in sizes if size > 0), None)
 
 
 def input_embedding(
@@ -386,7 +318,7 @@ def input_embedding(
     Of several tables the shared one goes first, then the encoder's, then one with as many rows as
     the config names tokens. Embeddings of vision, audio and MTP parts do not count.
     """
-    vocabulary = _vocabulary_size(config)
+    vocabulary = _positive(config, "vocab_size")
     order = ("encoder", "text", "decoder", "adapter")
 
     def rank(tensor: Tensor) -> tuple[Any, ...]:
@@ -413,7 +345,7 @@ def output_head(
     tensors = list(tensors)
     shapes = {name: shape for name, shape, _ in tensors}
     embedding = input_embedding(tensors, roles, config)
-    sizes = [shapes[embedding][0] if embedding else None, _vocabulary_size(config)]
+    sizes = [shapes[embedding][0] if embedding else None, _positive(config, "vocab_size")]
     vocabularies = [size for size in sizes if size]
 
     def speaks_tokens(tensor: Tensor) -> bool:
@@ -422,9 +354,12 @@ def output_head(
             return roles[name].projection == "lm_head"
         if roles[name].projection == "classifier":
             return shape[0] in vocabularies
-        # Paddings and a few extra tokens set the head apart from the embedding, not a factor.
+        # Other names may be heads for other things. A language model's differs from the embedding
+        # by padding and a few extra tokens, not by a factor.
         close = any(size / 2 <= shape[0] <= 2 * size for size in vocabularies)
-        return roles[name].projection == "lm_head" and (close or not vocabularies)
+        return roles[name].projection == "lm_head" and (
+            "lm_head" in name or close or not vocabularies
+        )
 
     heads = [name for name, *_ in filter(speaks_tokens, _matrices(tensors, roles, "output"))]
     return min(heads, key=lambda name: (name.count("."), name)) if heads else None

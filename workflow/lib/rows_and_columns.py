@@ -4,47 +4,60 @@ import math
 
 import numpy as np
 
-from workflow.lib.dtypes import DTYPES, FLOAT_LAYOUTS, decode
+from workflow.lib.dtypes import DTYPES, FLOAT_LAYOUTS, Dtype, code_values, decode
 from workflow.lib.loops import scan
 
 Summary = dict[str, float | int | None]
 
 TOP = 16
-TILE_BYTES = 2**18
+TILE_BYTES = 2**16
 """Bytes that one sweep keeps in the cache."""
 NO_COUNTS = np.zeros(0, dtype=np.int64)
 MAX_COLUMNS = 2**22
-"""Columns beyond which column statistics are left out: their memory would rival the tensor's."""
+"""Columns beyond which rows and columns are left out: their memory would rival the tensor's."""
 
 
 class RowsAndColumns:
     """Sums of squares, peaks and squared spacings per row and column of a tensor [rows, cols].
 
-    Works on float codes: those of BF16, F16, F32 and F64 as stored, other types as the float32 or
-    float64 of their values (modulus for C64). A vector has no rows and columns, only top values.
+    Works on float codes: those of BF16, F16, F32 and F64 as stored, types of at most 8 bits as the
+    BF16 that holds them exactly, other integers as float32 or float64 and C64 as the modulus. A
+    vector has no rows and columns, only top values.
     """
 
     def __init__(self, dtype: str, rows: int, cols: int):
         self.dtype, self.rows, self.cols = DTYPES[dtype], rows, cols
-        self.code_dtype = (
-            dtype if dtype in ("BF16", "F16") else "F64" if _needs_double(self.dtype) else "F32"
-        )
+        self.code_dtype = _code_dtype(self.dtype)
         code = np.dtype(f"<u{DTYPES[self.code_dtype].bits // 8}").type
         self._form = _code_form(self.code_dtype, self.dtype.name, code)
-        by_row = rows > 1 and cols > 1
-        by_col = by_row and cols <= MAX_COLUMNS
-        self.row_sums, self.row_peaks = _side(rows if by_row else 0, code)
-        self.col_sums, self.col_peaks = _side(cols if by_col else 0, code)
+        # F16 has a smaller exponent field than float32: its shifted bits spell w · 2**-112
+        self._scale = 2.0 ** (127 - FLOAT_LAYOUTS["F16"].bias) if dtype == "F16" else 1.0
+        self._table = None
+        if self.dtype.bits <= 16 and self.code_dtype != dtype:
+            bits = code_values(dtype).astype(np.float32).view(np.uint32)
+            self._table = bits if self.code_dtype == "F32" else (bits >> 16).astype(np.uint16)
+        kept = rows > 1 and 1 < cols <= MAX_COLUMNS
+        self.row_sums, self.row_peaks = _side(rows if kept else 0, code)
+        self.col_sums, self.col_peaks = _side(cols if kept else 0, code)
         self._top = (np.zeros(TOP, dtype=code), np.zeros(TOP, dtype=np.int64))
 
     def take(self, codes: np.ndarray, position: int, counts: np.ndarray = NO_COUNTS) -> None:
-        """Add consecutive elements, given as codes of `code_dtype`, from `position` on.
+        """Add consecutive elements from `position` on: stored codes, or codes of `code_dtype` where
+        the type is wider than 16 bits.
 
-        `counts` (int64, one per code) also counts the codes, in the same sweep over memory.
+        `counts` (int64, one per code) also counts the codes, in the same sweep over memory; only
+        for types whose codes are taken as stored (`as_stored`).
         """
+        if self._table is not None:
+            codes = np.take(self._table, codes)
         sides = (self.row_sums, self.row_peaks, self.col_sums, self.col_peaks)
         tile = TILE_BYTES // codes.itemsize
         scan(codes, tile, counts, self._form, position, self.cols, sides, self._top)
+
+    @property
+    def as_stored(self) -> bool:
+        """Whether the loops work on the stored codes themselves."""
+        return self.code_dtype == self.dtype.name
 
     def merge(self, other: "RowsAndColumns") -> None:
         """Append the rows of `other`; the two have the same type and number of columns."""
@@ -81,17 +94,21 @@ class RowsAndColumns:
     def storage_bound(self) -> float | None:
         """√(max_i Σ_j u²/12) + √(max_j Σ_i u²/12), u the spacing of the stored type at w (0 at 0)."""
         layout = FLOAT_LAYOUTS.get(self.dtype.name)
-        if not layout or not layout.mantissa or not len(self.row_peaks) or not len(self.col_peaks):
+        if not layout or not layout.mantissa or not len(self.row_peaks):
             return None
         sides = (self.row_sums[1].max(), self.col_sums[1].max())
-        return 2.0**-layout.mantissa * sum(math.sqrt(float(side) / 12) for side in sides)
+        return self._scale * 2.0**-layout.mantissa * sum(math.sqrt(float(side) / 12) for side in sides)
 
     def _floats(self, codes: np.ndarray) -> np.ndarray:
         return decode(codes, self.code_dtype, np.float64)
 
 
-def _needs_double(dtype) -> bool:
-    return dtype.bits > 16 and dtype.name != "F32"
+def _code_dtype(dtype: Dtype) -> str:
+    if dtype.name in ("F16", "BF16", "F32"):
+        return dtype.name
+    if dtype.bits <= 8:
+        return "BF16"
+    return "F32" if dtype.bits == 16 else "F64"
 
 
 def _code_form(code_dtype: str, dtype: str, code: type) -> tuple:
@@ -100,8 +117,6 @@ def _code_form(code_dtype: str, dtype: str, code: type) -> tuple:
     exponent = (2**layout.exponent - 1) << layout.mantissa
     normal = FLOAT_LAYOUTS[dtype].min_normal if dtype in FLOAT_LAYOUTS else 0.0
     word, wide = (np.uint64, 52) if bits == 64 else (np.uint32, 23)
-    # F16 has a smaller exponent field than float32: its shifted bits spell w · 2**-112
-    scale = 2.0 ** (127 - layout.bias) if bits < 64 else 1.0
     smallest = {
         "F64": np.float64(normal).view(np.uint64),
         "F32": np.float32(normal).view(np.uint32),
@@ -114,7 +129,6 @@ def _code_form(code_dtype: str, dtype: str, code: type) -> tuple:
         code(exponent),
         code(smallest),
         word(wide - layout.mantissa),
-        scale,
     )
 
 

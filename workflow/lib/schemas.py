@@ -54,7 +54,7 @@ VALUES = (
         ("skewness", "third standardised moment"),
         ("kurtosis_excess", "fourth standardised moment minus 3 (0 for a normal distribution)"),
     ),
-    Column("zero_fraction", "number", "share of elements that are exactly zero", "share"),
+    Column("zero_fraction", "number", "share of finite elements that are exactly zero", "share"),
     *_columns(
         "number",
         ("q001", "0.1 % quantile"),
@@ -69,8 +69,8 @@ VALUES = (
     ),
     *_columns(
         "number",
-        ("outlier_3sigma", "share of elements more than 3 std from the mean"),
-        ("outlier_6sigma", "share of elements more than 6 std from the mean"),
+        ("outlier_3sigma", "share of finite elements more than 3 std from the mean"),
+        ("outlier_6sigma", "share of finite elements more than 6 std from the mean"),
         unit="share",
     ),
     Column("max_over_rms", "number", "absmax / rms"),
@@ -86,7 +86,7 @@ VALUES = (
     Column(
         "fp16_exact_fraction",
         "number",
-        "share of elements that float16 represents exactly",
+        "share of finite elements that float16 represents exactly",
         "share",
     ),
     *_columns(
@@ -155,7 +155,9 @@ PARAMS = Schema(
         Column("mean", "number", "mean of the finite values"),
         Column("std", "number", "standard deviation of the finite values (ddof 0)"),
         Column("var", "number", "variance of the finite values (ddof 0)"),
-        Column("sparsity", "number", "share of elements with |w| ≤ sparsity_threshold", "share"),
+        Column(
+            "sparsity", "number", "share of finite elements with |w| ≤ sparsity_threshold", "share"
+        ),
         Column("dtype", "string", "stored type, as safetensors names it"),
         Column("created_at", "string", "when the checkpoint was resolved", "UTC, ISO 8601"),
         *ROLE,
@@ -184,7 +186,9 @@ MATRICES = Schema(
         Column("mean", "number", "mean of the finite values"),
         Column("std", "number", "standard deviation of the finite values (ddof 0)"),
         Column("var", "number", "variance of the finite values (ddof 0)"),
-        Column("sparsity", "number", "share of elements with |w| ≤ sparsity_threshold", "share"),
+        Column(
+            "sparsity", "number", "share of finite elements with |w| ≤ sparsity_threshold", "share"
+        ),
         *VALUES,
         *SPECTRAL,
     ),
@@ -240,7 +244,9 @@ LAYERS = Schema(
         Column("std", "number", "standard deviation of all values together"),
         Column("std_mean", "number", "mean of the tensors' standard deviations"),
         Column("absmax", "number", "largest |w|"),
-        Column("sparsity", "number", "share of elements with |w| ≤ sparsity_threshold", "share"),
+        Column(
+            "sparsity", "number", "share of finite elements with |w| ≤ sparsity_threshold", "share"
+        ),
         Column("zero_fraction", "number", "share of exact zeros", "share"),
         Column("nan_count", "integer", "NaN elements", "elements"),
         Column("inf_count", "integer", "infinite elements", "elements"),

@@ -1,6 +1,7 @@
 """Merge the measured parts of a model into its tables.
 
-    python workflow/scripts/merge.py --manifest manifest.json --plan plan.json --parts parts --out_dir .
+    python workflow/scripts/merge.py --manifest manifest.json --plan plan.json \\
+        --parts parts --out_dir .
 
 writes params.csv, params.json, params.parquet, matrices.parquet, spectra.parquet,
 histograms.parquet and coverage.csv.

@@ -1,6 +1,7 @@
 """Look a model up: write its manifest and the plan of what to measure.
 
-    python workflow/scripts/resolve_model.py --model Qwen/Qwen3-4B --manifest manifest.json --plan plan.json
+    python workflow/scripts/resolve_model.py --model Qwen/Qwen3-4B \\
+        --manifest manifest.json --plan plan.json
 
 A hub revision is resolved to its commit here, once; all later steps use that commit. Only file
 lists and shard headers are read. HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are honoured.

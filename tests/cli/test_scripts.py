@@ -1,0 +1,158 @@
+"""The command lines by hand, on small folders; numbers against an independent computation."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.conftest import ROOT, bf16, run_script, write_safetensors
+from workflow.lib import tables
+
+SCRIPTS = sorted(path.stem for path in (ROOT / "workflow/scripts").glob("[a-z]*.py"))
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_explains_the_script(script):
+    done = run_script(script, "--help")
+    assert done.returncode == 0 and "--verbose" in done.stdout
+    assert done.stdout.count("\n") > 8
+
+
+@pytest.fixture(scope="module")
+def zoo(tmp_path_factory):
+    """One tensor of many kinds, with the float64 values they stand for."""
+    random = np.random.default_rng(0)
+    normal = random.normal(0, 0.02, (40, 24))
+    low_rank = random.normal(size=(30, 3)) @ random.normal(size=(3, 20))
+    kernel = random.normal(size=(8, 3, 5)).astype("<f4")
+    broken = normal.astype("<f4").copy()
+    broken[0, 0], broken[1, 1] = np.nan, np.inf
+    experts = random.normal(size=(4, 6, 10)).astype("<f4")
+    cut = np.frombuffer(bf16(normal), "<u2").astype("<u4") << 16
+    stored = {
+        "bf16.weight": ("BF16", normal.shape, bf16(normal), cut.view("<f4").reshape(40, 24)),
+        "f16.weight": ("F16", normal.shape, None, normal.astype("<f2")),
+        "f32.weight": ("F32", (30, 20), None, low_rank.astype("<f4")),
+        "f64.weight": ("F64", normal.shape, None, normal),
+        "i8.weight": ("I8", (10, 12), None, random.integers(-128, 128, (10, 12)).astype("i1")),
+        "i64.weight": ("I64", (5, 6), None, random.integers(-(2**40), 2**40, (5, 6))),
+        "u8.weight": ("U8", (7, 9), None, random.integers(0, 256, (7, 9)).astype("u1")),
+        "kernel.weight": ("F32", kernel.shape, None, kernel),
+        "broken.weight": ("F32", broken.shape, None, broken),
+        "zeros.weight": ("F32", (6, 6), None, np.zeros((6, 6), "<f4")),
+        "vector.weight": ("F32", (50,), None, random.normal(size=50).astype("<f4")),
+        "scalar": ("F32", (), None, np.array(3, "<f4")),
+        "empty.weight": ("F32", (0, 4), None, np.zeros((0, 4), "<f4")),
+        "model.layers.0.mlp.experts.gate_up_proj": ("F32", experts.shape, None, experts),
+    }
+    folder = tmp_path_factory.mktemp("zoo")
+    write_safetensors(
+        folder / "model.safetensors",
+        {
+            name: (dtype, list(shape), data or values.tobytes())
+            for name, (dtype, shape, data, values) in stored.items()
+        },
+    )
+    return folder, {name: np.asarray(v, np.float64) for name, (_, _, _, v) in stored.items()}
+
+
+def test_analyze_agrees_with_numpy_in_float64(zoo, tmp_path):
+    folder, tensors = zoo
+    out = tmp_path / "params.csv"
+    done = run_script("analyze", "--model-path", folder, "--out", out, "--sparsity_threshold=0.01")
+    assert done.returncode == 0, done.stderr
+    table = tables.read_table(out, "params").set_index("param_name")
+    assert set(table.index) == set(tensors)
+    for name, values in tensors.items():
+        row = table.loc[name]
+        finite = values[np.isfinite(values)]
+        assert row["shape"] == json.dumps(list(values.shape))
+        assert row["numel"] == values.size
+        assert row["nan_count"] == np.isnan(values).sum()
+        assert row["posinf_count"] == np.isposinf(values).sum()
+        if values.size == 0:
+            assert row[["mean", "std", "min", "rank", "sparsity"]].isna().all()
+            continue
+        for column, expected in {
+            "mean": finite.mean(),
+            "std": finite.std(),
+            "var": finite.var(),
+            "min": finite.min(),
+            "max": finite.max(),
+        }.items():
+            assert row[column] == pytest.approx(expected, rel=1e-9, abs=1e-15), (name, column)
+        assert row["zero_fraction"] == pytest.approx((finite == 0).mean())
+        assert row["sparsity"] == pytest.approx((np.abs(finite) <= 0.01).mean())
+        has_rank = values.ndim >= 2 and np.isfinite(values).all() and "experts" not in name
+        if has_rank:
+            matrix = values.reshape(len(values), -1)
+            sigma = np.linalg.svd(matrix, compute_uv=False)
+            eps = np.finfo(np.float32).eps
+            assert row["rank"] == (sigma > sigma[0] * max(matrix.shape) * eps).sum(), name
+            assert (row["rows"], row["cols"]) == matrix.shape
+        else:
+            assert pd.isna(row["rank"]), name
+
+
+def test_every_format_holds_the_same_table(zoo, tmp_path):
+    folder, _ = zoo
+    written = []
+    for form in ("csv", "json", "parquet"):
+        out = tmp_path / f"params.{form}"
+        done = run_script("analyze", "--model_path", folder, "--out", out, "--format", form)
+        assert done.returncode == 0, done.stderr
+        written.append(tables.read_table(out, "params").drop(columns="created_at"))
+    assert written[0].equals(written[1]) and written[1].equals(written[2])
+
+
+def test_low_memory_and_more_threads_change_no_number(model, tmp_path):
+    results = []
+    for number, flags in enumerate([(), ("--low_cpu_mem_usage",), ("--threads", 2)]):
+        out = tmp_path / f"{number}.csv"
+        assert run_script("analyze", "--model_path", model, "--out", out, *flags).returncode == 0
+        results.append(tables.read_table(out, "params").drop(columns="created_at"))
+    assert results[0].equals(results[1]) and results[0].equals(results[2])
+
+
+def test_transformer_analysis_by_hand(model, tmp_path):
+    out = tmp_path / "layers.csv"
+    done = run_script("transformer_analysis", "--model_path", model, "--out", out)
+    assert done.returncode == 0, done.stderr
+    layers = tables.read_table(out, "layers")
+    blocks = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "norm"}
+    assert set(layers[layers["layer_index"] == 1]["block_type"]) == blocks
+    assert layers["parameters"].sum() == 64 * 16 + 2 * (4 * 16 * 16 + 3 * 48 * 16 + 16) + 16
+
+
+def test_embedding_analysis_by_hand(model, tmp_path):
+    out = tmp_path / "embedding" / "clusters.csv"
+    arguments = ("--model_path", model, "--out", out, "--random_state", 3, "--k_max", 5)
+    done = run_script("embedding_analysis", *arguments)
+    assert done.returncode == 0, done.stderr
+    clusters = tables.read_table(out, "clusters")
+    assert len(clusters) == 64 and clusters["cluster"].notna().all()
+    names = {path.name for path in out.parent.iterdir()}
+    assert {"clusters_summary.csv", "elbow.csv", "summary.json", "elbow.png", "map.png"} <= names
+    first = out.read_bytes()
+    assert run_script("embedding_analysis", *arguments).returncode == 0
+    assert out.read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("analyze", "--model_path", "no/such/folder", "--out", "x.csv"), "not a folder"),
+        (("analyze", "--model_path", ".", "--out", "x.csv"), "no safetensors file"),
+        (("resolve_model", "--model", "a b", "--manifest", "m", "--plan", "p"), "neither"),
+        (("download", "--model_id", ".", "--out", "x"), "nothing to download"),
+    ],
+)
+def test_errors_are_one_sentence(arguments, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = run_script(*arguments)
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: ") and words in last
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,52 @@
+"""Free space is asked for before anything is downloaded."""
+
+from collections import namedtuple
+
+import pytest
+
+from workflow.lib import download, hub
+
+MANIFEST = {
+    "model": "org/model",
+    "model_id": "org/model",
+    "commit": "c" * 40,
+    "files": [
+        {
+            "path": f"{n}.safetensors",
+            "role": "shard",
+            "size": 10**9,
+            "sha256": h * 64,
+            "git_sha1": None,
+        }
+        for n, h in (("a", "a"), ("b", "b"))
+    ],
+}
+
+
+@pytest.fixture
+def free(monkeypatch):
+    def set_free(size):
+        usage = namedtuple("usage", "free")(size)
+        monkeypatch.setattr(download.shutil, "disk_usage", lambda place: usage)
+
+    monkeypatch.setattr(hub, "cached_file", lambda *arguments: None)
+    return set_free
+
+
+def test_a_model_that_does_not_fit_is_refused_with_both_sizes(free, tmp_path):
+    free(2 * 10**9)
+    with pytest.raises(download.DownloadError, match=r"needs 2\.0 GB .* has 2\.0 GB free"):
+        download.check_space(MANIFEST, tmp_path)
+
+
+def test_what_is_there_already_needs_no_space(free, tmp_path):
+    (tmp_path / ("a" * 12)).mkdir()
+    (tmp_path / ("a" * 12) / "a.safetensors").touch()
+    free(15 * 10**8)
+    download.check_space(MANIFEST, tmp_path)
+
+
+def test_files_are_found_by_the_start_of_their_hash():
+    assert download.file_of_key(MANIFEST, "b" * 12).path == "b.safetensors"
+    with pytest.raises(download.DownloadError, match="ffff"):
+        download.file_of_key(MANIFEST, "f" * 12)

@@ -1,0 +1,337 @@
+"""What the cells of the notebooks call: the tables of a model, and how to show things.
+
+Everything that is shown as HTML goes through `markup.escape`; pictures are PNG.
+"""
+
+import base64
+import platform
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from IPython.display import display
+
+from workflow.lib import findings, tables
+from workflow.lib.dag import read_json
+from workflow.lib.findings import integer, number, percent, size
+from workflow.lib.markup import escape
+from workflow.lib.schemas import SCHEMAS
+
+__all__ = [
+    "block_table",
+    "coverage_table",
+    "definitions",
+    "facts",
+    "findings",
+    "findings_table",
+    "headline",
+    "integer",
+    "lead",
+    "number",
+    "open_analysis",
+    "output_sentence",
+    "percent",
+    "relative_ranks",
+    "say",
+    "settings_facts",
+    "show",
+    "size",
+    "table",
+    "table_or_line",
+    "versions",
+]
+
+LIBRARIES = (
+    "numpy",
+    "scipy",
+    "numba",
+    "pandas",
+    "pyarrow",
+    "scikit-learn",
+    "matplotlib",
+    "seaborn",
+    "papermill",
+    "nbconvert",
+    "snakemake",
+)
+ROWS = 25
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The results of one model: its folder, and each table when it is first asked for."""
+
+    folder: Path
+
+    def table(self, file: str, table: str) -> pd.DataFrame:
+        """A table from the model's folder."""
+        return tables.read_table(self.folder / file, table)
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        return read_json(self.folder / "manifest.json")
+
+    @cached_property
+    def audit(self) -> dict[str, Any]:
+        return read_json(self.folder / "audit.json")
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        return read_json(self.folder / "embedding" / "summary.json")
+
+    @cached_property
+    def params(self) -> pd.DataFrame:
+        return self.table("params.parquet", "params")
+
+    @cached_property
+    def matrices(self) -> pd.DataFrame:
+        return self.table("matrices.parquet", "matrices")
+
+    @cached_property
+    def spectra(self) -> pd.DataFrame:
+        return self.table("spectra.parquet", "spectra")
+
+    @cached_property
+    def histograms(self) -> pd.DataFrame:
+        return self.table("histograms.parquet", "histograms")
+
+    @cached_property
+    def layers(self) -> pd.DataFrame:
+        return self.table("layers.csv", "layers")
+
+    @cached_property
+    def coverage(self) -> pd.DataFrame:
+        return self.table("coverage.csv", "coverage")
+
+    @cached_property
+    def clusters(self) -> pd.DataFrame:
+        return self.table("embedding/clusters.csv", "clusters")
+
+    @cached_property
+    def clusters_summary(self) -> pd.DataFrame:
+        return self.table("embedding/clusters_summary.csv", "clusters_summary")
+
+    @cached_property
+    def elbow(self) -> pd.DataFrame:
+        return self.table("embedding/elbow.csv", "elbow")
+
+    @cached_property
+    def projection(self) -> pd.DataFrame:
+        return self.table("embedding/projection.parquet", "projection")
+
+
+@dataclass(frozen=True)
+class Html:
+    """Something that a notebook shows as HTML; `text` is what other viewers show."""
+
+    html: str
+    text: str
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG picture with a text for those who do not see it."""
+
+    png: bytes
+    alt: str
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
+        data = {"image/png": base64.b64encode(self.png).decode(), "text/plain": self.alt}
+        return data, {"image/png": {"alt": self.alt}}
+
+
+def open_analysis(model_dir: str) -> Analysis:
+    """The results in the folder `model_dir`."""
+    return Analysis(Path(model_dir))
+
+
+def lead(sentences: Iterable[str]) -> Html:
+    """The first paragraph of a report: what the model is, and what stands out."""
+    first, *rest = sentences
+    items = "".join(f"<li>{escape(sentence)}</li>" for sentence in rest)
+    return Html(
+        f'<div class="lead"><p>{escape(first)}</p><ul>{items}</ul></div>',
+        "\n- ".join([first, *rest]),
+    )
+
+
+def say(text: str) -> Html:
+    """One paragraph."""
+    return Html(f"<p>{escape(text)}</p>", text)
+
+
+def show(figure: Any, caption: str, otherwise: str = "") -> None:
+    """Show a figure and its caption; where there is none, say so in one line (`otherwise`)."""
+    from workflow.lib import style
+
+    if figure is None:
+        display(say(otherwise or f"Not shown, because nothing here has it: {caption}"))
+        return
+    display(Picture(style.png(figure), caption))
+    display(Html(f'<p class="caption">{escape(caption)}</p>', caption))
+
+
+def facts(pairs: Iterable[tuple[str, str]], caption: str = "") -> Html:
+    """A table of labels and values."""
+    pairs = list(pairs)
+    rows = "".join(
+        f'<tr><th scope="row">{escape(label)}</th><td class="text">{escape(value)}</td></tr>'
+        for label, value in pairs
+    )
+    return Html(
+        f'<table class="facts">{_caption(caption)}<tbody>{rows}</tbody></table>',
+        "\n".join(f"{label}: {value}" for label, value in pairs),
+    )
+
+
+def table(
+    data: pd.DataFrame,
+    columns: Mapping[str, tuple[str, Callable[[Any], str] | None]],
+    caption: str,
+    limit: int = ROWS,
+) -> Html:
+    """The first `limit` rows of `data` as a table.
+
+    `columns` gives each column its heading and how its numbers are written (None: as text).
+    """
+    shown = data.head(limit)
+    if len(data) > limit:
+        caption = f"{caption} (the first {limit} of {integer(len(data))})"
+    heads = "".join(
+        f'<th scope="col"{"" if form else ' class="text"'}>{escape(head)}</th>'
+        for head, form in columns.values()
+    )
+    body = "".join(
+        "<tr>" + "".join(_cell(row[name], form) for name, (_, form) in columns.items()) + "</tr>"
+        for row in shown.to_dict("records")
+    )
+    html = (
+        f'<div class="scroll" tabindex="0"><table>{_caption(caption)}'
+        f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+    return Html(html, caption)
+
+
+def table_or_line(
+    data: pd.DataFrame,
+    columns: Mapping[str, tuple[str, Callable[[Any], str] | None]],
+    caption: str,
+    otherwise: str,
+    limit: int = ROWS,
+) -> Html:
+    """`table`, or one line where it would have no rows."""
+    return table(data, columns, caption, limit) if len(data) else say(otherwise)
+
+
+def definitions(table: str, names: Sequence[str]) -> Html:
+    """What columns of a table mean, unfolded by a click."""
+    known = {column.name: column for column in SCHEMAS[table].columns}
+    rows = "".join(
+        f"<dt>{escape(name)}</dt><dd>{escape(known[name].meaning)}"
+        f"{escape(f' [{known[name].unit}]') if known[name].unit else ''}</dd>"
+        for name in names
+    )
+    text = "\n".join(f"{name}: {known[name].meaning}" for name in names)
+    return Html(f"<details><summary>Definitions</summary><dl>{rows}</dl></details>", text)
+
+
+def versions() -> list[tuple[str, str]]:
+    """The libraries that the numbers come from, and their versions."""
+    found = [("Python", platform.python_version())]
+    for name in LIBRARIES:
+        try:
+            found.append((name, version(name)))
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def coverage_table(coverage: pd.DataFrame) -> pd.DataFrame:
+    """Tensors, elements and bytes per status of the table coverage."""
+    grouped = coverage.fillna({"status": "unknown"}).groupby("status")
+    return grouped.agg(
+        tensors=("param_name", "size"), numel=("numel", "sum"), nbytes=("nbytes", "sum")
+    ).reset_index()
+
+
+def findings_table(audit: Mapping[str, Any]) -> pd.DataFrame:
+    """The findings of the audit as a table."""
+    return pd.DataFrame(audit["findings"])
+
+
+def settings_facts(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Settings as labels and values, nested ones with a dot."""
+    pairs = []
+    for name, value in sorted(settings.items()):
+        if isinstance(value, Mapping):
+            pairs += [(f"{name}.{inner}", text) for inner, text in settings_facts(value)]
+        else:
+            pairs.append((name, "chosen by the elbow rule" if value is None else str(value)))
+    return pairs or [("settings", "the defaults of the scripts")]
+
+
+def output_sentence(manifest: Mapping[str, Any]) -> str:
+    """One sentence: what turns the last layer into tokens."""
+    if manifest["output"]:
+        return f"The output layer is a matrix of its own, {findings.short(manifest['output'])}."
+    if manifest["tied"]:
+        return "The output layer is the token embedding itself (tied weights)."
+    return "The checkpoint stores no output layer over tokens."
+
+
+def block_table(params: pd.DataFrame, matrices: pd.DataFrame) -> pd.DataFrame:
+    """Per block type: tensors, parameters, bytes, and medians over its tensors and matrices."""
+    params = params.assign(block_type=params["block_type"].fillna("other"))
+    matrices = matrices.assign(block_type=matrices["block_type"].fillna("other"))
+    by_tensor = params.groupby("block_type")
+    by_matrix = matrices.groupby("block_type")
+    result = pd.DataFrame(
+        {
+            "tensors": by_tensor.size(),
+            "numel": by_tensor["numel"].sum(),
+            "nbytes": by_tensor["nbytes"].sum(),
+            "std": by_matrix["std"].median(),
+            "kurtosis_excess": by_matrix["kurtosis_excess"].median(),
+            "zero_fraction": by_matrix["zero_fraction"].median(),
+            "rank_ratio": by_matrix["rank_ratio"].min(),
+            "stable_rank": by_matrix["stable_rank"].median(),
+            "effective_rank_sigma": by_matrix["effective_rank_sigma"].median(),
+            "alpha": by_matrix["alpha"].median(),
+        }
+    )
+    return result.sort_values("numel", ascending=False).reset_index()
+
+
+def relative_ranks(matrices: pd.DataFrame) -> pd.DataFrame:
+    """The table matrices with stable and effective rank as shares of the smaller side."""
+    side = matrices[["rows", "cols"]].min(axis=1).astype("Float64")
+    return matrices.assign(
+        stable_share=matrices["stable_rank"] / side,
+        effective_share=matrices["effective_rank_sigma"] / side,
+    )
+
+
+def headline(analysis: Analysis, found: Iterable[str]) -> Html:
+    """What the model is, then at most three findings."""
+    first = findings.what(analysis.manifest, analysis.params)
+    return lead([first, *list(found)[: findings.SHOWN]])
+
+
+def _caption(text: str) -> str:
+    return f"<caption>{escape(text)}</caption>" if text else ""
+
+
+def _cell(value: Any, form: Callable[[Any], str] | None) -> str:
+    missing = value is None or value is pd.NA or (isinstance(value, float) and value != value)
+    text = "–" if missing else form(value) if form else str(value)
+    return f"<td>{escape(text)}</td>" if form else f'<td class="text">{escape(text)}</td>'
