@@ -123,8 +123,16 @@ def test_experts():
     dense = "model.layers.7.shared_mlp.up_proj.weight"
     assert role(dense).block_type == "up_proj"  # no experts in the checkpoint
     assert role(dense, "model.layers.7.moe.router.weight").block_type == "moe"
+    assert role("decoder.block.1.layer.2.mlp.experts.expert_3.wi.weight").expert_index == 3
     bias = role("model.layers.0.mlp.experts.down_proj_bias", shape=(4, 8))
     assert (bias.block_type, bias.projection, bias.is_bias) == ("moe", "down_proj", True)
+
+
+def test_shape_decides():
+    assert role("mlp1.0.weight", shape=(8,)).block_type == "norm"
+    assert role("mlp1.0.weight").block_type == "mlp"
+    assert role("projector.query", shape=(1, 3, 8)).block_type == "other"  # learned, no projection
+    assert role("visual.downsample.weight", shape=(8, 8, 2, 2)).block_type == "conv"
 
 
 def test_neighbours_decide():
@@ -236,6 +244,14 @@ def test_names_without_prefix():
     assert output_head(tensors, roles, {}) == "output.weight"
 
 
+def test_the_shared_embedding_goes_first():
+    copies = ["shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight"]
+    tensors = tensors_of(*copies, "encoder.block.0.layer.0.q.x", "decoder.block.0.layer.0.q.x")
+    roles = classify(tensors, {})
+    assert input_embedding(tensors, roles, {}) == copies[0]
+    assert input_embedding(tensors[1:], roles, {}) == copies[1]
+
+
 def test_a_small_head_gives_no_tokens():
     tensors = [("embeddings.weight", (50, 8), "F32"), ("head.weight", (2, 8), "F32")]
     assert output_head(tensors, classify(tensors, {}), {}) is None
@@ -260,7 +276,12 @@ def test_a_small_head_gives_no_tokens():
 )
 def test_hostile_input(config):
     names = ["", ".", "...weight", "a" * 100_000, "#.#", "0", "0.1.weight", "weight", "layers.1."]
-    names += ["model.layers.0", f"model.layers.{'9' * 5000}.q", "layers.٣.q.weight", "\0\n.bias"]
+    names += [
+        "model.layers.0",
+        f"model.layers.{'9' * 5000}.q",
+        "layers.٣.q.weight",
+        "layers.#.q.weight",
+    ]
     names += [
         "base_model.",
         "base_model.model.",
@@ -269,7 +290,14 @@ def test_hostile_input(config):
         "lora_A.weight",
         "_bias",
     ]
-    names += ["*.?.[^", "experts.1.2.3", "layers.0.weight", "." * 500, "x_" * 250 + "norm"]
+    names += [
+        "\0\n.bias",
+        "*.?.[^",
+        "experts.1.2.3",
+        "layers.0.weight",
+        "." * 500,
+        "x_" * 250 + "norm",
+    ]
     tensors = [
         (name, shape, "U8")
         for i, name in enumerate(names)

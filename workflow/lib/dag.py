@@ -138,7 +138,7 @@ def weight_path(manifest: Mapping[str, Any], file: str, weights: str) -> str:
 
 def content_key(entry: Mapping[str, Any]) -> str:
     """Folder of a downloaded file: the first 12 hex digits of its hash."""
-    return (entry["sha256"] or entry["git_sha1"])[:12]
+    return (entry["sha256"] or entry["git_sha1"] or "")[:12]
 
 
 def embedding_digest(manifest: Mapping[str, Any]) -> str:

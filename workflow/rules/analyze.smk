@@ -1,41 +1,6 @@
 # From weights to tables: parts measured in parallel, merged, and summed up per layer.
 
 
-def part_shard(wildcards):
-    return weights_of(wildcards, [part_of(wildcards)["shard"]])
-
-
-def analyze_flags(wildcards):
-    return flags(
-        {
-            "digest": part_of(wildcards)["digest"],
-            "sparsity_threshold": config["sparsity_threshold"],
-        }
-    )
-
-
-def device(wildcards, threads):
-    # Takes `threads` so that Snakemake does not compare it: every device gives the same numbers.
-    return config["device"]
-
-
-def part_memory(wildcards, attempt):
-    return attempt * part_of(wildcards)["memory"] // 1024**2
-
-
-def part_tables(wildcards):
-    return collect(
-        "<model>/parts/{part}.{table}.parquet",
-        model=wildcards.model,
-        part=[part["part"] for part in plan_of(wildcards)["parts"]],
-        table=["params", "matrices", "spectra", "histograms"],
-    )
-
-
-def parts_folder(wildcards, input):
-    return os.path.dirname(input.parts[0])
-
-
 rule analyze:
     input:
         plan=ancient("<model>/plan.json"),

@@ -28,23 +28,31 @@ wildcard_constraints:
 
 def manifest_of(wildcards):
     """The manifest of a model, once resolve_model has made it."""
-    return dag.read_json(checkpoints.resolve_model.get(model=wildcards.model).output.manifest)
+    return dag.read_json(
+        checkpoints.resolve_model.get(model=wildcards.model).output.manifest
+    )
 
 
 def plan_of(wildcards):
     """The plan of a model, once resolve_model has made it."""
-    return dag.read_json(checkpoints.resolve_model.get(model=wildcards.model).output.plan)
+    return dag.read_json(
+        checkpoints.resolve_model.get(model=wildcards.model).output.plan
+    )
 
 
 def part_of(wildcards):
     """The entry of the plan that a job of analyze measures."""
-    return next(part for part in plan_of(wildcards)["parts"] if part["part"] == wildcards.part)
+    return next(
+        part for part in plan_of(wildcards)["parts"] if part["part"] == wildcards.part
+    )
 
 
 def weights_of(wildcards, files):
     """Paths of files of a model. Their content is in the parameters, so their age is no matter."""
     manifest = manifest_of(wildcards)
-    return [ancient(dag.weight_path(manifest, file, config["weights"])) for file in files]
+    return [
+        ancient(dag.weight_path(manifest, file, config["weights"])) for file in files
+    ]
 
 
 def folder_files(wildcards):
@@ -60,9 +68,12 @@ def provider(wildcards, output):
     names its address is no reason to download the file again.
     """
     for model in MODELS:
-        manifest = checkpoints.resolve_model.get(model=model).output.manifest
-        files = dag.read_json(manifest)["files"]
-        if any(dag.content_key(file) == wildcards.key for file in files):
+        manifest = os.path.join(config["results"], model, "manifest.json")
+        # A model that could not be resolved must not stop the others.
+        if os.path.exists(manifest) and any(
+            dag.content_key(file) == wildcards.key
+            for file in dag.read_json(manifest)["files"]
+        ):
             return manifest
 
 
@@ -75,3 +86,74 @@ def embedding_memory(wildcards, attempt):
         if tensor["name"] == manifest["embedding"]
     ]
     return attempt * (1000 + sum(elements) * 16 // 1024**2)
+
+
+def weights_root(wildcards, output):
+    # Takes `output` so that Snakemake does not compare it: where weights lie changes no result.
+    return config["weights"]
+
+
+def resolve_flags(wildcards):
+    model = MODELS[wildcards.model]
+    return flags({"model": model.source, "revision": model.revision})
+
+
+def manifests(wildcards):
+    """All manifests. To force the target means to force the checkpoint behind it, which cannot be
+    named as a target because it has a wildcard."""
+    target, behind = rules.resolve.rule, rules.resolve_model.rule
+    if target in workflow.dag.forcerules:
+        workflow.dag.forcerules.add(behind)
+    return collect("<results>/{model}/manifest.json", model=MODELS)
+
+
+def part_shard(wildcards):
+    return weights_of(wildcards, [part_of(wildcards)["shard"]])
+
+
+def analyze_flags(wildcards):
+    return flags(
+        {
+            "digest": part_of(wildcards)["digest"],
+            "sparsity_threshold": config["sparsity_threshold"],
+        }
+    )
+
+
+def device(wildcards, threads):
+    # Takes `threads` so that Snakemake does not compare it: every device gives the same numbers.
+    return config["device"]
+
+
+def part_memory(wildcards, attempt):
+    return attempt * part_of(wildcards)["memory"] // 1024**2
+
+
+def part_tables(wildcards):
+    return collect(
+        "<model>/parts/{part}.{table}.parquet",
+        model=wildcards.model,
+        part=[part["part"] for part in plan_of(wildcards)["parts"]],
+        table=["params", "matrices", "spectra", "histograms"],
+    )
+
+
+def parts_folder(wildcards, input):
+    return os.path.dirname(input.parts[0])
+
+
+def embedding_inputs(wildcards):
+    """The shard that holds the token embedding, and the tokenizer, where a model has them."""
+    manifest = manifest_of(wildcards)
+    tensors = [
+        t["shard"] for t in manifest["tensors"] if t["name"] == manifest["embedding"]
+    ]
+    tokenizer = [
+        file["path"] for file in manifest["files"] if file["role"] == "tokenizer"
+    ]
+    return weights_of(wildcards, tensors[:1] + tokenizer)
+
+
+def embedding_flags(wildcards):
+    manifest = manifest_of(wildcards)
+    return flags({**config["clustering"], "digest": dag.embedding_digest(manifest)})

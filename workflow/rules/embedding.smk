@@ -1,24 +1,6 @@
 # The token embedding: clusters, elbow, projection.
 
 
-def embedding_inputs(wildcards):
-    """The shard that holds the token embedding, and the tokenizer, where a model has them."""
-    manifest = manifest_of(wildcards)
-    tensors = [t["shard"] for t in manifest["tensors"] if t["name"] == manifest["embedding"]]
-    tokenizer = [file["path"] for file in manifest["files"] if file["role"] == "tokenizer"]
-    return weights_of(wildcards, tensors[:1] + tokenizer)
-
-
-def embedding_flags(wildcards):
-    manifest = manifest_of(wildcards)
-    return flags(
-        {
-            **config["clustering"],
-            "digest": dag.embedding_digest(manifest),
-        }
-    )
-
-
 rule embedding_analysis:
     input:
         manifest=ancient("<model>/manifest.json"),
@@ -48,7 +30,7 @@ rule embedding_analysis:
         args=embedding_flags,
         code=fingerprint("embedding_analysis", without="workflow.lib.plots"),
         out_dir=subpath(output.clusters, parent=True),
-        weights=config["weights"],
+        weights=weights_root,
     shell:
         "python workflow/scripts/embedding_analysis.py --manifest {input.manifest:q}"
         " --weights {params.weights:q} --out {params.out_dir:q} --tables_only {params.args}"

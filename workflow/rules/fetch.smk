@@ -1,21 +1,6 @@
 # From a model id or a folder to a manifest, a plan, and verified weights on this disk.
 
 
-def resolve_flags(wildcards):
-    model = MODELS[wildcards.model]
-    return flags(
-        {"model": model.source, "revision": model.revision, "weights": config["weights"]}
-    )
-
-
-def manifests(wildcards):
-    """All manifests. To force the target means to force the checkpoint behind it, which cannot be
-    named as a target because it has a wildcard."""
-    if rules.resolve.rule in workflow.dag.forcerules:
-        workflow.dag.forcerules.add(rules.resolve_model.rule)
-    return collect("<model>/manifest.json", model=MODELS)
-
-
 checkpoint resolve_model:
     input:
         folder_files,
@@ -31,9 +16,11 @@ checkpoint resolve_model:
     params:
         args=resolve_flags,
         code=fingerprint("resolve_model"),
+        weights=weights_root,
     shell:
         "python workflow/scripts/resolve_model.py {params.args}"
-        " --manifest {output.manifest:q} --plan {output.plan:q} 2> >(tee {log:q} >&2)"
+        " --weights {params.weights:q} --manifest {output.manifest:q} --plan {output.plan:q}"
+        " 2> >(tee {log:q} >&2)"
 
 
 # `snakemake resolve` looks models up; with `--forcerun resolve` it looks again.

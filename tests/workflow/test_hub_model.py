@@ -1,0 +1,73 @@
+"""A hub model through the workflow: pinned downloads, and what a new commit rebuilds."""
+
+import json
+
+import pytest
+
+from tests.conftest import small_model
+from tests.hub_server import HubServer
+from tests.workflow.conftest import copy_of_the_project
+
+pytestmark = pytest.mark.workflow
+
+TABLE = "results/org--model/params.csv"
+CONFIG = ("--config", "model=org/model", "--", TABLE)
+
+
+def test_a_new_commit_rebuilds_what_it_changed_and_downloads_the_rest_never(tmp_path):
+    project = copy_of_the_project(tmp_path / "project")
+    repo = small_model(tmp_path / "hub/org/model")
+    (repo / "README.md").write_text("first words")
+    manifest = project.folder / "results/org--model/manifest.json"
+
+    with HubServer(tmp_path / "hub", {}) as hub:
+        environment = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": ""}
+
+        def run():
+            hub.requests.clear()
+            done = project.snakemake(*CONFIG, **environment)
+            assert done.code == 0, done.text
+            return done.jobs
+
+        def look_again():
+            arguments = ("resolve", "--forcerun", "resolve", "--config", "model=org/model")
+            done = project.snakemake(*arguments, **environment)
+            assert done.code == 0, done.text
+            return json.loads(manifest.read_text())["commit"]
+
+        assert run() == {"resolve_model": 1, "download": 2, "analyze": 2, "merge": 1}
+        first = json.loads(manifest.read_text())["commit"]
+        assert len(first) == 40 and first in (project.folder / TABLE).read_text()
+        assert run() == {}
+        assert not hub.requests, "a pinned model needs no network"
+
+        # Upstream, only the README changes.
+        (repo / "README.md").write_text("other words")
+        assert run() == {}, "nobody asked to look again"
+        second = look_again()
+        assert second != first
+        assert run() == {"merge": 1}, "the commit is a column of the table"
+        assert second in (project.folder / TABLE).read_text()
+
+        # Upstream, one shard changes.
+        shard = repo / "model-00002-of-00002.safetensors"
+        content = bytearray(shard.read_bytes())
+        content[-1] ^= 1
+        shard.write_bytes(content)
+        look_again()
+        assert run() == {"download": 1, "analyze": 1, "merge": 1}
+        asked = {request.path.rpartition("/")[2] for request in hub.requests if request.cdn}
+        assert len(asked) == 1, "the other shard is kept by its content"
+
+
+def test_wrong_bytes_of_the_right_size_never_get_the_name(tmp_path):
+    project = copy_of_the_project(tmp_path / "project")
+    small_model(tmp_path / "hub/org/model")
+    with HubServer(tmp_path / "hub", {}) as hub:
+        hub.fault("flip", path="model-00001-of-00002.safetensors", times=10, after=2000, cdn=True)
+        run = project.snakemake(
+            *CONFIG, HF_ENDPOINT=hub.url, HF_HOME=str(tmp_path / "home"), HF_TOKEN=""
+        )
+    assert run.code != 0
+    assert "model-00001-of-00002.safetensors" in run.text and "error: " in run.text
+    assert not list(project.folder.glob("resources/weights/*/model-00001-of-00002.safetensors"))
