@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from workflow.lib import checkpoint, merge, tables
 from workflow.lib.measure import TABLES, Rows, Settings, measure_part
-from workflow.lib.plan import make_plan
+from workflow.lib.plan import make_plan, shards_of
 
 log = logging.getLogger(__name__)
 
@@ -27,9 +27,18 @@ class Analysis:
     matrices: pd.DataFrame
 
 
-def analyse_folder(folder: str, settings: Settings, threads: int, created_at: str) -> Analysis:
+def analyse_folder(
+    folder: str,
+    settings: Settings,
+    threads: int,
+    created_at: str,
+    subfolder: str = "",
+    variant: str | None = None,
+) -> Analysis:
     """Measure all parts of a local folder on `threads` cores (one part a core, longest first)."""
-    manifest = checkpoint.describe_folder(folder, created_at, hashed=False)
+    manifest = checkpoint.describe_folder(
+        folder, created_at, hashed=False, subfolder=subfolder, variant=variant
+    )
     parts = sorted(make_plan(manifest)["parts"], key=lambda part: -part["seconds"])
     log.info("%s: %d tensors in %d parts", folder, manifest["totals"]["tensors"], len(parts))
     rows = Rows()
@@ -58,4 +67,4 @@ def _measured(folder: Path, parts: list[Mapping[str, Any]], settings: Settings, 
 def _measure(folder: Path, part: Mapping[str, Any], settings: Settings) -> Rows:
     # One core a part: two single-threaded solvers beat one solver on two threads.
     with threadpool_limits(1):
-        return measure_part(folder / part["shard"], part, settings)
+        return measure_part({name: folder / name for name in shards_of(part)}, part, settings)

@@ -1,8 +1,8 @@
 """What a checkpoint is: its files, its tensors and where they lie, as one manifest.
 
 A checkpoint is a folder of safetensors files, local or a repository of the Hugging Face hub at one
-commit. `describe_folder` and `describe_repo` read headers only and return the manifest, a plain
-JSON value that every later step reads instead of looking again:
+commit; `selection` chooses its files. `describe_folder` and `describe_repo` read headers only and
+return the manifest, a plain JSON value that every later step reads instead of looking again:
 
     model, model_id, model_path, revision, commit, created_at
     files      those that are used: path, role (shard, index, config or tokenizer), size, and the
@@ -11,159 +11,51 @@ JSON value that every later step reads instead of looking again:
     tensors    name, dtype, shape, shard, begin, end (bytes of the file)
     problems   where index and headers disagree: check, where, evidence
     config     the model's config.json (an empty object when there is none)
+    adapter    adapter_config.json, where the tensors are those of an adapter (else null)
+    index      total_size and total_parameters as the index states them
     embedding, output, tied    names of the token embedding and of the output layer; tied: the
                                output layer is the embedding
-    totals     tensors, parameters, bytes
+    totals     tensors; bytes; stored (elements as stored), logical (elements once unpacked,
+               companions left out) and parameters (of these the learned ones, an output layer that
+               config ties to the embedding counted once)
 
-The headers are the truth; the index is checked against them.
+The headers are the truth; the index is checked against them. A tensor that several shards hold is
+listed once, from the shard that the index names, else from the first.
 """
 
 import hashlib
 import json
 import math
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from workflow.lib import hub, naming
+from workflow.lib import hub, matrices, naming
+from workflow.lib.dtypes import DTYPES
 from workflow.lib.hub import RepoFile
 from workflow.lib.safetensors_file import Header, header_length, parse_header, read_header
+from workflow.lib.selection import (
+    CheckpointError,
+    parse_index,
+    parse_index_totals,
+    select_files,
+)
 
-INDEX_NAMES = (
-    "model.safetensors.index.json",
-    "diffusion_pytorch_model.safetensors.index.json",
-    "pytorch_model.safetensors.index.json",
-    "adapter_model.safetensors.index.json",
-)
-SINGLE_NAMES = (
-    "model.safetensors",
-    "diffusion_pytorch_model.safetensors",
-    "pytorch_model.safetensors",
-    "adapter_model.safetensors",
-)
-NUMBERED = re.compile(r"(?P<stem>.*?)-(?P<number>\d{5})-of-(?P<count>\d{5})\.safetensors")
-# Copies of the same weights in another layout, beside the set that config.json describes.
-COPIES = re.compile(r"consolidated.*\.safetensors")
-OTHER_FORMATS = (".bin", ".gguf", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".onnx")
 TOKENIZER = "tokenizer.json"
 CONFIG = "config.json"
+ADAPTER_CONFIG = "adapter_config.json"
+# Mistral's own layout has this in place of config.json, with other words for the same things.
+PARAMS = "params.json"
+PARAMS_WORDS = {
+    "dim": "hidden_size",
+    "n_layers": "num_hidden_layers",
+    "n_heads": "num_attention_heads",
+    "n_kv_heads": "num_key_value_heads",
+    "hidden_dim": "intermediate_size",
+}
 MAX_JSON_BYTES = 64 * 1024 * 1024
-
-
-class CheckpointError(ValueError):
-    """No usable checkpoint here; the message says what is wrong and what to do."""
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which files are the model: the index if there is one, the shards, and what is left alone."""
-
-    index: str | None
-    shards: tuple[str, ...]
-    skipped: dict[str, str]
-
-
-def select_files(names: Iterable[str], index_shards: Callable[[str], list[str]]) -> Selection:
-    """Choose the model's files among `names` (relative paths).
-
-    In order: the shards that an index at the root names (`index_shards` reads it), a complete
-    numbered set, a single file of a known name, a lone safetensors file. Everything else that
-    looks like weights is listed in `skipped` with the reason. Raises CheckpointError when there is
-    no safetensors file at the root, or a numbered set is incomplete.
-    """
-    names = sorted(names)
-    weights = [name for name in names if name.endswith(".safetensors")]
-    at_root = [name for name in weights if "/" not in name]
-    index = next((name for name in INDEX_NAMES if name in names), None)
-    if index:
-        shards = index_shards(index)
-        missing = [shard for shard in shards if shard not in weights]
-        if missing:
-            raise CheckpointError(
-                f"The index {index} names {len(missing)} file(s) that are not there, e.g. "
-                f"{missing[0]}: the checkpoint is incomplete; download it again."
-            )
-    else:
-        shards = _without_index(at_root, names)
-    skipped = {
-        name: "a copy of the weights in another layout"
-        if COPIES.fullmatch(name)
-        else "in a subfolder"
-        if "/" in name
-        else "not part of the chosen set"
-        for name in weights
-        if name not in shards
-    }
-    return Selection(index, tuple(shards), skipped)
-
-
-def _without_index(at_root: list[str], names: list[str]) -> list[str]:
-    own = [name for name in at_root if not COPIES.fullmatch(name)] or at_root
-    single = next((name for name in SINGLE_NAMES if name in own), None)
-    numbered = {name: match for name in own if (match := NUMBERED.fullmatch(name))}
-    if numbered:
-        first = min(numbered)
-        stem, count = numbered[first]["stem"], int(numbered[first]["count"])
-        wanted = [
-            f"{stem}-{number:05d}-of-{count:05d}.safetensors" for number in range(1, count + 1)
-        ]
-        missing = [name for name in wanted if name not in own]
-        if missing:
-            raise CheckpointError(
-                f"{len(missing)} of {count} shards are missing, e.g. {missing[0]}: the checkpoint "
-                "is incomplete; download it again."
-            )
-        return wanted
-    if single:
-        return [single]
-    if len(own) == 1:
-        return own
-    if own:
-        raise CheckpointError(
-            f"There are {len(own)} safetensors files and no index that says which are the model "
-            f"(e.g. {own[0]}, {own[1]}): keep one, or add model.safetensors.index.json."
-        )
-    others = sorted({Path(name).suffix for name in names if name.endswith(OTHER_FORMATS)})
-    found = f"only {', '.join(others)} files" if others else "no weight files"
-    raise CheckpointError(
-        f"There is no safetensors file here ({found}): safetensors is the supported format; for a "
-        "hub model look for a conversion under its pull requests (--revision refs/pr/N), else "
-        "convert the model with transformers' save_pretrained."
-    )
-
-
-def parse_index(text: bytes, where: str) -> dict[str, str]:
-    """The weight_map of an index: tensor name -> shard path, both checked.
-
-    A shard name must be a relative path without `..` that ends in .safetensors.
-    """
-    try:
-        decoded = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{where} is not valid JSON: download it again.") from error
-    weight_map = decoded.get("weight_map") if isinstance(decoded, dict) else None
-    if not isinstance(weight_map, dict) or not weight_map:
-        raise CheckpointError(f"{where} has no weight_map: download it again.")
-    for shard in set(map(str, weight_map.values())):
-        if not safe_shard_name(shard):
-            raise CheckpointError(
-                f"{where} names the shard {json.dumps(shard)[:120]}, which is not a plain relative "
-                "path to a .safetensors file: the repository is damaged or hostile."
-            )
-    return {str(name): str(shard) for name, shard in weight_map.items()}
-
-
-def safe_shard_name(name: str) -> bool:
-    """Whether a shard path from a repository may be opened: relative, inside, ASCII-printable."""
-    parts = name.split("/")
-    return (
-        bool(re.fullmatch(r"[A-Za-z0-9._ +=@()\[\]/-]{1,255}", name))
-        and all(part and part not in (".", "..") and not part.startswith("-") for part in parts)
-        and name.endswith(".safetensors")
-    )
 
 
 def describe_folder(
@@ -171,22 +63,25 @@ def describe_folder(
     created_at: str,
     hashed: bool = True,
     progress: Callable[[str], None] = lambda line: None,
+    subfolder: str = "",
+    variant: str | None = None,
 ) -> dict[str, Any]:
     """Manifest of a local folder; `hashed` reads every shard once for its sha256.
 
-    Raises CheckpointError or SafetensorsError with a sentence for the user.
+    `subfolder` and `variant` choose among several sets of weights (see `selection`). Raises CheckpointError or SafetensorsError with a sentence for the user.
     """
     root = Path(folder)
     if not root.is_dir():
         raise CheckpointError(
             f"{folder} is not a folder: give the folder that holds the .safetensors files."
         )
-    names = [
+    inner = safe_subfolder(subfolder)
+    names = {
         path.relative_to(root).as_posix()
-        for pattern in ("*", "*/*")
+        for pattern in ("*", "*/*", *((f"{inner}/*", f"{inner}/*/*") if inner else ()))
         for path in root.glob(pattern)
         if path.is_file()
-    ]
+    }
 
     def read(name: str) -> bytes:
         path = root / name
@@ -211,12 +106,24 @@ def describe_folder(
         "created_at": created_at,
     }
     return _describe(
-        origin, names, read, file, lambda shard: read_header(root / shard.path), str(folder)
+        origin,
+        names,
+        read,
+        file,
+        lambda shard: read_header(root / shard.path),
+        str(folder),
+        inner,
+        variant,
     )
 
 
 def describe_repo(
-    repo: str, revision: str, created_at: str, progress: Callable[[str], None] = lambda line: None
+    repo: str,
+    revision: str,
+    created_at: str,
+    progress: Callable[[str], None] = lambda line: None,
+    subfolder: str = "",
+    variant: str | None = None,
 ) -> dict[str, Any]:
     """Manifest of a hub repository at the commit that `revision` names now.
 
@@ -261,7 +168,18 @@ def describe_repo(
         file,
         header,
         f"{repo} at {revision}",
+        safe_subfolder(subfolder),
+        variant,
     )
+
+
+def safe_subfolder(subfolder: str) -> str:
+    """A subfolder without slashes at its ends; CheckpointError where it would lead out."""
+    inner = subfolder.strip("/")
+    parts = inner.split("/") if inner else []
+    if any(part in ("", ".", "..") or any(sign in part for sign in "*?[\\") for part in parts):
+        raise CheckpointError(f"{subfolder!r} is not a folder inside the model.")
+    return inner
 
 
 def file_sha256(path: str | os.PathLike[str]) -> str:
@@ -296,25 +214,48 @@ def _describe(
     file: Callable[[str], RepoFile],
     header: Callable[[RepoFile], Header],
     where: str,
+    subfolder: str,
+    variant: str | None,
 ) -> dict[str, Any]:
     names = set(names)
     weight_map: dict[str, str] = {}
+    index_totals: dict[str, int] = {}
 
     def index_shards(index: str) -> list[str]:
-        weight_map.update(parse_index(read(index), f"{where}/{index}"))
+        text = read(index)
+        folder = index.rpartition("/")[0]
+        for name, shard in parse_index(text, f"{where}/{index}").items():
+            weight_map[name] = f"{folder}/{shard}" if folder else shard
+        index_totals.update(parse_index_totals(text))
         return sorted(set(weight_map.values()))
 
     try:
-        selection = select_files(names, index_shards)
+        selection = select_files(names, index_shards, subfolder, variant)
     except CheckpointError as error:
         raise CheckpointError(f"{where}: {error}") from error
-    config = _config(read(CONFIG), f"{where}/{CONFIG}") if CONFIG in names else {}
-    roles = {"shard": selection.shards, "index": (selection.index,), "config": (CONFIG,)}
-    roles["tokenizer"] = (TOKENIZER,)
+
+    def beside(name: str) -> str:
+        """The file of that name in the subfolder, else at the root."""
+        inner = f"{subfolder}/{name}" if subfolder else name
+        return inner if inner in names else name
+
+    config_name = beside(CONFIG) if beside(CONFIG) in names else beside(PARAMS)
+    config = _config(read(config_name), f"{where}/{config_name}") if config_name in names else {}
+    if config_name.endswith(PARAMS):
+        config = {PARAMS_WORDS.get(key, key): value for key, value in config.items()}
+    adapter_name = beside(ADAPTER_CONFIG)
+    is_adapter = adapter_name in names and any("adapter" in shard for shard in selection.shards)
+    adapter = _config(read(adapter_name), f"{where}/{adapter_name}") if is_adapter else None
+    roles = {
+        "shard": selection.shards,
+        "index": (selection.index,),
+        "config": (config_name, adapter_name) if is_adapter else (config_name,),
+        "tokenizer": (beside(TOKENIZER),),
+    }
     used = [(role, file(name)) for role, some in roles.items() for name in some if name in names]
     headers = {item.path: header(item) for role, item in used if role == "shard"}
 
-    tensors = [
+    stored = [
         {
             "name": entry.name,
             "dtype": entry.dtype,
@@ -326,10 +267,12 @@ def _describe(
         for shard, content in headers.items()
         for entry in content.tensors
     ]
+    tensors = _each_once(stored, weight_map)
     signatures = [(t["name"], tuple(t["shape"]), t["dtype"]) for t in tensors]
     naming_roles = naming.classify(signatures, config)
     embedding = naming.input_embedding(signatures, naming_roles, config)
     output = naming.output_head(signatures, naming_roles, config)
+    layouts = matrices.layouts(signatures, naming_roles, config)
     return {
         **origin,
         "files": [{**asdict(item), "role": role} for role, item in used],
@@ -337,16 +280,56 @@ def _describe(
             {"path": path, "reason": reason} for path, reason in sorted(selection.skipped.items())
         ],
         "tensors": tensors,
-        "problems": _disagreements(tensors, weight_map),
+        "problems": _disagreements(stored, weight_map),
         "config": config,
+        "adapter": adapter,
+        "index": index_totals,
         "embedding": embedding,
         "output": output,
         "tied": output is None if embedding else None,
-        "totals": {
-            "tensors": len(tensors),
-            "parameters": sum(math.prod(t["shape"]) for t in tensors),
-            "bytes": sum(t["end"] - t["begin"] for t in tensors),
-        },
+        "totals": _totals(tensors, layouts, output if _ties(config) else None),
+    }
+
+
+def _each_once(stored: list[dict[str, Any]], weight_map: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Of tensors with the same name the one in the shard that the index names, else the first."""
+    chosen: dict[str, dict[str, Any]] = {}
+    for tensor in stored:
+        name = tensor["name"]
+        if name not in chosen or weight_map.get(name) == tensor["shard"]:
+            chosen[name] = tensor
+    return [tensor for tensor in stored if chosen[tensor["name"]] is tensor]
+
+
+def _ties(config: Mapping[str, Any]) -> bool:
+    """Whether the config says that the output layer is the embedding."""
+    parts = (config, config.get("text_config"))
+    return any(isinstance(p, Mapping) and p.get("tie_word_embeddings") is True for p in parts)
+
+
+def _totals(
+    tensors: list[dict[str, Any]], layouts: Mapping[str, matrices.Layout], tied: str | None
+) -> dict[str, int]:
+    """Sums over a checkpoint; `tied` is a stored output layer that is the embedding once more."""
+    stored = logical = parameters = size = 0
+    for tensor in tensors:
+        layout = layouts[tensor["name"]]
+        numel = math.prod(tensor["shape"])
+        stored, size = stored + numel, size + tensor["end"] - tensor["begin"]
+        if layout.kind == "companion":
+            continue
+        if layout.scheme:
+            numel = math.prod(layout.scheme.shape)
+        logical += numel
+        is_code = layout.scheme is None and DTYPES[tensor["dtype"]].kind in ("int", "bool")
+        if layout.kind != "buffer" and not is_code and tensor["name"] != tied:
+            parameters += numel
+    return {
+        "tensors": len(tensors),
+        "bytes": size,
+        "stored": stored,
+        "logical": logical,
+        "parameters": parameters,
     }
 
 

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +78,20 @@ def sentence(error: BaseException) -> str:
     return "".join(
         character if character.isprintable() else f"\\x{ord(character):02x}" for character in text
     )
+
+
+def add_selection(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that choose among the sets of weights in a folder or repository."""
+    parser.add_argument("--subfolder", default="", help="folder inside the model to read")
+    parser.add_argument("--variant", help="e.g. fp16, for model.fp16.safetensors")
+
+
+def named_file(text: str) -> tuple[str, Path]:
+    """Argument type: NAME=FILE."""
+    name, equals, path = text.partition("=")
+    if not name or not equals or not path:
+        raise argparse.ArgumentTypeError(f"{text} is not NAME=FILE")
+    return name, Path(path)
 
 
 def positive_int(text: str) -> int:

@@ -10,6 +10,8 @@ from typing import Any
 # Same rules as the hub's own, in ASCII and for the whole text.
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9_][\w.-]{0,95})?", re.ASCII)
 REVISION = re.compile(r"[A-Za-z0-9_][\w./-]{0,127}", re.ASCII)
+SUBFOLDER = re.compile(r"(?:[A-Za-z0-9_][\w.-]*/)*[A-Za-z0-9_][\w.-]*", re.ASCII)
+VARIANT = re.compile(r"[A-Za-z0-9_]{1,40}", re.ASCII)
 MAIN = "main"
 
 
@@ -27,6 +29,8 @@ class Model:
     name: str
     source: str
     revision: str | None
+    subfolder: str = ""
+    variant: str | None = None
 
     @property
     def is_folder(self) -> bool:
@@ -65,7 +69,11 @@ def models(config: Mapping[str, Any], command_line: Mapping[str, Any]) -> dict[s
     for entry in listed:
         entry = {"model": entry} if isinstance(entry, str) else entry
         model = parse_model(
-            entry["model"], entry.get("revision") or config["revision"], entry.get("name")
+            entry["model"],
+            entry.get("revision") or config["revision"],
+            entry.get("name"),
+            entry.get("subfolder", config["subfolder"]),
+            entry.get("variant", config["variant"]),
         )
         known = result.setdefault(model.name, model)
         if known != model:
@@ -76,12 +84,25 @@ def models(config: Mapping[str, Any], command_line: Mapping[str, Any]) -> dict[s
     return result
 
 
-def parse_model(source: str, revision: str = MAIN, name: str | None = None) -> Model:
+def parse_model(
+    source: str,
+    revision: str = MAIN,
+    name: str | None = None,
+    subfolder: str = "",
+    variant: str | None = None,
+) -> Model:
     """A model from the text a user gives: an existing folder, else a hub id at `revision`."""
+    subfolder = subfolder.strip("/")
+    if subfolder and not SUBFOLDER.fullmatch(subfolder):
+        raise ConfigError(f"subfolder: {subfolder!r} is not a folder inside the model.")
+    if variant is not None and not VARIANT.fullmatch(variant):
+        raise ConfigError(f"variant: {variant!r} is not a word such as fp16.")
+    chosen = "".join(f"--{part}" for part in (*subfolder.split("/"), variant) if part)
     path = Path(source).expanduser()
     if source and path.is_dir():
-        stem = name or path.resolve().name
-        return Model(f"local--{re.sub(r'[^A-Za-z0-9._-]', '_', stem)}", str(path), None)
+        stem = name or path.resolve().name + chosen
+        safe = re.sub(r"[^A-Za-z0-9._-]", "_", stem)
+        return Model(f"local--{safe}", str(path), None, subfolder, variant)
     if not HUB_ID.fullmatch(source) or ".." in source or "--" in source:
         raise ConfigError(
             f"model: {source!r} is neither an existing folder nor a hub id such as Qwen/Qwen3-4B."
@@ -91,9 +112,9 @@ def parse_model(source: str, revision: str = MAIN, name: str | None = None) -> M
         raise ConfigError(
             f"revision: {revision!r} is not the name of a branch, a tag, a commit or refs/pr/N."
         )
-    slug = source.replace("/", "--")
+    slug = source.replace("/", "--") + chosen
     suffix = "" if revision == MAIN else "@" + revision.replace("/", "--")
-    return Model(name or slug + suffix, source, revision)
+    return Model(name or slug + suffix, source, revision, subfolder, variant)
 
 
 def _with_defaults(config: dict[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:

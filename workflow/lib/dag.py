@@ -118,14 +118,16 @@ def read_yaml(path: str | os.PathLike[str]) -> Any:
     return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
 
 
-def model_files(folder: str) -> list[str]:
+def model_files(folder: str, subfolder: str = "") -> list[str]:
     """The files of a local folder that its manifest is made from, for the checkpoint's input."""
-    names = sorted(
-        entry.name
-        for entry in os.scandir(folder)
+    places = [folder, os.path.join(folder, subfolder)] if subfolder else [folder]
+    return sorted(
+        os.path.join(place, entry.name)
+        for place in places
+        if os.path.isdir(place)
+        for entry in os.scandir(place)
         if entry.is_file() and entry.name.endswith((".safetensors", ".json"))
     )
-    return [os.path.join(folder, name) for name in names]
 
 
 def weight_path(manifest: Mapping[str, Any], file: str, weights: str) -> str:
@@ -139,6 +141,17 @@ def weight_path(manifest: Mapping[str, Any], file: str, weights: str) -> str:
 def content_key(entry: Mapping[str, Any]) -> str:
     """Folder of a downloaded file: the first 12 hex digits of its hash."""
     return (entry["sha256"] or entry["git_sha1"] or "")[:12]
+
+
+def embedding_shards(plan: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[str]:
+    """Shards that the token embedding is read from: its own, and those of its companions."""
+    name = manifest["embedding"]
+    for part in plan["parts"]:
+        for tensor in part["tensors"]:
+            if tensor["name"] == name:
+                companions = tensor.get("scheme", {}).get("companions", {}).values()
+                return sorted({part["shard"], *(other["shard"] for other in companions)})
+    return [tensor["shard"] for tensor in manifest["tensors"] if tensor["name"] == name][:1]
 
 
 def embedding_digest(manifest: Mapping[str, Any]) -> str:

@@ -9,8 +9,8 @@ import numpy as np
 
 from workflow.lib import matrices
 from workflow.lib.checkpoint import used_files
-from workflow.lib.measure import panels
-from workflow.lib.plan import tensor_layouts
+from workflow.lib.measure import opened, panels
+from workflow.lib.plan import entry, shards_read, tensor_layouts
 from workflow.lib.tokens import Token, TokenizerError, read_tokens
 
 log = logging.getLogger(__name__)
@@ -32,10 +32,14 @@ def read_rows(
     layout = tensor_layouts(manifest)[name]
     if layout.kind != "matrix":
         return None, f"the token embedding {name} is not read: {layout.reason or layout.kind}"
-    (matrix,) = matrices.matrices(tuple(tensor["shape"]), layout.kind)
+    by_name = {tensor["name"]: tensor for tensor in manifest["tensors"]}
+    planned = {**entry(tensor, layout, by_name), "shard": tensor["shard"]}
+    files = {shard: Path(path_of(shard)) for shard in {tensor["shard"], *shards_read(planned)}}
+    source = opened(files, planned)
+    matrix = matrices.whole(source.shape, planned)
     rows = np.empty((matrix.rows, matrix.cols), np.float32)
     done = 0
-    for panel in panels(Path(path_of(tensor["shard"])), tensor, matrix, CHUNK_BYTES):
+    for panel in panels(source, matrix, CHUNK_BYTES):
         rows[done : done + len(panel)] = panel
         done += len(panel)
     return rows, ""

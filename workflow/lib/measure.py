@@ -7,6 +7,7 @@ by `merge`, so that a better name never costs a new measurement.
 
 import json
 import logging
+import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +17,9 @@ from typing import Any
 import numpy as np
 
 from workflow.lib import dtypes, matrices
+from workflow.lib.adapters import Delta, open_delta
 from workflow.lib.distribution import Distribution
+from workflow.lib.grids import Grid, open_grid
 from workflow.lib.matrices import Matrix
 from workflow.lib.safetensors_file import read_chunks
 from workflow.lib.spectral_metrics import spectral_metrics
@@ -24,6 +27,7 @@ from workflow.lib.spectrum import singular_values
 
 log = logging.getLogger(__name__)
 
+NOT_FINITE = "none: the matrix has NaN or infinite elements"
 TABLES = ("params", "matrices", "spectra", "histograms")
 
 
@@ -51,13 +55,16 @@ class Rows:
             getattr(self, table).extend(getattr(other, table))
 
 
-def measure_part(shard: Path, part: Mapping[str, Any], settings: Settings) -> Rows:
-    """Measure every tensor of `part` (see `plan.make_plan`) from the file `shard`."""
+def measure_part(files: Mapping[str, Path], part: Mapping[str, Any], settings: Settings) -> Rows:
+    """Measure every tensor of `part` (see `plan.make_plan`).
+
+    `files` gives the places of its shard and of the shards that hold companions of its tensors.
+    """
     rows = Rows()
     tensors = part["tensors"]
     for number, tensor in enumerate(tensors, 1):
         started = time.perf_counter()
-        rows.extend(measure_tensor(shard, tensor, settings))
+        rows.extend(measure_tensor(files, {**tensor, "shard": part["shard"]}, settings))
         log.info(
             "%d/%d %s %s %s: %.2f s",
             number,
@@ -70,32 +77,64 @@ def measure_part(shard: Path, part: Mapping[str, Any], settings: Settings) -> Ro
     return rows
 
 
-def measure_tensor(shard: Path, tensor: Mapping[str, Any], settings: Settings) -> Rows:
-    """Measure one tensor (name, dtype, shape, begin, end, layout) of the file `shard`.
+@dataclass(frozen=True)
+class Opened:
+    """A tensor of a plan ready to be read: its entry, its file and its grid."""
+
+    entry: Mapping[str, Any]
+    shard: Path
+    grid: Grid
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Logical shape."""
+        return self.grid.shape
+
+    def is_plain(self, matrix: Matrix) -> bool:
+        """Whether a matrix is a range of bytes of the file."""
+        return matrix.contiguous and "scheme" not in self.entry
+
+
+def opened(files: Mapping[str, Path], tensor: Mapping[str, Any]) -> Opened:
+    """Open a tensor of a plan (with its `shard`)."""
+    return Opened(tensor, files[tensor["shard"]], open_grid(tensor, lambda name: files[name]))
+
+
+def measure_tensor(
+    files: Mapping[str, Path], tensor: Mapping[str, Any], settings: Settings
+) -> Rows:
+    """Measure one tensor of a plan (name, dtype, shape, begin, end, layout, shard …).
 
     Memory: one chunk for the values; for the spectra what `spectrum.predicted_bytes` says.
     """
-    shape, dtype, layout = tuple(tensor["shape"]), tensor["dtype"], tensor["layout"]
-    rows, cols = matrices.view(shape, layout)
-    whole = values(shard, tensor, Matrix("", 0, rows, cols), settings)
+    source = opened(files, tensor)
+    numel = math.prod(source.shape)
+    view = matrices.whole(source.shape, tensor)
+    parts = matrices.matrices(source.shape, tensor)
+    whole = values(source, view, settings)
+    storage = {
+        "quantisation": tensor["scheme"]["method"] if "scheme" in tensor else None,
+        "bits_per_weight": 8 * stored_bytes(tensor) / numel if numel else None,
+    }
     solved = [
-        measure_matrix(shard, tensor, matrix, whole if layout == "matrix" else None, settings)
-        for matrix in matrices.matrices(shape, layout)
+        measure_matrix(source, matrix, whole if matrix == view else None, settings)
+        for matrix in parts
     ]
     result = Rows(
         params=[
             {
                 "param_name": tensor["name"],
-                "shape": json.dumps(list(shape)),
-                "rows": rows,
-                "cols": cols,
-                "dtype": dtype,
+                "shape": json.dumps(list(tensor["shape"])),
+                "rows": view.rows,
+                "cols": view.cols,
+                "dtype": tensor["dtype"],
                 "nbytes": tensor["end"] - tensor["begin"],
+                **storage,
                 **summary(whole),
-                **(solved[0].metrics if layout == "matrix" else {}),
+                **(solved[0].metrics if parts == (view,) else {}),
             }
         ],
-        matrices=[matrix.row for matrix in solved],
+        matrices=[{**matrix.row, **storage} for matrix in solved],
         spectra=[matrix.spectrum for matrix in solved],
     )
     histogram = whole.histogram()
@@ -104,12 +143,22 @@ def measure_tensor(shard: Path, tensor: Mapping[str, Any], settings: Settings) -
         result.histograms.append(
             {
                 "param_name": tensor["name"],
-                "dtype": dtype,
+                "dtype": tensor["dtype"],
                 "codes": codes.tolist(),
                 "counts": counts.tolist(),
             }
         )
+    if "delta" in tensor:
+        change = measure_delta(open_delta(tensor, lambda name: files[name]), tensor, settings)
+        result.matrices.append(change.row)
+        result.spectra.append(change.spectrum)
     return result
+
+
+def stored_bytes(tensor: Mapping[str, Any]) -> int:
+    """Bytes that a tensor of a plan takes in files, its companions among them."""
+    companions = tensor["scheme"]["companions"].values() if "scheme" in tensor else ()
+    return sum(part["end"] - part["begin"] for part in (tensor, *companions))
 
 
 @dataclass(frozen=True)
@@ -122,31 +171,46 @@ class Measured:
 
 
 def measure_matrix(
-    shard: Path,
-    tensor: Mapping[str, Any],
-    matrix: Matrix,
-    known: Distribution | None,
-    settings: Settings,
+    source: Opened, matrix: Matrix, known: Distribution | None, settings: Settings
 ) -> Measured:
     """Values and spectrum of one matrix of a tensor; `known` saves the value pass where it is had.
 
     A matrix with NaN or infinite elements has no singular values: they and all that follows from
     them are missing.
     """
-    distribution = known or values(shard, tensor, matrix, settings)
+    numbers = summary(known or values(source, matrix, settings))
+    if numbers["finite_count"] != numbers["numel"]:
+        return _measured(source.entry, matrix, numbers, None, NOT_FINITE)
+    spectrum = singular_values(
+        lambda: panels(source, matrix, settings.chunk_bytes),
+        matrix.rows,
+        matrix.cols,
+        device=settings.device,
+    )
+    return _measured(source.entry, matrix, numbers, spectrum.values, spectrum.method)
+
+
+def measure_delta(delta: Delta, tensor: Mapping[str, Any], settings: Settings) -> Measured:
+    """The change that an adapter makes to a weight, as a matrix beside its two factors."""
+    rows, cols = delta.shape
+    matrix = Matrix("delta", 0, rows, cols)
+    distribution = Distribution("F32", rows, cols, near_zero=settings.near_zero)
+    for block in delta.blocks(settings.chunk_bytes):
+        distribution.update(block)
     numbers = summary(distribution)
-    found: np.ndarray | None = None
-    method = "none: the matrix has NaN or infinite elements"
-    metrics: dict[str, Any] = {}
-    if numbers["finite_count"] == numbers["numel"]:
-        spectrum = singular_values(
-            lambda: panels(shard, tensor, matrix, settings.chunk_bytes),
-            matrix.rows,
-            matrix.cols,
-            device=settings.device,
-        )
-        found, method = spectrum.values, spectrum.method
-        metrics = spectral_metrics(found, matrix.rows, matrix.cols)
+    if numbers["finite_count"] != numbers["numel"]:
+        return _measured(tensor, matrix, numbers, None, NOT_FINITE)
+    return _measured(tensor, matrix, numbers, delta.singular_values(), "factored")
+
+
+def _measured(
+    tensor: Mapping[str, Any],
+    matrix: Matrix,
+    numbers: Mapping[str, Any],
+    found: np.ndarray | None,
+    method: str,
+) -> Measured:
+    metrics = {} if found is None else spectral_metrics(found, matrix.rows, matrix.cols)
     key = {
         "param_name": tensor["name"],
         "slice": matrix.slice,
@@ -166,16 +230,18 @@ def measure_matrix(
     )
 
 
-def values(
-    shard: Path, tensor: Mapping[str, Any], matrix: Matrix, settings: Settings
-) -> Distribution:
+def values(source: Opened, matrix: Matrix, settings: Settings) -> Distribution:
     """Exact value statistics of one matrix of a tensor, read in chunks."""
     distribution = Distribution(
-        tensor["dtype"], matrix.rows, matrix.cols, near_zero=settings.near_zero
+        source.grid.dtype, matrix.rows, matrix.cols, near_zero=settings.near_zero
     )
-    begin, end = extent(tensor, matrix)
-    for chunk in read_chunks(shard, begin, end, _whole_elements(settings.chunk_bytes)):
-        distribution.update(chunk)
+    if source.is_plain(matrix):
+        begin, end = extent(source.entry, matrix)
+        for chunk in read_chunks(source.shard, begin, end, _whole_elements(settings.chunk_bytes)):
+            distribution.update(chunk)
+    else:
+        for block in matrices.blocks(source.grid, matrix, settings.chunk_bytes):
+            distribution.update(block)
     return distribution
 
 
@@ -184,21 +250,22 @@ def summary(distribution: Distribution) -> dict[str, Any]:
     return distribution.summary()
 
 
-def panels(
-    shard: Path, tensor: Mapping[str, Any], matrix: Matrix, chunk_bytes: int
-) -> Iterator[np.ndarray]:
+def panels(source: Opened, matrix: Matrix, chunk_bytes: int) -> Iterator[np.ndarray]:
     """Consecutive row panels of a matrix, float64 for 64-bit types and integers, else float32."""
-    begin, end = extent(tensor, matrix)
-    bits = dtypes.DTYPES[tensor["dtype"]].bits
-    kind = dtypes.DTYPES[tensor["dtype"]].kind
-    wide = bits == 64 or (kind == "int" and bits > 16)
+    dtype = source.grid.dtype
+    bits, kind = dtypes.DTYPES[dtype].bits, dtypes.DTYPES[dtype].kind
+    number = np.float64 if bits == 64 or (kind == "int" and bits > 16) else np.float32
+    if not source.is_plain(matrix):
+        for block in matrices.blocks(source.grid, matrix, chunk_bytes):
+            yield dtypes.decode(block, dtype, number).reshape(-1, matrix.cols)
+        return
+    begin, end = extent(source.entry, matrix)
     row_bits = matrix.cols * bits
     # A panel starts and ends on a whole byte, which for sub-byte types may take several rows.
     step = 1 if row_bits % 8 == 0 else 8
     per_panel = max(step, chunk_bytes * 8 // row_bits // step * step)
-    for chunk in read_chunks(shard, begin, end, per_panel * row_bits // 8):
-        panel = dtypes.decode(chunk, tensor["dtype"], np.float64 if wide else np.float32)
-        yield panel.reshape(-1, matrix.cols)
+    for chunk in read_chunks(source.shard, begin, end, per_panel * row_bits // 8):
+        yield dtypes.decode(chunk, dtype, number).reshape(-1, matrix.cols)
 
 
 def extent(tensor: Mapping[str, Any], matrix: Matrix) -> tuple[int, int]:

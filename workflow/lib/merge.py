@@ -20,10 +20,8 @@ def with_roles(measured: pd.DataFrame, table: str, manifest: Mapping[str, Any]) 
     roles = pd.DataFrame(role_rows(manifest)).set_index("param_name")
     known = measured.drop(columns=[name for name in roles if name in measured])
     whole = known.join(roles[[name for name in roles if name in measured]], on="param_name")
-    if "expert_index" in measured and table == "matrices":
-        # In a stack of experts the slice says which expert a matrix is.
-        from_slice = measured["slice"].str.extract(r"^\[(\d+)\]$")[0]
-        whole["expert_index"] = whole["expert_index"].fillna(from_slice.astype("Int64"))
+    if table == "matrices":
+        _take_from_slice(whole)
     typed = tables.typed(whole, table)
     order = typed.assign(
         _slice=typed.get("slice", pd.Series("", typed.index))
@@ -32,6 +30,22 @@ def with_roles(measured: pd.DataFrame, table: str, manifest: Mapping[str, Any]) 
     )
     sorted_rows = order.sort_values([*ORDER, "_slice"], kind="stable", na_position="first")
     return tables.typed(sorted_rows.drop(columns="_slice").reset_index(drop=True), table)
+
+
+def _take_from_slice(rows: pd.DataFrame) -> None:
+    """The slice says which expert of a stack a matrix is, and which piece of a fused one."""
+    parts = rows["slice"].astype("string").str.extract(r"^(?:\[(\d+)\])?\.?([a-z_]+)?$")
+    rows["expert_index"] = rows["expert_index"].fillna(parts[0].astype("Int64"))
+    piece, fused = parts[1], rows["projection"].astype("string")
+    shared = fused.str.startswith("shared_").fillna(False)
+    is_delta = (piece == "delta").fillna(False)
+    named = piece.notna() & ~is_delta
+    words = fused.str.replace(r"(?:qkv|gate_up)_proj$", "", regex=True)
+    rows["projection"] = fused.where(~named, words + piece)
+    delta = "delta " + fused.str.replace(r"^lora\w* ", "", regex=True).fillna("")
+    rows["projection"] = rows["projection"].where(~is_delta, delta.str.strip())
+    own_block = named & ~shared & (rows["block_type"] != "moe").fillna(True)
+    rows["block_type"] = rows["block_type"].where(~own_block, piece)
 
 
 def role_rows(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -78,7 +92,7 @@ def coverage(manifest: Mapping[str, Any], measured: set[str]) -> pd.DataFrame:
                 "shard": tensor["shard"],
                 "dtype": tensor["dtype"],
                 "shape": json.dumps(tensor["shape"]),
-                "numel": math.prod(tensor["shape"]),
+                "numel": math.prod(layout.scheme.shape if layout.scheme else tensor["shape"]),
                 "nbytes": tensor["end"] - tensor["begin"],
                 "status": status,
                 "reason": layout.reason,

@@ -4,16 +4,20 @@ A part is a shard or, where a shard is costly, a group of its tensors. Parts are
 cost alone, never by the machine at hand, so the jobs and their artifacts are the same everywhere.
 
 The plan holds what determines the numbers of a part and nothing else (no commit, no date): the
-content hash of its shard and its tensors' places, types, shapes and layouts. The digest of a part
-changes exactly when its measurements may change.
+content hash of its shard and its tensors' places, types, shapes and layouts; of a quantised tensor
+its scheme, with the companions and the shards they lie in. The digest of a part changes exactly
+when its measurements may change.
 """
 
 import hashlib
 import json
+import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from workflow.lib import matrices, naming
+from workflow.lib.adapters import planned_delta
 from workflow.lib.checkpoint import shard_files
 from workflow.lib.spectrum import predicted_bytes, predicted_seconds
 
@@ -26,24 +30,35 @@ BASE_BYTES = 500 * 1024**2
 def make_plan(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """The plan of a manifest: {"parts": [...]}, each part with
 
-    part, shard, size, sha256, tensors (name, dtype, shape, begin, end, layout), seconds (predicted
-    time of one core), memory (predicted peak, bytes) and digest.
+    part, shard, size, sha256, companions (further shards that are read: shard, size, sha256),
+    tensors (name, dtype, shape, begin, end, layout …, see `entry`), seconds (predicted time of one
+    core), memory (predicted peak, bytes) and digest.
     """
     layouts = tensor_layouts(manifest)
+    by_name = {tensor["name"]: tensor for tensor in manifest["tensors"]}
+    adapter = manifest.get("adapter")
+    by_shard: dict[str, list[dict[str, Any]]] = {}
+    for tensor in manifest["tensors"]:
+        if layouts[tensor["name"]].kind in matrices.MEASURED:
+            planned = entry(tensor, layouts[tensor["name"]], by_name)
+            delta = None if adapter is None else planned_delta(tensor, by_name, adapter)
+            by_shard.setdefault(tensor["shard"], []).append(
+                planned if delta is None else {**planned, "delta": delta}
+            )
+    files = {file.path: file for file in shard_files(manifest)}
     parts = []
-    for number, shard in enumerate(shard_files(manifest), 1):
-        tensors = [
-            {key: tensor[key] for key in ("name", "dtype", "shape", "begin", "end")}
-            | {"layout": layouts[tensor["name"]].kind}
-            for tensor in manifest["tensors"]
-            if tensor["shard"] == shard.path and layouts[tensor["name"]].kind in matrices.MEASURED
-        ]
-        for group_number, group in enumerate(groups(tensors), 1):
+    for number, shard in enumerate(files.values(), 1):
+        for group_number, group in enumerate(groups(by_shard.get(shard.path, [])), 1):
+            others = sorted({s for tensor in group for s in shards_read(tensor)} - {shard.path})
             part = {
                 "part": f"{number:05d}-{group_number:03d}",
                 "shard": shard.path,
                 "size": shard.size,
                 "sha256": shard.sha256,
+                "companions": [
+                    {"shard": name, "size": files[name].size, "sha256": files[name].sha256}
+                    for name in others
+                ],
                 "tensors": group,
             }
             parts.append(
@@ -57,10 +72,41 @@ def make_plan(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {"parts": parts}
 
 
+def entry(
+    tensor: Mapping[str, Any],
+    layout: matrices.Layout,
+    by_name: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Any]:
+    """A tensor as a part lists it: place and type, layout, and the scheme of a quantised one."""
+    planned = {key: tensor[key] for key in ("name", "dtype", "shape", "begin", "end")}
+    planned |= layout.data()
+    if layout.scheme:
+        place = ("name", "shard", "dtype", "shape", "begin", "end")
+        planned["scheme"] = {
+            "method": layout.scheme.method,
+            "formula": layout.scheme.formula,
+            "shape": list(layout.scheme.shape),
+            "settings": layout.scheme.settings,
+            "companions": {
+                role: {key: by_name[name][key] for key in place}
+                for role, name in sorted(layout.scheme.companions.items())
+            },
+        }
+    return planned
+
+
+def shards_read(tensor: Mapping[str, Any]) -> list[str]:
+    """Shards of the companions and factors that a planned tensor is read with."""
+    companions = tensor["scheme"]["companions"].values() if "scheme" in tensor else ()
+    factors = [tensor["delta"]["lora_A"]] if "delta" in tensor else []
+    return [other["shard"] for other in (*companions, *factors)]
+
+
 def tensor_layouts(manifest: Mapping[str, Any]) -> dict[str, matrices.Layout]:
     """Layout of each tensor of a manifest."""
     signatures = tensor_signatures(manifest)
-    return matrices.layouts(signatures, naming.classify(signatures, manifest["config"]))
+    roles = naming.classify(signatures, manifest["config"])
+    return matrices.layouts(signatures, roles, manifest["config"])
 
 
 def tensor_signatures(manifest: Mapping[str, Any]) -> list[tuple[str, tuple[int, ...], str]]:
@@ -73,34 +119,61 @@ def groups(tensors: Iterable[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]
 
     One group at least, so that every shard has a part even when nothing in it is measured.
     """
-    tensors = list(tensors)
-    count = max(1, min(len(tensors), round(sum(map(seconds, tensors)) / PART_SECONDS)))
+    costs = [(seconds(tensor), tensor) for tensor in tensors]
+    count = max(1, min(len(costs), round(sum(cost for cost, _ in costs) / PART_SECONDS)))
     result: list[list[Mapping[str, Any]]] = [[] for _ in range(count)]
     loads = [0.0] * count
-    for tensor in sorted(tensors, key=lambda tensor: (-seconds(tensor), tensor["begin"])):
+    for cost, tensor in sorted(costs, key=lambda pair: (-pair[0], pair[1]["begin"])):
         lightest = loads.index(min(loads))
         result[lightest].append(tensor)
-        loads[lightest] += seconds(tensor)
+        loads[lightest] += cost
     return [sorted(group, key=lambda tensor: tensor["begin"]) for group in result]
+
+
+def shards_of(part: Mapping[str, Any]) -> list[str]:
+    """The shards that a part is read from: its own, then those of its companions."""
+    return [part["shard"], *(other["shard"] for other in part["companions"])]
+
+
+def logical_shape(tensor: Mapping[str, Any]) -> tuple[int, ...]:
+    """Shape of a planned tensor once it is dequantised."""
+    return tuple(tensor["scheme"]["shape"] if "scheme" in tensor else tensor["shape"])
+
+
+def solves(tensor: Mapping[str, Any]) -> Counter[tuple[int, int]]:
+    """How many matrices of which (rows, cols) a planned tensor holds."""
+    found = matrices.matrices(logical_shape(tensor), tensor)
+    return Counter((matrix.rows, matrix.cols) for matrix in found)
 
 
 def seconds(tensor: Mapping[str, Any]) -> float:
     """Predicted time of one core to measure `tensor`."""
-    solves = matrices.matrices(tuple(tensor["shape"]), tensor["layout"])
-    spectra = sum(predicted_seconds(matrix.rows, matrix.cols) for matrix in solves)
-    return spectra + (tensor["end"] - tensor["begin"]) / VALUE_BYTES_PER_SECOND
+    spectra = sum(count * predicted_seconds(*shape) for shape, count in solves(tensor).items())
+    values = tensor["end"] - tensor["begin"]
+    if "scheme" in tensor:
+        # Dequantised to four bytes an element, for the values and for each of the spectra.
+        values = 8 * math.prod(logical_shape(tensor))
+    return spectra + values / VALUE_BYTES_PER_SECOND
 
 
 def memory(tensor: Mapping[str, Any]) -> int:
     """Predicted peak memory of one worker that measures `tensor`, bytes."""
-    solves = matrices.matrices(tuple(tensor["shape"]), tensor["layout"])
-    rows, cols = matrices.view(tuple(tensor["shape"]), tensor["layout"])
+    rows, cols = matrices.view(logical_shape(tensor), tensor["layout"])
     sums = 64 * (rows + cols)
-    return BASE_BYTES + sums + max((predicted_bytes(m.rows, m.cols) for m in solves), default=0)
+    spectra = max((predicted_bytes(*shape) for shape in solves(tensor)), default=0)
+    regrouped = matrices.TRANSPOSED_BYTES if tensor.get("transposed") else 0
+    packed = 2 * measured_bytes(tensor) if "scheme" in tensor else 0
+    return BASE_BYTES + sums + spectra + 2 * regrouped + packed
+
+
+def measured_bytes(tensor: Mapping[str, Any]) -> int:
+    """Bytes of a quantised tensor and its companions, which some schemes hold as a whole."""
+    parts = (tensor, *tensor["scheme"]["companions"].values())
+    return sum(part["end"] - part["begin"] for part in parts)
 
 
 def digest(part: Mapping[str, Any]) -> str:
     """Short hash of all that determines a part's measurements."""
     # A shard without a hash (read by hand) is identified by name and size alone.
-    identity = {key: part[key] for key in ("sha256", "size", "tensors")}
+    identity = {key: part[key] for key in ("sha256", "size", "tensors", "companions")}
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]

@@ -39,8 +39,22 @@ ROLE = (
     Column("is_bias", "boolean", "true for an additive bias"),
 )
 
+STORAGE = (
+    Column(
+        "quantisation",
+        "string",
+        "how a quantised weight is stored, e.g. gptq, mxfp4, fp8 block; it is measured dequantised",
+    ),
+    Column(
+        "bits_per_weight",
+        "number",
+        "stored bits, scales and other companions among them, per element",
+        "bits per element",
+    ),
+)
+
 VALUES = (
-    Column("numel", "integer", "number of elements", "elements"),
+    Column("numel", "integer", "number of elements, once unpacked", "elements"),
     Column("finite_count", "integer", "elements that are neither NaN nor infinite", "elements"),
     Column("nan_count", "integer", "NaN elements", "elements"),
     Column("posinf_count", "integer", "elements equal to +Inf", "elements"),
@@ -144,7 +158,7 @@ PARAMS = Schema(
         Column("layer_index", "integer", "number of the layer within its component, from 0"),
         Column("block_type", "string", "place in the block, e.g. embedding, q_proj, moe, norm"),
         Column("shape", "string", "shape as stored, e.g. [151936, 2560]"),
-        Column("rows", "integer", "rows of the 2-D view"),
+        Column("rows", "integer", "rows of the 2-D view, unpacked, outputs where it is one matrix"),
         Column("cols", "integer", "columns of the 2-D view"),
         Column(
             "rank",
@@ -163,6 +177,7 @@ PARAMS = Schema(
         *ROLE,
         Column("shard", "string", "file that holds the tensor"),
         Column("nbytes", "integer", "stored size", "bytes"),
+        *STORAGE,
         *VALUES,
         *SPECTRAL,
     ),
@@ -172,13 +187,19 @@ MATRICES = Schema(
     "one matrix as the model multiplies with it (a tensor, one expert of a stack, a slice)",
     (
         Column("param_name", "string", "stored tensor that holds the matrix"),
-        Column("slice", "string", "which part of it, e.g. [3]; empty for the whole tensor"),
+        Column(
+            "slice",
+            "string",
+            "which part of it, e.g. [3] (an expert), q_proj, [3].gate_proj; delta is the change "
+            "B·A·scale of an adapter; empty for the whole tensor",
+        ),
         Column("layer_index", "integer", "number of the layer within its component, from 0"),
         Column("block_type", "string", "place in the block"),
         *ROLE,
         Column("rows", "integer", "rows of the matrix"),
         Column("cols", "integer", "columns of the matrix"),
         Column("dtype", "string", "stored type"),
+        *STORAGE,
         Column(
             "rank", "integer", "numerical rank: number of σ > σ₁ · max(rows, cols) · eps(float32)"
         ),
@@ -223,7 +244,7 @@ COVERAGE = Schema(
         Column("shard", "string", "file that holds it"),
         Column("dtype", "string", "stored type"),
         Column("shape", "string", "shape as stored"),
-        Column("numel", "integer", "number of elements", "elements"),
+        Column("numel", "integer", "number of elements, once unpacked", "elements"),
         Column("nbytes", "integer", "stored size", "bytes"),
         Column("status", "string", "analysed, buffer, companion, unsupported or missing"),
         Column("reason", "string", "why it was not analysed, or what was noticed"),

@@ -5,6 +5,7 @@ rule analyze:
     input:
         plan=ancient("<model>/plan.json"),
         shard=part_shard,
+        companions=part_companions,
     output:
         "<model>/parts/{part}.params.parquet",
         "<model>/parts/{part}.matrices.parquet",
@@ -22,11 +23,12 @@ rule analyze:
     params:
         args=analyze_flags,
         code=fingerprint("analyze"),
+        companions=companion_flags,
         device=device,
         prefix=subpath(output[0], strip_suffix=".params.parquet"),
     shell:
         "python workflow/scripts/analyze.py --plan {input.plan:q} --part {wildcards.part}"
-        " --shard {input.shard:q} --out {params.prefix:q} --device {params.device:q}"
+        " --shard {input.shard:q} {params.companions} --out {params.prefix:q} --device {params.device:q}"
         " {params.args} 2> {log:q}"
 
 

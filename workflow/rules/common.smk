@@ -58,7 +58,7 @@ def weights_of(wildcards, files):
 def folder_files(wildcards):
     """The files that the manifest of a local folder is made from; none for a hub model."""
     model = MODELS[wildcards.model]
-    return dag.model_files(model.source) if model.is_folder else []
+    return dag.model_files(model.source, model.subfolder) if model.is_folder else []
 
 
 def provider(wildcards, output):
@@ -95,7 +95,14 @@ def weights_root(wildcards, output):
 
 def resolve_flags(wildcards):
     model = MODELS[wildcards.model]
-    return flags({"model": model.source, "revision": model.revision})
+    return flags(
+        {
+            "model": model.source,
+            "revision": model.revision,
+            "subfolder": model.subfolder or None,
+            "variant": model.variant,
+        }
+    )
 
 
 def manifests(wildcards):
@@ -109,6 +116,23 @@ def manifests(wildcards):
 
 def part_shard(wildcards):
     return weights_of(wildcards, [part_of(wildcards)["shard"]])
+
+
+def part_companions(wildcards):
+    """Further shards, with companions of the part's tensors."""
+    return weights_of(
+        wildcards, [other["shard"] for other in part_of(wildcards)["companions"]]
+    )
+
+
+def companion_flags(wildcards, input):
+    """Which of these files is which shard. Takes `input`, so that Snakemake does not compare it:
+    the digest has their content."""
+    names = [other["shard"] for other in part_of(wildcards)["companions"]]
+    return " ".join(
+        flags({"companion_shard": f"{name}={path}"})
+        for name, path in zip(names, input.companions)
+    )
 
 
 def analyze_flags(wildcards):
@@ -145,13 +169,11 @@ def parts_folder(wildcards, input):
 def embedding_inputs(wildcards):
     """The shard that holds the token embedding, and the tokenizer, where a model has them."""
     manifest = manifest_of(wildcards)
-    tensors = [
-        t["shard"] for t in manifest["tensors"] if t["name"] == manifest["embedding"]
-    ]
+    shards = dag.embedding_shards(plan_of(wildcards), manifest)
     tokenizer = [
         file["path"] for file in manifest["files"] if file["role"] == "tokenizer"
     ]
-    return weights_of(wildcards, tensors[:1] + tokenizer)
+    return weights_of(wildcards, shards + tokenizer)
 
 
 def embedding_flags(wildcards):

@@ -27,7 +27,14 @@ def main(options):
         chunk_bytes=(4 if options.low_cpu_mem_usage else 32) * 1024**2,
     )
     if options.model_path:
-        result = analysis.analyse_folder(options.model_path, settings, options.threads, cli.now())
+        result = analysis.analyse_folder(
+            options.model_path,
+            settings,
+            options.threads,
+            cli.now(),
+            options.subfolder,
+            options.variant,
+        )
         tables.write_table(result.params, "params", options.out, options.format)
         log.info("%d tensors in %s", len(result.params), options.out)
         return
@@ -36,7 +43,13 @@ def main(options):
     )
     if options.digest and options.digest != part["digest"]:
         raise ValueError(f"part {options.part} has changed in {options.plan}: start the run again.")
-    rows = measure.measure_part(Path(options.shard), part, settings)
+    files = {part["shard"]: Path(options.shard), **dict(options.companion_shard)}
+    missing = [other["shard"] for other in part["companions"] if other["shard"] not in files]
+    if missing:
+        raise ValueError(
+            f"part {options.part} also reads {missing[0]}: add --companion_shard {missing[0]}=FILE."
+        )
+    rows = measure.measure_part(files, part, settings)
     for table in measure.TABLES:
         path = f"{options.out}.{table}.parquet"
         tables.write_table(tables.frame(getattr(rows, table), table), table, path)
@@ -47,9 +60,18 @@ if __name__ == "__main__":
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--model_path", help="local folder of safetensors files")
     what.add_argument("--plan", help="plan of a model (with --part and --shard)")
+    cli.add_selection(parser)
     parser.add_argument("--part", help="name of the part to measure")
     parser.add_argument("--digest", help="digest that the part must have")
     parser.add_argument("--shard", help="file that holds the part")
+    parser.add_argument(
+        "--companion_shard",
+        type=cli.named_file,
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help="another shard, which holds scales or other companions of the part's tensors",
+    )
     parser.add_argument("--out", required=True, help="table to write (with --plan: prefix)")
     parser.add_argument("--format", choices=("csv", "json", "parquet"), help="default: by --out")
     parser.add_argument("--sparsity_threshold", type=cli.threshold, default=1e-6)

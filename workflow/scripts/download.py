@@ -27,7 +27,14 @@ def main(options):
     if model.is_folder:
         raise config.ConfigError(f"{options.model_id} is a local folder: nothing to download.")
     folder = Path(options.out)
-    manifest = checkpoint.describe_repo(model.source, model.revision, cli.now(), log.info)
+    manifest = checkpoint.describe_repo(
+        model.source,
+        model.revision,
+        cli.now(),
+        log.info,
+        subfolder=options.subfolder,
+        variant=options.variant,
+    )
     files = checkpoint.used_files(manifest)
     download.require_space(folder, sum(file.size for file in files))
     for file in files:
@@ -40,6 +47,7 @@ if __name__ == "__main__":
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--model_id", help="hub id, e.g. Qwen/Qwen3-4B")
     what.add_argument("--manifest", help="manifest of a model (with --key)")
+    cli.add_selection(parser)
     parser.add_argument("--key", help="start of the hash of the file to fetch")
     parser.add_argument("--revision", default=config.MAIN, help="branch, tag, commit or refs/pr/N")
     parser.add_argument("--out", required=True, help="folder to fill (with --manifest: the file)")

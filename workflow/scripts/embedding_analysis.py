@@ -20,7 +20,13 @@ log = logging.getLogger("embedding_analysis")
 
 def main(options):
     if options.model_path:
-        manifest = checkpoint.describe_folder(options.model_path, cli.now(), hashed=False)
+        manifest = checkpoint.describe_folder(
+            options.model_path,
+            cli.now(),
+            hashed=False,
+            subfolder=options.subfolder,
+            variant=options.variant,
+        )
     else:
         manifest = dag.read_json(options.manifest)
 
@@ -63,6 +69,7 @@ def main(options):
 if __name__ == "__main__":
     parser = cli.parser(__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
+    cli.add_selection(parser)
     what.add_argument("--model_path", help="local folder of safetensors files")
     what.add_argument("--manifest", help="manifest of a model (with --weights)")
     parser.add_argument("--weights", default="", help="folder of downloaded weights")
@@ -72,5 +79,7 @@ if __name__ == "__main__":
     parser.add_argument("--k_min", type=cli.positive_int, default=2)
     parser.add_argument("--k_max", type=cli.positive_int, default=30)
     parser.add_argument("--n_clusters", type=cli.positive_int, help="default: by the elbow rule")
-    parser.add_argument("--random_state", type=cli.seed, default=0, help="seed of everything random")
+    parser.add_argument(
+        "--random_state", type=cli.seed, default=0, help="seed of everything random"
+    )
     cli.run(parser, main)

@@ -20,10 +20,15 @@ log = logging.getLogger("resolve_model")
 
 def main(options):
     model = config.parse_model(options.model, options.revision)
+    selection = {"subfolder": options.subfolder, "variant": options.variant}
     if model.is_folder:
-        manifest = checkpoint.describe_folder(model.source, cli.now(), progress=log.info)
+        manifest = checkpoint.describe_folder(
+            model.source, cli.now(), progress=log.info, **selection
+        )
     else:
-        manifest = checkpoint.describe_repo(model.source, model.revision, cli.now(), log.info)
+        manifest = checkpoint.describe_repo(
+            model.source, model.revision, cli.now(), log.info, **selection
+        )
         if options.weights:
             download.check_space(manifest, Path(options.weights))
     totals = manifest["totals"]
@@ -51,6 +56,7 @@ if __name__ == "__main__":
     parser = cli.parser(__doc__)
     parser.add_argument("--model", required=True, help="hub id or local folder")
     parser.add_argument("--revision", default=config.MAIN, help="branch, tag, commit or refs/pr/N")
+    cli.add_selection(parser)
     parser.add_argument("--weights", help="folder for downloads, to ask for its free space")
     parser.add_argument("--manifest", required=True, help="manifest to write (JSON)")
     parser.add_argument("--plan", required=True, help="plan to write (JSON)")

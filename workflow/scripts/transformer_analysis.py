@@ -22,7 +22,14 @@ log = logging.getLogger("transformer_analysis")
 def main(options):
     if options.model_path:
         settings = measure.Settings(device=chosen_device(options.device))
-        model = analysis.analyse_folder(options.model_path, settings, options.threads, cli.now())
+        model = analysis.analyse_folder(
+            options.model_path,
+            settings,
+            options.threads,
+            cli.now(),
+            options.subfolder,
+            options.variant,
+        )
         params, matrices = model.params, model.matrices
     else:
         params = tables.read_table(options.params, "params")
@@ -38,6 +45,7 @@ def main(options):
 if __name__ == "__main__":
     parser = cli.parser(__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
+    cli.add_selection(parser)
     what.add_argument("--model_path", help="local folder of safetensors files")
     what.add_argument("--params", help="table params (with --matrices)")
     parser.add_argument("--matrices", help="table matrices")
