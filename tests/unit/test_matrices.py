@@ -43,20 +43,41 @@ def test_a_stack_of_experts_has_one_matrix_per_expert():
 
 
 @pytest.mark.parametrize(
-    ("codes", "dtype", "companion"),
+    ("codes", "shape", "dtype", "companion", "scales"),
     [
-        ("p.qweight", "I32", "p.scales"),
-        ("p.weight", "F8_E4M3", "p.weight_scale_inv"),
-        ("p.weight", "U8", "p.weight.quant_map"),
-        ("p.weight_packed", "I32", "p.weight_scale"),
-        ("experts.gate_up_proj_blocks", "U8", "experts.gate_up_proj_scales"),
-        ("p.weight", "U32", "p.biases"),
+        ("p.qweight", (8, 8), "I32", "p.scales", (8,)),
+        ("p.weight", (8, 8), "F8_E4M3", "p.weight_scale_inv", (3, 3)),
+        ("p.weight", (8, 8), "U8", "p.weight.quant_map", (16,)),
+        ("p.weight_packed", (8, 8), "I32", "p.weight_scale", (8, 3)),
+        ("e.gate_up_proj_blocks", (2, 4, 1, 16), "U8", "e.gate_up_proj_scales", (2, 4)),
+        ("p.weight", (8, 8), "U32", "p.biases", (8,)),
+        ("p.weight", (8, 8), "U8", "p.weight_scale", (8,)),
+        ("p.W_q", (8, 8), "U8", "p.scale", (8,)),
+        ("p.codes", (8, 8, 2), "I16", "p.codebooks", (2, 256, 1, 8)),
+        ("p.q_weight", (8, 8), "I32", "p.q_scale", (1, 1)),
     ],
 )
-def test_quantised_storage_is_told_not_measured(codes, dtype, companion):
-    found = layouts((codes, (8, 8), dtype), (companion, (8,), "F32"))
+def test_quantised_storage_that_is_not_understood_is_told_not_measured(
+    codes, shape, dtype, companion, scales
+):
+    found = layouts((codes, shape, dtype), (companion, scales, "F32"))
     assert found[codes].kind == "unsupported" and "quantised" in found[codes].reason
-    assert found[companion].kind == "companion" and codes in found[companion].reason
+    assert len(found[codes].reason) > 20
+
+
+def test_codes_of_a_method_that_is_not_known_are_not_measured():
+    tensors = [("p.weight", (4, 4), "U8"), ("q.weight", (4, 4), "BF16")]
+    config = {"quantization_config": {"quant_method": "something_new"}}
+    found = matrices.layouts(tensors, naming.classify(tensors, config), config)
+    assert found["p.weight"].kind == "unsupported"
+    assert "something_new" in found["p.weight"].reason
+    assert found["q.weight"].kind == "matrix"
+
+
+@pytest.mark.parametrize("dtype", ["F8_E4M3", "F8_E5M2"])
+def test_8_bit_floats_without_scales_are_plain(dtype):
+    found = layouts(("p.weight", (4, 4), dtype))
+    assert found["p.weight"] == matrices.Layout("matrix")
 
 
 def test_an_input_scale_is_a_companion():

@@ -111,9 +111,10 @@ def _packed_integers(found: _Found) -> tuple[str, str, tuple[int, ...], dict[str
         raise Unfit(f"packed words of shape {list(shape)} with scales of shape {list(scales)}")
     groups = scales[1] if len(scales) == 2 else 1
     for bits, group in _groups(found.config):
-        cols, rest = divmod(shape[1] * 32, bits)
-        width = group if group and group > 0 else -(-cols // groups)
-        if -(-cols // width) == groups or (rest == 0 and groups == 1):
+        cols = shape[1] * 32 // bits
+        width = group if group and group > 0 else cols // max(1, groups)
+        # The last word of a row may be part empty.
+        if width and 0 <= groups * width - cols < width or groups == 1:
             break
     else:
         raise Unfit(f"{shape[1]} words a row and {groups} groups fit no bit width of the config")
@@ -274,7 +275,7 @@ UNDECODED = (
     ("SpQR", re.compile(r"\.dense_weights$")),
     ("torchao or quanto", re.compile(r"(?:\.weight\._data|weight:_data|_weight_qdata|:qdata)")),
 )
-SCALE_LIKE = re.compile(r"scale|zero|absmax|codebook|centroid|^meta$|^SCB$|^su$|^sv$|biases")
+SCALE_LIKE = re.compile(r"scale|zero|absmax|quant_map|codebook|centroid|^meta$|^SCB$|^su$|^sv$|biases")
 
 
 def recognise(tensors: Iterable[Tensor], config: Mapping[str, Any]) -> Recognised:
