@@ -314,7 +314,7 @@ def _describe(
     used = [(role, file(name)) for role, some in roles.items() for name in some if name in names]
     headers = {item.path: header(item) for role, item in used if role == "shard"}
 
-    tensors = [
+    tensors: list[dict[str, Any]] = [
         {
             "name": entry.name,
             "dtype": entry.dtype,

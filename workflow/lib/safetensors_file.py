@@ -176,7 +176,7 @@ def read_bytes(path: str | os.PathLike[str], begin: int, end: int) -> np.ndarray
     out = np.empty(end - begin, np.uint8)
     with open(path, "rb", buffering=0) as file:
         file.seek(begin)
-        view, done = memoryview(out), 0
+        view, done = out.data, 0
         while done < len(out):
             count = file.readinto(view[done:])
             if not count:
