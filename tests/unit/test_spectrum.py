@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from workflow.lib import spectrum
+from workflow.lib import eigen, spectrum
 from workflow.lib.spectrum import (
     numerical_rank,
     predicted_bytes,
@@ -14,6 +14,7 @@ from workflow.lib.spectrum import (
 )
 
 DEVICES = ("cpu", "torch-cpu")
+SOLVERS = ("one stage", "two stages", "torch-cpu")
 
 
 def of(matrix, step=97, **options):
@@ -49,10 +50,25 @@ SPECTRA = {
     "cluster where refinement starts": np.r_[np.linspace(1, 0.01, 150), np.full(50, 3e-4)],
     "two clusters": np.r_[np.ones(120), np.full(80, 1e-6)],
     "nearly singular": np.r_[np.linspace(1, 0.1, 199), 1e-10],
+    "down to zero in even steps": np.linspace(1, 0, 200)[:200] ** 2,
+    "of low rank": np.r_[np.linspace(2, 1, 30), np.zeros(170)],
+    "of almost full rank": np.r_[np.linspace(2, 1, 190), np.zeros(10)],
 }
 
 
-@pytest.mark.parametrize("device", DEVICES)
+@pytest.fixture
+def device(request, monkeypatch):
+    """A solver by name; the two of the CPU differ in the size from which they are used."""
+    if request.param == "torch-cpu":
+        pytest.importorskip("torch")
+        return "torch-cpu"
+    monkeypatch.setattr(eigen, "TWO_STAGES_FROM", 2 if request.param == "two stages" else 10**9)
+    if request.param == "two stages" and eigen._two_stage_reduction() is None:
+        pytest.skip("the LAPACK behind SciPy has no dsytrd_2stage")
+    return "cpu"
+
+
+@pytest.mark.parametrize("device", SOLVERS, indirect=True)
 @pytest.mark.parametrize("shape", [(390, 200), (200, 390), (200, 200)])
 @pytest.mark.parametrize("name", SPECTRA)
 def test_stated_accuracy_holds_against_lapack(name, shape, device):
@@ -106,6 +122,7 @@ def test_cut_of_the_panels_and_blocks_does_not_matter(shape, monkeypatch):
     matrix = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     whole = of(matrix, step=1000).values
     monkeypatch.setattr(spectrum, "BLOCK_BYTES", 50_000)
+    monkeypatch.setattr(spectrum, "WIDE_BYTES", 50_000)
     for step in (1, 33, 1000):
         assert np.allclose(of(matrix, step=step).values, whole, rtol=1e-12)
     assert np.array_equal(of(matrix, step=33).values, of(matrix, step=33).values)
