@@ -231,7 +231,7 @@ def describe_repo(
         if not (listed[name].sha256 or listed[name].git_sha1):
             raise CheckpointError(
                 f"{repo}/{name}: neither the hub nor the cache tells its hash, so it cannot be "
-                "verified: unset HF_HUB_OFFLINE and HF_ENDPOINT, or give the folder itself as model."
+                "verified: unset HF_HUB_OFFLINE and HF_ENDPOINT, or name the folder itself."
             )
         return listed[name]
 

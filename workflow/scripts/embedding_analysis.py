@@ -72,5 +72,7 @@ if __name__ == "__main__":
     parser.add_argument("--k_min", type=cli.positive_int, default=2)
     parser.add_argument("--k_max", type=cli.positive_int, default=30)
     parser.add_argument("--n_clusters", type=cli.positive_int, help="default: by the elbow rule")
-    parser.add_argument("--random_state", type=cli.seed, default=0, help="seed of everything random")
+    parser.add_argument(
+        "--random_state", type=cli.seed, default=0, help="seed of everything random"
+    )
     cli.run(parser, main)
