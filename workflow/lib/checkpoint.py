@@ -264,6 +264,20 @@ def describe_repo(
     )
 
 
+def still_the_same(manifest: dict[str, Any], earlier: str | os.PathLike[str]) -> dict[str, Any]:
+    """`manifest` with the date of the file `earlier` when nothing but the date differs from it.
+
+    So looking again at a model that has not changed rebuilds nothing.
+    """
+    try:
+        known = json.loads(Path(earlier).read_text(encoding="utf-8"))
+        date = known["created_at"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return manifest
+    dated = {**manifest, "created_at": date}
+    return dated if dated == known else manifest
+
+
 def file_sha256(path: str | os.PathLike[str]) -> str:
     """sha256 of a file's bytes, 64 hex digits."""
     with open(path, "rb") as file:
