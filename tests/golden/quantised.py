@@ -249,7 +249,9 @@ def mlx_cases(out):
             {"group_size": size, "bits": bits},
         )
         out.cases[case]["tensors"]["p.weight"][0] = "U32"
-    words, scales = mx.quantize(mx.array(weights(8, 64).numpy()), mode="mxfp4", group_size=32, bits=4)
+    words, scales = mx.quantize(
+        mx.array(weights(8, 64).numpy()), mode="mxfp4", group_size=32, bits=4
+    )
     weight = mx.dequantize(words, scales, mode="mxfp4", group_size=32, bits=4)
     arrays = {
         "p.weight": torch.from_numpy(np.array(words).view(np.int32)),

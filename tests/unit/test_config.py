@@ -37,6 +37,13 @@ def test_a_wrong_key_is_named_in_one_sentence(config, words):
     assert "\n" not in str(caught.value)
 
 
+def test_numbers_inside_config_on_the_command_line_are_texts():
+    given = {"clustering": {"k_max": "6", "n_clusters": "null"}, "sparsity_threshold": "1e-3"}
+    config = checked(given, SCHEMA)
+    assert config["clustering"]["k_max"] == 6 and config["clustering"]["n_clusters"] is None
+    assert config["sparsity_threshold"] == 1e-3
+
+
 def test_model_on_the_command_line_beats_models_of_the_file():
     config = checked({"model": "a/b", "models": ["c/d", "e/f"]}, SCHEMA)
     assert list(models(config, {})) == ["c--d", "e--f"]

@@ -138,7 +138,7 @@ def describe_repo(
         if not (listed[name].sha256 or listed[name].git_sha1):
             raise CheckpointError(
                 f"{repo}/{name}: neither the hub nor the cache tells its hash, so it cannot be "
-                "verified: unset HF_HUB_OFFLINE and HF_ENDPOINT, or give the folder itself as model."
+                "verified: unset HF_HUB_OFFLINE and HF_ENDPOINT, or name the folder itself."
             )
         return listed[name]
 
@@ -180,6 +180,20 @@ def safe_subfolder(subfolder: str) -> str:
     if any(part in ("", ".", "..") or any(sign in part for sign in "*?[\\") for part in parts):
         raise CheckpointError(f"{subfolder!r} is not a folder inside the model.")
     return inner
+
+
+def still_the_same(manifest: dict[str, Any], earlier: str | os.PathLike[str]) -> dict[str, Any]:
+    """`manifest` with the date of the file `earlier` when nothing but the date differs from it.
+
+    So looking again at a model that has not changed rebuilds nothing.
+    """
+    try:
+        known = json.loads(Path(earlier).read_text(encoding="utf-8"))
+        date = known["created_at"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return manifest
+    dated = {**manifest, "created_at": date}
+    return dated if dated == known else manifest
 
 
 def file_sha256(path: str | os.PathLike[str]) -> str:
@@ -255,7 +269,7 @@ def _describe(
     used = [(role, file(name)) for role, some in roles.items() for name in some if name in names]
     headers = {item.path: header(item) for role, item in used if role == "shard"}
 
-    stored = [
+    stored: list[dict[str, Any]] = [
         {
             "name": entry.name,
             "dtype": entry.dtype,

@@ -1,5 +1,6 @@
 """The configuration: checked against its schema, defaults filled in, errors in one sentence."""
 
+import contextlib
 import difflib
 import re
 from collections.abc import Mapping
@@ -123,7 +124,22 @@ def _with_defaults(config: dict[str, Any], schema: Mapping[str, Any]) -> dict[st
             config[key] = rule["default"]
         if isinstance(config.get(key), dict) and "properties" in rule:
             config[key] = _with_defaults(dict(config[key]), rule)
+        elif isinstance(config.get(key), str):
+            config[key] = _number(config[key], rule.get("type", "string"))
     return config
+
+
+def _number(text: str, types: str | list[str]) -> Any:
+    """A text as the number or null that the schema wants: inside --config everything is text."""
+    if "string" in types:
+        return text
+    if "null" in types and text in ("null", "None", ""):
+        return None
+    for convert, wanted in ((int, "integer"), (float, "number")):
+        if wanted in types:
+            with contextlib.suppress(ValueError):
+                return convert(text)
+    return text
 
 
 def _sentence(error: Any, schema: Mapping[str, Any]) -> str:

@@ -7,16 +7,16 @@ float64. Histograms add up, so parts and layers merge bit for bit.
 Wider types (F32, F64, 32- and 64-bit integers) are summed in float64: central moments of blocks,
 merged by Chan's formulas (Chan, Golub & LeVeque 1983; Pébay, SAND2008-6212 for the third and
 fourth), exact counts, and a histogram over sign, exponent and the leading 10 mantissa bits.
-Quantiles and outlier shares come from that histogram, interpolated: a quantile is off by less than
-2⁻¹⁰ of its value (integers below 2048 in magnitude are exact). `distinct_values` and the entropies
-that would need every code are None there. C64 counts by modulus |z|.
+Quantiles and outlier shares come from that histogram, interpolated: an order statistic is off by
+less than 2⁻¹⁰ of its value (integers below 2048 in magnitude are exact). `distinct_values` and the
+entropies that would need every code are None there. C64 counts by modulus |z|.
 
 The same pass collects norms and largest magnitudes of rows and columns, the largest values with
 their places, and what rounding to the stored type can have added (`rows_and_columns`).
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from workflow.lib.loops import (
     count_bins,
     count_codes,
     count_values,
+    read_only,
     weighted_moments,
 )
 from workflow.lib.rows_and_columns import TILE_BYTES, RowsAndColumns, Summary
@@ -96,7 +97,7 @@ class Distribution:
 
     def update(self, raw_chunk: np.ndarray) -> None:
         """Take the next bytes (uint8, whole elements). ValueError beyond the end of the tensor."""
-        chunk = codes(raw_chunk, self.dtype)
+        chunk = read_only(codes(raw_chunk, self.dtype))
         if self._seen + len(chunk) > self.rows * self.cols:
             raise ValueError(
                 f"more elements than the {self.rows} x {self.cols} that were announced"
@@ -124,6 +125,7 @@ class Distribution:
                 values = decode(tile, self.dtype, np.float64)
             if self.dtype.kind == "complex":
                 values = np.abs(values)
+            values = read_only(values)
             wide.count(values)
             self._grid.take(values.view(f"<u{values.itemsize}"), self._seen)
             self._seen += len(tile)
@@ -138,7 +140,7 @@ class Distribution:
             raise ValueError("only parts of one dtype, column count and threshold can be merged")
         if self._seen != self.rows * self.cols or other._seen != other.rows * other.cols:
             raise ValueError("a part must be read to its end before it is merged")
-        self._values.merge(other._values)
+        self._values.merge(other._values)  # type: ignore[arg-type]
         self._grid.merge(other._grid)
         self.rows += other.rows
         self._seen += other._seen
@@ -237,12 +239,9 @@ class CodeHistogram:
             summary["outlier_3sigma"] = share(np.abs(values - mean) > 3 * std)
             summary["outlier_6sigma"] = share(np.abs(values - mean) > 6 * std)
         reached = np.cumsum(counts)
-        for name, level in QUANTILES.items():
-            place = level * (total - 1)
-            low, high = int(place), min(int(place) + 1, total - 1)
-            below, above = values[np.searchsorted(reached, (low, high), side="right")]
-            summary[name] = _between(float(below), float(above), place - low)
-        return summary
+        return summary | _quantiles(
+            total, lambda k: float(values[np.searchsorted(reached, k, side="right")])
+        )
 
     def _entropies(self, present: np.ndarray, counts: np.ndarray) -> Summary:
         """Bits per element of the stored codes and of their fields (arXiv:2504.11651)."""
@@ -327,14 +326,17 @@ class WideValues:
             summary["fp16_exact_fraction"] = half / finite
         edges, counts = self._bins()
         reached = np.concatenate(([0], np.cumsum(counts)))
-        for name, level in QUANTILES.items():
-            place = level * (finite - 1)
-            found = int(np.searchsorted(reached, place, side="right")) - 1
-            inner, outer = (float(edge) for edge in edges[found])
-            value = _between(inner, outer, min((place - reached[found] + 0.5) / counts[found], 1.0))
-            if DTYPES[self.dtype].kind == "int":
-                value = min(inner, outer, key=abs)
-            summary[name] = float(min(max(value, low), high))
+        is_int = DTYPES[self.dtype].kind == "int"
+
+        def order_statistic(k: int) -> float:
+            found = int(np.searchsorted(reached, k, side="right")) - 1
+            left, right = (float(edge) for edge in edges[found])
+            if is_int:
+                return min(left, right, key=abs)
+            value = _between(left, right, (k - reached[found] + 0.5) / counts[found])
+            return min(max(value, low), high)
+
+        summary |= _quantiles(finite, order_statistic)
         std = math.sqrt(m2 / finite)
         if 0 < std < math.inf:
             for name, factor in (("outlier_3sigma", 3), ("outlier_6sigma", 6)):
@@ -354,6 +356,16 @@ class WideValues:
         edges = np.sort(np.stack((inner, outer), axis=1), axis=1)
         order = np.lexsort((edges[:, 1], edges[:, 0]))
         return edges[order], self.fine[place[order]]
+
+
+def _quantiles(total: int, order_statistic: Callable[[int], float]) -> Summary:
+    """Quantiles by linear interpolation between order statistics 0 … total-1 (NumPy's default)."""
+    summary: Summary = {}
+    for name, level in QUANTILES.items():
+        place = level * (total - 1)
+        low, high = int(place), min(int(place) + 1, total - 1)
+        summary[name] = _between(order_statistic(low), order_statistic(high), place - low)
+    return summary
 
 
 def _between(low: float, high: float, share: float) -> float:

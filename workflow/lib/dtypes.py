@@ -5,7 +5,8 @@ at most 65 536 codes, so one table (`code_values`) says everything about them; d
 (or, for BF16, a shift). No third-party float package is needed.
 
 Formats: IEEE 754 (F16, F32, F64), bfloat16, OCP 8-bit floats (F8_E5M2, F8_E4M3) and OCP
-microscaling formats (F8_E8M0, F6_E2M3, F6_E3M2, F4 = E2M1), and the FNUZ variants (arXiv:2206.02915).
+microscaling formats (F8_E8M0, F6_E2M3, F6_E3M2, F4 = E2M1), and the FNUZ variants
+(arXiv:2206.02915).
 """
 
 from dataclasses import dataclass
@@ -31,9 +32,9 @@ class Dtype:
 class FloatLayout:
     """Fields of a binary float; `special` says which codes are not numbers.
 
-    ``ieee``: the top exponent holds Inf and NaN. ``fn``: only all-ones is NaN, no Inf. ``fnuz``: the
-    code of minus zero is the one NaN. ``finite``: every code is a number. ``scale``: an unsigned
-    power of two, all-ones is NaN, and neither zero nor subnormals exist.
+    ``ieee``: the top exponent holds Inf and NaN. ``fn``: only all-ones is NaN, no Inf. ``fnuz``:
+    the code of minus zero is the one NaN. ``finite``: every code is a number. ``scale``: an
+    unsigned power of two, all-ones is NaN, and neither zero nor subnormals exist.
     """
 
     sign: int
@@ -117,7 +118,7 @@ def _known(dtype: Dtype | str) -> Dtype:
 
 
 def nbytes(dtype: Dtype | str, numel: int) -> int:
-    """Bytes that `numel` elements fill; ValueError where a sub-byte type leaves a part of a byte."""
+    """Bytes that `numel` elements fill; ValueError where the last byte would be part empty."""
     dtype = _known(dtype)
     size, rest = divmod(numel * dtype.bits, 8)
     if rest:

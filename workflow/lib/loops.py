@@ -23,6 +23,13 @@ def compiled(function: Callable | None = None, **options: Any) -> Any:
         return njit(nogil=True, **options)(function)
 
 
+def read_only(array: np.ndarray) -> np.ndarray:
+    """A read-only view: the loops are compiled once, not again for buffers that can be written."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 @intrinsic
 def float_of(typing_context, code, shift):
     """The float whose bits are `code << shift`, of the width of `shift` (uint32 or uint64)."""
@@ -107,7 +114,7 @@ def add_squares(codes, form, position, cols, row_sums, col_sums):
         for k in range(width):
             size = row[k] & magnitude
             size = size if size < infinity else zero
-            value = np.float64(float_of(size, shift))
+            value = np.float64(float_of(size, shift))  # type: ignore[call-arg]
             value *= value
             total += value
             sums[k] += value
@@ -130,7 +137,7 @@ def add_spacings(codes, form, position, cols, row_sums, col_sums):
             size = row[k] & magnitude
             size = size if size < infinity else zero
             power = max(size & exponent, normal) if size else size
-            value = np.float64(float_of(power, shift))
+            value = np.float64(float_of(power, shift))  # type: ignore[call-arg]
             value *= value
             total += value
             sums[k] += value
@@ -151,7 +158,7 @@ def largest(codes, form):
 
 @compiled
 def keep_largest(codes, form, position, top_codes, top_places):
-    """Insert the larger ones of `codes` into the sorted `top_codes`; ties keep the earlier place."""
+    """Insert the larger of `codes` into the sorted `top_codes`; ties keep the earlier place."""
     magnitude, infinity = form[0], form[2]
     last = len(top_codes) - 1
     for i in range(len(codes)):

@@ -1,4 +1,4 @@
-"""Text from a model inside HTML: the one place where it is escaped, and the pages' safety policy."""
+"""Text from a model inside HTML: the one place where it is escaped, and the pages' policy."""
 
 import base64
 import hashlib

@@ -9,7 +9,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -130,7 +130,7 @@ def measure_tensor(
                 "dtype": tensor["dtype"],
                 "nbytes": tensor["end"] - tensor["begin"],
                 **storage,
-                **summary(whole),
+                **whole.summary(),
                 **(solved[0].metrics if parts == (view,) else {}),
             }
         ],
@@ -178,7 +178,7 @@ def measure_matrix(
     A matrix with NaN or infinite elements has no singular values: they and all that follows from
     them are missing.
     """
-    numbers = summary(known or values(source, matrix, settings))
+    numbers = (known or values(source, matrix, settings)).summary()
     if numbers["finite_count"] != numbers["numel"]:
         return _measured(source.entry, matrix, numbers, None, NOT_FINITE)
     spectrum = singular_values(
@@ -197,7 +197,7 @@ def measure_delta(delta: Delta, tensor: Mapping[str, Any], settings: Settings) -
     distribution = Distribution("F32", rows, cols, near_zero=settings.near_zero)
     for block in delta.blocks(settings.chunk_bytes):
         distribution.update(block)
-    numbers = summary(distribution)
+    numbers = distribution.summary()
     if numbers["finite_count"] != numbers["numel"]:
         return _measured(tensor, matrix, numbers, None, NOT_FINITE)
     return _measured(tensor, matrix, numbers, delta.singular_values(), "factored")
@@ -245,11 +245,6 @@ def values(source: Opened, matrix: Matrix, settings: Settings) -> Distribution:
     return distribution
 
 
-def summary(distribution: Distribution) -> dict[str, Any]:
-    """Summary of a distribution with the names that the tables use."""
-    return distribution.summary()
-
-
 def panels(source: Opened, matrix: Matrix, chunk_bytes: int) -> Iterator[np.ndarray]:
     """Consecutive row panels of a matrix, float64 for 64-bit types and integers, else float32."""
     dtype = source.grid.dtype
@@ -276,10 +271,5 @@ def extent(tensor: Mapping[str, Any], matrix: Matrix) -> tuple[int, int]:
 
 
 def _whole_elements(chunk_bytes: int) -> int:
-    """A chunk size that cuts no element: a multiple of 48 bytes fits 4-, 6-, 8- ... 64-bit types."""
+    """A chunk size that cuts no element: 48 bytes are whole elements of every type."""
     return max(48, chunk_bytes // 48 * 48)
-
-
-def measured_names(parts: Iterable[Mapping[str, Any]]) -> set[str]:
-    """Names of all tensors that the parts of a plan measure."""
-    return {tensor["name"] for part in parts for tensor in part["tensors"]}

@@ -59,6 +59,7 @@ LIBRARIES = (
     "snakemake",
 )
 ROWS = 25
+CSS_PIXELS = 96  # per inch
 
 
 @dataclass(frozen=True)
@@ -144,10 +145,13 @@ class Picture:
 
     png: bytes
     alt: str
+    width: int
+    height: int
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
         data = {"image/png": base64.b64encode(self.png).decode(), "text/plain": self.alt}
-        return data, {"image/png": {"alt": self.alt}}
+        about = {"alt": self.alt, "width": self.width, "height": self.height}
+        return data, {"image/png": about}
 
 
 def open_analysis(model_dir: str) -> Analysis:
@@ -177,7 +181,8 @@ def show(figure: Any, caption: str, otherwise: str = "") -> None:
     if figure is None:
         display(say(otherwise or f"Not shown, because nothing here has it: {caption}"))
         return
-    display(Picture(style.png(figure), caption))
+    width, height = (round(side * CSS_PIXELS) for side in figure.get_size_inches())
+    display(Picture(style.png(figure), caption, width, height))
     display(Html(f'<p class="caption">{escape(caption)}</p>', caption))
 
 
@@ -208,7 +213,7 @@ def table(
     if len(data) > limit:
         caption = f"{caption} (the first {limit} of {integer(len(data))})"
     heads = "".join(
-        f'<th scope="col"{"" if form else ' class="text"'}>{escape(head)}</th>'
+        ('<th scope="col">' if form else '<th scope="col" class="text">') + f"{escape(head)}</th>"
         for head, form in columns.values()
     )
     body = "".join(

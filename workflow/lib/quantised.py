@@ -275,7 +275,9 @@ UNDECODED = (
     ("SpQR", re.compile(r"\.dense_weights$")),
     ("torchao or quanto", re.compile(r"(?:\.weight\._data|weight:_data|_weight_qdata|:qdata)")),
 )
-SCALE_LIKE = re.compile(r"scale|zero|absmax|quant_map|codebook|centroid|^meta$|^SCB$|^su$|^sv$|biases")
+SCALE_LIKE = re.compile(
+    r"scale|zero|absmax|quant_map|codebook|centroid|^meta$|^SCB$|^su$|^sv$|biases"
+)
 
 
 def recognise(tensors: Iterable[Tensor], config: Mapping[str, Any]) -> Recognised:

@@ -40,7 +40,7 @@ def parameters_by_block(params: pd.DataFrame) -> Figure:
     left.barh(range(len(totals)), totals / divisor, color=[colour(block) for block in totals.index])
     share = totals / max(totals.sum(), 1)
     for place, value in enumerate(totals):
-        left.text(value / divisor, place, f"  {share.iloc[place]:.1%}", va="center", fontsize=9)
+        left.text(value / divisor, place, f"  {_share(share.iloc[place])}", va="center", fontsize=9)
     left.set_yticks(range(len(totals)), [literal(block) for block in totals.index])
     left.invert_yaxis()
     left.margins(x=0.14)
@@ -117,11 +117,17 @@ def quantile_plot(matrices: pd.DataFrame) -> Figure | None:
 
 
 def strip(
-    data: pd.DataFrame, column: str, label: str, title: str, logarithmic: bool = False
+    data: pd.DataFrame,
+    column: str,
+    label: str,
+    title: str,
+    logarithmic: bool = False,
+    share: bool = False,
 ) -> Figure | None:
     """One point per row of `data`, grouped by block type; None where nothing is defined.
 
-    A logarithmic axis leaves values of zero or less out.
+    A logarithmic axis leaves values of zero or less out; the axis of a `share` ends at 1 and does
+    not blow up a difference of less than 0.1.
     """
     rows = data[data[column].notna()]
     if logarithmic:
@@ -157,6 +163,8 @@ def strip(
     if logarithmic:
         axes.set_xscale("log")
         style.plain_ticks(axes.xaxis, True)
+    elif share:
+        axes.set_xlim(min(0.9, float(frame["value"].min()) - 0.02), 1.005)
     axes.set_yticks(range(len(blocks)), [literal(block) for block in blocks])
     axes.set_ylabel("")
     axes.set_xlabel(label)
@@ -209,7 +217,7 @@ def entropy(params: pd.DataFrame) -> Figure | None:
 
 
 def depth_curves(layers: pd.DataFrame, metrics: dict[str, tuple[str, bool]]) -> Figure | None:
-    """Curves over depth, one panel per metric (column -> label, logarithmic) of the table layers."""
+    """Columns of the table layers over depth; `metrics`: column -> (label, logarithmic)."""
     rows = layers[layers["layer_index"].notna() & (layers["matrices"] > 0)]
     metrics = {name: how for name, how in metrics.items() if rows[name].notna().any()}
     if rows.empty or not metrics or rows["layer_index"].nunique() < 2:
@@ -217,10 +225,14 @@ def depth_curves(layers: pd.DataFrame, metrics: dict[str, tuple[str, bool]]) -> 
     figure, panels = canvas(10.4, 2.7 * len(metrics) + 0.3, rows=len(metrics), sharex=True)
     seen: dict[str, Line2D] = {}
     several = rows["component"].nunique() > 1
+    groups = [
+        ((str(component), str(block)), own)
+        for (component, block), own in rows.groupby(["component", "block_type"], sort=True)
+    ]
     for panel, (column, (label, logarithmic)) in zip(panels, metrics.items(), strict=True):
-        for (component, block), line in rows.groupby(["component", "block_type"], sort=True):
+        for (component, block), line in groups:
             line = line[line[column].notna()].sort_values("layer_index")
-            name = f"{block} ({component})" if several else str(block)
+            name = f"{block} ({component})" if several else block
             (drawn,) = panel.plot(
                 line["layer_index"].astype(float),
                 line[column].astype(float),
@@ -237,7 +249,10 @@ def depth_curves(layers: pd.DataFrame, metrics: dict[str, tuple[str, bool]]) -> 
         panel.set_ylabel(label)
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panels[-1].set_xlabel("layer (0 is next to the input)")
-    figure.legend(list(seen.values()), [literal(name) for name in seen], loc="outside right upper")
+    places = ordered(rows["block_type"])
+    names = sorted(seen, key=lambda name: places.index(name.split(" (")[0]))
+    handles = [seen[name] for name in names]
+    figure.legend(handles, [literal(name) for name in names], loc="outside right upper")
     return figure
 
 
@@ -259,15 +274,19 @@ def spectra(data: pd.DataFrame, matrices: pd.DataFrame) -> Figure | None:
         return None
     cols = min(4, len(blocks))
     rows = -(-len(blocks) // cols)
-    figure, panels = canvas(2.9 * cols + 0.6, 2.5 * rows + 0.7, rows, cols)
+    figure, panels = canvas(max(6.6, 2.9 * cols + 0.6), 2.5 * rows + 0.7, rows, cols)
     hues = dict(zip(("first", "middle", "last"), ("#56b4e9", "#0072b2", "#d55e00"), strict=True))
     for panel, block in zip(panels, blocks, strict=False):
-        for row in table[table["block_type"] == block].itertuples():
-            values = np.asarray(row.singular_values, dtype=float)
+        for row in table[table["block_type"] == block].to_dict("records"):
+            values = np.asarray(row["singular_values"], dtype=float)
             values = values[values > values.max(initial=0) * 1e-7]
-            panel.plot(np.arange(1, len(values) + 1), values, color=hues[row.place], linewidth=1.5)
-            if pd.notna(row.mp_edge):
-                panel.axhline(row.mp_edge, color=hues[row.place], linestyle=":", linewidth=1.1)
+            panel.plot(
+                np.arange(1, len(values) + 1), values, color=hues[row["place"]], linewidth=1.5
+            )
+            if pd.notna(row["mp_edge"]):
+                panel.axhline(
+                    row["mp_edge"], color=hues[row["place"]], linestyle=":", linewidth=1.1
+                )
         panel.set_xscale("log")
         panel.set_yscale("log")
         style.plain_ticks(panel.xaxis)
@@ -277,9 +296,10 @@ def spectra(data: pd.DataFrame, matrices: pd.DataFrame) -> Figure | None:
         panel.axis("off")
     figure.supxlabel("number of the singular value (largest first)", fontsize=10)
     figure.supylabel("singular value σ", fontsize=10)
-    numbers = {place: own["layer_index"] for place, own in chosen.groupby("place")}
+    stack = f"{chosen['component'].iloc[0]} " if known["component"].nunique() > 1 else ""
+    numbers = {str(place): own["layer_index"] for place, own in chosen.groupby("place")}
     handles = [
-        Line2D([], [], color=hue, label=f"{place} layer{_span(numbers.get(place))}")
+        Line2D([], [], color=hue, label=f"{place} {stack}layer{_span(numbers.get(place))}")
         for place, hue in hues.items()
         if place in numbers
     ]
@@ -366,6 +386,10 @@ def token_norms(clusters: pd.DataFrame) -> Figure | None:
     return figure
 
 
+def _share(value: float) -> str:
+    return "< 0.1 %" if 0 < value < 0.001 else f"{value * 100:.1f} %"
+
+
 def _unit(largest: float) -> tuple[str, float]:
     for name, size in (("billions", 1e9), ("millions", 1e6), ("thousands", 1e3)):
         if largest >= size:
@@ -380,14 +404,18 @@ def _pooled_values(
     wanted = params[(params["cols"].fillna(0) > 1) & (params["rows"].fillna(0) > 1)]
     blocks = dict(zip(wanted["param_name"], wanted["block_type"].fillna("other"), strict=True))
     totals: dict[tuple[str, str], np.ndarray] = {}
-    for row in histograms.itertuples():
-        if row.param_name in blocks:
-            key = (blocks[row.param_name], row.dtype)
-            counts = totals.setdefault(key, np.zeros(2 ** DTYPES[row.dtype].bits, dtype=np.int64))
-            counts[np.asarray(row.codes)] += np.asarray(row.counts)
+    for row in histograms.to_dict("records"):
+        if row["param_name"] in blocks:
+            dtype = str(row["dtype"])
+            size = 2 ** DTYPES[dtype].bits
+            total = totals.setdefault(
+                (blocks[row["param_name"]], dtype), np.zeros(size, dtype=np.int64)
+            )
+            total[np.asarray(row["codes"])] += np.asarray(row["counts"])
     pooled: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for block in ordered(block for block, _ in totals):
-        values, counts = [], []
+        values: list[np.ndarray] = []
+        counts: list[np.ndarray] = []
         for (name, dtype), count in totals.items():
             if name == block:
                 value = code_values(dtype)
@@ -435,4 +463,4 @@ def _span(numbers: pd.Series | None) -> str:
 
 
 def _thinned(labels: pd.Index) -> np.ndarray:
-    return np.arange(0, len(labels), -(-len(labels) // 32))
+    return np.arange(0, len(labels), -(-len(labels) // 20))

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from workflow.lib.dtypes import DTYPES, FLOAT_LAYOUTS, Dtype, code_values, decode
-from workflow.lib.loops import scan
+from workflow.lib.loops import read_only, scan
 
 Summary = dict[str, float | int | None]
 
@@ -22,7 +22,7 @@ class RowsAndColumns:
 
     Works on float codes: those of BF16, F16, F32 and F64 as stored, types of at most 8 bits as the
     BF16 that holds them exactly, other integers as float32 or float64 and C64 as the modulus. A
-    vector has no rows and columns, only top values.
+    single row or column (a vector) has top values only.
     """
 
     def __init__(self, dtype: str, rows: int, cols: int):
@@ -36,7 +36,7 @@ class RowsAndColumns:
         if self.dtype.bits <= 16 and self.code_dtype != dtype:
             bits = code_values(dtype).astype(np.float32).view(np.uint32)
             self._table = bits if self.code_dtype == "F32" else (bits >> 16).astype(np.uint16)
-        kept = rows > 1 and 1 < cols <= MAX_COLUMNS
+        kept = 1 < cols <= MAX_COLUMNS
         self.row_sums, self.row_peaks = _side(rows if kept else 0, code)
         self.col_sums, self.col_peaks = _side(cols if kept else 0, code)
         self._top = (np.zeros(TOP, dtype=code), np.zeros(TOP, dtype=np.int64))
@@ -49,7 +49,7 @@ class RowsAndColumns:
         for types whose codes are taken as stored (`as_stored`).
         """
         if self._table is not None:
-            codes = np.take(self._table, codes)
+            codes = read_only(np.take(self._table, codes))
         sides = (self.row_sums, self.row_peaks, self.col_sums, self.col_peaks)
         tile = TILE_BYTES // codes.itemsize
         scan(codes, tile, counts, self._form, position, self.cols, sides, self._top)
@@ -77,8 +77,10 @@ class RowsAndColumns:
         return [(int(p // self.cols), int(p % self.cols), float(w)) for w, p in found if w != 0]
 
     def summary(self) -> Summary:
-        """Coefficient of variation and max/median of norms, max/median of peaks, by row and column."""
+        """Std/mean and max/median of the norms, max/median of the peaks, of rows and columns."""
         summary: Summary = {}
+        if self.rows < 2:
+            return summary
         sides = (("row", self.row_sums, self.row_peaks), ("col", self.col_sums, self.col_peaks))
         for name, sums, codes in sides:
             if not len(codes):
@@ -92,12 +94,14 @@ class RowsAndColumns:
         return summary
 
     def storage_bound(self) -> float | None:
-        """√(max_i Σ_j u²/12) + √(max_j Σ_i u²/12), u the spacing of the stored type at w (0 at 0)."""
+        """√(max_i Σ_j u²/12) + √(max_j Σ_i u²/12), u the spacing of stored values at w (0 at 0)."""
         layout = FLOAT_LAYOUTS.get(self.dtype.name)
-        if not layout or not layout.mantissa or not len(self.row_peaks):
+        if not layout or not layout.mantissa or self.rows < 2 or not len(self.col_peaks):
             return None
         sides = (self.row_sums[1].max(), self.col_sums[1].max())
-        return self._scale * 2.0**-layout.mantissa * sum(math.sqrt(float(side) / 12) for side in sides)
+        return (
+            self._scale * 2.0**-layout.mantissa * sum(math.sqrt(float(side) / 12) for side in sides)
+        )
 
     def _floats(self, codes: np.ndarray) -> np.ndarray:
         return decode(codes, self.code_dtype, np.float64)

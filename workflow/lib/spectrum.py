@@ -1,20 +1,24 @@
 """Singular values of a matrix that is read in row panels: bounded memory, float64 accuracy.
 
 Route (`mode="full"`): the Gram matrix of the shorter side is accumulated in float64 over the
-panels, reduced to a tridiagonal matrix and solved (dsyrk, dsytrd, dsterf). Squaring costs half of
-the digits, so the relative error of the root grows like eps·(σ₁/σ)²: below `REFINE_BELOW`·σ₁ the
-values are computed again without squaring. The eigenvectors V of those small eigenvalues project
-the matrix, W V has only the small singular values, and a streamed QR of it gives them to
-eps·σ₁. What V holds of the large directions, and what it misses of the small ones, enters in second
-order only: rounding turns an eigenvector of σ towards one of σ' by about eps·σ₁²/|σ² - σ'²|.
-Where most values are small the whole matrix goes through the streamed QR instead.
+panels (dsyrk) and solved for its eigenvalues (`eigen`). Squaring costs half of the digits: the
+relative error of a root is about eps·(σ₁/σ)². Values below `REFINE_BELOW`·σ₁ are therefore found
+again from the matrix without its large directions, whose largest value is small:
+
+- few of them (projection): W V, with V the eigenvectors of the small eigenvalues, and a streamed QR
+  of it, accurate to eps·σ₁;
+- most of them (deflation): the Gram matrix of W - W V Vᵀ, with V those of the large eigenvalues,
+  accurate to about eps·(3e-4·σ₁)²/σ.
+
+What V mixes up between large and small directions enters in second order only: rounding turns an
+eigenvector of σ towards one of σ' by about eps·σ₁²/|σ² - σ'²|.
 
 Guaranteed against LAPACK's float64 SVD: relative error ≤ 1e-7 for σ ≥ 1e-4·σ₁ and ≤ 1e-6 for
-σ ≥ 1e-7·σ₁. Memory: n² + one block of float64 with n = min(rows, cols) (a second n² while large
-parts are refined); never the whole matrix, unless it is small.
+σ ≥ 1e-7·σ₁. Memory: n² + one block of float64 with n = min(rows, cols), and as much again while
+values are refined; never the whole matrix, unless it is small.
 
-References: Golub & Van Loan, Matrix Computations, 4th ed., 8.6 (Gram route), 5.2 (QR updates);
-Demmel, Grigori, Hoemmen & Langou, arXiv:0808.2664 (streamed QR); Halko, Martinsson & Tropp,
+References: Golub & Van Loan, Matrix Computations, 4th ed., 8.3 (tridiagonal form), 8.6 (Gram
+route); Demmel, Grigori, Hoemmen & Langou, arXiv:0808.2664 (streamed QR); Halko, Martinsson & Tropp,
 arXiv:0909.4061 (sketch).
 """
 
@@ -24,16 +28,19 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import eigh_tridiagonal, svdvals
+from scipy.linalg import svdvals
 from scipy.linalg.blas import dsyrk
-from scipy.linalg.lapack import dormqr, dsterf, dsytrd, dsytrd_lwork
+
+from workflow.lib import eigen
 
 logger = logging.getLogger(__name__)
 
 Panels = Callable[[], Iterable[np.ndarray]]
 
 REFINE_BELOW = 3e-4
-BLOCK_BYTES = 64 * 2**20
+BLOCK_BYTES = 32 * 2**20
+WIDE_BYTES = 128 * 2**20
+"""A wide matrix is read once for each block of columns: larger blocks, fewer readings."""
 DIRECT_ELEMENTS = 2**14
 SKETCH_RANK = 256
 EPS32 = float(np.finfo(np.float32).eps)
@@ -43,9 +50,9 @@ EPS32 = float(np.finfo(np.float32).eps)
 class Spectrum:
     """Singular values in descending order and how they were found.
 
-    `method` is ``direct``, ``gram``, ``gram+projection``, ``gram+qr`` or ``sketch`` (an estimate of
-    the largest values only), with ``@device`` behind it where not on the CPU. `refined_from` is the
-    index of the first value that was computed again without squaring, len(values) where none was.
+    `method` is ``direct``, ``gram``, ``gram+projection``, ``gram+deflation`` or ``sketch`` (an
+    estimate of the largest values only), with ``@device`` behind it where not on the CPU.
+    `refined_from` is the index of the first value that was computed again, len(values) where none.
     """
 
     values: np.ndarray
@@ -60,11 +67,11 @@ def singular_values(
     """Singular values of the matrix [rows, cols] that `panels()` yields from top to bottom.
 
     `panels` is called once for each pass that is needed (one, and one more to refine; a wide matrix
-    takes as many as its column blocks of `BLOCK_BYTES`). Panels are finite float32 or float64
+    takes as many as its column blocks of `WIDE_BYTES`). Panels are finite float32 or float64
     C arrays [r, cols]. `device` is ``cpu`` (SciPy), ``cuda`` or ``cuda:N`` (float64 on the GPU), or
     ``torch-cpu`` (the GPU's code on the CPU).
 
-    `mode`: ``full``; ``rank`` (values below the rank's threshold are not refined); ``sketch``
+    `mode`: ``full``; ``rank`` (values are refined only where the rank hangs on them); ``sketch``
     (randomised estimate of the `SKETCH_RANK` largest values); ``none`` (no values).
     ValueError where the panels do not make up the shape.
     """
@@ -89,21 +96,24 @@ def singular_values(
 class _Matrix:
     """The matrix as float64 blocks [b, n] whose stack is W (or Wᵀ where W is wide).
 
+    A block lives until the next one is asked for and may be written to until then.
     Entries are divided by `scale`, a power of two, where their squares could leave float64's range.
+    The Gram matrix leaves out the directions `deflated` [n, ·], orthonormal columns.
     """
 
     def __init__(self, panels: Panels, rows: int, cols: int):
         self.panels, self.rows, self.cols = panels, rows, cols
         self.n, self.m = sorted((rows, cols))
         self.scale = 1.0
+        self.deflated: np.ndarray | None = None
         if self.n and next(iter(panels())).dtype == np.float64:
             peak = max((float(np.abs(p).max()) for p in panels() if p.size), default=0.0)
             exponent = np.frexp(peak)[1]
-            if abs(exponent) > 300:
+            if abs(exponent) > 100:
                 self.scale = float(np.ldexp(1.0, max(int(exponent), -1021)))
 
     def blocks(self) -> Iterator[np.ndarray]:
-        size = min(self.m, max(self.n // 4, BLOCK_BYTES // (8 * self.n), 1))
+        size = _block_length(self.rows, self.cols)
         return self._row_blocks(size) if self.rows >= self.cols else self._column_blocks(size)
 
     def whole(self) -> np.ndarray:
@@ -150,126 +160,87 @@ class _Matrix:
             yield panel
 
 
+def _block_length(rows: int, cols: int) -> int:
+    n, m = sorted((rows, cols))
+    budget = BLOCK_BYTES if rows >= cols else WIDE_BYTES
+    return min(m, max(n // 4, budget // (8 * max(n, 1)), 1))
+
+
 def _gram_route(matrix: _Matrix, device: str, mode: str) -> tuple[np.ndarray, str, int]:
-    solver = _torch_solver(matrix, device) if device != "cpu" else None
-    suffix = f"@{device}" if solver else ""
-    solver = solver or _CpuSolver(matrix)
-    values = np.sqrt(np.maximum(solver.eigenvalues, 0.0))[::-1]
-    first = _first_to_refine(values, matrix.rows, matrix.cols, mode)
+    solver = _solver(matrix, device)
+    values = _roots(solver.eigenvalues)
+    first = _first_to_refine(values, matrix.rows, matrix.cols, mode) if values[0] else matrix.n
     small = matrix.n - first
     if small == 0:
-        return values, "gram" + suffix, matrix.n
-    if values[0] == 0.0:
-        return np.zeros(matrix.n), "gram" + suffix, matrix.n
-    if small > matrix.n // 2:
+        return values, "gram" + solver.suffix, matrix.n
+    if small <= matrix.n // 2:
+        vectors = solver.smallest_vectors(small)
+        factor = _triangle(solver.project(block, vectors) for block in matrix.blocks())
+        refined, method = svdvals(factor)[-small:], "gram+projection"
+    else:
+        matrix.deflated = solver.largest_vectors(first)
+        # its n² numbers would stay beside those of the second Gram matrix
         del solver
-        return svdvals(_triangle(matrix.blocks())), "gram+qr" + suffix, 0
-    vectors = solver.smallest_vectors(small)
-    factor = _triangle(block @ vectors for block in matrix.blocks())
-    refined = svdvals(factor)[:small]
-    return (
-        np.sort(np.concatenate((values[:first], refined)))[::-1],
-        "gram+projection" + suffix,
-        first,
-    )
+        solver = _solver(matrix, device)
+        refined, method = _roots(solver.eigenvalues)[:small], "gram+deflation"
+    values = np.sort(np.concatenate((values[:first], refined)))[::-1]
+    return values, method + solver.suffix, first
+
+
+def _roots(eigenvalues: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.maximum(eigenvalues, 0.0))[::-1]
 
 
 def _first_to_refine(values: np.ndarray, rows: int, cols: int, mode: str) -> int:
-    """Index of the first value that squaring may have spoiled, or that decides the rank narrowly."""
-    threshold = values[0] * max(rows, cols) * EPS32
-    narrow = np.abs(values - threshold) <= 1e-6 * threshold
-    if narrow.any():
-        return int(np.argmax(narrow))
-    if mode == "rank" and threshold >= REFINE_BELOW * values[0]:
-        return len(values)
-    return int(np.count_nonzero(values >= REFINE_BELOW * values[0]))
+    """Index of the first value that squaring may have spoiled or that narrowly decides the rank."""
+    share = max(rows, cols) * EPS32
+    threshold = values[0] * share
+    doubt = max(1e-6, 100 * np.finfo(np.float64).eps / share**2)
+    narrow = np.abs(values - threshold) <= doubt * threshold
+    first = int(np.argmax(narrow)) if narrow.any() else len(values)
+    if mode == "rank":
+        return first
+    return min(first, int(np.count_nonzero(values >= REFINE_BELOW * values[0])))
 
 
 class _CpuSolver:
-    """Eigenvalues of the Gram matrix, and on demand the vectors of its smallest ones."""
+    """Eigenvalues of the Gram matrix, ascending, and on demand some of its eigenvectors."""
+
+    suffix = ""
 
     def __init__(self, matrix: _Matrix):
-        n = matrix.n
-        gram = np.zeros((n, n), order="F")
+        gram = np.zeros((matrix.n, matrix.n), order="F")
         for block in matrix.blocks():
+            if matrix.deflated is not None:
+                block -= (block @ matrix.deflated) @ matrix.deflated.T
             tall = block.flags.c_contiguous
-            gram = dsyrk(
-                1.0,
-                block.T if tall else block,
-                beta=1.0,
-                c=gram,
-                trans=0 if tall else 1,
-                lower=1,
-                overwrite_c=1,
-            )
-        if n == 1:
-            self.eigenvalues = gram[0].copy()
-            return
-        lwork = int(dsytrd_lwork(n, lower=1)[0])
-        self._reflectors, self._diagonal, self._off, self._tau, _ = dsytrd(
-            gram, lower=1, lwork=lwork, overwrite_a=1
+            operand, trans = (block.T, 0) if tall else (block, 1)
+            gram = dsyrk(1.0, operand, beta=1.0, c=gram, trans=trans, lower=1, overwrite_c=1)
+        solved = eigen.solve(gram)
+        self.eigenvalues = solved.eigenvalues
+        self.smallest_vectors, self.largest_vectors = (
+            solved.smallest_vectors,
+            solved.largest_vectors,
         )
-        self.eigenvalues, info = dsterf(self._diagonal, self._off)
-        if info:
-            raise np.linalg.LinAlgError("the eigenvalue iteration did not converge")
 
-    def smallest_vectors(self, count: int) -> np.ndarray:
-        _, vectors = eigh_tridiagonal(
-            self._diagonal,
-            self._off,
-            select="i",
-            select_range=(0, count - 1),
-            lapack_driver="stemr",
-            check_finite=False,
-        )
-        vectors = np.asfortranarray(vectors)
-        vectors[1:], _, info = dormqr(
-            "L", "N", self._reflectors[1:, :-1], self._tau, vectors[1:], lwork=64 * count
-        )
-        if info:
-            raise np.linalg.LinAlgError("the eigenvectors could not be transformed back")
-        return vectors
-
-
-def _torch_solver(matrix: _Matrix, device: str) -> "_TorchSolver | None":
-    """The solver on `device`, or None (and one line in the log) where its memory does not suffice."""
-    import torch
-
-    target = torch.device("cpu" if device == "torch-cpu" else device)
-    if target.type == "cuda":
-        needed = 8 * (4 * matrix.n**2) + 2 * BLOCK_BYTES
-        free = torch.cuda.mem_get_info(target)[0]
-        if free < needed:
-            logger.warning(
-                "%s has %.1f GB free where a %d x %d matrix needs %.1f: using the CPU",
-                device,
-                free / 1e9,
-                matrix.rows,
-                matrix.cols,
-                needed / 1e9,
-            )
-            return None
-    try:
-        return _TorchSolver(matrix, target)
-    except torch.OutOfMemoryError:
-        logger.warning(
-            "%s ran out of memory at a %d x %d matrix: using the CPU",
-            device,
-            matrix.rows,
-            matrix.cols,
-        )
-        return None
+    def project(self, block: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+        return block @ vectors
 
 
 class _TorchSolver:
     """The same in PyTorch, on a GPU or, for tests, on the CPU."""
 
-    def __init__(self, matrix: _Matrix, device):
+    def __init__(self, matrix: _Matrix, device: str):
         import torch
 
-        self._gram = torch.zeros((matrix.n, matrix.n), dtype=torch.float64, device=device)
+        self.suffix = f"@{device}"
+        self._device = _torch_device(device)
+        self._gram = torch.zeros((matrix.n,) * 2, dtype=torch.float64, device=self._device)
+        deflated = None if matrix.deflated is None else self._moved(matrix.deflated)
         for block in matrix.blocks():
-            part = torch.from_numpy(block).to(device)
+            part = self._moved(block)
+            if deflated is not None:
+                part -= (part @ deflated) @ deflated.T
             self._gram.addmm_(part.T, part)
         self.eigenvalues = torch.linalg.eigvalsh(self._gram).cpu().numpy()
 
@@ -278,13 +249,59 @@ class _TorchSolver:
 
         return torch.linalg.eigh(self._gram)[1][:, :count].cpu().numpy()
 
+    def largest_vectors(self, count: int) -> np.ndarray:
+        import torch
+
+        return torch.linalg.eigh(self._gram)[1][:, -count:].cpu().numpy()
+
+    def project(self, block: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+        return (self._moved(block) @ self._moved(vectors)).cpu().numpy()
+
+    def _moved(self, array: np.ndarray):
+        import torch
+
+        return torch.from_numpy(array).to(self._device)
+
+
+def _torch_device(device: str):
+    import torch
+
+    return torch.device("cpu" if device == "torch-cpu" else device)
+
+
+def _solver(matrix: _Matrix, device: str) -> _CpuSolver | _TorchSolver:
+    """The solver of `device`, or the CPU's, with a line in the log, where GPU memory lacks."""
+    if device == "cpu":
+        return _CpuSolver(matrix)
+    import torch
+
+    target = _torch_device(device)
+    if target.type == "cuda":
+        needed, free = _device_bytes(matrix), torch.cuda.mem_get_info(target)[0]
+        if free < needed:
+            reason = f"has {free / 1e9:.1f} GB free of the {needed / 1e9:.1f} GB needed"
+            return _fallen_back(matrix, device, reason)
+    try:
+        return _TorchSolver(matrix, device)
+    except torch.OutOfMemoryError:
+        return _fallen_back(matrix, device, "ran out of memory")
+
+
+def _device_bytes(matrix: _Matrix) -> int:
+    return 8 * 4 * matrix.n**2 + 2 * BLOCK_BYTES
+
+
+def _fallen_back(matrix: _Matrix, device: str, reason: str) -> _CpuSolver:
+    logger.warning("%s %s (%d x %d): using the CPU", device, reason, matrix.rows, matrix.cols)
+    return _CpuSolver(matrix)
+
 
 def _triangle(blocks: Iterable[np.ndarray]) -> np.ndarray:
     """R of the QR decomposition of the stacked blocks, one block at a time."""
     factor: np.ndarray | None = None
     for block in blocks:
         stacked = block if factor is None else np.concatenate((factor, block))
-        factor = np.linalg.qr(stacked, mode="r")
+        factor = np.asarray(np.linalg.qr(stacked, mode="r"))
     assert factor is not None
     return factor
 
@@ -322,11 +339,10 @@ def storage_rank(values: np.ndarray, bound: float) -> int:
 def predicted_seconds(rows: int, cols: int) -> float:
     """Seconds of one core for `singular_values` of a [rows, cols] matrix without refinement."""
     n, m = sorted((rows, cols))
-    return 3e-4 + 2.0e-9 * m * n + 2.1e-11 * m * n**2 + 3e-9 * n**2 + 5.5e-11 * n**3
+    return 2.4e-4 + 2.36e-11 * m * n**2 + 2.5e-8 * n**2 + 3.4e-11 * n**3
 
 
 def predicted_bytes(rows: int, cols: int) -> int:
-    """Bytes that `singular_values` holds at its peak, the caller's panels not counted."""
-    n, m = sorted((rows, cols))
-    block = 8 * n * min(m, max(n // 4, BLOCK_BYTES // (8 * max(n, 1)), 1))
-    return 8 * 2 * n**2 + 2 * block
+    """Bytes that `singular_values` holds at its peak, refinement included, panels not."""
+    n = min(rows, cols)
+    return 8 * (2 * n**2 + 3 * n * _block_length(rows, cols))

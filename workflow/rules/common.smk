@@ -6,11 +6,12 @@ import re
 
 from snakemake.exceptions import WorkflowError
 
-from workflow.lib import dag
+from workflow.lib import dag, progress
 from workflow.lib.config import ConfigError, checked, models
 from workflow.lib.dag import fingerprint, flags
 
 dag.use_this_python()
+progress.follow_without_terminal()
 
 try:
     config.update(checked(config, dag.read_yaml("workflow/schemas/config.schema.yaml")))

@@ -1,0 +1,84 @@
+"""Notebooks: stored clean, shown safely, run into pages that depend on their content alone."""
+
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+
+from workflow.lib import artefacts, markup, notebook_runs, notebooks
+from workflow.lib.notebooks import Picture
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = [Path(path).stem for path in artefacts.REPORTS]
+HOSTILE = ["<img src=x onerror=alert(1)>", "$x$", "\u202eabc\x07", "</td><script>1</script>"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_notebooks_are_stored_without_outputs(name):
+    notebook = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))
+    nbformat.validate(nbformat.from_dict(notebook))
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert all(not cell["outputs"] and cell["execution_count"] is None for cell in code)
+    assert [cell["metadata"] for cell in code].count({"tags": ["parameters"]}) == 1
+    assert "model_dir" in "".join(code[0]["source"])
+    assert set(notebook["metadata"]) == {"kernelspec", "language_info"}
+
+
+def test_tables_escape_everything():
+    data = pd.DataFrame({"name": HOSTILE, "value": [1.0, None, 3.0, 4.0]})
+    columns = {"name": (HOSTILE[0], None), "value": ("value", notebooks.number)}
+    html = notebooks.table(data, columns, HOSTILE[3]).html
+    html += notebooks.lead(HOSTILE).html + notebooks.facts([(HOSTILE[0], HOSTILE[3])]).html
+    assert "<img" not in html and "<script" not in html
+    assert "\u202e" not in html and "\x07" not in html and "\\u202eabc\\x07" in html
+    assert "$x$" in html and "<td>–</td>" in html
+
+
+def executed(tmp_path, source):
+    notebook = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_code_cell("model_dir = ''", metadata={"tags": ["parameters"]}),
+            nbformat.v4.new_markdown_cell("# Title"),
+            nbformat.v4.new_code_cell(source),
+        ],
+        metadata={"language_info": {"name": "python"}},
+    )
+    path = tmp_path / "10_summary_stats.ipynb"
+    nbformat.write(notebook, path)
+    return path
+
+
+def test_a_run_gives_the_same_bytes_twice_and_an_offline_page(tmp_path):
+    source = "from workflow.lib import notebooks as nb\nnb.say('<b>' + model_dir)"
+    path = executed(tmp_path, source)
+    pages, files = [], []
+    for _ in range(2):
+        notebook = notebook_runs.run(path, {"model_dir": "<i>results</i>"})
+        pages.append(notebook_runs.to_html(notebook, path.stem, "<u>model"))
+        files.append(notebook_runs.to_ipynb(notebook))
+    assert pages[0] == pages[1] and files[0] == files[1]
+    page = pages[0]
+    assert "&lt;b&gt;&lt;i&gt;results&lt;/i&gt;" in page and "<u>" not in page
+    assert "model_dir" not in page and 'href="../index.html"' in page
+    assert not re.search(r"https?:|<script|src=\"(?!data:)", page)
+    style = re.search(r"<style>(.*?)</style>", page, re.S)[1]
+    assert f'content="{markup.policy(styles=[style])}"' in page
+    assert "papermill" not in files[0] and str(tmp_path) not in files[0]
+
+
+def test_a_failing_cell_is_named(tmp_path):
+    path = executed(tmp_path, "raise KeyError('lost')")
+    with pytest.raises(
+        notebook_runs.NotebookError, match=r"cell 3 failed with KeyError: 'lost'"
+    ) as e:
+        notebook_runs.run(path, {"model_dir": "x"})
+    assert "raise KeyError" in e.value.traceback
+
+
+def test_pictures_carry_their_caption():
+    data, about = Picture(b"png", "what one sees", 10, 20)._repr_mimebundle_()
+    assert set(data) == {"image/png", "text/plain"}
+    assert about["image/png"] == {"alt": "what one sees", "width": 10, "height": 20}

@@ -1,0 +1,120 @@
+"""A whole run: every artifact, the same numbers as by hand, pages that need no network."""
+
+import json
+import re
+import zipfile
+from html.parser import HTMLParser
+
+import pytest
+
+from tests.conftest import ROOT, run_script
+from workflow.lib import tables
+
+pytestmark = pytest.mark.workflow
+
+ARTIFACTS = """
+manifest.json plan.json params.csv params.json params.parquet matrices.parquet spectra.parquet
+histograms.parquet coverage.csv layers.csv audit.json index.html
+embedding/clusters.csv embedding/clusters_summary.csv embedding/elbow.csv
+embedding/projection.parquet embedding/summary.json
+figures/layers_std.png figures/layers_stable_rank.png figures/elbow.png figures/cluster_map.png
+reports/00_setup.html reports/10_summary_stats.html reports/20_per_layer.html
+reports/30_embedding_output.html
+reports/00_setup.ipynb reports/10_summary_stats.ipynb reports/20_per_layer.ipynb
+reports/30_embedding_output.ipynb
+""".split()
+
+RULES = """
+resolve_model analyze merge transformer_analysis embedding_analysis figures audit
+notebook_setup notebook_summary_stats notebook_per_layer notebook_embedding_output model_page
+""".split()
+
+
+@pytest.fixture(scope="module")
+def folder(finished):
+    return finished.folder / "results/local--model"
+
+
+def test_every_artifact_is_there_and_nothing_half_written(finished, folder):
+    assert [name for name in ARTIFACTS if not (folder / name).stat().st_size] == []
+    assert not list(finished.folder.rglob("*.tmp"))
+    portal = json.loads((finished.folder / "results/index.json").read_text())
+    assert [entry["model"] for entry in portal] == ["model"]
+    assert {"model", "revision", "commit", "folder", "status"} <= set(portal[0])
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_has_a_log_and_a_benchmark(folder, rule):
+    assert list(folder.glob(f"logs/{rule}*"))
+    assert list(folder.glob(f"benchmarks/{rule}*"))
+
+
+def test_the_run_says_where_the_reports_are_and_what_it_took(finished):
+    run = finished.snakemake(
+        "--config", "model=model", "clustering={k_max: 6}", "--forcerun", "portal"
+    )
+    assert run.code == 0
+    assert "results/local--model/index.html" in run.text
+    assert "All models: results/index.html" in run.text
+    assert "2 of 2 jobs done (100 %): all" in run.text
+    assert re.search(r"computing time: .*analyze \d+ s", run.text)
+
+
+def test_the_numbers_are_those_of_the_script_by_hand(finished, folder, tmp_path):
+    out = tmp_path / "params.parquet"
+    done = run_script("analyze", "--model_path", finished.folder / "model", "--out", out)
+    assert done.returncode == 0, done.stderr
+    by_hand = tables.read_table(out, "params")
+    by_rule = tables.read_table(folder / "params.parquet", "params")
+    own = ["created_at", "model_path"]
+    assert by_rule.drop(columns=own).equals(by_hand.drop(columns=own))
+    for suffix in ("csv", "json"):
+        assert tables.read_table(folder / f"params.{suffix}", "params").equals(by_rule)
+
+
+class References(HTMLParser):
+    """Everything that a page would fetch by itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.fetched = []
+
+    def handle_starttag(self, tag, attributes):
+        for name, value in attributes:
+            if name in ("src", "srcset", "data", "poster") or (name == "href" and tag == "link"):
+                self.fetched.append(value or "")
+
+
+@pytest.mark.parametrize("page", [name for name in ARTIFACTS if name.endswith(".html")])
+def test_pages_need_no_network(folder, page):
+    text = (folder / page).read_text(encoding="utf-8")
+    parser = References()
+    parser.feed(text)
+    assert [link for link in parser.fetched if re.match(r"(https?:)?//", link)] == []
+    assert "Content-Security-Policy" in text
+    assert not re.search(r"@import|url\(\s*['\"]?(https?:)?//", text)
+
+
+def test_snakemakes_own_report_can_be_made(finished):
+    arguments = ("--config", "model=model", "clustering={k_max: 6}", "--report", "report.zip")
+    run = finished.snakemake(*arguments)
+    assert run.code == 0, run.text
+    names = zipfile.ZipFile(finished.folder / "report.zip").namelist()
+    assert any(name.endswith("layers_std.png") for name in names)
+
+
+def test_a_wrong_config_stops_with_the_key(finished):
+    run = finished.snakemake("--dry-run", "--config", "modle=x")
+    assert run.code != 0
+    assert "unknown key modle: did you mean model?" in run.text
+    assert "Traceback" not in run.text
+
+
+def test_rules_and_scripts_have_the_same_names():
+    rules = (ROOT / "workflow/rules").glob("*.smk")
+    text = "".join(path.read_text() for path in rules)
+    called = set(re.findall(r"workflow/scripts/(\w+)\.py", text))
+    scripts = {path.stem for path in (ROOT / "workflow/scripts").glob("[a-z]*.py")}
+    assert called == scripts
+    named = set(re.findall(r"^(?:rule|checkpoint) (\w+):", text, re.MULTILINE))
+    assert scripts - named == {"notebook"}, "one script runs the four notebook_… rules"

@@ -1,0 +1,384 @@
+"""What the tables say about a model, in sentences: identity, and the most telling findings.
+
+Everything returned is plain text, also where it holds names from the model: whoever shows it
+escapes it. A finding says what was measured; what it may mean is worded as a possibility.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from workflow.lib.dtypes import DTYPES
+
+ATTENTION = ("q_proj", "k_proj", "v_proj", "qkv_proj", "o_proj")
+FEED_FORWARD = ("gate_proj", "up_proj", "gate_up_proj", "down_proj", "mlp", "moe", "router")
+EMBEDDINGS = ("embedding", "position_embedding", "output")
+SHOWN = 3
+LOW_RANK = 0.9
+LONGEST_NAME = 120
+
+
+def integer(value: float) -> str:
+    """A whole number with thousands separators."""
+    return f"{int(value):,}"
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """A number with `digits` significant digits; an en dash where it is missing."""
+    if value is None or pd.isna(value):
+        return "–"
+    if isinstance(value, str):
+        return value
+    size = abs(value)
+    if size >= 10**digits and size < 1e15:
+        return f"{value:,.0f}"
+    if 0 < size < 1e-4 or size >= 1e15:
+        return f"{value:.{digits - 1}e}"
+    return f"{value:.{digits}g}"
+
+
+def percent(share: Any) -> str:
+    """A share as per cent, with the digits that it deserves."""
+    if share is None or pd.isna(share):
+        return "–"
+    value = float(share) * 100
+    if value and abs(value) < 0.01:
+        return "< 0.01 %"
+    return f"{value:.2f} %" if abs(value) < 1 else f"{value:.1f} %"
+
+
+def size(count: float) -> str:
+    """A number of bytes in the unit that fits: 1.2 kB, 269 MB (powers of ten)."""
+    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= scale:
+            return f"{count / scale:.3g} {unit}"
+    return f"{count:.0f} bytes"
+
+
+def parameter_count(count: float) -> str:
+    """A number of parameters as people say it: 135 million, 4.02 billion."""
+    for unit, scale in (("billion", 1e9), ("million", 1e6)):
+        if count >= scale:
+            return f"{count / scale:.3g} {unit}"
+    return integer(count)
+
+
+def short(name: Any) -> str:
+    """A name from a model, cut when it is very long."""
+    text = str(name)
+    return text if len(text) <= LONGEST_NAME else text[: LONGEST_NAME - 1] + "…"
+
+
+def title(manifest: Mapping[str, Any]) -> str:
+    """The model's name: its hub id, or the last part of its folder."""
+    return short(manifest["model_id"] or str(manifest["model"]).rstrip("/").rsplit("/", 1)[-1])
+
+
+def model_type(manifest: Mapping[str, Any]) -> str:
+    """The architecture by config.json, or an en dash."""
+    config = manifest["config"]
+    named = config.get("architectures")
+    if isinstance(named, list) and named and isinstance(named[0], str):
+        return short(named[0])
+    return short(config["model_type"]) if isinstance(config.get("model_type"), str) else "–"
+
+
+def identity(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Facts that say which model this is, as (label, value)."""
+    shards = [file for file in manifest["files"] if file["role"] == "shard"]
+    totals = manifest["totals"]
+    if manifest["model_id"]:
+        origin = [
+            ("Hub repository", str(manifest["model_id"])),
+            ("Revision", str(manifest["revision"])),
+            ("Commit", str(manifest["commit"])),
+        ]
+    else:
+        origin = [("Folder", str(manifest["model_path"]))]
+    return [
+        *origin,
+        ("Resolved", f"{manifest['created_at']} (UTC)"),
+        ("Architecture", model_type(manifest)),
+        *_dimensions(manifest["config"]),
+        ("Parameters", f"{integer(totals['parameters'])} in {integer(totals['tensors'])} tensors"),
+        ("Weights", f"{size(totals['bytes'])} in {len(shards)} file{'s'[: len(shards) != 1]}"),
+        ("Token embedding", short(manifest["embedding"] or "none")),
+        ("Output layer", _output(manifest)),
+    ]
+
+
+def what(manifest: Mapping[str, Any], params: pd.DataFrame) -> str:
+    """One sentence: what this model is made of."""
+    totals = manifest["totals"]
+    layers = params["layer_index"].dropna()
+    depth = ""
+    if len(layers):
+        counts = params.groupby("component")["layer_index"].nunique()
+        counts = counts[counts > 0]
+        depth = " with " + " and ".join(
+            f"{count} {'' if len(counts) == 1 else f'{name} '}layer{'s'[: count != 1]}"
+            for name, count in counts.items()
+        )
+    kind = model_type(manifest)
+    kind = "model" if kind == "–" else kind
+    stored = params.groupby("dtype")["numel"].sum().sort_values(ascending=False)
+    dtypes = ", ".join(map(str, stored.index[:3]))
+    return (
+        f"{title(manifest)} is a {kind}{depth}: {parameter_count(totals['parameters'])} parameters "
+        f"in {integer(totals['tensors'])} tensors, stored as {dtypes or 'nothing'} "
+        f"({size(totals['bytes'])})."
+    )
+
+
+def composition(params: pd.DataFrame) -> str:
+    """One sentence: where the parameters are."""
+    total = float(params["numel"].sum()) or 1.0
+    groups = {
+        "attention": ATTENTION,
+        "feed-forward blocks": FEED_FORWARD,
+        "embedding and output layers": EMBEDDINGS,
+    }
+    blocks = params["block_type"].fillna("other")
+    shares = {
+        name: float(params["numel"][blocks.isin(members)].sum()) / total
+        for name, members in groups.items()
+    }
+    rest = 1 - sum(shares.values())
+    named = sorted(
+        ((name, share) for name, share in shares.items() if share > 0), key=lambda item: -item[1]
+    )
+    if rest > 0.0005:
+        named.append(("everything else", rest))
+    parts = [f"{percent(share)} {name}" for name, share in named]
+    return f"Counted by parameters it is {_and(parts)}."
+
+
+def value_findings(params: pd.DataFrame, matrices: pd.DataFrame) -> list[str]:
+    """The most telling findings about values, ranks and information."""
+    found = []
+    broken = params[(params["nan_count"] + params["posinf_count"] + params["neginf_count"]) > 0]
+    if len(broken):
+        found.append(
+            f"{integer(len(broken))} of {integer(len(params))} tensors hold NaN or infinite "
+            f"values, first {short(broken['param_name'].iloc[0])}: what they compute is unusable."
+        )
+    found.append(composition(params))
+    ranked = matrices[matrices["rank_ratio"].notna()]
+    telling = False
+    if len(ranked):
+        low = ranked[ranked["rank_ratio"] < 1]
+        if len(low):
+            worst = low.loc[low["rank_ratio"].idxmin()]
+            telling = worst["rank_ratio"] < LOW_RANK
+            found.append(
+                f"{integer(len(ranked) - len(low))} of {integer(len(ranked))} matrices have full "
+                f"numerical rank; the lowest is {short(worst['param_name'])} with rank "
+                f"{integer(worst['rank'])} of {integer(min(worst['rows'], worst['cols']))}."
+            )
+        else:
+            found.append(f"All {integer(len(ranked))} matrices have full numerical rank.")
+    tails = matrices[matrices["max_over_rms"].notna()]
+    if len(tails):
+        far = tails.loc[tails["max_over_rms"].idxmax()]
+        found.append(
+            f"The weight that stands out most is {number(far['max_over_rms'])} × the rms of its "
+            f"matrix, in {short(far['param_name'])}; such outliers can make quantisation harder."
+        )
+    bits = information(params)
+    if bits:
+        carried, stored = bits
+        found.append(
+            f"The stored codes carry {number(carried)} of {number(stored)} bits per weight, so "
+            f"coding them one by one could save about {percent(1 - carried / stored)} without loss."
+        )
+    if telling or len(broken) or len(found) <= SHOWN:
+        return found[:SHOWN]
+    # That nearly all ranks are full is the least telling of four.
+    return [found[0], *found[2:]]
+
+
+def information(params: pd.DataFrame) -> tuple[float, float] | None:
+    """Entropy and stored size in bits per weight, over the tensors whose entropy is known."""
+    rows = params[params["entropy_bits"].notna() & (params["numel"] > 0)]
+    if rows.empty:
+        return None
+    weight = rows["numel"].astype(float)
+    bits = rows["dtype"].map(lambda name: DTYPES[name].bits).astype(float)
+    entropy = rows["entropy_bits"].astype(float)
+    return float((entropy * weight).sum() / weight.sum()), float(
+        (bits * weight).sum() / weight.sum()
+    )
+
+
+def layer_findings(layers: pd.DataFrame) -> list[str]:
+    """The most telling findings about depth."""
+    rows = layers[layers["layer_index"].notna() & (layers["matrices"] > 0)]
+    if rows.empty:
+        return ["The tensors of this model have no layer numbers, so nothing is said about depth."]
+    found = []
+    change = _largest_change(rows)
+    if change:
+        found.append(change)
+    stable = rows[rows["stable_rank"].notna()]
+    if len(stable):
+        low = stable.loc[stable["stable_rank"].idxmin()]
+        typical = stable[stable["block_type"] == low["block_type"]]["stable_rank"].median()
+        found.append(
+            f"The lowest stable rank is {number(low['stable_rank'])}, in {_block(low)} of "
+            f"{_layer(low)} (median of its block type: {number(typical)}): few directions "
+            "hold most of its energy."
+        )
+    norms = rows[rows["spectral_norm"].notna()]
+    if len(norms):
+        high = norms.loc[norms["spectral_norm"].idxmax()]
+        typical = norms[norms["block_type"] == high["block_type"]]["spectral_norm"].median()
+        found.append(
+            f"The largest spectral norm is {number(high['spectral_norm'])}, in "
+            f"{_block(high)} of {_layer(high)} (median of its block type: {number(typical)})."
+        )
+    return found
+
+
+def embedding_findings(summary: Mapping[str, Any], overview: pd.DataFrame) -> list[str]:
+    """The most telling findings about the token embedding."""
+    if overview.empty:
+        return [_as_sentence(summary.get("reason") or "this model has no token embedding")]
+    found = [str(summary["k_rule"])]
+    largest = overview.loc[overview["size"].idxmax()]
+    found.append(
+        f"The clusters explain {percent(summary['explained_share'])} of the variance, and the mean "
+        f"silhouette is {number(summary['silhouette'])}; the largest cluster holds "
+        f"{percent(largest['share'])} of the rows."
+    )
+    cosine = summary["isotropy"]["mean_cosine"]
+    if cosine is not None:
+        cone = (
+            "the vectors share a common direction"
+            if cosine > 0.2
+            else "the vectors point in all directions"
+        )
+        found.append(
+            f"Two different tokens have a mean cosine of {number(cosine)}: {cone}. The vectors are "
+            f"{number(summary['mean_norm'])} ± {number(summary['std_norm'])} long (mean ± std)."
+        )
+    odd = [
+        f"{integer(summary[key])} {label}"
+        for key, label in (
+            ("duplicate_rows", "equal an earlier row"),
+            ("zero_rows", "are all zero"),
+            ("padding_rows", "belong to no token"),
+            ("left_out_rows", "are not finite and were left out"),
+        )
+        if summary.get(key)
+    ]
+    if odd:
+        found.append(f"Of {integer(summary['rows'])} rows, {_and(odd)}.")
+    return found
+
+
+def coverage_finding(coverage: pd.DataFrame) -> str:
+    """One sentence: how much of the checkpoint was analysed."""
+    left = coverage[coverage["status"] != "analysed"]
+    if left.empty:
+        return f"All {integer(len(coverage))} tensors were analysed."
+    kinds = left["status"].fillna("unknown").value_counts().sort_index()
+    named = _and([f"{integer(count)} {kind}" for kind, count in kinds.items()])
+    return (
+        f"{integer(len(coverage) - len(left))} of {integer(len(coverage))} tensors were analysed; "
+        f"the others are listed with the reason ({named})."
+    )
+
+
+def files(manifest: Mapping[str, Any]) -> pd.DataFrame:
+    """The files that were used: path, role, size in bytes, hash."""
+    return pd.DataFrame(
+        [
+            {
+                "path": file["path"],
+                "role": file["role"],
+                "size": file["size"],
+                "hash": file["sha256"] or file["git_sha1"],
+            }
+            for file in manifest["files"]
+        ]
+    )
+
+
+def audit_finding(audit: Mapping[str, Any]) -> str:
+    """One sentence: what the audit found."""
+    counts = audit["counts"]
+    named = [
+        f"{integer(counts[kind])} {kind}{'s'[: counts[kind] != 1]}"
+        for kind in counts
+        if counts[kind]
+    ]
+    return f"The audit found {_and(named)}." if named else "The audit found nothing unusual."
+
+
+def _largest_change(rows: pd.DataFrame) -> str | None:
+    """The block type whose std differs most between the first and the last third of the depth."""
+    best: tuple[float, str] | None = None
+    for (component, block), own in rows.groupby(["component", "block_type"], sort=True):
+        own = own[own["std"].notna() & (own["std"] > 0)].sort_values("layer_index")
+        third = len(own) // 3
+        if third:
+            first = float(own["std"].head(third).mean())
+            last = float(own["std"].tail(third).mean())
+            ratio = max(first, last) / min(first, last)
+            direction = "grows" if last > first else "falls"
+            text = (
+                f"Over the depth the standard deviation of {block} ({component}) changes most: it "
+                f"{direction} from {number(first)} in the first third of the layers to "
+                f"{number(last)} in the last."
+            )
+            if best is None or ratio > best[0]:
+                best = ratio, text
+    return best[1] if best else None
+
+
+def _block(row: pd.Series) -> str:
+    return "a matrix of no known type" if row["block_type"] == "other" else str(row["block_type"])
+
+
+def _layer(row: pd.Series) -> str:
+    return f"layer {integer(row['layer_index'])} ({row['component']})"
+
+
+def _dimensions(config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    text = next(
+        (
+            config[key]
+            for key in ("text_config", "llm_config", "language_config")
+            if isinstance(config.get(key), dict)
+        ),
+        config,
+    )
+    known = {
+        "Layers": ("num_hidden_layers", "n_layer", "num_layers"),
+        "Hidden size": ("hidden_size", "n_embd", "d_model"),
+        "Attention heads": ("num_attention_heads", "n_head", "num_heads"),
+        "Key-value heads": ("num_key_value_heads",),
+        "Experts": ("num_experts", "num_local_experts", "n_routed_experts"),
+        "Vocabulary": ("vocab_size",),
+    }
+    facts = []
+    for label, keys in known.items():
+        value = next((text[key] for key in keys if type(text.get(key)) is int), None)
+        if value is not None and 0 <= value < 10**12:
+            facts.append((label, integer(value)))
+    return facts
+
+
+def _output(manifest: Mapping[str, Any]) -> str:
+    if manifest["output"]:
+        return short(manifest["output"])
+    return "the token embedding (tied)" if manifest["tied"] else "none"
+
+
+def _as_sentence(text: str) -> str:
+    return text[:1].upper() + text[1:].rstrip(".") + "."
+
+
+def _and(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]

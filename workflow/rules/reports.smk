@@ -1,0 +1,295 @@
+# Pictures, notebooks executed by papermill, and the pages that link everything.
+import json
+
+from workflow.lib import artefacts
+
+NOTEBOOK_PAGE = [
+    "workflow/templates/style.css",
+    "workflow/templates/notebook/index.html.j2",
+    "workflow/templates/notebook/conf.json",
+]
+PAGE = ["workflow/templates/style.css", "workflow/templates/base.html.j2"]
+
+
+rule transformer_analysis:
+    input:
+        params="<model>/params.parquet",
+        matrices="<model>/matrices.parquet",
+    output:
+        report(
+            "<model>/layers.csv",
+            "../report/layers.rst",
+            category="{model}",
+            subcategory="tables",
+            labels={"table": "layers"},
+        ),
+    log:
+        "<model>/logs/transformer_analysis.log",
+    benchmark:
+        "<model>/benchmarks/transformer_analysis.tsv"
+    conda:
+        "../../envs/reports.yaml"
+    params:
+        code=fingerprint("transformer_analysis", without="workflow.lib.plots"),
+    shell:
+        "python workflow/scripts/transformer_analysis.py --params {input.params:q}"
+        " --matrices {input.matrices:q} --out {output:q} 2> {log:q}"
+
+
+rule audit:
+    input:
+        manifest="<model>/manifest.json",
+        params="<model>/params.parquet",
+        coverage="<model>/coverage.csv",
+    output:
+        "<model>/audit.json",
+    log:
+        "<model>/logs/audit.log",
+    benchmark:
+        "<model>/benchmarks/audit.tsv"
+    conda:
+        "../../envs/numeric.yaml"
+    params:
+        code=fingerprint("audit"),
+    shell:
+        "python workflow/scripts/audit.py --manifest {input.manifest:q} --params {input.params:q}"
+        " --coverage {input.coverage:q} --out {output:q} 2> {log:q}"
+
+
+rule figures:
+    input:
+        layers="<model>/layers.csv",
+        clusters="<model>/embedding/clusters.csv",
+        clusters_summary="<model>/embedding/clusters_summary.csv",
+        elbow="<model>/embedding/elbow.csv",
+        projection="<model>/embedding/projection.parquet",
+        summary="<model>/embedding/summary.json",
+    output:
+        std=report(
+            "<model>/figures/layers_std.png",
+            "../report/layers_figure.rst",
+            category="{model}",
+            subcategory="layers",
+            labels={"figure": "standard deviation"},
+        ),
+        rank=report(
+            "<model>/figures/layers_stable_rank.png",
+            "../report/layers_figure.rst",
+            category="{model}",
+            subcategory="layers",
+            labels={"figure": "stable rank"},
+        ),
+        elbow=report(
+            "<model>/figures/elbow.png",
+            "../report/elbow.rst",
+            category="{model}",
+            subcategory="embedding",
+            labels={"figure": "elbow"},
+        ),
+        cluster_map=report(
+            "<model>/figures/cluster_map.png",
+            "../report/map.rst",
+            category="{model}",
+            subcategory="embedding",
+            labels={"figure": "map of tokens"},
+        ),
+    log:
+        "<model>/logs/figures.log",
+    benchmark:
+        "<model>/benchmarks/figures.tsv"
+    conda:
+        "../../envs/reports.yaml"
+    params:
+        code=fingerprint("figures"),
+        embedding=subpath(input.elbow, parent=True),
+        out_dir=subpath(output.std, parent=True),
+    shell:
+        "python workflow/scripts/figures.py --layers {input.layers:q}"
+        " --embedding {params.embedding:q} --out {params.out_dir:q} 2> {log:q}"
+
+
+rule notebook_setup:
+    input:
+        manifest="<model>/manifest.json",
+        params="<model>/params.parquet",
+        coverage="<model>/coverage.csv",
+        audit="<model>/audit.json",
+        page=NOTEBOOK_PAGE,
+    output:
+        ipynb="<model>/reports/00_setup.ipynb",
+        html=report(
+            "<model>/reports/00_setup.html",
+            "../report/notebook.rst",
+            category="{model}",
+            subcategory="reports",
+            labels={"report": "00 set-up"},
+        ),
+    log:
+        "<model>/logs/notebook_setup.log",
+    benchmark:
+        "<model>/benchmarks/notebook_setup.tsv"
+    conda:
+        "../../envs/reports.yaml"
+    params:
+        code=fingerprint("notebook"),
+        text=fingerprint("00_setup.ipynb"),
+        model_dir=subpath(input.manifest, parent=True),
+        settings=lambda wildcards: json.dumps(
+            {"sparsity_threshold": config["sparsity_threshold"]}
+        ),
+    shell:
+        "python workflow/scripts/notebook.py --notebook notebooks/00_setup.ipynb"
+        " --model_dir {params.model_dir:q} --settings {params.settings:q}"
+        " --ipynb {output.ipynb:q} --html {output.html:q} 2> {log:q}"
+
+
+rule notebook_summary_stats:
+    input:
+        manifest="<model>/manifest.json",
+        params="<model>/params.parquet",
+        matrices="<model>/matrices.parquet",
+        histograms="<model>/histograms.parquet",
+        page=NOTEBOOK_PAGE,
+    output:
+        ipynb="<model>/reports/10_summary_stats.ipynb",
+        html=report(
+            "<model>/reports/10_summary_stats.html",
+            "../report/notebook.rst",
+            category="{model}",
+            subcategory="reports",
+            labels={"report": "10 summary statistics"},
+        ),
+    log:
+        "<model>/logs/notebook_summary_stats.log",
+    benchmark:
+        "<model>/benchmarks/notebook_summary_stats.tsv"
+    conda:
+        "../../envs/reports.yaml"
+    params:
+        code=fingerprint("notebook"),
+        text=fingerprint("10_summary_stats.ipynb"),
+        model_dir=subpath(input.manifest, parent=True),
+    shell:
+        "python workflow/scripts/notebook.py --notebook notebooks/10_summary_stats.ipynb"
+        " --model_dir {params.model_dir:q} --ipynb {output.ipynb:q} --html {output.html:q}"
+        " 2> {log:q}"
+
+
+rule notebook_per_layer:
+    input:
+        manifest="<model>/manifest.json",
+        params="<model>/params.parquet",
+        matrices="<model>/matrices.parquet",
+        spectra="<model>/spectra.parquet",
+        layers="<model>/layers.csv",
+        page=NOTEBOOK_PAGE,
+    output:
+        ipynb="<model>/reports/20_per_layer.ipynb",
+        html=report(
+            "<model>/reports/20_per_layer.html",
+            "../report/notebook.rst",
+            category="{model}",
+            subcategory="reports",
+            labels={"report": "20 layers"},
+        ),
+    log:
+        "<model>/logs/notebook_per_layer.log",
+    benchmark:
+        "<model>/benchmarks/notebook_per_layer.tsv"
+    conda:
+        "../../envs/reports.yaml"
+    params:
+        code=fingerprint("notebook"),
+        text=fingerprint("20_per_layer.ipynb"),
+        model_dir=subpath(input.manifest, parent=True),
+    shell:
+        "python workflow/scripts/notebook.py --notebook notebooks/20_per_layer.ipynb"
+        " --model_dir {params.model_dir:q} --ipynb {output.ipynb:q} --html {output.html:q}"
+        " 2> {log:q}"
+
+
+rule notebook_embedding_output:
+    input:
+        manifest="<model>/manifest.json",
+        params="<model>/params.parquet",
+        clusters="<model>/embedding/clusters.csv",
+        clusters_summary="<model>/embedding/clusters_summary.csv",
+        elbow="<model>/embedding/elbow.csv",
+        projection="<model>/embedding/projection.parquet",
+        summary="<model>/embedding/summary.json",
+        page=NOTEBOOK_PAGE,
+    output:
+        ipynb="<model>/reports/30_embedding_output.ipynb",
+        html=report(
+            "<model>/reports/30_embedding_output.html",
+            "../report/notebook.rst",
+            category="{model}",
+            subcategory="reports",
+            labels={"report": "30 embedding and output"},
+        ),
+    log:
+        "<model>/logs/notebook_embedding_output.log",
+    benchmark:
+        "<model>/benchmarks/notebook_embedding_output.tsv"
+    conda:
+        "../../envs/reports.yaml"
+    params:
+        code=fingerprint("notebook"),
+        text=fingerprint("30_embedding_output.ipynb"),
+        model_dir=subpath(input.manifest, parent=True),
+    shell:
+        "python workflow/scripts/notebook.py --notebook notebooks/30_embedding_output.ipynb"
+        " --model_dir {params.model_dir:q} --ipynb {output.ipynb:q} --html {output.html:q}"
+        " 2> {log:q}"
+
+
+rule model_page:
+    input:
+        artefacts=collect("<model>/{artefact}", artefact=artefacts.ALL),
+        manifest="<model>/manifest.json",
+        page=[
+            *PAGE,
+            "workflow/templates/model.html.j2",
+            "workflow/templates/table.js",
+        ],
+    output:
+        "<model>/index.html",
+    log:
+        "<model>/logs/model_page.log",
+    benchmark:
+        "<model>/benchmarks/model_page.tsv"
+    conda:
+        "../../envs/reports.yaml"
+    params:
+        code=fingerprint("model_page"),
+        model_dir=subpath(input.manifest, parent=True),
+    shell:
+        "python workflow/scripts/model_page.py --model_dir {params.model_dir:q} --html {output:q}"
+        " 2> {log:q}"
+
+
+rule portal:
+    input:
+        pages=collect("<results>/{model}/index.html", model=MODELS),
+        manifests=collect("<results>/{model}/manifest.json", model=MODELS),
+        audits=collect("<results>/{model}/audit.json", model=MODELS),
+        page=[
+            *PAGE,
+            "workflow/templates/portal.html.j2",
+            "workflow/templates/portal.js",
+        ],
+    output:
+        html="<results>/index.html",
+        json="<results>/index.json",
+    log:
+        "<results>/logs/portal.log",
+    benchmark:
+        "<results>/benchmarks/portal.tsv"
+    conda:
+        "../../envs/reports.yaml"
+    params:
+        code=fingerprint("portal"),
+        results=subpath(output.html, parent=True),
+    shell:
+        "python workflow/scripts/portal.py --results {params.results:q} --html {output.html:q}"
+        " --json {output.json:q} 2> {log:q}"

@@ -1,0 +1,28 @@
+"""Write the page of a model: identity, findings, reports, figures, parameters, downloads.
+
+    python workflow/scripts/model_page.py --model_dir results/local--demo --html index.html
+
+The page links to the files of the model's folder, so it belongs there.
+"""
+
+import logging
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[2])
+
+from workflow.lib import cli, pages, tables
+
+log = logging.getLogger("model_page")
+
+
+def main(options):
+    tables.write_text(pages.model_page(Path(options.model_dir)), options.html)
+    log.info("%s", options.html)
+
+
+if __name__ == "__main__":
+    parser = cli.parser(__doc__)
+    parser.add_argument("--model_dir", required=True, help="folder with the results of a model")
+    parser.add_argument("--html", required=True, help="page to write")
+    cli.run(parser, main)

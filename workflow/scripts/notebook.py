@@ -1,0 +1,50 @@
+"""Run a notebook on the results of a model and write it with its outputs, and as a page.
+
+    python workflow/scripts/notebook.py --notebook notebooks/10_summary_stats.ipynb \\
+        --model_dir results/local--demo --ipynb report.ipynb --html report.html
+
+The page needs no other file and no network.
+"""
+
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[2])
+
+from workflow.lib import cli, dag, findings, notebook_runs
+
+log = logging.getLogger("notebook")
+
+
+def main(options):
+    notebook = Path(options.notebook)
+    folder = Path(options.model_dir).resolve()
+    if not (folder / "manifest.json").is_file():
+        raise ValueError(f"{options.model_dir} has no manifest.json: run the workflow first.")
+    inside = folder.is_relative_to(notebook_runs.ROOT)
+    parameters = {
+        "model_dir": os.path.relpath(folder, notebook_runs.ROOT) if inside else str(folder)
+    }
+    if options.settings:
+        parameters["settings"] = json.loads(options.settings)
+    try:
+        executed = notebook_runs.run(notebook, parameters)
+    except notebook_runs.NotebookError as error:
+        log.error("%s", error.traceback)
+        raise
+    model = findings.title(dag.read_json(folder / "manifest.json"))
+    notebook_runs.write(executed, notebook.stem, model, Path(options.ipynb), Path(options.html))
+    log.info("%s and %s", options.ipynb, options.html)
+
+
+if __name__ == "__main__":
+    parser = cli.parser(__doc__)
+    parser.add_argument("--notebook", required=True, help="notebook to run")
+    parser.add_argument("--model_dir", required=True, help="folder with the results of a model")
+    parser.add_argument("--settings", help="settings of the run to show (JSON object)")
+    parser.add_argument("--ipynb", required=True, help="notebook with outputs to write")
+    parser.add_argument("--html", required=True, help="page to write")
+    cli.run(parser, main)
