@@ -131,3 +131,124 @@ def test_a_link_out_of_the_folder_is_refused(model, tmp_path):
     (model / "config.json").symlink_to(outside)
     with pytest.raises(CheckpointError, match="leads out"):
         describe_folder(model, NOW)
+
+
+@pytest.mark.parametrize(
+    ("names", "chosen", "shards"),
+    [
+        (["model.fp16.safetensors"], {}, ["model.fp16.safetensors"]),
+        (["model.safetensors", "model.fp16.safetensors"], {}, ["model.safetensors"]),
+        (
+            ["model.safetensors", "model.fp16.safetensors"],
+            {"variant": "fp16"},
+            ["model.fp16.safetensors"],
+        ),
+        (
+            ["model.safetensors"] + [f"model.fp16-0000{k}-of-00002.safetensors" for k in (1, 2)],
+            {"variant": "fp16"},
+            [f"model.fp16-0000{k}-of-00002.safetensors" for k in (1, 2)],
+        ),
+        (
+            [f"model.safetensors-0000{k}-of-00002.safetensors" for k in (1, 2)],
+            {},
+            [f"model.safetensors-0000{k}-of-00002.safetensors" for k in (1, 2)],
+        ),
+        (
+            ["model_part_0.safetensors", "model_part_1.safetensors"],
+            {},
+            ["model_part_0.safetensors", "model_part_1.safetensors"],
+        ),
+        (
+            ["unet/diffusion_pytorch_model.safetensors", "vae/model.safetensors"],
+            {"subfolder": "unet"},
+            ["unet/diffusion_pytorch_model.safetensors"],
+        ),
+        (["adapter_model.safetensors"], {}, ["adapter_model.safetensors"]),
+        (
+            ["model.safetensors", "adapter_model.safetensors", "onnx/model.safetensors"],
+            {},
+            ["model.safetensors"],
+        ),
+        (
+            [f"model-0000{k}-of-00002.safetensors" for k in (1, 2)]
+            + [f"consolidated-0000{k}-of-00002.safetensors" for k in (1, 2)],
+            {},
+            [f"model-0000{k}-of-00002.safetensors" for k in (1, 2)],
+        ),
+    ],
+)
+def test_one_set_is_chosen_and_the_rest_told(names, chosen, shards):
+    selection = select_files(names, no_index, **chosen)
+    assert list(selection.shards) == shards
+    assert set(selection.skipped) == set(names) - set(shards)
+    assert all(selection.skipped.values())
+
+
+@pytest.mark.parametrize(
+    ("names", "chosen", "words"),
+    [
+        (["model.fp16.safetensors", "model.fp8.safetensors"], {}, "several variants.*fp16, fp8"),
+        (["model.safetensors"], {"variant": "bf16"}, "no variant bf16"),
+        (["model.safetensors"], {"subfolder": "vae"}, "no safetensors file here in vae/"),
+    ],
+)
+def test_a_choice_that_cannot_be_made_is_told(names, chosen, words):
+    with pytest.raises(CheckpointError, match=words):
+        select_files(names, no_index, **chosen)
+
+
+def test_a_subfolder_has_an_index_and_a_config_of_its_own(model, tmp_path):
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    model.rename(whole / "text_encoder")
+    manifest = describe_folder(whole, NOW, subfolder="text_encoder/")
+    assert manifest["problems"] == [] and manifest["config"]["model_type"] == "llama"
+    assert {file["path"].split("/")[0] for file in manifest["files"]} == {"text_encoder"}
+    with pytest.raises(CheckpointError, match="not a folder inside"):
+        describe_folder(whole, NOW, subfolder="../x")
+
+
+def test_a_variant_has_an_index_of_its_own(model):
+    for path in list(model.glob("*.safetensors")):
+        stem, number = path.name.split("-", 1)
+        path.rename(model / f"{stem}.fp16-{number}")
+    index = model / "model.safetensors.index.json"
+    text = index.read_text().replace("model-0000", "model.fp16-0000")
+    (model / "model.safetensors.index.fp16.json").write_text(text)
+    index.unlink()
+    for variant in ("fp16", None):
+        manifest = describe_folder(model, NOW, variant=variant)
+        assert manifest["problems"] == [] and len(manifest["tensors"]) == 18
+
+
+def test_a_tensor_in_two_shards_is_listed_once_where_the_index_has_it(tmp_path):
+    names = [f"m-{number:05d}-of-00002.safetensors" for number in (1, 2)]
+    for name in names:
+        write_safetensors(tmp_path / name, {"w": ("F32", [1], bytes(4))})
+    index = {"metadata": {"total_size": 8.0}, "weight_map": {"w": names[1]}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    # The second shard alone is named, so only that one is read.
+    manifest = describe_folder(tmp_path, NOW)
+    assert [tensor["shard"] for tensor in manifest["tensors"]] == [names[1]]
+    assert manifest["index"] == {"total_size": 8} and manifest["totals"]["bytes"] == 4
+    index["weight_map"]["x"] = names[0]
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    manifest = describe_folder(tmp_path, NOW)
+    assert [tensor["shard"] for tensor in manifest["tensors"]] == [names[1]]
+    checks = {problem["check"] for problem in manifest["problems"]}
+    assert checks == {"duplicate_tensor", "missing_tensor"}
+
+
+def test_mistrals_own_layout_is_described_by_params_json(tmp_path):
+    (tmp_path / "params.json").write_text(json.dumps({"dim": 8, "n_layers": 2, "n_heads": 2}))
+    write_safetensors(
+        tmp_path / "consolidated.safetensors",
+        {"tok_embeddings.weight": ("F32", [4, 8], bytes(128))},
+    )
+    manifest = describe_folder(tmp_path, NOW)
+    assert manifest["config"] == {
+        "hidden_size": 8,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+    }
+    assert manifest["embedding"] == "tok_embeddings.weight"

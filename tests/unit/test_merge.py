@@ -105,3 +105,15 @@ def test_the_audit_finds_what_is_unsound(analysed):
     } == checks
     assert found["findings"][0]["where"] == "model.layers.2.self_attn.q_proj.weight"
     assert "1 of 30" in found["findings"][0]["evidence"]
+
+
+def test_the_audit_compares_the_index_with_the_headers(analysed):
+    result = analysed[0]
+    ledger = merge.coverage(result.manifest, set(result.params["param_name"]))
+    stated = {"total_size": result.manifest["totals"]["bytes"] + 2, "total_parameters": 7}
+    found = audit.audit({**result.manifest, "index": stated}, result.params, ledger)["findings"]
+    notes = {finding["check"] for finding in found if finding["where"] == "index"}
+    assert notes == {"total_size", "total_parameters"}
+    sound = {"total_size": result.manifest["totals"]["bytes"]}
+    found = audit.audit({**result.manifest, "index": sound}, result.params, ledger)["findings"]
+    assert not [finding for finding in found if finding["where"] == "index"]

@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import bf16, write_safetensors
-from workflow.lib import grids, plan, quantised
+from tests.conftest import write_safetensors
+from workflow.lib import grids, plan
 from workflow.lib.checkpoint import describe_folder
-from workflow.lib.matrices import matrices
 
 DATA = np.load(Path(__file__).parents[1] / "data" / "quantised.npz")
 CASES = json.loads(DATA["cases"].tobytes())

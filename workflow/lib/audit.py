@@ -34,7 +34,7 @@ def audit(
     manifest: Mapping[str, Any], params: pd.DataFrame, coverage: pd.DataFrame
 ) -> dict[str, Any]:
     """The audit: {"counts": {severity: number}, "findings": [...]}, gravest findings first."""
-    findings = [*_index(manifest), *_values(params), *_coverage(coverage)]
+    findings = [*_index(manifest), *_totals(manifest), *_values(params), *_coverage(coverage)]
     findings.sort(key=lambda f: (SEVERITIES.index(f.severity), f.check, f.where))
     return {
         "counts": {
@@ -49,6 +49,40 @@ def _index(manifest: Mapping[str, Any]) -> Iterator[Finding]:
     for problem in manifest["problems"]:
         severity, meaning = PROBLEMS[problem["check"]]
         yield Finding(severity, problem["check"], problem["where"], problem["evidence"], meaning)
+
+
+def _totals(manifest: Mapping[str, Any]) -> Iterator[Finding]:
+    """What the index and the config say about the whole, against what the headers hold."""
+    totals, stated = manifest["totals"], manifest.get("index", {})
+    size, count = stated.get("total_size"), stated.get("total_parameters")
+    if size is not None and size != totals["bytes"]:
+        yield Finding(
+            "note",
+            "total_size",
+            "index",
+            f"the index says {size:,} bytes, the tensors hold {totals['bytes']:,}",
+            "the index was written for another set of shards or types; the headers count",
+        )
+    known = (totals["stored"], totals["logical"], totals["parameters"])
+    if count is not None and count not in known:
+        yield Finding(
+            "note",
+            "total_parameters",
+            "index",
+            f"the index says {count:,} parameters, the headers hold {totals['logical']:,}",
+            "other ways to count (tied, packed or unlearned tensors), or a stale index",
+        )
+    rows = manifest["config"].get("vocab_size")
+    name = manifest["embedding"]
+    shape = next((t["shape"] for t in manifest["tensors"] if t["name"] == name), [])
+    if type(rows) is int and len(shape) == 2 and rows > shape[0] > 1:
+        yield Finding(
+            "note",
+            "vocab_size",
+            name,
+            f"config.json names {rows:,} tokens, the embedding is stored with {shape[0]:,} rows",
+            "the config belongs to another version, or the embedding is packed",
+        )
 
 
 def _values(params: pd.DataFrame) -> Iterator[Finding]:

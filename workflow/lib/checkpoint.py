@@ -68,7 +68,8 @@ def describe_folder(
 ) -> dict[str, Any]:
     """Manifest of a local folder; `hashed` reads every shard once for its sha256.
 
-    `subfolder` and `variant` choose among several sets of weights (see `selection`). Raises CheckpointError or SafetensorsError with a sentence for the user.
+    `subfolder` and `variant` choose among several sets of weights (see `selection`). Raises
+    CheckpointError or SafetensorsError with a sentence for the user.
     """
     root = Path(folder)
     if not root.is_dir():

@@ -55,7 +55,7 @@ def unpack_bits(data: np.ndarray, bits: int, count: int) -> np.ndarray:
 
 
 def nibbles(data: np.ndarray, values: np.ndarray, high_first: bool = False) -> np.ndarray:
-    """The values (float32 [16]) that the 4-bit codes in each row of bytes choose, [rows, 2·bytes]."""
+    """The values (float32 [16]) that the 4-bit codes in rows of bytes choose, [rows, 2·bytes]."""
     return np.take(_pairs(values.tobytes(), high_first), data).view(np.float32)
 
 

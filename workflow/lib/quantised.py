@@ -1,4 +1,4 @@
-"""Recognise quantised weights: by names, types and shapes; the config settles what these leave open.
+"""Recognise quantised weights by names, types and shapes; the config settles what these leave open.
 
 A quantised weight is stored as one tensor of codes, its owner, and companions beside it (scales,
 zero points …), possibly in another shard. FORMATS lists the schemes in the order in which they are
@@ -62,7 +62,7 @@ class _Found(NamedTuple):
 
 
 def _float8(found: _Found) -> tuple[str, str, tuple[int, ...], dict[str, Any]]:
-    name, shape, _ = found.owner
+    shape = found.owner[1]
     scales = found.shape("scale")
     block = scale_block(shape, scales, _pair(found.config.get("weight_block_size")))
     whole = len(block) and block[-1] == shape[-1]
@@ -114,7 +114,7 @@ def _packed_integers(found: _Found) -> tuple[str, str, tuple[int, ...], dict[str
         cols = shape[1] * 32 // bits
         width = group if group and group > 0 else cols // max(1, groups)
         # The last word of a row may be part empty.
-        if width and 0 <= groups * width - cols < width or groups == 1:
+        if (width and 0 <= groups * width - cols < width) or groups == 1:
             break
     else:
         raise Unfit(f"{shape[1]} words a row and {groups} groups fit no bit width of the config")
@@ -275,6 +275,9 @@ UNDECODED = (
     ("SpQR", re.compile(r"\.dense_weights$")),
     ("torchao or quanto", re.compile(r"(?:\.weight\._data|weight:_data|_weight_qdata|:qdata)")),
 )
+# What codes are called inside their module.
+OWNERS = (".weight", ".qweight", ".weight_packed", ".W_q", ".codes", ".q_weight", ".indices")
+OWNERS += (".trellis", ".dense_weights", ".Qidxs")
 SCALE_LIKE = re.compile(
     r"scale|zero|absmax|quant_map|codebook|centroid|^meta$|^SCB$|^su$|^sv$|biases"
 )
@@ -351,13 +354,7 @@ def _owner(name: str, *owners: Mapping[str, Any]) -> str | None:
     """The weight that a tensor helps with, where its name says that it helps."""
     module = _module(name)
     of_module = next(
-        (
-            module + codes
-            for codes in (".weight", ".qweight", ".weight_packed", ".W_q", ".codes", ".q_weight")
-            + (".indices", ".trellis", ".dense_weights", ".Qidxs")
-            if any(module + codes in some for some in owners)
-        ),
-        None,
+        (module + end for end in OWNERS if any(module + end in some for some in owners)), None
     )
     if of_module and SCALE_LIKE.search(name.rpartition(".")[2]):
         return of_module
