@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from workflow.lib import merge, plan
+from workflow.lib import merge, plan, tables
 from workflow.lib.checkpoint import describe_folder
 
 SHARDS = 163
@@ -115,12 +115,15 @@ def main() -> None:
         described = time.perf_counter()
         planned = plan.make_plan(manifest)
         made = time.perf_counter()
+        tables.write_json(manifest, folder / "manifest")
+        tables.write_json(planned, folder / "plan")
+        written = time.perf_counter()
         measured = {t["name"] for part in planned["parts"] for t in part["tensors"]}
         ledger = merge.coverage(manifest, measured)
         done = time.perf_counter()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"manifest {described - started:.1f} s, plan {made - described:.1f} s,", end=" ")
-    print(f"coverage {done - made:.1f} s; peak {peak:.0f} MB; {len(planned['parts'])} parts;")
+    print(f"coverage {done - written:.1f} s, writing {written - made:.1f} s; peak {peak:.0f} MB; {len(planned['parts'])} parts;")
     print(ledger["status"].value_counts().to_dict(), manifest["totals"], manifest["index"])
     print(f"with companions elsewhere: {sum(bool(p['companions']) for p in planned['parts'])}")
 

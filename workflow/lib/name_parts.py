@@ -94,6 +94,7 @@ def find_block(path: tuple[str, ...]) -> tuple[Block, str] | None:
     return None
 
 
+@lru_cache(16384)
 def is_unlearned(segment: str, ndim: int) -> bool:
     """Whether the last segment of a name belongs to a buffer."""
     word = segment.lower()

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 Tensor = tuple[str, tuple[int, ...], str]  # name, shape, safetensors dtype
@@ -386,6 +387,7 @@ def quantisation_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
     return {}
 
 
+@lru_cache(4096)
 def scale_block(
     shape: tuple[int, ...], scales: tuple[int, ...], wanted: tuple[int, int] | None
 ) -> tuple[int, ...]:
