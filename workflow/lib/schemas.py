@@ -301,6 +301,13 @@ ELBOW = Schema(
         Column("elbow_height", "number", "height over the chord of the scaled curve (Kneedle)"),
         Column("silhouette", "number", "mean silhouette of a sample of rows"),
         Column("chosen", "boolean", "true for the k that the clusters have"),
+        Column(
+            "stability", "number", "mean adjusted Rand index between clusters of samples of rows"
+        ),
+        Column("sample_share", "number", "mean explained share of those samples", "share"),
+        Column("null_stability", "number", "the same for one cloud of the same covariance"),
+        Column("null_share", "number", "mean explained share of samples of that cloud", "share"),
+        Column("null_error", "number", "standard deviation of that share over samples", "share"),
     ),
 )
 
