@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from workflow.lib import tables
-from workflow.lib.embedding import analyse_embedding, duplicate_rows, mean_cosine, nothing
+from workflow.lib.embedding import analyse_embedding, nothing
+from workflow.lib.token_vectors import first_equal, mean_cosine
 from workflow.lib.tokens import Token, read_tokens
 
 
@@ -80,9 +81,9 @@ def test_mean_cosine_is_that_of_all_pairs():
     assert mean_cosine(rows[:1]) is None
 
 
-def test_duplicate_rows_counts_repeats():
+def test_equal_rows_are_found():
     rows = np.float32([[0.0, 1], [-0.0, 1], [2, 3], [0, 1], [3, 2]])
-    assert duplicate_rows(rows) == 2
+    assert first_equal(rows).tolist() == [0, 0, 2, 0, 4]
 
 
 @pytest.mark.parametrize("n_clusters", [4, 14])

@@ -287,8 +287,51 @@ CLUSTERS_SUMMARY = Schema(
         Column("inertia_share", "number", "share of the total inertia", "share"),
         Column("mean_norm", "number", "mean L2 norm of its rows"),
         Column("mean_distance", "number", "mean distance to its centre"),
+        Column("categories", "string", "what most of its tokens are, with shares"),
+        Column("scripts", "string", "scripts of most of its tokens with letters, with shares"),
+        Column("leading_space", "number", "tokens that start with a space", "share"),
         Column("central_tokens", "string", "tokens nearest to the centre, nearest first"),
         Column("odd_tokens", "string", "tokens farthest from the centre, farthest first"),
+    ),
+)
+
+TOKENS = Schema(
+    "one row of the token embedding, or of an output layer of its own",
+    (
+        Column("token_id", "integer", "number of the row"),
+        Column("token", "string", "the token's text with visible escapes; empty: not in tokenizer"),
+        Column("kind", "string", "normal, special, added, byte, or padding (beyond the tokenizer)"),
+        Column(
+            "category",
+            "string",
+            "letters, digits, punctuation, whitespace, code, mixed, byte, special or unused",
+        ),
+        Column("script", "string", "Unicode script of most of its letters"),
+        Column(
+            "leading_space", "boolean", "starts with a space (WordPiece: where it begins a word)"
+        ),
+        Column("length", "integer", "length without the leading space", "characters or bytes"),
+        Column("norm", "number", "L2 norm of the row"),
+        Column("centroid_distance", "number", "distance to the mean of all rows"),
+        Column(
+            "neighbours",
+            "integers",
+            "rows with the largest cosines to this one; missing where they were not searched",
+        ),
+        Column("nearest_cosine", "number", "cosine to the nearest of them"),
+        Column(
+            "duplicate_of", "integer", "the first row that is equal, where this is not the first"
+        ),
+        Column(
+            "output_cosine", "number", "cosine between its rows of embedding and own output layer"
+        ),
+        Column("reference", "boolean", "counts as untrained by its name or place"),
+        Column(
+            "undertrained_score",
+            "number",
+            "likeness to untrained rows, higher is more alike; the method is in summary.json",
+        ),
+        Column("undertrained_rank", "integer", "place by that score among the others, from 1"),
     ),
 )
 
@@ -317,6 +360,8 @@ PROJECTION = Schema(
         Column("token_id", "integer", "row of the embedding"),
         Column("x", "number", "first principal component of the centred rows"),
         Column("y", "number", "second principal component of the centred rows"),
+        Column("tsne_x", "number", "first t-SNE coordinate, where it was asked for"),
+        Column("tsne_y", "number", "second t-SNE coordinate"),
     ),
 )
 
@@ -329,6 +374,7 @@ SCHEMAS = {
     "layers": LAYERS,
     "clusters": CLUSTERS,
     "clusters_summary": CLUSTERS_SUMMARY,
+    "tokens": TOKENS,
     "elbow": ELBOW,
     "projection": PROJECTION,
 }

@@ -18,7 +18,7 @@ BRACKETED = re.compile(r"<[^<>]+>|\[[A-Z]+\]")
 # Bytes that no UTF-8 text contains, as lone surrogates.
 IMPOSSIBLE_BYTES = frozenset(chr(0xDC00 + byte) for byte in (0xC0, 0xC1, *range(0xF5, 0x100)))
 CAMEL_CASE = re.compile(r"[a-z][A-Z]")
-CODE_MARKS = frozenset("_{}[]()<>=;/\\|&#@$%^*+`~\"")
+CODE_MARKS = frozenset('_{}[]()<>=;/\\|&#@$%^*+`~"')
 
 
 @dataclass(frozen=True)
