@@ -82,13 +82,15 @@ class Check:
 class Clustering:
     """Clusters of n rows, numbered by size from 0, the largest; ties by their first row.
 
-    labels [n] are -1 and distances [n] (to the own centre) NaN for rows left out. There are fewer
-    centres [k, d] than asked for where the rows have fewer distinct values.
+    labels [n] are -1, distances [n] (to the own centre) and margins [n] (squared distance to the
+    next centre less that to the own) NaN for rows left out. There are fewer centres [k, d] than
+    asked for where the rows have fewer distinct values.
     """
 
     labels: np.ndarray
     centres: np.ndarray
     distances: np.ndarray
+    margins: np.ndarray
     inertia: float
 
 
@@ -299,7 +301,8 @@ def cluster_rows(
     labels = np.full(len(rows), -1, np.int64)
     distances = np.full(len(rows), np.nan)
     if not values.size:
-        return Clustering(labels, np.empty((0, rows.shape[1]), np.float32), distances, 0.0)
+        nowhere = np.empty((0, rows.shape[1]), np.float32)
+        return Clustering(labels, nowhere, distances, distances.copy(), 0.0)
     # With tol=0 it ends when no label changes, and needs no variance: a copy of the rows less.
     # Without copy_x the rows are centred in place and put back, which costs a rounding: one more.
     options = {"tol": 0, "copy_x": False, "random_state": random_state}
@@ -317,7 +320,9 @@ def cluster_rows(
     for part in blocks(values):
         squares[part] = ((values[part] - centres[found[part]]) ** 2).sum(axis=1, dtype=np.float64)
     distances[mask] = np.sqrt(squares)
-    return Clustering(labels, centres, distances, float(squares.sum()))
+    margins = np.full(len(rows), np.nan)
+    margins[mask] = _next_squares(values, centres, found) - squares
+    return Clustering(labels, centres, distances, margins, float(squares.sum()))
 
 
 def silhouette_scorer(rows: np.ndarray, random_state: int) -> Callable[[np.ndarray], float]:
@@ -400,6 +405,20 @@ def _means(rows: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
     sizes = np.maximum(np.bincount(labels, minlength=k), 1)
     sums = _sums(rows, np.zeros(rows.shape[1]), labels, k)
     return (sums / sizes[:, None]).astype(np.float32)
+
+
+def _next_squares(rows: np.ndarray, centres: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Squared distance [m] to the nearest centre that is not a row's own; NaN for one centre."""
+    if len(centres) < 2:
+        return np.full(len(rows), np.nan)
+    squares = np.empty(len(rows))
+    with threadpool_limits(1):
+        for part in blocks(rows):
+            block = rows[part]
+            apart = (centres**2).sum(axis=1) - 2 * block @ centres.T
+            apart[np.arange(len(block)), labels[part]] = np.inf
+            squares[part] = apart.min(axis=1) + (block**2).sum(axis=1, dtype=np.float64)
+    return squares
 
 
 def _renumbered(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

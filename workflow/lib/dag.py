@@ -141,15 +141,21 @@ def content_key(entry: Mapping[str, Any]) -> str:
     return (entry["sha256"] or entry["git_sha1"] or "")[:12]
 
 
+def token_tensors(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The token embedding, and the output layer where it is a tensor of its own."""
+    wanted = (manifest["embedding"], manifest["output"]) if manifest["embedding"] else ()
+    return [tensor for name in wanted for tensor in manifest["tensors"] if tensor["name"] == name]
+
+
 def embedding_digest(manifest: Mapping[str, Any]) -> str:
-    """Short hash of what the token embedding is read from: its tensor, shard and tokenizer."""
-    entry = next((t for t in manifest["tensors"] if t["name"] == manifest["embedding"]), None)
-    shard = entry and entry["shard"]
+    """Short hash of what the analysis of tokens reads: the tensors, their shards, the tokenizer."""
+    entries = token_tensors(manifest)
+    shards = {entry["shard"] for entry in entries}
     files = [
-        file for file in manifest["files"] if file["role"] == "tokenizer" or file["path"] == shard
+        file for file in manifest["files"] if file["role"] == "tokenizer" or file["path"] in shards
     ]
     hashes = [[file["path"], file["sha256"], file["git_sha1"]] for file in files]
-    text = json.dumps([entry, manifest["output"], hashes], sort_keys=True)
+    text = json.dumps([entries, hashes], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

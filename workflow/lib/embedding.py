@@ -188,12 +188,9 @@ def find_probes(tokens: list[Token], wanted: Sequence[str | int]) -> list[dict[s
             places.setdefault(token.raw, number)
     found = []
     for probe in wanted:
-        if isinstance(probe, int):
-            number = probe if 0 <= probe < len(tokens) else None
-        else:
-            number = places.get(" " + probe, places.get(probe))
-        if number is not None:
-            found.append({"token_id": number, "token": tokens[number].text})
+        place = probe if isinstance(probe, int) else places.get(" " + probe, places.get(probe))
+        if place is not None and 0 <= place < len(tokens):
+            found.append({"token_id": place, "token": tokens[place].text})
     return found
 
 
@@ -212,9 +209,10 @@ def _explained(components: Components) -> list[float | None]:
 
 def _of_all_rows(found: Clustering, mask: np.ndarray) -> Clustering:
     """A clustering of the rows that `mask` [n] marks as one of all n rows."""
-    labels, distances = np.full(len(mask), -1, np.int64), np.full(len(mask), np.nan)
-    labels[mask], distances[mask] = found.labels, found.distances
-    return replace(found, labels=labels, distances=distances)
+    labels = np.full(len(mask), -1, np.int64)
+    distances, margins = np.full((2, len(mask)), np.nan)
+    labels[mask], distances[mask], margins[mask] = found.labels, found.distances, found.margins
+    return replace(found, labels=labels, distances=distances, margins=margins)
 
 
 def _rule(fits: list[Fit], n_clusters: int | None, k: int, clear: bool | None) -> str:
@@ -251,6 +249,7 @@ def _clusters(clustering: Clustering, tokens: list[Token], norms: np.ndarray) ->
         "kind": [token.kind for token in tokens],
         "cluster": numbers,
         "distance": clustering.distances,
+        "margin": clustering.margins,
         "norm": norms,
     }
     return tables.typed(pd.DataFrame(data), "clusters")
@@ -280,6 +279,7 @@ def _clusters_summary(
         members = np.flatnonzero(clustering.labels == cluster)
         distances = clustering.distances[members]
         nearest = members[np.argsort(distances, kind="stable")[:SHOWN_TOKENS]]
+        typical = members[np.argsort(-clustering.margins[members], kind="stable")[:SHOWN_TOKENS]]
         farthest = members[np.argsort(-distances, kind="stable")[:SHOWN_TOKENS]]
         own = [about[number] for number in members]
         spaced = [trait.leading_space for trait in own if trait.leading_space is not None]
@@ -293,6 +293,7 @@ def _clusters_summary(
             "categories": _mix([trait.category for trait in own]),
             "scripts": _mix([trait.script for trait in own]),
             "leading_space": sum(spaced) / len(spaced) if spaced else None,
+            "typical_tokens": _shown(tokens, typical),
             "central_tokens": _shown(tokens, nearest),
             "odd_tokens": _shown(tokens, farthest),
         }

@@ -274,6 +274,9 @@ CLUSTERS = Schema(
         Column("kind", "string", "normal, special, added, byte, or padding (beyond the tokenizer)"),
         Column("cluster", "integer", "cluster of the row, from 0 (the largest)"),
         Column("distance", "number", "distance to the centre of its cluster"),
+        Column(
+            "margin", "number", "squared distance to the next centre less that to its own centre"
+        ),
         Column("norm", "number", "L2 norm of the row"),
     ),
 )
@@ -290,6 +293,7 @@ CLUSTERS_SUMMARY = Schema(
         Column("categories", "string", "what most of its tokens are, with shares"),
         Column("scripts", "string", "scripts of most of its tokens with letters, with shares"),
         Column("leading_space", "number", "tokens that start with a space", "share"),
+        Column("typical_tokens", "string", "tokens with the largest margin, largest first"),
         Column("central_tokens", "string", "tokens nearest to the centre, nearest first"),
         Column("odd_tokens", "string", "tokens farthest from the centre, farthest first"),
     ),

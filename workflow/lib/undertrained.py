@@ -94,7 +94,8 @@ def _held_out(
         half[places[start::2]] = True
         scores = indicator(rows, _mean(rows, half), axis)
         chances.append(_chance(scores, reference & ~half, ~reference))
-    return None if None in chances else float(np.mean(chances))
+    known = [chance for chance in chances if chance is not None]
+    return float(np.mean(known)) if len(known) == 2 else None
 
 
 def leading_direction(rows: np.ndarray) -> np.ndarray:

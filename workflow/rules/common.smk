@@ -1,5 +1,6 @@
 # Input functions and parameters that the rules share. Python that does not speak of jobs and
 # wildcards belongs into workflow/lib.
+import json
 import math
 import os
 import re
@@ -79,14 +80,10 @@ def provider(wildcards, output):
 
 
 def embedding_memory(wildcards, attempt):
-    """Megabytes for clustering: the embedding in float32 a few times over."""
-    manifest = manifest_of(wildcards)
-    elements = [
-        math.prod(tensor["shape"])
-        for tensor in manifest["tensors"]
-        if tensor["name"] == manifest["embedding"]
-    ]
-    return attempt * (1000 + sum(elements) * 16 // 1024**2)
+    """Megabytes for clustering: the larger table of tokens in float32 and room for half of it."""
+    tensors = dag.token_tensors(manifest_of(wildcards))
+    elements = [math.prod(tensor["shape"]) for tensor in tensors]
+    return attempt * (1000 + max(elements, default=0) * 6 // 1024**2)
 
 
 def weights_root(wildcards, output):
@@ -144,17 +141,22 @@ def parts_folder(wildcards, input):
 
 
 def embedding_inputs(wildcards):
-    """The shard that holds the token embedding, and the tokenizer, where a model has them."""
+    """Shards of the token embedding and the output layer, and the tokenizer, where there are."""
     manifest = manifest_of(wildcards)
-    tensors = [
-        t["shard"] for t in manifest["tensors"] if t["name"] == manifest["embedding"]
-    ]
+    shards = sorted({tensor["shard"] for tensor in dag.token_tensors(manifest)})
     tokenizer = [
         file["path"] for file in manifest["files"] if file["role"] == "tokenizer"
     ]
-    return weights_of(wildcards, tensors[:1] + tokenizer)
+    return weights_of(wildcards, shards + tokenizer)
 
 
 def embedding_flags(wildcards):
     manifest = manifest_of(wildcards)
-    return flags({**config["clustering"], "digest": dag.embedding_digest(manifest)})
+    settings = config["clustering"]
+    return flags(
+        {
+            **settings,
+            "probe_tokens": json.dumps(settings["probe_tokens"]),
+            "digest": dag.embedding_digest(manifest),
+        }
+    )

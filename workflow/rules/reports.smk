@@ -135,7 +135,8 @@ rule notebook_setup:
         text=fingerprint("00_setup.ipynb"),
         model_dir=subpath(input.manifest, parent=True),
         settings=lambda wildcards: json.dumps(
-            {key: config[key] for key in ("sparsity_threshold", "clustering")}, sort_keys=True
+            {key: config[key] for key in ("sparsity_threshold", "clustering")},
+            sort_keys=True,
         ),
     shell:
         "python workflow/scripts/notebook.py --notebook notebooks/00_setup.ipynb"
@@ -212,10 +213,13 @@ rule notebook_embedding_output:
     input:
         manifest="<model>/manifest.json",
         params="<model>/params.parquet",
+        spectra="<model>/spectra.parquet",
         clusters="<model>/embedding/clusters.csv",
         clusters_summary="<model>/embedding/clusters_summary.csv",
         elbow="<model>/embedding/elbow.csv",
         projection="<model>/embedding/projection.parquet",
+        tokens="<model>/embedding/tokens.csv",
+        output_tokens="<model>/embedding/output_tokens.csv",
         summary="<model>/embedding/summary.json",
         page=NOTEBOOK_PAGE,
     output:
