@@ -28,7 +28,10 @@ def norms_by_id(tokens: pd.DataFrame, output_tokens: pd.DataFrame) -> Figure | N
     for panel, (title, part) in zip(panels, parts.items(), strict=True):
         ids = part["token_id"].to_numpy(dtype=float)
         norms = part["norm"].to_numpy(dtype=float)
-        panel.scatter(ids, norms, s=2, color=HUES[title], alpha=0.25, linewidths=0, rasterized=True)
+        size = 2 if len(part) > 10_000 else 5
+        panel.scatter(
+            ids, norms, s=size, color=HUES[title], alpha=0.25, linewidths=0, rasterized=True
+        )
         window = max(1, len(part) // WINDOW_SHARE)
         median = part["norm"].astype(float).rolling(window, center=True, min_periods=1).median()
         panel.plot(ids, median, color="#222222", linewidth=1.4, label="running median")
@@ -37,7 +40,7 @@ def norms_by_id(tokens: pd.DataFrame, output_tokens: pd.DataFrame) -> Figure | N
             panel.scatter(
                 ids[reference],
                 norms[reference],
-                s=5,
+                s=8,
                 color=PALETTE[3],
                 linewidths=0,
                 rasterized=True,
@@ -45,7 +48,7 @@ def norms_by_id(tokens: pd.DataFrame, output_tokens: pd.DataFrame) -> Figure | N
             )
         panel.set_xlabel("token id (small: frequent in most vocabularies)")
         panel.set_ylabel("L2 norm of the token's row")
-        panel.set_ylim(bottom=0)
+        panel.set_ylim(0, 1.06 * float(norms.max()) or 1.0)
         panel.set_title(f"{title[0].upper()}{title[1:]}: {len(part):,} rows")
         panel.legend(markerscale=2)
     return figure
