@@ -309,7 +309,7 @@ def undertrained_finding(tokens: pd.DataFrame, facts: Mapping[str, Any]) -> str:
     if not reference.any():
         return method
     middle = tokens["undertrained_score"][reference].median()
-    alike = tokens[~reference & (tokens["undertrained_score"] >= middle)]
+    alike = tokens[tokens["undertrained_rank"].notna() & (tokens["undertrained_score"] >= middle)]
     return (
         f"{method} {integer(len(alike))} other tokens score as high as the median of the reference "
         "rows or higher."
@@ -348,7 +348,7 @@ def embedding_findings(
         for key, label in (
             ("duplicate_rows", "equal an earlier row"),
             ("zero_rows", "are all zero"),
-            ("padding_rows", "belong to no token"),
+            ("padding_rows", "are beyond the tokenizer"),
             ("left_out_rows", "are not finite and were left out"),
         )
         if summary.get(key)

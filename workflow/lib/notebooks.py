@@ -255,7 +255,7 @@ def cluster_cards(overview: pd.DataFrame, limit: int = 60) -> Html:
         title = f"Cluster {integer(row['cluster'])}: {integer(row['size'])} tokens"
         about = [row[name] for name in ("categories", "scripts") if not _is_missing(row[name])]
         if not _is_missing(row["leading_space"]):
-            about.append(f"{percent(row['leading_space'])} with a space before")
+            about.append(f"{percent(row['leading_space'])} begin a word")
         # Each token by itself, so that right-to-left text does not reorder its neighbours.
         tokens, central = (
             " ".join(f"<bdi>{escape(token)}</bdi>" for token in str(row[name]).split("  "))

@@ -329,13 +329,17 @@ TOKENS = Schema(
         Column(
             "output_cosine", "number", "cosine between its rows of embedding and own output layer"
         ),
-        Column("reference", "boolean", "counts as untrained by its name or place"),
+        Column("reference", "boolean", "taken as untrained: scores are likeness to these rows"),
         Column(
             "undertrained_score",
             "number",
             "likeness to untrained rows, higher is more alike; the method is in summary.json",
         ),
-        Column("undertrained_rank", "integer", "place by that score among the others, from 1"),
+        Column(
+            "undertrained_rank",
+            "integer",
+            "place by that score, from 1; without tokens known as unused",
+        ),
     ),
 )
 

@@ -46,12 +46,9 @@ def traits(token: Token) -> Traits:
     return Traits(category, _script(token.raw) if named else None, spaced, len(token.raw) - spaced)
 
 
-def is_untrained(token: Token) -> bool:
-    """Whether no training text can have held the token, as far as its name tells.
-
-    True for rows beyond the tokenizer, names such as [unused7], and bytes that UTF-8 never has.
-    """
-    if token.kind == "padding" or _category(token) == "unused":
+def is_impossible(token: Token) -> bool:
+    """Whether no text holds the token: a name such as [unused7], or a byte that UTF-8 never has."""
+    if token.kind != "padding" and _category(token) == "unused":
         return True
     return token.kind == "byte" and token.raw in IMPOSSIBLE_BYTES
 

@@ -14,7 +14,7 @@ import pandas as pd
 from workflow.lib import tables
 from workflow.lib.clustering import blocks, usable_rows
 from workflow.lib.neighbours import nearest
-from workflow.lib.token_traits import Traits, is_untrained
+from workflow.lib.token_traits import Traits, is_impossible
 from workflow.lib.tokens import Token
 from workflow.lib.undertrained import Untrained, untrained_scores
 
@@ -41,12 +41,15 @@ def describe_rows(
     distances[mask] = row_norms(values, mean)
     first = first_equal(values)
     duplicate = first < np.arange(len(values))
+    impossible = np.array([is_impossible(token) for token in tokens])
+    padding = np.array([token.kind == "padding" for token in tokens])
     untrained = untrained_scores(
         values,
-        np.array([is_untrained(token) for token in tokens])[mask],
+        impossible[mask],
+        padding[mask],
         np.array([token.kind == "special" for token in tokens])[mask],
     )
-    ranks = _ranks(untrained)
+    ranks = _ranks(untrained, (impossible | padding)[mask])
     budget = math.ceil(SEARCH_OPERATIONS / max(1, 2 * values.size))
     suspects = np.argsort(np.where(ranks > 0, ranks, np.inf), kind="stable")[:LISTED]
     inside = np.isin(np.asarray(wanted, np.int64), places)
@@ -90,7 +93,7 @@ def describe_rows(
             "mean_cosine": mean_cosine(values),
             "mean_cosine_centred": mean_cosine(values, mean),
         },
-        "padding_rows": sum(token.kind == "padding" for token in tokens),
+        "padding_rows": int(padding.sum()),
         "duplicate_rows": int(duplicate.sum()),
         "near_duplicate_rows": int(close.sum()),
         "neighbours_searched": len(queries),
@@ -161,9 +164,12 @@ def first_equal(rows: np.ndarray) -> np.ndarray:
     return found
 
 
-def _ranks(untrained: Untrained) -> np.ndarray:
-    """Ranks [m] of the scores from 1, the highest; ties by id; 0 for references and no score."""
-    ranked = np.isfinite(untrained.scores) & ~untrained.reference
+def _ranks(untrained: Untrained, known: np.ndarray) -> np.ndarray:
+    """Ranks [m] of the scores from 1, the highest; ties by id.
+
+    0 without a score, for references and for other `known` untrained rows: they are no find.
+    """
+    ranked = np.isfinite(untrained.scores) & ~untrained.reference & ~known
     order = np.flatnonzero(ranked)[np.argsort(-untrained.scores[ranked], kind="stable")]
     ranks = np.zeros(len(untrained.scores), np.int64)
     ranks[order] = np.arange(1, len(order) + 1)

@@ -1,13 +1,15 @@
 """Which token vectors look as if they had hardly been trained.
 
 Vectors of tokens that no training text held stay together: all they ever feel is the same pull (or
-nothing). So tokens are compared with reference rows that are known to be untrained: rows beyond the
-tokenizer, entries named as unused, bytes that UTF-8 never has. Where there is none, the control
-tokens are tried, of which many models use few. Two indicators are tried (Land and Bartolo 2024,
-arXiv:2405.05417, for tied and untied models): the cosine to the mean reference row after the
-leading direction of all rows is removed, and the distance to the mean reference row. The one that
-ranks references, held out in turn, higher above the other tokens is used. Without references that
-can be told from the other tokens it is the distance to the mean of all rows.
+nothing). So tokens are compared with reference rows that are known to be untrained: entries named
+as unused and bytes that UTF-8 never has; else rows beyond the tokenizer (which may be tokens that
+its file leaves out); else, where they are alike, the control tokens, of which many models use few.
+
+Two indicators are tried (Land and Bartolo 2024, arXiv:2405.05417, for tied and untied models): the
+cosine to the mean reference row after the leading direction of all rows is removed, and the
+distance to the mean reference row. The one that ranks references, held out in turn, higher above
+the other tokens is used. Without references that can be told from the other tokens it is the
+distance to the mean of all rows.
 
 A score says that a vector looks like an untrained one, not that its token is broken.
 """
@@ -22,7 +24,9 @@ from workflow.lib.clustering import blocks
 POWER_STEPS = 100
 SETTLED = 1e-7
 CONVINCING = 0.9  # chance of a held-out control token to rank higher that makes it a reference
-KNOWN = "rows that no text can have trained (beyond the tokenizer, named as unused, or not UTF-8)"
+ENOUGH = 4
+IMPOSSIBLE = "rows that no text can train (named as unused, or bytes that UTF-8 never has)"
+PADDING = "rows beyond the tokenizer"
 CONTROL = "control tokens, the only rows likely to be untrained"
 COSINE = (
     "cosine to the mean of {count} {what}, after the leading direction of all rows is removed from "
@@ -52,12 +56,19 @@ class Untrained:
     held_out: float | None
 
 
-def untrained_scores(rows: np.ndarray, known: np.ndarray, control: np.ndarray) -> Untrained:
-    """Scores of `rows` [m, d]; the masks [m] mark `known` untrained rows and `control` tokens."""
+def untrained_scores(
+    rows: np.ndarray, impossible: np.ndarray, padding: np.ndarray, control: np.ndarray
+) -> Untrained:
+    """Scores of `rows` [m, d].
+
+    The masks [m] mark tokens that no text has, rows beyond the tokenizer, and control tokens.
+    """
     axis = leading_direction(rows)
-    if known.any():
-        return _by_references(rows, known, axis, KNOWN)
-    if control.sum() >= 4:
+    if impossible.sum() >= ENOUGH:
+        return _by_references(rows, impossible, axis, IMPOSSIBLE)
+    if padding.any():
+        return _by_references(rows, padding, axis, PADDING)
+    if control.sum() >= ENOUGH:
         found = _by_references(rows, control, axis, CONTROL)
         if (found.held_out or 0.0) >= CONVINCING:
             return found
@@ -86,7 +97,7 @@ def _held_out(
 ) -> float | None:
     """Mean chance of a reference row to score above another row, by the other half of them."""
     places = np.flatnonzero(reference)
-    if len(places) < 4:
+    if len(places) < ENOUGH:
         return None
     chances = []
     for start in (0, 1):
