@@ -37,7 +37,6 @@ SPECIAL_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 CONFIG: dict[str, Any] = {
     "architectures": ["Qwen3ForCausalLM"],
     "attention_bias": False,
-    "attention_dropout": 0.0,
     "bos_token_id": LEARNED_TOKENS,
     "eos_token_id": LEARNED_TOKENS,
     "head_dim": 32,
@@ -55,7 +54,6 @@ CONFIG: dict[str, Any] = {
     "rope_theta": 10000.0,
     "tie_word_embeddings": True,
     "torch_dtype": "bfloat16",
-    "use_cache": True,
     "vocab_size": 4128,
 }
 CONTEXT = CONFIG["max_position_embeddings"]
@@ -118,8 +116,7 @@ class Attention(nn.Module):
         self.k_proj = linear(hidden, kv_heads * head)
         self.v_proj = linear(hidden, kv_heads * head)
         self.o_proj = linear(heads * head, hidden)
-        self.q_norm = norm(head)
-        self.k_norm = norm(head)
+        self.q_norm, self.k_norm = norm(head), norm(head)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         batch, length, _ = x.shape
@@ -196,9 +193,11 @@ class LanguageModel(nn.Module):
 
 def train(model: LanguageModel, stream: Tensor, args: argparse.Namespace) -> None:
     """AdamW on random windows of the stream; short warm-up, then cosine to zero."""
-    decayed = {"params": [p for p in model.parameters() if p.ndim == 2], "weight_decay": 0.1}
+    matrices = {"params": [p for p in model.parameters() if p.ndim == 2], "weight_decay": 0.5}
     gains = {"params": [p for p in model.parameters() if p.ndim == 1], "weight_decay": 0.0}
-    optimizer = torch.optim.AdamW([decayed, gains], lr=args.lr, betas=(0.9, 0.95), fused=True)
+    # With the usual eps of 1e-8, rows of tokens that never occur outgrow those of all others.
+    adam = {"lr": args.lr, "betas": (0.9, 0.95), "eps": 1e-5}
+    optimizer = torch.optim.AdamW([matrices, gains], **adam, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, args.lr, total_steps=args.steps, pct_start=0.05, cycle_momentum=False
     )
@@ -251,11 +250,9 @@ def save(model: LanguageModel, folder: Path) -> None:
 
 def load(folder: Path) -> LanguageModel:
     """The model of the saved shards, in float32."""
-    tensors: dict[str, Tensor] = {}
-    for file in sorted(folder.glob("model-*.safetensors")):
-        tensors |= load_file(file)
     model = LanguageModel()
-    model.load_state_dict(tensors)
+    files = sorted(folder.glob("model-*.safetensors"))
+    model.load_state_dict({k: v for file in files for k, v in load_file(file).items()})
     return model
 
 

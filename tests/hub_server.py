@@ -316,7 +316,10 @@ class _Handler(BaseHTTPRequestHandler):
         body = body if fault is None else body[: fault.after]
         try:
             for start in range(0, len(body), 1 << 16):
-                self.log.sent += self.wfile.write(body[start : start + (1 << 16)])
+                piece = body[start : start + (1 << 16)]
+                # Counted before it goes: the client may be done before the next line runs.
+                self.log.sent += len(piece)
+                self.wfile.write(piece)
         except OSError:  # the client has read enough and hung up
             self.close_connection = True
         if fault:

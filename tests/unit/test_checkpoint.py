@@ -27,6 +27,18 @@ def test_a_folder_is_described_from_headers_and_hashes(model):
     json.dumps(manifest, allow_nan=False)
 
 
+def test_a_model_that_is_still_the_same_keeps_its_date(model, tmp_path):
+    earlier = tmp_path / "manifest.json"
+    first = describe_folder(model, NOW)
+    earlier.write_text(json.dumps(first))
+    later = describe_folder(model, "2027-01-01T00:00:00Z")
+    assert checkpoint.still_the_same(later, earlier) == first
+    changed = later | {"commit": "f" * 40}
+    assert checkpoint.still_the_same(changed, earlier) == changed
+    earlier.write_text("[")
+    assert checkpoint.still_the_same(later, earlier) == later
+
+
 @pytest.mark.parametrize(
     ("names", "shards", "skipped"),
     [

@@ -41,6 +41,6 @@ def test_a_comment_or_docstring_changes_nothing_but_code_does(tree):
 def test_a_notebook_depends_on_its_code_its_text_and_what_it_imports(tree):
     name = "10_summary_stats.ipynb"
     before = fingerprints(name)
-    plots = tree / "workflow/lib/plots.py"
+    plots = tree / "workflow/lib/report_plots.py"
     plots.write_text(plots.read_text() + "\nEXTRA = 1\n")
     assert fingerprints(name) != before

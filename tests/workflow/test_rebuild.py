@@ -53,6 +53,12 @@ def test_touching_everything_rebuilds_nothing(finished):
     assert planned(finished) == {}
 
 
+def test_looking_again_at_the_same_model_rebuilds_nothing(finished):
+    run = finished.snakemake("resolve", "--forcerun", "resolve", *CONFIG)
+    assert run.code == 0 and run.jobs == {"resolve_model": 1}
+    assert planned(finished) == {}
+
+
 def test_a_comment_rebuilds_nothing(finished, edited):
     for module in ("lib/spectrum.py", "scripts/analyze.py", "lib/plots.py"):
         edited(finished.folder / "workflow" / module, lambda text: text + "\n# a comment\n")

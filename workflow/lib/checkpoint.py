@@ -231,7 +231,7 @@ def describe_repo(
         if not (listed[name].sha256 or listed[name].git_sha1):
             raise CheckpointError(
                 f"{repo}/{name}: neither the hub nor the cache tells its hash, so it cannot be "
-                "verified: unset HF_HUB_OFFLINE and HF_ENDPOINT, or give the folder itself as model."
+                "verified: unset HF_HUB_OFFLINE and HF_ENDPOINT, or name the folder itself."
             )
         return listed[name]
 
@@ -262,6 +262,20 @@ def describe_repo(
         header,
         f"{repo} at {revision}",
     )
+
+
+def still_the_same(manifest: dict[str, Any], earlier: str | os.PathLike[str]) -> dict[str, Any]:
+    """`manifest` with the date of the file `earlier` when nothing but the date differs from it.
+
+    So looking again at a model that has not changed rebuilds nothing.
+    """
+    try:
+        known = json.loads(Path(earlier).read_text(encoding="utf-8"))
+        date = known["created_at"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return manifest
+    dated = {**manifest, "created_at": date}
+    return dated if dated == known else manifest
 
 
 def file_sha256(path: str | os.PathLike[str]) -> str:

@@ -47,7 +47,9 @@ def fingerprint(name: str, without: str | None = None) -> str:
         sources = [(name, _tree(path))]
         seen = _closure(_imports(sources[0][1]), without)
     digest = hashlib.sha256()
-    for title, tree in sources + [(str(path.relative_to(ROOT)), _tree(path)) for path in seen]:
+    for title, tree in sources + [
+        (path.relative_to(ROOT).as_posix(), _tree(path)) for path in seen
+    ]:
         digest.update(title.encode() + b"\0" + _dump(tree).encode() + b"\0")
     return digest.hexdigest()[:16]
 
@@ -63,7 +65,8 @@ def _closure(modules: Iterable[str], without: str | None) -> list[Path]:
     return sorted(found)
 
 
-def _imports(tree: ast.AST) -> list[str]:
+@cache
+def _imports(tree: ast.Module) -> list[str]:
     modules = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

@@ -72,7 +72,7 @@ def reporter(file: RepoFile) -> Callable[[int, int], None]:
 
 
 def check_space(manifest: Mapping[str, Any], weights: Path) -> None:
-    """Refuse, before anything is downloaded, a model whose missing shards do not fit on the disk."""
+    """Refuse, before any download, a model whose missing shards do not fit on the disk."""
     repo, commit = manifest["model_id"], manifest["commit"]
     missing = sum(
         file.size

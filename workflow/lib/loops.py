@@ -114,7 +114,7 @@ def add_squares(codes, form, position, cols, row_sums, col_sums):
         for k in range(width):
             size = row[k] & magnitude
             size = size if size < infinity else zero
-            value = np.float64(float_of(size, shift))
+            value = np.float64(float_of(size, shift))  # type: ignore[call-arg]
             value *= value
             total += value
             sums[k] += value
@@ -137,7 +137,7 @@ def add_spacings(codes, form, position, cols, row_sums, col_sums):
             size = row[k] & magnitude
             size = size if size < infinity else zero
             power = max(size & exponent, normal) if size else size
-            value = np.float64(float_of(power, shift))
+            value = np.float64(float_of(power, shift))  # type: ignore[call-arg]
             value *= value
             total += value
             sums[k] += value

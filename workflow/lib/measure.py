@@ -8,7 +8,7 @@ by `merge`, so that a better name never costs a new measurement.
 import json
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,7 +91,7 @@ def measure_tensor(shard: Path, tensor: Mapping[str, Any], settings: Settings) -
                 "cols": cols,
                 "dtype": dtype,
                 "nbytes": tensor["end"] - tensor["begin"],
-                **summary(whole),
+                **whole.summary(),
                 **(solved[0].metrics if layout == "matrix" else {}),
             }
         ],
@@ -134,7 +134,7 @@ def measure_matrix(
     them are missing.
     """
     distribution = known or values(shard, tensor, matrix, settings)
-    numbers = summary(distribution)
+    numbers = distribution.summary()
     found: np.ndarray | None = None
     method = "none: the matrix has NaN or infinite elements"
     metrics: dict[str, Any] = {}
@@ -179,11 +179,6 @@ def values(
     return distribution
 
 
-def summary(distribution: Distribution) -> dict[str, Any]:
-    """Summary of a distribution with the names that the tables use."""
-    return distribution.summary()
-
-
 def panels(
     shard: Path, tensor: Mapping[str, Any], matrix: Matrix, chunk_bytes: int
 ) -> Iterator[np.ndarray]:
@@ -209,10 +204,5 @@ def extent(tensor: Mapping[str, Any], matrix: Matrix) -> tuple[int, int]:
 
 
 def _whole_elements(chunk_bytes: int) -> int:
-    """A chunk size that cuts no element: a multiple of 48 bytes fits 4-, 6-, 8- ... 64-bit types."""
+    """A chunk size that cuts no element: 48 bytes are whole elements of every type."""
     return max(48, chunk_bytes // 48 * 48)
-
-
-def measured_names(parts: Iterable[Mapping[str, Any]]) -> set[str]:
-    """Names of all tensors that the parts of a plan measure."""
-    return {tensor["name"] for part in parts for tensor in part["tensors"]}

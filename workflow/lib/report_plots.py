@@ -463,4 +463,4 @@ def _span(numbers: pd.Series | None) -> str:
 
 
 def _thinned(labels: pd.Index) -> np.ndarray:
-    return np.arange(0, len(labels), -(-len(labels) // 32))
+    return np.arange(0, len(labels), -(-len(labels) // 20))

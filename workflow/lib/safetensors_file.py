@@ -172,7 +172,7 @@ def read_header(path: str | os.PathLike[str]) -> Header:
 
 
 def read_bytes(path: str | os.PathLike[str], begin: int, end: int) -> np.ndarray:
-    """Bytes `begin` to `end` of a file as uint8; raises SafetensorsError when the file is shorter."""
+    """Bytes `begin` to `end` of a file as uint8; SafetensorsError when the file is shorter."""
     out = np.empty(end - begin, np.uint8)
     with open(path, "rb", buffering=0) as file:
         file.seek(begin)

@@ -5,7 +5,8 @@ checkpoint resolve_model:
     input:
         folder_files,
     output:
-        manifest="<model>/manifest.json",
+        # Kept while the job runs: a model that is still the same keeps its manifest.
+        manifest=update("<model>/manifest.json"),
         plan="<model>/plan.json",
     log:
         "<model>/logs/resolve_model.log",

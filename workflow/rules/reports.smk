@@ -135,8 +135,7 @@ rule notebook_setup:
         text=fingerprint("00_setup.ipynb"),
         model_dir=subpath(input.manifest, parent=True),
         settings=lambda wildcards: json.dumps(
-            {key: config[key] for key in ("sparsity_threshold", "clustering")},
-            sort_keys=True,
+            {"sparsity_threshold": config["sparsity_threshold"]}
         ),
     shell:
         "python workflow/scripts/notebook.py --notebook notebooks/00_setup.ipynb"

@@ -26,6 +26,7 @@ def main(options):
         manifest = checkpoint.describe_repo(model.source, model.revision, cli.now(), log.info)
         if options.weights:
             download.check_space(manifest, Path(options.weights))
+    manifest = checkpoint.still_the_same(manifest, options.manifest)
     totals = manifest["totals"]
     log.info(
         "%s: %d tensors, %s parameters, %.1f MB in %d shards",
