@@ -56,6 +56,7 @@ format: $(DEV_STAMP) ## put Python and rules into the house format
 
 bench: $(DEV_STAMP) ## measure speed against the alternatives
 	python -m tests.benchmarks.engine
+	python -m tests.benchmarks.embedding
 
 docs: $(STAMP) ## the manual's column lists from the table schemas
 	python -m docs.outputs

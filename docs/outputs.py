@@ -17,6 +17,7 @@ FILES = {
     "layers": "layers.csv",
     "clusters": "embedding/clusters.csv",
     "clusters_summary": "embedding/clusters_summary.csv",
+    "tokens": "embedding/tokens.csv, embedding/output_tokens.csv",
     "elbow": "embedding/elbow.csv",
     "projection": "embedding/projection.parquet",
 }

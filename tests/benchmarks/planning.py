@@ -123,7 +123,8 @@ def main() -> None:
         done = time.perf_counter()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"manifest {described - started:.1f} s, plan {made - described:.1f} s,", end=" ")
-    print(f"coverage {done - written:.1f} s, writing {written - made:.1f} s; peak {peak:.0f} MB; {len(planned['parts'])} parts;")
+    print(f"coverage {done - written:.1f} s, writing {written - made:.1f} s; peak {peak:.0f} MB;")
+    print(f"{len(planned['parts'])} parts;", end=" ")
     print(ledger["status"].value_counts().to_dict(), manifest["totals"], manifest["index"])
     print(f"with companions elsewhere: {sum(bool(p['companions']) for p in planned['parts'])}")
 

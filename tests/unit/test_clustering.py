@@ -6,11 +6,13 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
+from workflow.lib.cluster_checks import checks, is_beyond_null
 from workflow.lib.clustering import (
     cluster_rows,
     elbow_curve,
     is_clear,
     principal_components,
+    to_unit_length,
     warm_path,
 )
 
@@ -149,3 +151,39 @@ def test_progress_counts_to_k_max():
     seen: list[tuple[int, int]] = []
     elbow_curve(cloud(50, 5), 2, 4, progress=lambda k, k_max: seen.append((k, k_max)))
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_checks_tell_clusters_from_one_cloud():
+    rows, _ = planted(7)
+    components = principal_components(rows, 64)
+    found = checks(components.project(rows), components, 9)
+    assert found[7].stability > 0.99 and is_beyond_null(found[7])
+    assert found[7].null_stability < 0.5
+    rows = cloud()
+    components = principal_components(rows, 64)
+    found = checks(components.project(rows), components, 9)
+    assert not any(is_beyond_null(found[k]) for k in range(2, 10))
+    for k in range(2, 10):
+        assert found[k].sample_share == pytest.approx(found[k].null_share, rel=0.05)
+    assert found == checks(components.project(rows), components, 9)
+
+
+def test_an_elbow_that_one_cloud_has_too_is_not_clear():
+    rows, _ = planted(5)
+    fits = warm_path(rows, 2, 9)
+    assert is_clear(fits) is True
+    assert is_clear(fits, {fit.k: fit.inertia for fit in fits}) is False
+
+
+def test_rows_of_length_one():
+    rows = np.float32([[3, 4], [0, 0], [0, -2]])
+    to_unit_length(rows)
+    np.testing.assert_allclose(rows, [[0.6, 0.8], [0, 0], [0, -1]])
+
+
+def test_margins_are_to_the_next_centre():
+    rows = cloud(300)
+    found = cluster_rows(rows.copy(), 4)
+    squares = ((rows[:, None].astype(float) - found.centres[None]) ** 2).sum(axis=2)
+    squares.sort(axis=1)
+    np.testing.assert_allclose(found.margins, squares[:, 1] - squares[:, 0], rtol=1e-2, atol=1e-3)

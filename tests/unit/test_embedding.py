@@ -3,8 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from workflow.lib import tables
-from workflow.lib.embedding import analyse_embedding, duplicate_rows, mean_cosine, nothing
+from workflow.lib import findings, tables
+from workflow.lib.embedding import analyse_embedding, nothing
+from workflow.lib.token_vectors import first_equal, mean_cosine
 from workflow.lib.tokens import Token, read_tokens
 
 
@@ -80,9 +81,9 @@ def test_mean_cosine_is_that_of_all_pairs():
     assert mean_cosine(rows[:1]) is None
 
 
-def test_duplicate_rows_counts_repeats():
+def test_equal_rows_are_found():
     rows = np.float32([[0.0, 1], [-0.0, 1], [2, 3], [0, 1], [3, 2]])
-    assert duplicate_rows(rows) == 2
+    assert first_equal(rows).tolist() == [0, 0, 2, 0, 4]
 
 
 @pytest.mark.parametrize("n_clusters", [4, 14])
@@ -148,3 +149,41 @@ def test_nothing_has_the_columns():
 def test_tokens_must_match():
     with pytest.raises(ValueError, match="2 tokens for an embedding of 3 rows"):
         analyse_embedding(np.ones((3, 2), np.float32), read_tokens(None, 2))
+
+
+def test_structureless_rows_are_told_from_clusters():
+    rows = np.random.default_rng(0).standard_normal((2000, 30)).astype(np.float32)
+    cloud = analyse_embedding(rows, read_tokens(None, 2000), k_max=8)
+    assert cloud.summary["beyond_null"] is False
+    assert "cuts through one cloud" in findings.cluster_worth(cloud.summary, cloud.elbow)
+    found = analyse_embedding(*sample(), k_max=8)
+    assert found.summary["beyond_null"] is True
+    assert "more structure" in findings.cluster_worth(found.summary, found.elbow)
+
+
+def test_only_directions_count_with_the_spherical_metric():
+    rows, tokens = sample()
+    rows[2:] *= np.random.default_rng(0).uniform(1, 9, (len(rows) - 2, 1)).astype(np.float32)
+    norms = np.linalg.norm(rows, axis=1)
+    analysis = analyse_embedding(rows, tokens, k_max=8, metric="spherical")
+    assert analysis.summary["k"] == 3
+    named = analysis.clusters[analysis.clusters["kind"] == "normal"]
+    assert (named.groupby(named["token"].str[0])["cluster"].nunique() == 1).all()
+    np.testing.assert_allclose(analysis.clusters["norm"].to_numpy(float), norms, rtol=1e-6)
+
+
+def test_tsne_is_drawn_beside_the_plane():
+    rows, tokens = sample(120)
+    rows[4, 0] = np.nan
+    one, two = (analyse_embedding(rows, tokens, k_max=4, projection="tsne") for _ in range(2))
+    assert one.projection.equals(two.projection)
+    assert one.projection["tsne_x"].notna().sum() == one.projection["x"].notna().sum() == 119
+    with pytest.raises(ValueError, match="umap"):
+        analyse_embedding(rows, tokens, projection="umap")
+
+
+def test_typical_tokens_have_the_largest_margin(analysis):
+    for row in analysis.clusters_summary.to_dict("records"):
+        own = analysis.clusters[analysis.clusters["cluster"] == row["cluster"]]
+        best = own.sort_values("margin", ascending=False, kind="stable")["token"].head(12)
+        assert row["typical_tokens"].split("  ") == best.tolist()

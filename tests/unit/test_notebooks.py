@@ -82,3 +82,11 @@ def test_pictures_carry_their_caption():
     data, about = Picture(b"png", "what one sees", 10, 20)._repr_mimebundle_()
     assert set(data) == {"image/png", "text/plain"}
     assert about["image/png"] == {"alt": "what one sees", "width": 10, "height": 20}
+
+
+def test_cluster_cards_escape_tokens():
+    row = {name: None for name in ("categories", "scripts", "leading_space")}
+    row |= {"cluster": 0, "size": 4, "typical_tokens": "  ".join(HOSTILE), "central_tokens": "x"}
+    html = notebooks.cluster_cards(pd.DataFrame([row])).html
+    assert "<img" not in html and "<script" not in html and "\u202e" not in html
+    assert html.count("<bdi>") == 5 and "<bdi>$x$</bdi>" in html

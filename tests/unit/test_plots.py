@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workflow.lib import plots, report_plots, style, tables
+from workflow.lib import embedding_plots, plots, report_plots, style, tables
 from workflow.lib.dtypes import code_values
 
 HOSTILE = [
@@ -178,3 +178,40 @@ def test_experts_by_layers():
     figure = report_plots.experts(matrices, "std", "standard deviation")
     assert figure.axes[0].collections[0].get_array().reshape(3, 4)[2, 3] == 5
     assert report_plots.experts(matrices.iloc[:0], "std", "standard deviation") is None
+
+
+def test_pictures_of_tokens_are_drawn_from_any_table():
+    empty = tables.frame([], "tokens")
+    rows = [
+        {
+            "token_id": number,
+            "norm": 1.0 + number,
+            "reference": number > 7,
+            "undertrained_score": number / 10,
+            "output_cosine": 0.5,
+        }
+        for number in range(10)
+    ]
+    tokens = tables.frame([*rows, {"token_id": 10}], "tokens")
+    for figure in (
+        embedding_plots.norms_by_id(tokens, tokens),
+        embedding_plots.scores(tokens),
+        embedding_plots.output_cosines(tokens),
+    ):
+        style.png(figure)
+    assert len(embedding_plots.norms_by_id(tokens, empty).axes) == 1
+    assert embedding_plots.norms_by_id(empty, empty) is None
+    assert embedding_plots.scores(empty) is embedding_plots.output_cosines(empty) is None
+    spectra = tables.frame([{"param_name": "e", "singular_values": [3.0, 2.0, 0.0]}], "spectra")
+    style.png(embedding_plots.spectra_pair(spectra, "e", "o"))
+    assert embedding_plots.spectra_pair(spectra, None, None) is None
+
+
+def test_the_null_is_drawn_beside_the_curve():
+    row = {"inertia": 80.0, "explained_share": 0.2, "sample_share": 0.22, "null_share": 0.12}
+    row |= {"stability": 0.9, "null_stability": 0.3, "silhouette": 0.1, "chosen": False}
+    table = tables.frame([{"k": k, **row} for k in (2, 3, 4)], "elbow")
+    figure = plots.elbow(table, {})
+    null = [line for line in figure.axes[0].lines if line.get_label().startswith("one cloud")]
+    np.testing.assert_allclose(null[0].get_ydata(), 90.0)
+    style.png(figure)

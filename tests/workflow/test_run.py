@@ -16,7 +16,8 @@ ARTIFACTS = """
 manifest.json plan.json params.csv params.json params.parquet matrices.parquet spectra.parquet
 histograms.parquet coverage.csv layers.csv audit.json index.html
 embedding/clusters.csv embedding/clusters_summary.csv embedding/elbow.csv
-embedding/projection.parquet embedding/summary.json
+embedding/tokens.csv embedding/output_tokens.csv embedding/projection.parquet
+embedding/summary.json
 figures/layers_std.png figures/layers_stable_rank.png figures/elbow.png figures/cluster_map.png
 reports/00_setup.html reports/10_summary_stats.html reports/20_per_layer.html
 reports/30_embedding_output.html

@@ -16,7 +16,7 @@ REPORTS = {
     ),
     "reports/30_embedding_output.html": (
         "Embedding and output",
-        "Clusters of the token vectors, the map of tokens, their lengths.",
+        "Clusters of the token vectors, their worth, untrained tokens, the output layer.",
     ),
 }
 # Path -> caption.
@@ -25,7 +25,7 @@ LAYER_FIGURES = {
     "figures/layers_stable_rank.png": "Stable rank, layers by block types",
 }
 EMBEDDING_FIGURES = {
-    "figures/elbow.png": "Inertia and silhouette by the number of clusters",
+    "figures/elbow.png": "Inertia, silhouette and stability by the number of clusters",
     "figures/cluster_map.png": "The map of tokens, coloured by cluster",
 }
 # Path -> what it holds.
@@ -40,8 +40,10 @@ DOWNLOADS = {
     "coverage.csv": "every tensor, analysed or not, with the reason",
     "audit.json": "integrity findings",
     "embedding/clusters.csv": "cluster, distance and norm of every token",
-    "embedding/clusters_summary.csv": "clusters and their most central tokens",
-    "embedding/elbow.csv": "inertia and silhouette by the number of clusters",
+    "embedding/clusters_summary.csv": "clusters, what is in them and their typical tokens",
+    "embedding/tokens.csv": "every token: traits, neighbours, likeness to untrained ones",
+    "embedding/output_tokens.csv": "the same for an output layer of its own",
+    "embedding/elbow.csv": "inertia, silhouette, stability and null by the number of clusters",
     "embedding/projection.parquet": "tokens in two dimensions",
     "embedding/summary.json": "facts about the token embedding",
     "manifest.json": "files, tensors and hashes of the checkpoint",

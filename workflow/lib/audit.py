@@ -74,7 +74,7 @@ def _totals(manifest: Mapping[str, Any]) -> Iterator[Finding]:
         )
     rows = manifest["config"].get("vocab_size")
     name = manifest["embedding"]
-    shape = next((t["shape"] for t in manifest["tensors"] if t["name"] == name), [])
+    shape: list[int] = next((t["shape"] for t in manifest["tensors"] if t["name"] == name), [])
     if type(rows) is int and len(shape) == 2 and rows > shape[0] > 1:
         yield Finding(
             "note",

@@ -14,8 +14,8 @@ used throughout, because a sum split over threads rounds differently and K-means
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
@@ -64,16 +64,33 @@ class Fit:
 
 
 @dataclass(frozen=True)
+class Check:
+    """One k on samples of the rows beside samples of one cloud without clusters (`null_…`).
+
+    `sample_share` is the explained share and `stability` the mean adjusted Rand index between the
+    partitions that two samples give; `null_error` the standard deviation of the null's share.
+    """
+
+    stability: float
+    sample_share: float
+    null_stability: float
+    null_share: float
+    null_error: float
+
+
+@dataclass(frozen=True)
 class Clustering:
     """Clusters of n rows, numbered by size from 0, the largest; ties by their first row.
 
-    labels [n] are -1 and distances [n] (to the own centre) NaN for rows left out. There are fewer
-    centres [k, d] than asked for where the rows have fewer distinct values.
+    labels [n] are -1, distances [n] (to the own centre) and margins [n] (squared distance to the
+    next centre less that to the own) NaN for rows left out. There are fewer centres [k, d] than
+    asked for where the rows have fewer distinct values.
     """
 
     labels: np.ndarray
     centres: np.ndarray
     distances: np.ndarray
+    margins: np.ndarray
     inertia: float
 
 
@@ -95,6 +112,13 @@ def usable_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The usable rows as float32 (not copied when all are) and the mask [n] that chose them."""
     mask = usable(rows)
     return np.ascontiguousarray(rows if mask.all() else rows[mask], dtype=np.float32), mask
+
+
+def to_unit_length(rows: np.ndarray) -> None:
+    """Scale each row to length 1 in place; rows of zeros stay."""
+    for part in blocks(rows):
+        lengths = np.linalg.norm(rows[part].astype(np.float64), axis=1, keepdims=True)
+        rows[part] /= np.where(lengths > 0, lengths, 1.0).astype(rows.dtype)
 
 
 def principal_components(rows: np.ndarray, count: int) -> Components:
@@ -157,23 +181,30 @@ def warm_path(
 
     fits: list[Fit] = []
     with threadpool_limits(1):
-        reduced = components.project(rows)
-        labels = np.zeros(len(rows), np.int32)
-        centres = reduced.mean(axis=0, keepdims=True)
-        for k in range(1, k_max + 1):
-            if k > 1:
-                start = _split(reduced, labels, centres) if k <= len(rows) else None
-                if start is None:
-                    break
-                found, moved = _kmeans(reduced, start)
-                if len(np.unique(found)) < k:
-                    break
-                labels, centres = found, moved
+        for k, labels, _ in path(components.project(rows), k_max):
             if k >= k_min:
                 fits.append(measured(k, labels))
             if progress:
                 progress(k, k_max)
-        return fits or [measured(len(centres), labels)]
+        return fits or [measured(k, labels)]
+
+
+def path(reduced: np.ndarray, k_max: int) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """(k, labels [m], centres [k, p]) of K-means of `reduced` [m, p] for k from 1 on.
+
+    It ends with `k_max`, or before when nothing is left to split.
+    """
+    labels = np.zeros(len(reduced), np.int32)
+    centres = reduced.mean(axis=0, keepdims=True)
+    yield 1, labels, centres
+    for k in range(2, min(k_max, len(reduced)) + 1):
+        start = _split(reduced, labels, centres)
+        if start is None:
+            return
+        labels, centres = _kmeans(reduced, start)
+        if len(np.unique(labels)) < k:
+            return
+        yield k, labels, centres
 
 
 def elbow_curve(
@@ -211,24 +242,33 @@ def elbow(fits: list[Fit]) -> int:
     return fits[int(np.argmax(heights(fits)))].k
 
 
-def is_clear(fits: list[Fit]) -> bool | None:
+def is_clear(fits: list[Fit], null: Mapping[int, float] | None = None) -> bool | None:
     """Whether the curve bends sharply at its elbow; None for fewer than three k.
 
     Clear: the last step to the elbow saves at least `CLEAR_ELBOW` times the inertia that the next
-    step saves. Separated clusters give factors above 10, one cloud without clusters 1 to 2.
+    step saves. Separated clusters give factors above 10, one cloud without clusters 1 to 2. A few
+    leading directions can bend the curve of one cloud too: with `null`, its inertia by k, the
+    factor must also be `CLEAR_ELBOW` times that of the null.
     """
     if len(fits) < 3:
         return None
     at = int(np.argmax(heights(fits)))
     if at == 0:
         return False
-    before = fits[at - 1].inertia - fits[at].inertia
-    after = fits[at].inertia - fits[at + 1].inertia
-    return bool(before >= CLEAR_ELBOW * after)
+    around = [fit.k for fit in fits[at - 1 : at + 2]]
+    before, after = -np.diff([fit.inertia for fit in fits[at - 1 : at + 2]])
+    factor = CLEAR_ELBOW
+    if null and all(k in null for k in around):
+        expected = -np.diff([null[k] for k in around])
+        factor *= max(1.0, expected[0] / expected[1]) if expected[1] > 0 else 1.0
+    return bool(before >= factor * after)
 
 
-def elbow_table(fits: list[Fit], chosen: int | None) -> pd.DataFrame:
-    """Table `elbow` of `fits`, with the row of k = `chosen` marked."""
+def elbow_table(
+    fits: list[Fit], chosen: int | None, checks: Mapping[int, Check] | None = None
+) -> pd.DataFrame:
+    """Table `elbow` of `fits`, with the row of k = `chosen` marked, and their `checks` by k."""
+    checks = checks or {}
     rows = [
         {
             "k": fit.k,
@@ -237,6 +277,7 @@ def elbow_table(fits: list[Fit], chosen: int | None) -> pd.DataFrame:
             "elbow_height": float(height),
             "silhouette": None if math.isnan(fit.silhouette) else fit.silhouette,
             "chosen": fit.k == chosen,
+            **(asdict(checks[fit.k]) if fit.k in checks else {}),
         }
         for fit, height in zip(fits, heights(fits), strict=True)
     ]
@@ -249,7 +290,8 @@ def cluster_rows(
     """scikit-learn's K-means of `rows` [n, d] with `k` clusters, over all dimensions.
 
     `start` [usable rows] are labels of a partition to begin with, e.g. of a `Fit`; without them
-    the best of three k-means++ starts drawn with `random_state` is kept.
+    the best of three k-means++ starts drawn with `random_state` is kept. The fit works in place:
+    float32 rows may come back changed by a rounding.
     """
     from sklearn.cluster import KMeans
 
@@ -259,15 +301,17 @@ def cluster_rows(
     labels = np.full(len(rows), -1, np.int64)
     distances = np.full(len(rows), np.nan)
     if not values.size:
-        return Clustering(labels, np.empty((0, rows.shape[1]), np.float32), distances, 0.0)
+        nowhere = np.empty((0, rows.shape[1]), np.float32)
+        return Clustering(labels, nowhere, distances, distances.copy(), 0.0)
+    # With tol=0 it ends when no label changes, and needs no variance: a copy of the rows less.
+    # Without copy_x the rows are centred in place and put back, which costs a rounding: one more.
+    options = {"tol": 0, "copy_x": False, "random_state": random_state}
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fewer distinct rows than k: handled by _renumbered
-        # With tol=0 it ends when no label changes, and needs no variance: a copy of the rows less.
         if start is None:
-            model = KMeans(min(k, len(values)), n_init=3, tol=0, random_state=random_state)
+            model = KMeans(min(k, len(values)), n_init=3, **options)
         else:
-            means = _means(values, start, k)
-            model = KMeans(k, init=means, n_init=1, tol=0, random_state=random_state)
+            model = KMeans(k, init=_means(values, start, k), n_init=1, **options)
         model.fit(values)
     found, order = _renumbered(model.labels_)
     centres = model.cluster_centers_[order]
@@ -276,7 +320,9 @@ def cluster_rows(
     for part in blocks(values):
         squares[part] = ((values[part] - centres[found[part]]) ** 2).sum(axis=1, dtype=np.float64)
     distances[mask] = np.sqrt(squares)
-    return Clustering(labels, centres, distances, float(squares.sum()))
+    margins = np.full(len(rows), np.nan)
+    margins[mask] = _next_squares(values, centres, found) - squares
+    return Clustering(labels, centres, distances, margins, float(squares.sum()))
 
 
 def silhouette_scorer(rows: np.ndarray, random_state: int) -> Callable[[np.ndarray], float]:
@@ -359,6 +405,20 @@ def _means(rows: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
     sizes = np.maximum(np.bincount(labels, minlength=k), 1)
     sums = _sums(rows, np.zeros(rows.shape[1]), labels, k)
     return (sums / sizes[:, None]).astype(np.float32)
+
+
+def _next_squares(rows: np.ndarray, centres: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Squared distance [m] to the nearest centre that is not a row's own; NaN for one centre."""
+    if len(centres) < 2:
+        return np.full(len(rows), np.nan)
+    squares = np.empty(len(rows))
+    with threadpool_limits(1):
+        for part in blocks(rows):
+            block = rows[part]
+            apart = (centres**2).sum(axis=1) - 2 * block @ centres.T
+            apart[np.arange(len(block)), labels[part]] = np.inf
+            squares[part] = apart.min(axis=1) + (block**2).sum(axis=1, dtype=np.float64)
+    return squares
 
 
 def _renumbered(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

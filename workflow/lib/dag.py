@@ -146,26 +146,33 @@ def content_key(entry: Mapping[str, Any]) -> str:
     return (entry["sha256"] or entry["git_sha1"] or "")[:12]
 
 
-def embedding_shards(plan: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[str]:
-    """Shards that the token embedding is read from: its own, and those of its companions."""
-    name = manifest["embedding"]
+def token_tensors(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The token embedding, and the output layer where it is a tensor of its own."""
+    wanted = (manifest["embedding"], manifest["output"]) if manifest["embedding"] else ()
+    return [tensor for name in wanted for tensor in manifest["tensors"] if tensor["name"] == name]
+
+
+def token_shards(plan: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[str]:
+    """Shards that embedding and output layer are read from: their own and their companions'."""
+    tensors = token_tensors(manifest)
+    names = {tensor["name"] for tensor in tensors}
+    shards = {tensor["shard"] for tensor in tensors}
     for part in plan["parts"]:
         for tensor in part["tensors"]:
-            if tensor["name"] == name:
+            if tensor["name"] in names:
                 companions = tensor.get("scheme", {}).get("companions", {}).values()
-                return sorted({part["shard"], *(other["shard"] for other in companions)})
-    return [tensor["shard"] for tensor in manifest["tensors"] if tensor["name"] == name][:1]
+                shards.update(other["shard"] for other in companions)
+    return sorted(shards)
 
 
-def embedding_digest(manifest: Mapping[str, Any]) -> str:
-    """Short hash of what the token embedding is read from: its tensor, shard and tokenizer."""
-    entry = next((t for t in manifest["tensors"] if t["name"] == manifest["embedding"]), None)
-    shard = entry and entry["shard"]
+def embedding_digest(plan: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:
+    """Short hash of what the analysis of tokens reads: the tensors, their shards, the tokenizer."""
+    entries, shards = token_tensors(manifest), token_shards(plan, manifest)
     files = [
-        file for file in manifest["files"] if file["role"] == "tokenizer" or file["path"] == shard
+        file for file in manifest["files"] if file["role"] == "tokenizer" or file["path"] in shards
     ]
     hashes = [[file["path"], file["sha256"], file["git_sha1"]] for file in files]
-    text = json.dumps([entry, manifest["output"], hashes], sort_keys=True)
+    text = json.dumps([entries, hashes], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -1,20 +1,22 @@
-"""The token embedding: clusters of its rows, the elbow that chose their number, a map, geometry."""
+"""The token embedding and the output layer: clusters, what they are worth, a map, every token."""
 
-import hashlib
 import math
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from workflow.lib import tables
+from workflow.lib.cluster_checks import checks, is_beyond_null
 from workflow.lib.clustering import (
+    Check,
     Clustering,
     Components,
     Fit,
     Progress,
-    blocks,
     cluster_rows,
     elbow,
     elbow_table,
@@ -23,11 +25,19 @@ from workflow.lib.clustering import (
     principal_components,
     silhouette_scorer,
     subspace,
+    to_unit_length,
     usable_rows,
     warm_path,
 )
+from workflow.lib.token_traits import Traits, traits
+from workflow.lib.token_vectors import describe_rows
 from workflow.lib.tokens import Token
 
+METRICS = ("euclidean", "spherical")
+PROJECTIONS = ("pca", "tsne")
+TSNE_ROWS = 10_000
+TSNE_DIMENSIONS = 50
+SHARES_SHOWN = 3
 SHOWN_TOKENS = 12
 SHOWN_WIDTH = 24
 NEAR_ELBOW = 0.95
@@ -35,12 +45,17 @@ NEAR_ELBOW = 0.95
 
 @dataclass(frozen=True)
 class EmbeddingAnalysis:
-    """Tables by the schemas of the same names, and plain facts that JSON can hold."""
+    """Tables by the schemas of the same names, and plain facts that JSON can hold.
+
+    `output_tokens` is the table tokens of the output layer, empty where it is the embedding itself.
+    """
 
     clusters: pd.DataFrame
     clusters_summary: pd.DataFrame
     elbow: pd.DataFrame
     projection: pd.DataFrame
+    tokens: pd.DataFrame
+    output_tokens: pd.DataFrame
     summary: dict[str, Any]
 
 
@@ -51,6 +66,8 @@ def nothing(reason: str) -> EmbeddingAnalysis:
         clusters_summary=tables.frame([], "clusters_summary"),
         elbow=tables.frame([], "elbow"),
         projection=tables.frame([], "projection"),
+        tokens=tables.frame([], "tokens"),
+        output_tokens=tables.frame([], "tokens"),
         summary={"reason": reason},
     )
 
@@ -61,91 +78,120 @@ def analyse_embedding(
     k_min: int = 2,
     k_max: int = 30,
     n_clusters: int | None = None,
+    metric: str = "euclidean",
+    projection: str = "pca",
+    probe_tokens: Sequence[str | int] = (),
     random_state: int = 0,
     progress: Progress | None = None,
 ) -> EmbeddingAnalysis:
-    """Cluster the `rows` [n, d] (float32) of an embedding and describe their geometry.
+    """Cluster the `rows` [n, d] (float32) of an embedding and describe them.
 
     `tokens` [n] name the rows. K-means is tried for k from `k_min` to `k_max`; the elbow of its
-    inertia chooses k unless `n_clusters` sets it. `progress` is called with (k, k_max). Rows that
-    are not finite (or beyond 1e12) are left out: their cluster, distance and place are missing.
+    inertia chooses k unless `n_clusters` sets it. With the metric ``spherical`` the rows are scaled
+    to length 1 first, in place: only directions count. `probe_tokens` are texts or ids whose
+    neighbours are wanted. `progress` is called with (k, k_max). Rows that are not finite (or beyond
+    1e12) are left out: their cluster, distance and place are missing.
     """
     n, d = rows.shape
     if len(tokens) != n:
         raise ValueError(f"{len(tokens)} tokens for an embedding of {n} rows: give one for each.")
+    if metric not in METRICS or projection not in PROJECTIONS:
+        raise ValueError(
+            f"metric {metric!r}, projection {projection!r}: choose a metric of "
+            f"{', '.join(METRICS)} and a projection of {', '.join(PROJECTIONS)}."
+        )
     values, mask = usable_rows(rows)
     if not values.size:
         return nothing(f"The token embedding of shape [{n}, {d}] has no row of finite values.")
+    about = [traits(token) for token in tokens]
+    probes = find_probes(tokens, probe_tokens)
+    table, facts = describe_rows(rows, tokens, about, [probe["token_id"] for probe in probes])
+    norms = table["norm"].to_numpy(float, na_value=np.nan)
+    if metric == "spherical":
+        to_unit_length(values)
     components = principal_components(values, subspace(d, k_max))
+    reduced = components.project(values)
     fits = warm_path(values, k_min, k_max, random_state, progress, components)
+    checked = checks(reduced, components, max(k_max, n_clusters or 0), random_state)
+    clear = is_clear(fits, {k: 1.0 - check.null_share for k, check in checked.items()})
     best = elbow(fits)
     wanted = best if n_clusters is None else n_clusters
     start = next((fit.labels for fit in fits if fit.k == wanted), None)
-    clustering = cluster_rows(rows, wanted, random_state, start)
-    norms = _norms(rows)
+    found = cluster_rows(values, wanted, random_state, start)
+    clustering = _of_all_rows(found, mask)
+    k = len(clustering.centres)
     summary = {
         "rows": n,
         "dimensions": d,
-        "k": len(clustering.centres),
-        "k_rule": _rule(fits, n_clusters, len(clustering.centres)),
+        "metric": metric,
+        "k": k,
+        "k_rule": _rule(fits, n_clusters, k, clear),
         "elbow_k": best,
-        "clear_elbow": is_clear(fits),
-        "silhouette": _number(silhouette_scorer(values, random_state)(clustering.labels[mask])),
+        "clear_elbow": clear,
+        "silhouette": _number(silhouette_scorer(values, random_state)(found.labels)),
         "explained_share": _share(fits[0].total - clustering.inertia, fits[0].total),
+        "beyond_null": is_beyond_null(checked[k]) if k in checked else None,
         "pca_explained": _explained(components),
-        "mean_norm": _number(norms[mask].mean()),
-        "std_norm": _number(norms[mask].std()),
-        "isotropy": {
-            "mean_cosine": mean_cosine(values),
-            "mean_cosine_centred": mean_cosine(values, components.mean),
-        },
-        "padding_rows": sum(token.kind == "padding" for token in tokens),
-        "duplicate_rows": duplicate_rows(values),
-        "zero_rows": int((norms == 0).sum()),
-        "left_out_rows": int(n - mask.sum()),
+        **facts,
+        "probes": probes,
         "random_state": random_state,
+        "output": None,
     }
     return EmbeddingAnalysis(
         clusters=_clusters(clustering, tokens, norms),
-        clusters_summary=_clusters_summary(clustering, tokens, norms),
-        elbow=_elbow(fits, clustering),
-        projection=_projection(values, mask, components),
+        clusters_summary=_clusters_summary(clustering, tokens, about, norms),
+        elbow=_elbow(fits, clustering, checked),
+        projection=_projection(reduced, mask, projection, random_state),
+        tokens=table,
+        output_tokens=tables.frame([], "tokens"),
         summary=summary,
     )
 
 
-def mean_cosine(rows: np.ndarray, origin: np.ndarray | None = None) -> float | None:
-    """Mean cosine over all pairs of different rows of `rows` [m, d], seen from `origin` [d].
+def with_output(
+    analysis: EmbeddingAnalysis, rows: np.ndarray, tokens: list[Token], cosines: np.ndarray
+) -> EmbeddingAnalysis:
+    """The analysis with the `rows` [m, d] of an output layer of its own described beside it.
 
-    0 for directions spread evenly, towards 1 for rows in a narrow cone. Exact: the sum over all
-    pairs of unit vectors u is |Σu|² - m. Rows at the origin are left out; None for fewer than two.
+    `tokens` [m] name its rows; `cosines` [n] are those between the two rows of each token of the
+    embedding (`token_vectors.paired_cosines`).
     """
-    count, total = 0, np.zeros(rows.shape[1])
-    for part in blocks(rows):
-        block = rows[part].astype(np.float64)
-        if origin is not None:
-            block -= origin
-        lengths = np.linalg.norm(block, axis=1)
-        count += int((lengths > 0).sum())
-        total += (1.0 / lengths[lengths > 0]) @ block[lengths > 0]
-    return float((total @ total - count) / (count * (count - 1))) if count > 1 else None
-
-
-def duplicate_rows(rows: np.ndarray) -> int:
-    """How many of `rows` equal an earlier row (0 and -0 are equal)."""
-    seen = {
-        hashlib.blake2b(row, digest_size=16).digest()
-        for part in blocks(rows)
-        for row in rows[part] + np.float32(0)
+    if not np.isfinite(rows).all(axis=1).any():
+        return analysis
+    probes = [probe["token_id"] for probe in analysis.summary["probes"]]
+    wanted = [number for number in probes if number < len(rows)]
+    table, facts = describe_rows(rows, tokens, [traits(token) for token in tokens], wanted)
+    paired = np.full(len(rows), np.nan)
+    paired[: len(cosines)] = cosines[: len(rows)]
+    known = cosines[np.isfinite(cosines)]
+    facts |= {
+        "rows": len(rows),
+        "dimensions": rows.shape[1],
+        "mean_output_cosine": _number(known.mean()) if known.size else None,
     }
-    return len(rows) - len(seen)
+    return replace(
+        analysis,
+        tokens=tables.typed(analysis.tokens.assign(output_cosine=cosines), "tokens"),
+        output_tokens=tables.typed(table.assign(output_cosine=paired), "tokens"),
+        summary=analysis.summary | {"output": facts},
+    )
 
 
-def _norms(rows: np.ndarray) -> np.ndarray:
-    norms = np.empty(len(rows))
-    for part in blocks(rows):
-        norms[part] = np.linalg.norm(rows[part].astype(np.float64), axis=1)
-    return norms
+def find_probes(tokens: list[Token], wanted: Sequence[str | int]) -> list[dict[str, Any]]:
+    """The tokens that the texts or ids of `wanted` mean, each with its id; unknown ones left out.
+
+    A text is looked for with a space before it first, which is how most words stand in texts.
+    """
+    places: dict[str, int] = {}
+    for number, token in enumerate(tokens):
+        if token.raw and token.kind != "padding":
+            places.setdefault(token.raw, number)
+    found = []
+    for probe in wanted:
+        place = probe if isinstance(probe, int) else places.get(" " + probe, places.get(probe))
+        if place is not None and 0 <= place < len(tokens):
+            found.append({"token_id": place, "token": tokens[place].text})
+    return found
 
 
 def _number(value: float) -> float | None:
@@ -161,7 +207,15 @@ def _explained(components: Components) -> list[float | None]:
     return shares + [None] * (2 - len(shares))
 
 
-def _rule(fits: list[Fit], n_clusters: int | None, k: int) -> str:
+def _of_all_rows(found: Clustering, mask: np.ndarray) -> Clustering:
+    """A clustering of the rows that `mask` [n] marks as one of all n rows."""
+    labels = np.full(len(mask), -1, np.int64)
+    distances, margins = np.full((2, len(mask)), np.nan)
+    labels[mask], distances[mask], margins[mask] = found.labels, found.distances, found.margins
+    return replace(found, labels=labels, distances=distances, margins=margins)
+
+
+def _rule(fits: list[Fit], n_clusters: int | None, k: int, clear: bool | None) -> str:
     """How the number of clusters was chosen, in one or two sentences."""
     if n_clusters is not None:
         if k < n_clusters:
@@ -174,7 +228,7 @@ def _rule(fits: list[Fit], n_clusters: int | None, k: int) -> str:
         f"k = {k} is the elbow of the inertia curve: the largest height over its chord from "
         f"k = {first} to {last} (Kneedle)."
     )
-    if is_clear(fits):
+    if clear:
         return rule
     height = heights(fits)
     near = [fit.k for fit, h in zip(fits, height, strict=True) if h >= NEAR_ELBOW * height.max()]
@@ -195,6 +249,7 @@ def _clusters(clustering: Clustering, tokens: list[Token], norms: np.ndarray) ->
         "kind": [token.kind for token in tokens],
         "cluster": numbers,
         "distance": clustering.distances,
+        "margin": clustering.margins,
         "norm": norms,
     }
     return tables.typed(pd.DataFrame(data), "clusters")
@@ -207,15 +262,27 @@ def _shown(tokens: list[Token], ids: np.ndarray) -> str:
     return "  ".join(cut)
 
 
+def _mix(names: list[str | None]) -> str:
+    """The most frequent of `names` with their shares, e.g. Latin 93 %, Han 4 %."""
+    counts = Counter(name for name in names if name)
+    total = counts.total()
+    parts = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:SHARES_SHOWN]
+    shown = [(name, round(100 * count / total)) for name, count in parts]
+    return ", ".join(f"{name} {share} %" for name, share in shown if share)
+
+
 def _clusters_summary(
-    clustering: Clustering, tokens: list[Token], norms: np.ndarray
+    clustering: Clustering, tokens: list[Token], about: list[Traits], norms: np.ndarray
 ) -> pd.DataFrame:
     rows = []
     for cluster in range(len(clustering.centres)):
         members = np.flatnonzero(clustering.labels == cluster)
         distances = clustering.distances[members]
         nearest = members[np.argsort(distances, kind="stable")[:SHOWN_TOKENS]]
+        typical = members[np.argsort(-clustering.margins[members], kind="stable")[:SHOWN_TOKENS]]
         farthest = members[np.argsort(-distances, kind="stable")[:SHOWN_TOKENS]]
+        own = [about[number] for number in members]
+        spaced = [trait.leading_space for trait in own if trait.leading_space is not None]
         row = {
             "cluster": cluster,
             "size": len(members),
@@ -223,6 +290,10 @@ def _clusters_summary(
             "inertia_share": _share(float((distances**2).sum()), clustering.inertia),
             "mean_norm": float(norms[members].mean()),
             "mean_distance": float(distances.mean()),
+            "categories": _mix([trait.category for trait in own]),
+            "scripts": _mix([trait.script for trait in own]),
+            "leading_space": sum(spaced) / len(spaced) if spaced else None,
+            "typical_tokens": _shown(tokens, typical),
             "central_tokens": _shown(tokens, nearest),
             "odd_tokens": _shown(tokens, farthest),
         }
@@ -230,25 +301,44 @@ def _clusters_summary(
     return tables.frame(rows, "clusters_summary")
 
 
-def _elbow(fits: list[Fit], clustering: Clustering) -> pd.DataFrame:
+def _elbow(fits: list[Fit], clustering: Clustering, checked: Mapping[int, Check]) -> pd.DataFrame:
     """Table `elbow`; a k set outside the range that was tried gets a row of its own."""
     k = len(clustering.centres)
-    table = elbow_table(fits, k)
+    table = elbow_table(fits, k, checked)
     if any(fit.k == k for fit in fits):
         return table
-    share = _share(fits[0].total - clustering.inertia, fits[0].total)
-    extra = {"k": k, "inertia": clustering.inertia, "explained_share": share, "chosen": True}
-    whole = pd.concat([table, tables.frame([extra], "elbow")])
-    return whole.sort_values("k", ignore_index=True)
+    total = fits[0].total
+    extra = Fit(k, clustering.labels, clustering.inertia, total, math.nan)
+    row = elbow_table([extra], k, checked).assign(elbow_height=None)
+    return tables.typed(pd.concat([table, row]).sort_values("k", ignore_index=True), "elbow")
 
 
-def _projection(values: np.ndarray, mask: np.ndarray, components: Components) -> pd.DataFrame:
-    places = np.full((len(mask), 2), np.nan)
-    plane = Components(
-        components.mean, components.axes[:, :2], components.variances[:2], components.total_variance
-    )
-    places[mask, : plane.axes.shape[1]] = plane.project(values)
-    if plane.axes.shape[1] < 2:
-        places[mask, 1] = 0.0
-    data = {"token_id": np.arange(len(mask)), "x": places[:, 0], "y": places[:, 1]}
+def _projection(
+    reduced: np.ndarray, mask: np.ndarray, projection: str, random_state: int
+) -> pd.DataFrame:
+    """Table `projection` from the coordinates `reduced` [m, p] of the rows that `mask` marks."""
+    places = np.full((len(mask), 4), np.nan)
+    own = np.flatnonzero(mask)
+    plane = reduced[:, :2]
+    places[own, : plane.shape[1]] = plane
+    if plane.shape[1] < 2:
+        places[own, 1] = 0.0
+    if projection == "tsne":
+        chosen = np.arange(0, len(own), -(-len(own) // TSNE_ROWS))
+        places[own[chosen], 2:] = _tsne(reduced[chosen, :TSNE_DIMENSIONS], random_state)
+    data = {"token_id": np.arange(len(mask))}
+    data |= dict(zip(("x", "y", "tsne_x", "tsne_y"), places.T, strict=True))
     return tables.typed(pd.DataFrame(data), "projection")
+
+
+def _tsne(reduced: np.ndarray, random_state: int) -> np.ndarray:
+    """scikit-learn's t-SNE [m, 2] of `reduced` [m, p]; NaN where there are too few rows."""
+    from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
+
+    if len(reduced) < 5 or reduced.shape[1] < 2:
+        return np.full((len(reduced), 2), np.nan)
+    perplexity = min(30.0, (len(reduced) - 1) / 3)
+    model = TSNE(perplexity=perplexity, init="pca", random_state=random_state, n_jobs=1)
+    with threadpool_limits(1):
+        return model.fit_transform(np.ascontiguousarray(reduced))

@@ -1,7 +1,8 @@
 """The rows of a model's token embedding, and the texts of their tokens, from its files."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from workflow.lib import matrices
 from workflow.lib.checkpoint import used_files
-from workflow.lib.measure import opened, panels
+from workflow.lib.measure import Opened, opened, panels
 from workflow.lib.plan import entry, shards_read, tensor_layouts
 from workflow.lib.tokens import Token, TokenizerError, read_tokens
 
@@ -25,24 +26,63 @@ def read_rows(
 
     `path_of` gives the place of a file of the manifest on this machine.
     """
-    name = manifest["embedding"]
+    table, reason = _find(manifest, path_of, "embedding")
+    return (None, reason) if table is None else (table.read(), "")
+
+
+def find_output(
+    manifest: Mapping[str, Any], path_of: Callable[[str], str], rows: int
+) -> tuple["StoredRows | None", str]:
+    """The output layer, to be read as rows of tokens; (None, reason) where it is not one.
+
+    `rows` is the number of rows of the embedding: what has fewer than half of them is a head over
+    something else than tokens.
+    """
+    if manifest["tied"]:
+        return None, "The output layer is the token embedding itself (tied weights)."
+    table, reason = _find(manifest, path_of, "output")
+    if table is not None and 2 * table.matrix.rows < rows:
+        return None, f"The output layer has {table.matrix.rows} rows: it is no layer over tokens."
+    return table, reason
+
+
+@dataclass(frozen=True)
+class StoredRows:
+    """A stored matrix whose rows are read as float32."""
+
+    source: Opened
+    matrix: matrices.Matrix
+
+    def panels(self) -> Iterator[np.ndarray]:
+        """Consecutive rows, about `CHUNK_BYTES` at a time."""
+        return panels(self.source, self.matrix, CHUNK_BYTES)
+
+    def read(self) -> np.ndarray:
+        """All rows [rows, cols], float32."""
+        rows = np.empty((self.matrix.rows, self.matrix.cols), np.float32)
+        done = 0
+        for panel in self.panels():
+            rows[done : done + len(panel)] = panel
+            done += len(panel)
+        return rows
+
+
+def _find(
+    manifest: Mapping[str, Any], path_of: Callable[[str], str], what: str
+) -> tuple[StoredRows | None, str]:
+    label = {"embedding": "token embedding", "output": "output layer"}[what]
+    name = manifest[what]
     tensor = next((tensor for tensor in manifest["tensors"] if tensor["name"] == name), None)
     if tensor is None:
-        return None, "this model has no token embedding"
+        return None, f"this model has no {label}"
     layout = tensor_layouts(manifest)[name]
     if layout.kind != "matrix":
-        return None, f"the token embedding {name} is not read: {layout.reason or layout.kind}"
+        return None, f"the {label} {name} is not read: {layout.reason or layout.kind}"
     by_name = {tensor["name"]: tensor for tensor in manifest["tensors"]}
     planned = {**entry(tensor, layout, by_name), "shard": tensor["shard"]}
     files = {shard: Path(path_of(shard)) for shard in {tensor["shard"], *shards_read(planned)}}
     source = opened(files, planned)
-    matrix = matrices.whole(source.shape, planned)
-    rows = np.empty((matrix.rows, matrix.cols), np.float32)
-    done = 0
-    for panel in panels(source, matrix, CHUNK_BYTES):
-        rows[done : done + len(panel)] = panel
-        done += len(panel)
-    return rows, ""
+    return StoredRows(source, matrices.whole(source.shape, planned)), ""
 
 
 def read_row_tokens(

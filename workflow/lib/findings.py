@@ -240,11 +240,92 @@ def layer_findings(layers: pd.DataFrame) -> list[str]:
     return found
 
 
-def embedding_findings(summary: Mapping[str, Any], overview: pd.DataFrame) -> list[str]:
+def cluster_worth(summary: Mapping[str, Any], elbow: pd.DataFrame) -> str | None:
+    """What the clusters are worth beside one cloud of the same covariance, in one or two sentences.
+
+    `elbow` is the table. None where it was not measured.
+    """
+    chosen = elbow[elbow["chosen"].fillna(False).astype(bool) & elbow["null_share"].notna()]
+    if chosen.empty:
+        return None
+    row = chosen.iloc[0]
+    verdict = (
+        "so there is more structure than in one cloud"
+        if summary["beyond_null"]
+        else "so by this measure they are cuts through one cloud"
+    )
+    return (
+        f"On samples, {integer(row['k'])} clusters explain {percent(row['sample_share'])} of the "
+        f"variance, and {percent(row['null_share'])} in a cloud of the same covariance without "
+        f"clusters, {verdict}. Clusters of two samples agree with an adjusted Rand index of "
+        f"{number(row['stability'], 2)} ({number(row['null_stability'], 2)} in that cloud; 1: the "
+        "same clusters)."
+    )
+
+
+def geometry(summary: Mapping[str, Any]) -> pd.DataFrame:
+    """Facts about the rows of the embedding and of an output layer of its own, as texts."""
+    sides = [side if side and "rows" in side else None for side in (summary, summary.get("output"))]
+    if sides[0] is None:
+        return pd.DataFrame(columns=["what", "embedding", "output"])
+    facts = {
+        "rows × dimensions": lambda s: f"{integer(s['rows'])} × {integer(s['dimensions'])}",
+        "length of a row, mean ± std": lambda s: (
+            f"{number(s['mean_norm'])} ± {number(s['std_norm'])}"
+        ),
+        "mean cosine of two rows": lambda s: number(s["isotropy"]["mean_cosine"]),
+        "the same, seen from the mean row": lambda s: number(s["isotropy"]["mean_cosine_centred"]),
+        "rows that equal an earlier one": lambda s: integer(s["duplicate_rows"]),
+        "rows whose nearest has a cosine of 0.99 or more": lambda s: (
+            f"{integer(s['near_duplicate_rows'])} of {integer(s['neighbours_searched'])} searched"
+        ),
+        "rows of zeros": lambda s: integer(s["zero_rows"]),
+        "rows beyond the tokenizer": lambda s: integer(s["padding_rows"]),
+        "rows that are not finite": lambda s: integer(s["left_out_rows"]),
+    }
+    texts = [
+        {
+            "what": label,
+            **{
+                name: text(side) if side else "–"
+                for name, side in zip(("embedding", "output"), sides, strict=True)
+            },
+        }
+        for label, text in facts.items()
+    ]
+    return pd.DataFrame(texts)
+
+
+def undertrained_finding(tokens: pd.DataFrame, facts: Mapping[str, Any]) -> str:
+    """How many tokens look untrained, by what measure; `facts` are those of the summary."""
+    method = f"Score: {facts['method']}."
+    check = facts["held_out_auc"]
+    if check is not None:
+        method += (
+            f" A reference row that is held out scores higher than another token with a chance of "
+            f"{percent(check)} (guessing: 50 %)."
+        )
+    reference = tokens["reference"].fillna(False).astype(bool)
+    if not reference.any():
+        return method
+    middle = tokens["undertrained_score"][reference].median()
+    alike = tokens[tokens["undertrained_rank"].notna() & (tokens["undertrained_score"] >= middle)]
+    return (
+        f"{method} {integer(len(alike))} other tokens score as high as the median of the reference "
+        "rows or higher."
+    )
+
+
+def embedding_findings(
+    summary: Mapping[str, Any], overview: pd.DataFrame, elbow: pd.DataFrame
+) -> list[str]:
     """The most telling findings about the token embedding."""
     if overview.empty:
         return [_as_sentence(summary.get("reason") or "this model has no token embedding")]
     found = [str(summary["k_rule"])]
+    worth = cluster_worth(summary, elbow)
+    if worth:
+        found.append(worth)
     largest = overview.loc[overview["size"].idxmax()]
     found.append(
         f"The clusters explain {percent(summary['explained_share'])} of the variance, and the mean "
@@ -267,7 +348,7 @@ def embedding_findings(summary: Mapping[str, Any], overview: pd.DataFrame) -> li
         for key, label in (
             ("duplicate_rows", "equal an earlier row"),
             ("zero_rows", "are all zero"),
-            ("padding_rows", "belong to no token"),
+            ("padding_rows", "are beyond the tokenizer"),
             ("left_out_rows", "are not finite and were left out"),
         )
         if summary.get(key)

@@ -50,7 +50,7 @@ def run(notebook: Path, parameters: Mapping[str, Any]) -> Any:
                 cwd=str(ROOT),
                 progress_bar=False,
                 execution_timeout=SECONDS_PER_CELL,
-                config=Config({"KernelManager": {"transport": _transport(folder)}}),
+                config=Config({"KernelManager": _transport(folder)}),
             )
         except PapermillExecutionError as error:
             raise NotebookError(
@@ -107,12 +107,15 @@ def write(notebook: Any, name: str, model: str, ipynb: Path, html: Path) -> None
     tables.write_text(page, html)
 
 
-def _transport(folder: str) -> str:
+def _transport(folder: str) -> dict[str, str]:
     """Sockets in `folder`, which no other user reads and no other job takes; else local TCP.
 
-    The name of a socket may have 107 bytes, of which Jupyter's own part takes nearly 60.
+    The name of a socket may have 107 bytes. Without `ip` Jupyter may put sockets of one name into
+    the working directory, where jobs that run at once take each other's messages.
     """
-    return "ipc" if os.name == "posix" and len(os.fsencode(folder)) <= 48 else "tcp"
+    if os.name == "posix" and len(os.fsencode(folder)) <= 80:
+        return {"transport": "ipc", "ip": os.path.join(folder, "kernel")}
+    return {"transport": "tcp"}
 
 
 @contextmanager

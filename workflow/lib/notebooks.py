@@ -23,6 +23,7 @@ from workflow.lib.schemas import SCHEMAS
 
 __all__ = [
     "block_table",
+    "cluster_cards",
     "coverage_table",
     "definitions",
     "facts",
@@ -31,6 +32,7 @@ __all__ = [
     "headline",
     "integer",
     "lead",
+    "neighbour_table",
     "number",
     "open_analysis",
     "output_sentence",
@@ -119,6 +121,14 @@ class Analysis:
     @cached_property
     def elbow(self) -> pd.DataFrame:
         return self.table("embedding/elbow.csv", "elbow")
+
+    @cached_property
+    def tokens(self) -> pd.DataFrame:
+        return self.table("embedding/tokens.csv", "tokens")
+
+    @cached_property
+    def output_tokens(self) -> pd.DataFrame:
+        return self.table("embedding/output_tokens.csv", "tokens")
 
     @cached_property
     def projection(self) -> pd.DataFrame:
@@ -238,6 +248,39 @@ def table_or_line(
     return table(data, columns, caption, limit) if len(data) else say(otherwise)
 
 
+def cluster_cards(overview: pd.DataFrame, limit: int = 60) -> Html:
+    """Each cluster of the table clusters_summary as a card: size, typical tokens, what they are."""
+    cards, lines = [], []
+    for row in overview.head(limit).to_dict("records"):
+        title = f"Cluster {integer(row['cluster'])}: {integer(row['size'])} tokens"
+        about = [row[name] for name in ("categories", "scripts") if not _is_missing(row[name])]
+        if not _is_missing(row["leading_space"]):
+            about.append(f"{percent(row['leading_space'])} begin a word")
+        # Each token by itself, so that right-to-left text does not reorder its neighbours.
+        tokens, central = (
+            " ".join(f"<bdi>{escape(token)}</bdi>" for token in str(row[name]).split("  "))
+            for name in ("typical_tokens", "central_tokens")
+        )
+        cards.append(
+            f"<li><strong>{escape(title)}</strong><p class='tokens'>{tokens}</p>"
+            f"<p>Most central: {central}</p><p>{escape('; '.join(about))}</p></li>"
+        )
+        lines.append(f"{title}: {row['typical_tokens']}")
+    return Html(f'<ul class="cards">{"".join(cards)}</ul>', "\n".join(lines))
+
+
+def neighbour_table(tokens: pd.DataFrame, ids: Iterable[int]) -> pd.DataFrame:
+    """The tokens of `ids` with their nearest tokens as one text, from the table tokens."""
+    texts = tokens["token"].fillna("")
+    rows = []
+    for token_id in ids:
+        row = tokens.iloc[token_id]
+        near = row["neighbours"] if isinstance(row["neighbours"], list) else []
+        named = [texts[other] or f"⟨{other}⟩" for other in near]
+        rows.append({**row.to_dict(), "near": "  ".join(named)})
+    return pd.DataFrame(rows, columns=[*tokens.columns, "near"])
+
+
 def definitions(table: str, names: Sequence[str]) -> Html:
     """What columns of a table mean, unfolded by a click."""
     known = {column.name: column for column in SCHEMAS[table].columns}
@@ -336,7 +379,10 @@ def _caption(text: str) -> str:
     return f"<caption>{escape(text)}</caption>" if text else ""
 
 
+def _is_missing(value: Any) -> bool:
+    return value is None or value is pd.NA or (isinstance(value, float) and value != value)
+
+
 def _cell(value: Any, form: Callable[[Any], str] | None) -> str:
-    missing = value is None or value is pd.NA or (isinstance(value, float) and value != value)
-    text = "–" if missing else form(value) if form else str(value)
+    text = "–" if _is_missing(value) else form(value) if form else str(value)
     return f"<td>{escape(text)}</td>" if form else f'<td class="text">{escape(text)}</td>'

@@ -44,6 +44,7 @@ def model_page(folder: Path) -> str:
     matrices = tables.read_table(folder / "matrices.parquet", "matrices")
     layers = tables.read_table(folder / "layers.csv", "layers")
     overview = tables.read_table(folder / "embedding" / "clusters_summary.csv", "clusters_summary")
+    elbow = tables.read_table(folder / "embedding" / "elbow.csv", "elbow")
     audit = _read(folder / "audit.json")
     summary = _read(folder / "embedding" / "summary.json")
     figures = {
@@ -59,7 +60,7 @@ def model_page(folder: Path) -> str:
             findings.audit_finding(audit),
             *findings.value_findings(params, matrices),
             *findings.layer_findings(layers)[:2],
-            *findings.embedding_findings(summary, overview)[:1],
+            *findings.embedding_findings(summary, overview, elbow)[:2],
         ],
         identity=findings.identity(manifest),
         audit=audit,

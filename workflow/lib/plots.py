@@ -149,7 +149,10 @@ def _thin_rows(panel: Any, grid: pd.DataFrame) -> None:
 
 
 def elbow(table: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
-    """Inertia and silhouette against the number of clusters, the chosen number marked."""
+    """Inertia, silhouette and stability against the number of clusters, the chosen one marked.
+
+    Beside them, dashed, a cloud of the same covariance without clusters.
+    """
     if table.empty:
         return message(_no_embedding(summary))
     k = table["k"].to_numpy(dtype=float)
@@ -160,15 +163,25 @@ def elbow(table: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
     left.plot(k, inertia, marker="o", markersize=4, color=PALETTE[0])
     if len(k) > 2:
         left.plot(k[[0, -1]], inertia[[0, -1]], ":", color="#777777", label="chord")
+    null, stability, null_stability = (
+        table[name].to_numpy(dtype=float, na_value=np.nan)
+        for name in ("null_share", "stability", "null_stability")
+    )
+    if np.isfinite(null).any():
+        left.plot(k, _null_inertia(table), "--", color="#777777", label="one cloud, no clusters")
     left.set_ylabel("inertia: Σ distance² to the own centre")
     drop = 1 - inertia[-1] / inertia[0] if inertia[0] > 0 else 0.0
     left.set_title(f"Inertia: {drop:.0%} lower at the right end (axis not from 0)")
     style.plain_ticks(left.yaxis)
-    right.set_ylabel("mean silhouette (−1 to 1)")
-    right.set_title("Silhouette: how far clusters are apart")
+    right.set_ylabel("index (1 is best)")
+    right.set_title("Silhouette: how far apart; stability: found again?")
+    if np.isfinite(stability).any():
+        right.plot(k, stability, color=PALETTE[0], label="stability (adjusted Rand)")
+        right.plot(k, null_stability, "--", color="#777777", label="stability, one cloud")
     if np.isfinite(silhouette).any():
-        right.plot(k, silhouette, marker="o", markersize=4, color=PALETTE[2])
+        right.plot(k, silhouette, marker="o", markersize=4, color=PALETTE[2], label="silhouette")
         right.axhline(0, color="#999999", linewidth=0.8)
+        right.legend()
     else:
         right.text(0.5, 0.5, "not defined here", ha="center", transform=right.transAxes)
     for panel, values in ((left, inertia), (right, silhouette)):
@@ -189,20 +202,37 @@ def elbow(table: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
     return figure
 
 
+def _null_inertia(table: pd.DataFrame) -> np.ndarray:
+    """Inertia that a cloud without clusters would have, from shares measured on samples.
+
+    A sample is explained a little better than all rows; the null is shifted by that much.
+    """
+    columns = ("inertia", "explained_share", "sample_share", "null_share")
+    inertia, share, sample, null = (
+        table[name].to_numpy(dtype=float, na_value=np.nan) for name in columns
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return inertia / (1 - share) * (1 - (null - sample + share))
+
+
 def cluster_map(
     projection: pd.DataFrame,
     clusters: pd.DataFrame,
     clusters_summary: pd.DataFrame,
     summary: Mapping[str, Any],
 ) -> Figure:
-    """Tokens in the plane of the first two principal components, coloured by cluster.
+    """Tokens in the plane of the first two principal components, or by t-SNE, coloured by cluster.
 
     The number of a cluster stands at the median of its tokens; the list beside the picture gives
-    its size and a few of its most central tokens. Of very many tokens an even selection is drawn.
+    its size and a few of its typical tokens. Of very many tokens an even selection is drawn.
     """
     if projection.empty:
         return message(_no_embedding(summary))
-    points = projection.merge(clusters[["token_id", "cluster"]], on="token_id").dropna()
+    tsne = bool(projection["tsne_x"].notna().any())
+    places = projection[["token_id", "x", "y"]]
+    if tsne:
+        places = projection[["token_id", "tsne_x", "tsne_y"]].set_axis(places.columns, axis=1)
+    points = places.merge(clusters[["token_id", "cluster"]], on="token_id").dropna()
     if points.empty:
         return message("No token of this model has a place on the map.")
     every = -(-len(points) // POINTS)
@@ -216,8 +246,8 @@ def cluster_map(
     axes.scatter(x, y, s=size, c=colours, alpha=0.45, linewidths=0, rasterized=True)
     medians = points.groupby("cluster")[["x", "y"]].median().astype(float)
     extent = np.array([np.ptp(x) or 1.0, np.ptp(y) or 1.0])
-    places = spread(medians.to_numpy() / extent) * extent
-    for number, (right, up) in zip(medians.index, places, strict=True):
+    spots = spread(medians.to_numpy() / extent) * extent
+    for number, (right, up) in zip(medians.index, spots, strict=True):
         axes.text(
             right,
             up,
@@ -234,8 +264,10 @@ def cluster_map(
             },
         )
     shares = list(summary.get("pca_explained") or [None, None])
-    axes.set_xlabel(_component(1, shares[0]))
-    axes.set_ylabel(_component(2, shares[1]))
+    axes.set_xlabel(
+        "t-SNE 1 (distances between groups mean little)" if tsne else _component(1, shares[0])
+    )
+    axes.set_ylabel("t-SNE 2" if tsne else _component(2, shares[1]))
     thinned = f", every {every}. token drawn" if every > 1 else ""
     axes.set_title(f"{len(points):,} tokens in {len(numbers)} clusters{thinned}")
     _cluster_list(side, clusters, clusters_summary)
@@ -261,9 +293,11 @@ def spread(places: np.ndarray, gap: float = 0.045) -> np.ndarray:
     return places
 
 
-def central_tokens(clusters: pd.DataFrame, number: int, count: int = 4, longest: int = 12) -> str:
-    """A few tokens nearest to the centre of a cluster, those that the font can draw first."""
-    own = clusters[clusters["cluster"] == number].nsmallest(NEAREST, "distance", keep="first")
+def typical_tokens(clusters: pd.DataFrame, number: int, count: int = 4, longest: int = 12) -> str:
+    """A few tokens with the largest margin in a cluster, those that the font can draw first."""
+    own = clusters[clusters["cluster"] == number]
+    own = own.sort_values(["margin", "distance"], ascending=[False, True], kind="stable")
+    own = own.head(NEAREST)
     texts = [str(token) for token in own["token"].dropna() if token]
     if not texts:
         return ", ".join(f"⟨{token}⟩" for token in own["token_id"].head(count))
@@ -273,7 +307,7 @@ def central_tokens(clusters: pd.DataFrame, number: int, count: int = 4, longest:
 
 def _cluster_list(side: Any, clusters: pd.DataFrame, clusters_summary: pd.DataFrame) -> None:
     side.axis("off")
-    side.set_title("cluster, tokens in it, some of the most central")
+    side.set_title("cluster, tokens in it, some typical ones")
     rows = clusters_summary.sort_values("cluster")
     step = 1 / max(len(rows), 14)
     for place, row in enumerate(rows.to_dict("records")):
@@ -283,7 +317,7 @@ def _cluster_list(side: Any, clusters: pd.DataFrame, clusters_summary: pd.DataFr
         options = {"transform": side.transAxes, "va": "center", "fontsize": 8.5}
         side.text(0.06, y, str(number), ha="right", weight="bold", color=hue, **options)
         side.text(0.24, y, f"{row['size']:,}", ha="right", **options)
-        side.text(0.28, y, central_tokens(clusters, number), **options)
+        side.text(0.28, y, typical_tokens(clusters, number), **options)
     side.set_xlim(0, 1)
     side.set_ylim(0, 1)
 

@@ -182,12 +182,12 @@ def entropy(params: pd.DataFrame) -> Figure | None:
         "entropy_exponent_bits": ("exponent", PALETTE[1]),
         "entropy_mantissa_bits": ("mantissa", PALETTE[4]),
     }
-    groups = rows.groupby(rows["block_type"].fillna("other"))
-    blocks = ordered(groups.groups)
+    named = rows["block_type"].fillna("other")
+    blocks = ordered(named)
     figure, (axes,) = canvas(8.6, 1.5 + 0.36 * max(len(blocks), 3))
     stored = 0.0
     for place, block in enumerate(blocks):
-        own = groups.get_group(block)
+        own = rows[named == block]
         weight = own["numel"].astype(float)
         left = 0.0
         for column, (_, hue) in fields.items():

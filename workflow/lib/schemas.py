@@ -295,6 +295,9 @@ CLUSTERS = Schema(
         Column("kind", "string", "normal, special, added, byte, or padding (beyond the tokenizer)"),
         Column("cluster", "integer", "cluster of the row, from 0 (the largest)"),
         Column("distance", "number", "distance to the centre of its cluster"),
+        Column(
+            "margin", "number", "squared distance to the next centre less that to its own centre"
+        ),
         Column("norm", "number", "L2 norm of the row"),
     ),
 )
@@ -308,8 +311,56 @@ CLUSTERS_SUMMARY = Schema(
         Column("inertia_share", "number", "share of the total inertia", "share"),
         Column("mean_norm", "number", "mean L2 norm of its rows"),
         Column("mean_distance", "number", "mean distance to its centre"),
+        Column("categories", "string", "what most of its tokens are, with shares"),
+        Column("scripts", "string", "scripts of most of its tokens with letters, with shares"),
+        Column("leading_space", "number", "tokens that start with a space", "share"),
+        Column("typical_tokens", "string", "tokens with the largest margin, largest first"),
         Column("central_tokens", "string", "tokens nearest to the centre, nearest first"),
         Column("odd_tokens", "string", "tokens farthest from the centre, farthest first"),
+    ),
+)
+
+TOKENS = Schema(
+    "one row of the token embedding, or of an output layer of its own",
+    (
+        Column("token_id", "integer", "number of the row"),
+        Column("token", "string", "the token's text with visible escapes; empty: not in tokenizer"),
+        Column("kind", "string", "normal, special, added, byte, or padding (beyond the tokenizer)"),
+        Column(
+            "category",
+            "string",
+            "letters, digits, punctuation, whitespace, code, mixed, byte, special or unused",
+        ),
+        Column("script", "string", "Unicode script of most of its letters"),
+        Column(
+            "leading_space", "boolean", "starts with a space (WordPiece: where it begins a word)"
+        ),
+        Column("length", "integer", "length without the leading space", "characters or bytes"),
+        Column("norm", "number", "L2 norm of the row"),
+        Column("centroid_distance", "number", "distance to the mean of all rows"),
+        Column(
+            "neighbours",
+            "integers",
+            "rows with the largest cosines to this one; missing where they were not searched",
+        ),
+        Column("nearest_cosine", "number", "cosine to the nearest of them"),
+        Column(
+            "duplicate_of", "integer", "the first row that is equal, where this is not the first"
+        ),
+        Column(
+            "output_cosine", "number", "cosine between its rows of embedding and own output layer"
+        ),
+        Column("reference", "boolean", "taken as untrained: scores are likeness to these rows"),
+        Column(
+            "undertrained_score",
+            "number",
+            "likeness to untrained rows, higher is more alike; the method is in summary.json",
+        ),
+        Column(
+            "undertrained_rank",
+            "integer",
+            "place by that score, from 1; without tokens known as unused",
+        ),
     ),
 )
 
@@ -322,6 +373,13 @@ ELBOW = Schema(
         Column("elbow_height", "number", "height over the chord of the scaled curve (Kneedle)"),
         Column("silhouette", "number", "mean silhouette of a sample of rows"),
         Column("chosen", "boolean", "true for the k that the clusters have"),
+        Column(
+            "stability", "number", "mean adjusted Rand index between clusters of samples of rows"
+        ),
+        Column("sample_share", "number", "mean explained share of those samples", "share"),
+        Column("null_stability", "number", "the same for one cloud of the same covariance"),
+        Column("null_share", "number", "mean explained share of samples of that cloud", "share"),
+        Column("null_error", "number", "standard deviation of that share over samples", "share"),
     ),
 )
 
@@ -331,6 +389,8 @@ PROJECTION = Schema(
         Column("token_id", "integer", "row of the embedding"),
         Column("x", "number", "first principal component of the centred rows"),
         Column("y", "number", "second principal component of the centred rows"),
+        Column("tsne_x", "number", "first t-SNE coordinate, where it was asked for"),
+        Column("tsne_y", "number", "second t-SNE coordinate"),
     ),
 )
 
@@ -343,6 +403,7 @@ SCHEMAS = {
     "layers": LAYERS,
     "clusters": CLUSTERS,
     "clusters_summary": CLUSTERS_SUMMARY,
+    "tokens": TOKENS,
     "elbow": ELBOW,
     "projection": PROJECTION,
 }

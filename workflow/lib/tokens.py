@@ -13,7 +13,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -25,6 +25,7 @@ BLANKS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
 SHORT_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\", " ": SPACE}
 BYTE_PIECE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class TokenizerError(ValueError):
@@ -36,11 +37,18 @@ class Token:
     """One row of the embedding: its readable text, and what it is.
 
     `kind` is normal, special (a control token), added (after training), byte (not a text by
-    itself) or padding (no token has this id).
+    itself) or padding (no token has this id). `raw` is the text with nothing made visible, for
+    `token_traits` and never for a reader: cut to `MAX_CHARACTERS`, bytes that are not UTF-8 as
+    lone surrogates, and a space before a WordPiece that begins a word.
     """
 
     text: str
     kind: str
+    raw: str = field(default="", compare=False, repr=False)
+
+
+def _token(raw: str, kind: str) -> Token:
+    return Token(readable(raw), kind, raw[:MAX_CHARACTERS])
 
 
 NO_TOKENIZER = Token("", "normal")
@@ -71,7 +79,7 @@ def read_tokens(tokenizer_json: Path | None, rows: int) -> list[Token]:
             empty = False
             if added_id < rows:
                 kind = "special" if entry.get("special") is True else "added"
-                found[added_id] = Token(readable(content), kind)
+                found[added_id] = _token(content, kind)
     if empty:
         raise TokenizerError(
             f"{tokenizer_json}: no vocabulary found; give a tokenizer.json of the tokenizers "
@@ -88,8 +96,7 @@ def readable(text: str) -> str:
 
 def readable_bytes(data: bytes) -> str:
     """`data` as UTF-8 made visible, and each byte that is not part of a character as <0xE2>."""
-    # surrogateescape turns byte 0xE2 into the lone surrogate U+DCE2, which UTF-8 cannot contain.
-    text = data.decode("utf-8", "surrogateescape")
+    text = _bytes_as_text(data)
     parts = (
         f"<0x{ord(char) - 0xDC00:02X}>" if 0xDC80 <= ord(char) <= 0xDCFF else _visible(char)
         for char in text[:MAX_CHARACTERS]
@@ -181,13 +188,20 @@ def _reader(spec: dict[str, Any]) -> Callable[[str], Token]:
         or model.get("byte_fallback") is True
     ):
         return _sentence_piece
-    return lambda piece: Token(readable(piece), "normal")
+    if model.get("type") == "WordPiece":
+        return _word_piece
+    return lambda piece: _token(piece, "normal")
 
 
 def _sentence_piece(piece: str) -> Token:
     if BYTE_PIECE.fullmatch(piece):
-        return Token(piece, "byte")
-    return Token(readable(piece.replace("▁", " ")), "normal")
+        return Token(piece, "byte", _bytes_as_text(bytes([int(piece[3:5], 16)])))
+    return _token(piece.replace("▁", " "), "normal")
+
+
+def _word_piece(piece: str) -> Token:
+    raw = piece[2:] if piece.startswith("##") and len(piece) > 2 else " " + piece
+    return Token(readable(piece), "normal", raw[:MAX_CHARACTERS])
 
 
 def _byte_level(piece: str, suffix: str) -> Token:
@@ -196,13 +210,15 @@ def _byte_level(piece: str, suffix: str) -> Token:
     try:
         data = bytes(BYTE_OF[char] for char in piece)
     except KeyError:  # as the tokenizers library does: not in the byte alphabet, so plain text
-        return Token(readable(piece), "normal")
-    text = readable_bytes(data)
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
-        return Token(text, "byte")
-    return Token(text, "normal")
+        return _token(piece, "normal")
+    raw = _bytes_as_text(data)
+    kind = "byte" if SURROGATE.search(raw) else "normal"
+    return Token(readable_bytes(data), kind, raw[:MAX_CHARACTERS])
+
+
+def _bytes_as_text(data: bytes) -> str:
+    # surrogateescape turns byte 0xE2 into the lone surrogate U+DCE2, which UTF-8 cannot contain.
+    return data.decode("utf-8", "surrogateescape")
 
 
 def _byte_alphabet() -> dict[str, int]:

@@ -1,5 +1,6 @@
 # Input functions and parameters that the rules share. Python that does not speak of jobs and
 # wildcards belongs into workflow/lib.
+import json
 import math
 import os
 import re
@@ -79,14 +80,10 @@ def provider(wildcards, output):
 
 
 def embedding_memory(wildcards, attempt):
-    """Megabytes for clustering: the embedding in float32 a few times over."""
-    manifest = manifest_of(wildcards)
-    elements = [
-        math.prod(tensor["shape"])
-        for tensor in manifest["tensors"]
-        if tensor["name"] == manifest["embedding"]
-    ]
-    return attempt * (1000 + sum(elements) * 16 // 1024**2)
+    """Megabytes for clustering: the larger table of tokens in float32 and room for half of it."""
+    tensors = dag.token_tensors(manifest_of(wildcards))
+    elements = [math.prod(tensor["shape"]) for tensor in tensors]
+    return attempt * (1000 + max(elements, default=0) * 6 // 1024**2)
 
 
 def weights_root(wildcards, output):
@@ -168,9 +165,9 @@ def parts_folder(wildcards, input):
 
 
 def embedding_inputs(wildcards):
-    """The shard that holds the token embedding, and the tokenizer, where a model has them."""
+    """Shards of the token embedding and the output layer, and the tokenizer, where there are."""
     manifest = manifest_of(wildcards)
-    shards = dag.embedding_shards(plan_of(wildcards), manifest)
+    shards = dag.token_shards(plan_of(wildcards), manifest)
     tokenizer = [
         file["path"] for file in manifest["files"] if file["role"] == "tokenizer"
     ]
@@ -179,4 +176,11 @@ def embedding_inputs(wildcards):
 
 def embedding_flags(wildcards):
     manifest = manifest_of(wildcards)
-    return flags({**config["clustering"], "digest": dag.embedding_digest(manifest)})
+    settings = config["clustering"]
+    return flags(
+        {
+            **settings,
+            "probe_tokens": json.dumps(settings["probe_tokens"]),
+            "digest": dag.embedding_digest(plan_of(wildcards), manifest),
+        }
+    )

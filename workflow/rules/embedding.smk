@@ -1,4 +1,4 @@
-# The token embedding: clusters, elbow, projection.
+# The token embedding and the output layer: clusters, elbow, projection, every token.
 
 
 rule embedding_analysis:
@@ -16,6 +16,8 @@ rule embedding_analysis:
         ),
         elbow="<model>/embedding/elbow.csv",
         projection="<model>/embedding/projection.parquet",
+        tokens="<model>/embedding/tokens.csv",
+        output_tokens="<model>/embedding/output_tokens.csv",
         summary="<model>/embedding/summary.json",
     log:
         "<model>/logs/embedding_analysis.log",

@@ -212,10 +212,13 @@ rule notebook_embedding_output:
     input:
         manifest="<model>/manifest.json",
         params="<model>/params.parquet",
+        spectra="<model>/spectra.parquet",
         clusters="<model>/embedding/clusters.csv",
         clusters_summary="<model>/embedding/clusters_summary.csv",
         elbow="<model>/embedding/elbow.csv",
         projection="<model>/embedding/projection.parquet",
+        tokens="<model>/embedding/tokens.csv",
+        output_tokens="<model>/embedding/output_tokens.csv",
         summary="<model>/embedding/summary.json",
         page=NOTEBOOK_PAGE,
     output:

@@ -2,18 +2,30 @@
 
     python workflow/scripts/embedding_analysis.py --model_path models/Qwen3-4B --out clusters.csv
 
-writes one row per token to clusters.csv and everything else beside it; when --out has no suffix it
-is the folder for all of it: clusters.csv, clusters_summary.csv, elbow.csv, projection.parquet,
-summary.json, elbow.png and map.png. The rule of the workflow gives a manifest instead of a folder.
+writes one row per token to clusters.csv and everything else beside it; when --out is no table it
+is the folder for all of it: clusters.csv, clusters_summary.csv, elbow.csv, tokens.csv,
+output_tokens.csv, projection.parquet, summary.json, elbow.png and map.png. The rule of the workflow
+gives a manifest instead of a folder.
 """
 
+import argparse
+import json
 import logging
 import sys
 from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-from workflow.lib import checkpoint, cli, dag, embedding, embedding_rows, plots, tables
+from workflow.lib import (
+    checkpoint,
+    cli,
+    dag,
+    embedding,
+    embedding_rows,
+    plots,
+    tables,
+    token_vectors,
+)
 
 log = logging.getLogger("embedding_analysis")
 
@@ -45,15 +57,28 @@ def main(options):
             k_min=options.k_min,
             k_max=options.k_max,
             n_clusters=options.n_clusters,
+            metric=options.metric,
+            projection=options.projection,
+            probe_tokens=options.probe_tokens,
             random_state=options.random_state,
             progress=lambda k, last: log.info("k-means, k = %d of %d", k, last),
         )
+        head, reason = embedding_rows.find_output(manifest, place, len(rows))
+        log.info("output layer: %s", reason or manifest["output"])
+        if head is not None and len(result.tokens):
+            cosines = token_vectors.paired_cosines(rows, head.panels())
+            del rows  # the output layer takes their place in memory
+            tokens = embedding_rows.read_row_tokens(manifest, place, head.matrix.rows)
+            result = embedding.with_output(result, head.read(), tokens, cosines)
     out = Path(options.out)
-    folder, clusters = (out.parent, out) if out.suffix else (out, out / "clusters.csv")
+    is_file = out.suffix in (".csv", ".json", ".parquet")
+    folder, clusters = (out.parent, out) if is_file else (out, out / "clusters.csv")
     tables.write_table(result.clusters, "clusters", clusters)
     tables.write_table(result.clusters_summary, "clusters_summary", folder / "clusters_summary.csv")
     tables.write_table(result.elbow, "elbow", folder / "elbow.csv")
     tables.write_table(result.projection, "projection", folder / "projection.parquet")
+    tables.write_table(result.tokens, "tokens", folder / "tokens.csv")
+    tables.write_table(result.output_tokens, "tokens", folder / "output_tokens.csv")
     tables.write_json(result.summary, folder / "summary.json")
     if options.tables_only:
         return
@@ -64,6 +89,16 @@ def main(options):
         ),
         folder / "map.png",
     )
+
+
+def texts_or_ids(text):
+    """Argument type: words separated by commas, or a JSON list of texts and ids."""
+    if not text.startswith("["):
+        return [word for word in text.split(",") if word]
+    values = json.loads(text)
+    if not all(isinstance(value, str | int) for value in values):
+        raise argparse.ArgumentTypeError("a list of texts and ids is expected")
+    return values
 
 
 if __name__ == "__main__":
@@ -79,6 +114,14 @@ if __name__ == "__main__":
     parser.add_argument("--k_min", type=cli.positive_int, default=2)
     parser.add_argument("--k_max", type=cli.positive_int, default=30)
     parser.add_argument("--n_clusters", type=cli.positive_int, help="default: by the elbow rule")
+    parser.add_argument("--metric", choices=embedding.METRICS, default="euclidean")
+    parser.add_argument("--projection", choices=embedding.PROJECTIONS, default="pca")
+    parser.add_argument(
+        "--probe_tokens",
+        type=texts_or_ids,
+        default=[],
+        help="tokens whose neighbours are wanted: words with commas, or a JSON list",
+    )
     parser.add_argument(
         "--random_state", type=cli.seed, default=0, help="seed of everything random"
     )

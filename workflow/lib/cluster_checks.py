@@ -1,0 +1,98 @@
+"""Are the clusters real? K-means on samples of the rows, beside samples of one cloud.
+
+Stability: the partitions that K-means finds on two samples of the rows, carried over to the same
+other rows, are compared by the adjusted Rand index (Hubert and Arabie 1985): 1 for the same groups,
+0 for chance. Null: a normal cloud with the covariance of the rows, cut by the same path from
+samples of the same size; any cloud can be cut, so only what goes beyond the null speaks for
+clusters (the reference of the gap statistic, Tibshirani et al. 2001, with the covariance kept).
+"""
+
+from collections.abc import Callable
+from itertools import combinations
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from workflow.lib.clustering import Check, Components, path
+
+SAMPLE_ROWS = 4_096
+SAMPLES = 4
+SIGNIFICANT = 3.0
+
+Draw = Callable[[int], np.ndarray]
+
+
+def checks(
+    reduced: np.ndarray, components: Components, k_max: int, random_state: int = 0
+) -> dict[int, Check]:
+    """Stability and null of each k from 2 to `k_max`, as far as half of the rows go.
+
+    `reduced` [n, p] are the rows along `components`. Everything random comes from `random_state`.
+    """
+    n = len(reduced)
+    size = min(n // 2, SAMPLE_ROWS)
+    if size < 2:
+        return {}
+    generator = np.random.default_rng(random_state)
+    scales = np.sqrt(components.variances)
+    rest = max(components.total_variance - float(components.variances.sum()), 0.0)
+
+    def drawn(count: int) -> np.ndarray:
+        return reduced[np.sort(generator.choice(n, count, replace=False))]
+
+    def simulated(count: int) -> np.ndarray:
+        return (generator.standard_normal((count, len(scales))) * scales).astype(np.float32)
+
+    with threadpool_limits(1):
+        real = _agreement(drawn, size, k_max, rest)
+        null = _agreement(simulated, size, k_max, rest)
+    return {
+        k: Check(
+            stability=real[k][0],
+            sample_share=real[k][1],
+            null_stability=null[k][0],
+            null_share=null[k][1],
+            null_error=null[k][2],
+        )
+        for k in sorted(real.keys() & null.keys())
+    }
+
+
+def is_beyond_null(check: Check) -> bool:
+    """Whether the clusters explain more than cuts through one cloud do, beyond its spread."""
+    return check.sample_share - check.null_share > SIGNIFICANT * check.null_error
+
+
+def _agreement(
+    draw: Draw, size: int, k_max: int, rest: float
+) -> dict[int, tuple[float, float, float]]:
+    """Per k: mean adjusted Rand index, and mean and standard deviation of the explained share.
+
+    `rest` is the variance outside of the directions that `draw` gives.
+    """
+    from sklearn.metrics import adjusted_rand_score
+
+    common = draw(size)
+    labels: dict[int, list[np.ndarray]] = {}
+    shares: dict[int, list[float]] = {}
+    for _ in range(SAMPLES):
+        sample = draw(size)
+        mean = sample.mean(axis=0, dtype=np.float64)
+        total = float(((sample - mean) ** 2).sum()) + rest * size
+        for k, own, centres in path(sample, k_max):
+            between = np.bincount(own, minlength=k) @ ((centres - mean) ** 2).sum(axis=1)
+            shares.setdefault(k, []).append(float(between) / total if total > 0 else 0.0)
+            labels.setdefault(k, []).append(_nearest(common, centres))
+    return {
+        k: (
+            float(np.mean([adjusted_rand_score(a, b) for a, b in combinations(found, 2)])),
+            float(np.mean(shares[k])),
+            float(np.std(shares[k], ddof=1)),
+        )
+        for k, found in labels.items()
+        if k > 1 and len(found) == SAMPLES
+    }
+
+
+def _nearest(rows: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    return ((centres**2).sum(axis=1) - 2 * rows @ centres.T).argmin(axis=1)
