@@ -17,6 +17,9 @@ from workflow.lib.plan import make_plan
 
 log = logging.getLogger(__name__)
 
+PIECE_SECONDS = 1.0
+"""By hand parts are small, so that all cores end at about the same time: no job starts anew."""
+
 
 @dataclass(frozen=True)
 class Analysis:
@@ -27,11 +30,21 @@ class Analysis:
     matrices: pd.DataFrame
 
 
-def analyse_folder(folder: str, settings: Settings, threads: int, created_at: str) -> Analysis:
-    """Measure all parts of a local folder on `threads` cores (one part a core, longest first)."""
+def analyse_folder(
+    folder: str,
+    settings: Settings,
+    threads: int,
+    created_at: str,
+    memory_limit: int | None = None,
+) -> Analysis:
+    """Measure a local folder on `threads` cores (one part a core, longest first).
+
+    Under a `memory_limit` (bytes) fewer parts run at once. ValueError where one is too much.
+    """
     manifest = checkpoint.describe_folder(folder, created_at, hashed=False)
-    parts = sorted(make_plan(manifest)["parts"], key=lambda part: -part["seconds"])
+    parts = sorted(make_plan(manifest, PIECE_SECONDS)["parts"], key=lambda part: -part["seconds"])
     log.info("%s: %d tensors in %d parts", folder, manifest["totals"]["tensors"], len(parts))
+    threads = _within(memory_limit, parts, threads)
     rows = Rows()
     for done, measured in enumerate(_measured(Path(folder), parts, settings, threads), 1):
         rows.extend(measured)
@@ -42,6 +55,20 @@ def analyse_folder(folder: str, settings: Settings, threads: int, created_at: st
         merge.with_roles(stacked["params"], "params", manifest),
         merge.with_roles(stacked["matrices"], "matrices", manifest),
     )
+
+
+def _within(memory_limit: int | None, parts: list[Mapping[str, Any]], threads: int) -> int:
+    """How many of `threads` workers the memory holds, whichever parts meet."""
+    if memory_limit is None:
+        return threads
+    needs = sorted((part["memory"] for part in parts), reverse=True)
+    if needs[0] > memory_limit:
+        raise ValueError(
+            f"the largest part needs {needs[0] / 1e9:.1f} GB and the limit is "
+            f"{memory_limit / 1e9:.1f} GB: raise --memory_limit, or use --spectra none."
+        )
+    fitting = [n for n in range(1, min(threads, len(needs)) + 1) if sum(needs[:n]) <= memory_limit]
+    return max(fitting)
 
 
 def _measured(folder: Path, parts: list[Mapping[str, Any]], settings: Settings, threads: int):

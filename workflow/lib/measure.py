@@ -16,22 +16,34 @@ from typing import Any
 import numpy as np
 
 from workflow.lib import dtypes, matrices
+from workflow.lib.device import slot
 from workflow.lib.distribution import Distribution
 from workflow.lib.matrices import Matrix
+from workflow.lib.quantization_error import quantization_errors
 from workflow.lib.safetensors_file import read_chunks
 from workflow.lib.spectral_metrics import spectral_metrics
-from workflow.lib.spectrum import singular_values
+from workflow.lib.spectrum import Spectrum, predicted_seconds, singular_values, storage_rank
 
 log = logging.getLogger(__name__)
 
 TABLES = ("params", "matrices", "spectra", "histograms")
+# What values of the small end decide: not known where they are not refined (mode rank).
+SMALL_END = ("condition_number", "bottom_decile_energy")
+PANEL_BYTES = 2**20
+"""Panels of the rounding pass stay in the cache."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the numbers depend on (near_zero) and how they are computed."""
+    """What the numbers depend on (near_zero, spectra, sketch_above) and how they are computed.
+
+    `spectra` is full, rank, sketch or none (see `spectrum.singular_values`); sketch holds for the
+    matrices whose full spectrum would take more than `sketch_above` predicted seconds of one core.
+    """
 
     near_zero: float = 1e-6
+    spectra: str = "full"
+    sketch_above: float = 60.0
     device: str = "cpu"
     chunk_bytes: int = 32 * 1024**2
 
@@ -92,6 +104,7 @@ def measure_tensor(shard: Path, tensor: Mapping[str, Any], settings: Settings) -
                 "dtype": dtype,
                 "nbytes": tensor["end"] - tensor["begin"],
                 **summary(whole),
+                **top(whole),
                 **(solved[0].metrics if layout == "matrix" else {}),
             }
         ],
@@ -136,17 +149,25 @@ def measure_matrix(
     distribution = known or values(shard, tensor, matrix, settings)
     numbers = summary(distribution)
     found: np.ndarray | None = None
-    method = "none: the matrix has NaN or infinite elements"
+    method, precision = "none: the matrix has NaN or infinite elements", None
     metrics: dict[str, Any] = {}
     if numbers["finite_count"] == numbers["numel"]:
-        spectrum = singular_values(
-            lambda: panels(shard, tensor, matrix, settings.chunk_bytes),
-            matrix.rows,
-            matrix.cols,
-            device=settings.device,
-        )
-        found, method = spectrum.values, spectrum.method
-        metrics = spectral_metrics(found, matrix.rows, matrix.cols)
+        if settings.spectra == "none":
+            method = "none: not asked for"
+        else:
+            spectrum = _spectrum(shard, tensor, matrix, settings)
+            found, method, precision = spectrum.values, spectrum.method, "float64"
+            metrics = spectral_metrics(found, matrix.rows, matrix.cols)
+            bound = distribution.storage_bound()
+            if bound is not None and settings.spectra != "rank" and metrics["rank"] is not None:
+                metrics["storage_rank"] = storage_rank(found, bound)
+            if settings.spectra == "rank":
+                metrics |= dict.fromkeys(SMALL_END)
+        if dtypes.DTYPES[tensor["dtype"]].kind == "float":
+            metrics |= quantization_errors(
+                panels(shard, tensor, matrix, min(PANEL_BYTES, settings.chunk_bytes)),
+                numbers["absmax"],
+            )
     key = {
         "param_name": tensor["name"],
         "slice": matrix.slice,
@@ -156,14 +177,48 @@ def measure_matrix(
     rank = metrics.get("rank")
     ratio = None if rank is None else rank / min(matrix.rows, matrix.cols)
     return Measured(
-        row={**key, "dtype": tensor["dtype"], "rank_ratio": ratio, **numbers, **metrics},
+        row={
+            **key,
+            "dtype": tensor["dtype"],
+            "rank_ratio": ratio,
+            **numbers,
+            **top(distribution),
+            **metrics,
+        },
         spectrum={
             **key,
             "method": method,
+            "precision": precision,
             "singular_values": None if found is None else found.tolist(),
         },
         metrics=metrics,
     )
+
+
+def _spectrum(
+    shard: Path, tensor: Mapping[str, Any], matrix: Matrix, settings: Settings
+) -> Spectrum:
+    mode = settings.spectra
+    if mode == "sketch" and predicted_seconds(matrix.rows, matrix.cols) <= settings.sketch_above:
+        mode = "full"
+    with slot(settings.device) as device:
+        return singular_values(
+            lambda: panels(shard, tensor, matrix, settings.chunk_bytes),
+            matrix.rows,
+            matrix.cols,
+            device=device,
+            mode=mode,
+        )
+
+
+def top(distribution: Distribution) -> dict[str, Any]:
+    """The largest |w| and their places as the tables keep them."""
+    found = distribution.top()
+    return {
+        "top_values": [value for _, _, value in found],
+        "top_rows": [row for row, _, _ in found],
+        "top_cols": [col for _, col, _ in found],
+    }
 
 
 def values(
@@ -209,7 +264,7 @@ def extent(tensor: Mapping[str, Any], matrix: Matrix) -> tuple[int, int]:
 
 
 def _whole_elements(chunk_bytes: int) -> int:
-    """A chunk size that cuts no element: a multiple of 48 bytes fits 4-, 6-, 8- ... 64-bit types."""
+    """A chunk size that cuts no element: a multiple of 48 bytes fits types of 4 … 64 bits."""
     return max(48, chunk_bytes // 48 * 48)
 
 

@@ -23,8 +23,8 @@ VALUE_BYTES_PER_SECOND = 5e8
 BASE_BYTES = 500 * 1024**2
 
 
-def make_plan(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The plan of a manifest: {"parts": [...]}, each part with
+def make_plan(manifest: Mapping[str, Any], part_seconds: float | None = None) -> dict[str, Any]:
+    """The plan of a manifest: {"parts": [...]}, each of about `part_seconds` (PART_SECONDS), with
 
     part, shard, size, sha256, tensors (name, dtype, shape, begin, end, layout), seconds (predicted
     time of one core), memory (predicted peak, bytes) and digest.
@@ -38,7 +38,7 @@ def make_plan(manifest: Mapping[str, Any]) -> dict[str, Any]:
             for tensor in manifest["tensors"]
             if tensor["shard"] == shard.path and layouts[tensor["name"]].kind in matrices.MEASURED
         ]
-        for group_number, group in enumerate(groups(tensors), 1):
+        for group_number, group in enumerate(groups(tensors, part_seconds or PART_SECONDS), 1):
             part = {
                 "part": f"{number:05d}-{group_number:03d}",
                 "shard": shard.path,
@@ -68,13 +68,15 @@ def tensor_signatures(manifest: Mapping[str, Any]) -> list[tuple[str, tuple[int,
     return [(t["name"], tuple(t["shape"]), t["dtype"]) for t in manifest["tensors"]]
 
 
-def groups(tensors: Iterable[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
-    """Tensors of one shard in groups of about PART_SECONDS, longest first into the emptiest group.
+def groups(
+    tensors: Iterable[Mapping[str, Any]], part_seconds: float
+) -> list[list[Mapping[str, Any]]]:
+    """Tensors of a shard in groups of about `part_seconds`, longest first into the emptiest group.
 
     One group at least, so that every shard has a part even when nothing in it is measured.
     """
     tensors = list(tensors)
-    count = max(1, min(len(tensors), round(sum(map(seconds, tensors)) / PART_SECONDS)))
+    count = max(1, min(len(tensors), round(sum(map(seconds, tensors)) / part_seconds)))
     result: list[list[Mapping[str, Any]]] = [[] for _ in range(count)]
     loads = [0.0] * count
     for tensor in sorted(tensors, key=lambda tensor: (-seconds(tensor), tensor["begin"])):

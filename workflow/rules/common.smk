@@ -113,10 +113,13 @@ def part_shard(wildcards):
 
 
 def analyze_flags(wildcards):
+    sketches = config["spectra"] == "sketch"
     return flags(
         {
             "digest": part_of(wildcards)["digest"],
             "sparsity_threshold": config["sparsity_threshold"],
+            "spectra": config["spectra"],
+            "sketch_above": config["sketch_above"] if sketches else None,
         }
     )
 
