@@ -77,9 +77,14 @@ def _measured(folder: Path, parts: list[Mapping[str, Any]], settings: Settings, 
         return
     # Fresh interpreters: a forked BLAS may hang, and a spawned one is the same on every system.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(threads, len(parts)), mp_context=context) as pool:
+    with ProcessPoolExecutor(min(threads, len(parts)) - 1, mp_context=context) as pool:
         waiting = [pool.submit(_measure, folder, part, settings) for part in parts]
-        yield from (future.result() for future in as_completed(waiting))
+        # This process is ready while the others still start: it works from the short end.
+        for future, part in reversed(list(zip(waiting, parts, strict=True))):
+            if future.cancel():
+                yield _measure(folder, part, settings)
+        taken = [future for future in waiting if not future.cancelled()]
+        yield from (future.result() for future in as_completed(taken))
 
 
 def _measure(folder: Path, part: Mapping[str, Any], settings: Settings) -> Rows:

@@ -17,28 +17,36 @@ from workflow.lib import matrices, naming
 from workflow.lib.checkpoint import shard_files
 from workflow.lib.spectrum import predicted_bytes, predicted_seconds
 
-PART_SECONDS = 90.0
+# Short enough that one large shard fills the cores as evenly as many small ones do, long enough
+# that the start of a job (two seconds) does not count; more than MAX_PARTS would burden Snakemake.
+PART_SECONDS = 15.0
+MAX_PARTS = 400
 VALUE_BYTES_PER_SECOND = 5e8
 # Interpreter, libraries and the chunks of the value pass.
 BASE_BYTES = 500 * 1024**2
 
 
 def make_plan(manifest: Mapping[str, Any], part_seconds: float | None = None) -> dict[str, Any]:
-    """The plan of a manifest: {"parts": [...]}, each of about `part_seconds` (PART_SECONDS), with
+    """The plan of a manifest: {"parts": [...]}, each of about `part_seconds`, with
 
     part, shard, size, sha256, tensors (name, dtype, shape, begin, end, layout), seconds (predicted
     time of one core), memory (predicted peak, bytes) and digest.
     """
     layouts = tensor_layouts(manifest)
+    measured = [
+        tensor | {"layout": layouts[tensor["name"]].kind}
+        for tensor in manifest["tensors"]
+        if layouts[tensor["name"]].kind in matrices.MEASURED
+    ]
+    target = part_seconds or max(PART_SECONDS, sum(map(seconds, measured)) / MAX_PARTS)
     parts = []
     for number, shard in enumerate(shard_files(manifest), 1):
         tensors = [
-            {key: tensor[key] for key in ("name", "dtype", "shape", "begin", "end")}
-            | {"layout": layouts[tensor["name"]].kind}
-            for tensor in manifest["tensors"]
-            if tensor["shard"] == shard.path and layouts[tensor["name"]].kind in matrices.MEASURED
+            {key: tensor[key] for key in ("name", "dtype", "shape", "begin", "end", "layout")}
+            for tensor in measured
+            if tensor["shard"] == shard.path
         ]
-        for group_number, group in enumerate(groups(tensors, part_seconds or PART_SECONDS), 1):
+        for group_number, group in enumerate(groups(tensors, target), 1):
             part = {
                 "part": f"{number:05d}-{group_number:03d}",
                 "shard": shard.path,
