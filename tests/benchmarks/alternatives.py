@@ -8,7 +8,6 @@ Imports nothing of the program at the top: WeightWatcher runs it in an environme
 import contextlib
 import json
 import os
-import resource
 import sys
 import time
 from pathlib import Path
@@ -17,8 +16,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def peak(process="self"):
+    """Largest resident memory so far, bytes (Linux). ru_maxrss would begin with the parent's."""
+    for line in Path(f"/proc/{process}/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) * 1024
+    return 0
 
 
 def tensors(folder):

@@ -19,6 +19,7 @@ import numpy as np
 from scipy.linalg import svdvals
 from threadpoolctl import threadpool_limits
 
+from tests.benchmarks.alternatives import peak
 from workflow.lib.checkpoint import describe_folder
 from workflow.lib.distribution import Distribution
 from workflow.lib.dtypes import decode
@@ -47,13 +48,16 @@ def alternative(method, *arguments):
 
 
 def shell(command):
-    """Seconds and peak memory (bytes, largest process) of a command as the shell would run it."""
+    """Seconds of a command as the shell would run it, and the peak memory of its first process."""
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
+    memory = 0
+    while process.poll() is None:
+        memory = peak(process.pid) or memory
+        time.sleep(0.02)
+    if process.returncode:
         raise RuntimeError(f"{command} failed")
-    return {"seconds": time.perf_counter() - start, "peak": usage.ru_maxrss * 1024, "error": None}
+    return {"seconds": time.perf_counter() - start, "peak": memory, "error": None}
 
 
 def best(function, repeats=5):
@@ -151,12 +155,17 @@ def roofline():
 
 def whole_model(folder):
     cells = {}
-    for threads in (1, 2):
+    for threads in (1, 2, 2, 1):
         out = Path(tempfile.gettempdir(), f"bench-{os.getpid()}.parquet")
         command = [sys.executable, str(ROOT / "workflow" / "scripts" / "analyze.py")]
         command += ["--model_path", folder, "--device", "cpu"]
         command += ["--threads", str(threads), "--out", str(out)]
-        cells[f"ours, whole process, {threads} thread(s)"] = shell(command)
+        method = f"ours, whole process, {threads} thread(s)"
+        # the first run may compile; the better of two counts
+        cells[method] = min(
+            (cell for cell in (shell(command), cells.get(method)) if cell),
+            key=lambda cell: cell["seconds"],
+        )
         out.unlink()
     for method in ("torch", "numpy", "weightwatcher"):
         cells[method] = alternative(method, folder)

@@ -22,6 +22,8 @@ from workflow.lib.spectrum import predicted_bytes, predicted_seconds
 PART_SECONDS = 15.0
 MAX_PARTS = 400
 VALUE_BYTES_PER_SECOND = 5e8
+# Rounding one element to all low-bit formats.
+ROUNDING_SECONDS = 6e-9
 # Interpreter, libraries and the chunks of the value pass.
 BASE_BYTES = 500 * 1024**2
 
@@ -98,7 +100,8 @@ def seconds(tensor: Mapping[str, Any]) -> float:
     """Predicted time of one core to measure `tensor`."""
     solves = matrices.matrices(tuple(tensor["shape"]), tensor["layout"])
     spectra = sum(predicted_seconds(matrix.rows, matrix.cols) for matrix in solves)
-    return spectra + (tensor["end"] - tensor["begin"]) / VALUE_BYTES_PER_SECOND
+    rounding = ROUNDING_SECONDS * sum(matrix.rows * matrix.cols for matrix in solves)
+    return spectra + rounding + (tensor["end"] - tensor["begin"]) / VALUE_BYTES_PER_SECOND
 
 
 def memory(tensor: Mapping[str, Any]) -> int:
