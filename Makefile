@@ -10,6 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 TORCH_FILES := $(if $(filter no,$(TORCH)),,--requirement requirements-torch.txt)
 STAMP := .venv/.with-torch-$(TORCH)
 DEV_STAMP := .venv/.for-development
+BENCH_STAMP := .venv-bench/.complete
 
 export PATH := $(BIN):$(PATH)
 
@@ -54,8 +55,13 @@ format: $(DEV_STAMP) ## put Python and rules into the house format
 	ruff check --fix .
 	snakefmt Snakefile workflow/rules
 
-bench: $(DEV_STAMP) ## measure speed against the alternatives
-	python -m tests.benchmarks.engine
+$(BENCH_STAMP): requirements-bench.txt | .venv/bin/python
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --requirement requirements-bench.txt
+	touch $@
+
+bench: $(DEV_STAMP) $(BENCH_STAMP) ## measure speed against the alternatives (BENCH_MODEL=folder)
+	python -m tests.benchmarks.engine $(BENCH_MODEL)
 	python -m tests.benchmarks.embedding
 
 docs: $(STAMP) ## the manual's column lists from the table schemas
@@ -66,5 +72,5 @@ constraints: $(DEV_STAMP) ## write constraints.txt anew from .venv
 	mv constraints.txt.new constraints.txt
 
 clean: ## remove everything made (results and .venv; downloaded weights stay)
-	rm -rf .venv .snakemake results/* .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-bench .snakemake results/* .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -17,6 +17,9 @@ from workflow.lib.plan import make_plan, shards_of
 
 log = logging.getLogger(__name__)
 
+PIECE_SECONDS = 1.0
+"""By hand parts are small, so that all cores end at about the same time: no job starts anew."""
+
 
 @dataclass(frozen=True)
 class Analysis:
@@ -34,13 +37,18 @@ def analyse_folder(
     created_at: str,
     subfolder: str = "",
     variant: str | None = None,
+    memory_limit: int | None = None,
 ) -> Analysis:
-    """Measure all parts of a local folder on `threads` cores (one part a core, longest first)."""
+    """Measure a local folder on `threads` cores (one part a core, longest first).
+
+    Under a `memory_limit` (bytes) fewer parts run at once. ValueError where one is too much.
+    """
     manifest = checkpoint.describe_folder(
         folder, created_at, hashed=False, subfolder=subfolder, variant=variant
     )
-    parts = sorted(make_plan(manifest)["parts"], key=lambda part: -part["seconds"])
+    parts = sorted(make_plan(manifest, PIECE_SECONDS)["parts"], key=lambda part: -part["seconds"])
     log.info("%s: %d tensors in %d parts", folder, manifest["totals"]["tensors"], len(parts))
+    threads = _within(memory_limit, parts, threads)
     rows = Rows()
     for done, measured in enumerate(_measured(Path(folder), parts, settings, threads), 1):
         rows.extend(measured)
@@ -53,15 +61,34 @@ def analyse_folder(
     )
 
 
+def _within(memory_limit: int | None, parts: list[Mapping[str, Any]], threads: int) -> int:
+    """How many of `threads` workers the memory holds, whichever parts meet."""
+    if memory_limit is None:
+        return threads
+    needs = sorted((part["memory"] for part in parts), reverse=True)
+    if needs[0] > memory_limit:
+        raise ValueError(
+            f"the largest part needs {needs[0] / 1e9:.1f} GB and the limit is "
+            f"{memory_limit / 1e9:.1f} GB: raise --memory_limit, or use --spectra none."
+        )
+    fitting = [n for n in range(1, min(threads, len(needs)) + 1) if sum(needs[:n]) <= memory_limit]
+    return max(fitting)
+
+
 def _measured(folder: Path, parts: list[Mapping[str, Any]], settings: Settings, threads: int):
     if min(threads, len(parts)) <= 1:
         yield from (_measure(folder, part, settings) for part in parts)
         return
     # Fresh interpreters: a forked BLAS may hang, and a spawned one is the same on every system.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(threads, len(parts)), mp_context=context) as pool:
+    with ProcessPoolExecutor(min(threads, len(parts)) - 1, mp_context=context) as pool:
         waiting = [pool.submit(_measure, folder, part, settings) for part in parts]
-        yield from (future.result() for future in as_completed(waiting))
+        # This process is ready while the others still start: it works from the short end.
+        for future, part in reversed(list(zip(waiting, parts, strict=True))):
+            if future.cancel():
+                yield _measure(folder, part, settings)
+        taken = [future for future in waiting if not future.cancelled()]
+        yield from (future.result() for future in as_completed(taken))
 
 
 def _measure(folder: Path, part: Mapping[str, Any], settings: Settings) -> Rows:

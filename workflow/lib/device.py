@@ -1,8 +1,20 @@
-"""Which device multiplies the matrices."""
+"""Which device multiplies the matrices, and one job at a time on each GPU."""
 
+import contextlib
 import ctypes
+import getpass
 import importlib.util
 import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+try:
+    import fcntl
+except ImportError:  # not on Windows; there jobs share the first GPU
+    fcntl = None  # type: ignore[assignment]
 
 
 def chosen_device(wish: str) -> str:
@@ -25,6 +37,44 @@ def chosen_device(wish: str) -> str:
     if wish == "auto":
         return "cpu"
     raise ValueError(f"device {wish}: torch sees no GPU here; use device auto or cpu.")
+
+
+@contextlib.contextmanager
+def slot(device: str) -> Iterator[str]:
+    """Hold one GPU while the block runs and yield its name: the first free one for cuda.
+
+    A slot is a lock on a file, which the system gives back when a process ends in whatever way.
+    Waits until there is a free one. Any other device is yielded as it is.
+    """
+    if not device.startswith("cuda") or fcntl is None:
+        yield device
+        return
+    names = [device] if ":" in device else [f"cuda:{i}" for i in range(_gpu_count())]
+    while True:
+        for name in names:
+            with _lock_file(name).open("a") as file:
+                if _locked(file):
+                    yield name
+                    return
+        time.sleep(0.02)
+
+
+def _locked(file: IO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _lock_file(name: str) -> Path:
+    return Path(tempfile.gettempdir(), f"ai-block-research-{getpass.getuser()}-{name}.lock")
+
+
+def _gpu_count() -> int:
+    import torch
+
+    return max(1, torch.cuda.device_count())
 
 
 def _has_driver() -> bool:

@@ -18,24 +18,37 @@ import numpy as np
 
 from workflow.lib import dtypes, matrices
 from workflow.lib.adapters import Delta, open_delta
+from workflow.lib.device import slot
 from workflow.lib.distribution import Distribution
 from workflow.lib.grids import Grid, open_grid
 from workflow.lib.matrices import Matrix
+from workflow.lib.quantization_error import quantization_errors
 from workflow.lib.safetensors_file import read_chunks
 from workflow.lib.spectral_metrics import spectral_metrics
-from workflow.lib.spectrum import singular_values
+from workflow.lib.spectrum import Spectrum, predicted_seconds, singular_values, storage_rank
 
 log = logging.getLogger(__name__)
 
 NOT_FINITE = "none: the matrix has NaN or infinite elements"
+NOT_ASKED = "none: not asked for"
 TABLES = ("params", "matrices", "spectra", "histograms")
+# What values of the small end decide: not known where they are not refined (mode rank).
+SMALL_END = ("condition_number", "bottom_decile_energy")
+PANEL_BYTES = 2**20
+"""Panels of the rounding pass stay in the cache."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the numbers depend on (near_zero) and how they are computed."""
+    """What the numbers depend on (near_zero, spectra, sketch_above) and how they are computed.
+
+    `spectra` is full, rank, sketch or none (see `spectrum.singular_values`); sketch holds for the
+    matrices whose full spectrum would take more than `sketch_above` predicted seconds of one core.
+    """
 
     near_zero: float = 1e-6
+    spectra: str = "full"
+    sketch_above: float = 60.0
     device: str = "cpu"
     chunk_bytes: int = 32 * 1024**2
 
@@ -130,7 +143,7 @@ def measure_tensor(
                 "dtype": tensor["dtype"],
                 "nbytes": tensor["end"] - tensor["begin"],
                 **storage,
-                **whole.summary(),
+                **described(whole),
                 **(solved[0].metrics if parts == (view,) else {}),
             }
         ],
@@ -178,16 +191,29 @@ def measure_matrix(
     A matrix with NaN or infinite elements has no singular values: they and all that follows from
     them are missing.
     """
-    numbers = (known or values(source, matrix, settings)).summary()
+    distribution = known or values(source, matrix, settings)
+    numbers = described(distribution)
     if numbers["finite_count"] != numbers["numel"]:
-        return _measured(source.entry, matrix, numbers, None, NOT_FINITE)
-    spectrum = singular_values(
-        lambda: panels(source, matrix, settings.chunk_bytes),
-        matrix.rows,
-        matrix.cols,
-        device=settings.device,
-    )
-    return _measured(source.entry, matrix, numbers, spectrum.values, spectrum.method)
+        return _measured(source.entry, matrix, numbers, None, NOT_FINITE, {})
+    metrics: dict[str, Any] = {}
+    spectrum = None
+    if settings.spectra != "none":
+        spectrum = _spectrum(source, matrix, settings)
+        metrics = spectral_metrics(spectrum.values, matrix.rows, matrix.cols)
+        # Of a dequantised weight the step of the stored codes is not known here.
+        bound = None if "scheme" in source.entry else distribution.storage_bound()
+        if bound is not None and settings.spectra != "rank" and metrics["rank"] is not None:
+            metrics["storage_rank"] = storage_rank(spectrum.values, bound)
+        if settings.spectra == "rank":
+            metrics |= dict.fromkeys(SMALL_END)
+    if dtypes.DTYPES[source.grid.dtype].kind == "float":
+        metrics |= quantization_errors(
+            panels(source, matrix, min(PANEL_BYTES, settings.chunk_bytes)),
+            numbers["absmax"] or 0.0,
+        )
+    if spectrum is None:
+        return _measured(source.entry, matrix, numbers, None, NOT_ASKED, metrics)
+    return _measured(source.entry, matrix, numbers, spectrum.values, spectrum.method, metrics)
 
 
 def measure_delta(delta: Delta, tensor: Mapping[str, Any], settings: Settings) -> Measured:
@@ -197,10 +223,12 @@ def measure_delta(delta: Delta, tensor: Mapping[str, Any], settings: Settings) -
     distribution = Distribution("F32", rows, cols, near_zero=settings.near_zero)
     for block in delta.blocks(settings.chunk_bytes):
         distribution.update(block)
-    numbers = distribution.summary()
+    numbers = described(distribution)
     if numbers["finite_count"] != numbers["numel"]:
-        return _measured(tensor, matrix, numbers, None, NOT_FINITE)
-    return _measured(tensor, matrix, numbers, delta.singular_values(), "factored")
+        return _measured(tensor, matrix, numbers, None, NOT_FINITE, {})
+    found = delta.singular_values()
+    metrics = spectral_metrics(found, rows, cols)
+    return _measured(tensor, matrix, numbers, found, "factored", metrics)
 
 
 def _measured(
@@ -209,8 +237,8 @@ def _measured(
     numbers: Mapping[str, Any],
     found: np.ndarray | None,
     method: str,
+    metrics: dict[str, Any],
 ) -> Measured:
-    metrics = {} if found is None else spectral_metrics(found, matrix.rows, matrix.cols)
     key = {
         "param_name": tensor["name"],
         "slice": matrix.slice,
@@ -220,14 +248,46 @@ def _measured(
     rank = metrics.get("rank")
     ratio = None if rank is None else rank / min(matrix.rows, matrix.cols)
     return Measured(
-        row={**key, "dtype": tensor["dtype"], "rank_ratio": ratio, **numbers, **metrics},
+        row={
+            **key,
+            "dtype": tensor["dtype"],
+            "rank_ratio": ratio,
+            **numbers,
+            **metrics,
+        },
         spectrum={
             **key,
             "method": method,
+            "precision": None if found is None else "float64",
             "singular_values": None if found is None else found.tolist(),
         },
         metrics=metrics,
     )
+
+
+def _spectrum(source: Opened, matrix: Matrix, settings: Settings) -> Spectrum:
+    mode = settings.spectra
+    if mode == "sketch" and predicted_seconds(matrix.rows, matrix.cols) <= settings.sketch_above:
+        mode = "full"
+    with slot(settings.device) as device:
+        return singular_values(
+            lambda: panels(source, matrix, settings.chunk_bytes),
+            matrix.rows,
+            matrix.cols,
+            device=device,
+            mode=mode,
+        )
+
+
+def described(distribution: Distribution) -> dict[str, Any]:
+    """Summary of a distribution and its largest |w| with their places, as the tables keep them."""
+    found = distribution.top()
+    return {
+        **distribution.summary(),
+        "top_values": [value for _, _, value in found],
+        "top_rows": [row for row, _, _ in found],
+        "top_cols": [col for _, col, _ in found],
+    }
 
 
 def values(source: Opened, matrix: Matrix, settings: Settings) -> Distribution:

@@ -21,14 +21,19 @@ from workflow.lib.adapters import planned_delta
 from workflow.lib.checkpoint import shard_files
 from workflow.lib.spectrum import predicted_bytes, predicted_seconds
 
-PART_SECONDS = 90.0
+# Short enough that one large shard fills the cores as evenly as many small ones do, long enough
+# that the start of a job (two seconds) does not count; more than MAX_PARTS would burden Snakemake.
+PART_SECONDS = 15.0
+MAX_PARTS = 400
 VALUE_BYTES_PER_SECOND = 5e8
+# Rounding one element to all low-bit formats.
+ROUNDING_SECONDS = 6e-9
 # Interpreter, libraries and the chunks of the value pass.
 BASE_BYTES = 500 * 1024**2
 
 
-def make_plan(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The plan of a manifest: {"parts": [...]}, each part with
+def make_plan(manifest: Mapping[str, Any], part_seconds: float | None = None) -> dict[str, Any]:
+    """The plan of a manifest: {"parts": [...]}, each of about `part_seconds`, with
 
     part, shard, size, sha256, companions (further shards that are read: shard, size, sha256),
     tensors (name, dtype, shape, begin, end, layout …, see `entry`), seconds (predicted time of one
@@ -45,10 +50,12 @@ def make_plan(manifest: Mapping[str, Any]) -> dict[str, Any]:
             by_shard.setdefault(tensor["shard"], []).append(
                 planned if delta is None else {**planned, "delta": delta}
             )
+    whole = sum(seconds(tensor) for some in by_shard.values() for tensor in some)
+    target = part_seconds or max(PART_SECONDS, whole / MAX_PARTS)
     files = {file.path: file for file in shard_files(manifest)}
     parts = []
     for number, shard in enumerate(files.values(), 1):
-        for group_number, group in enumerate(groups(by_shard.get(shard.path, [])), 1):
+        for group_number, group in enumerate(groups(by_shard.get(shard.path, []), target), 1):
             others = sorted({s for tensor in group for s in shards_read(tensor)} - {shard.path})
             part = {
                 "part": f"{number:05d}-{group_number:03d}",
@@ -114,13 +121,15 @@ def tensor_signatures(manifest: Mapping[str, Any]) -> list[tuple[str, tuple[int,
     return [(t["name"], tuple(t["shape"]), t["dtype"]) for t in manifest["tensors"]]
 
 
-def groups(tensors: Iterable[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
-    """Tensors of one shard in groups of about PART_SECONDS, longest first into the emptiest group.
+def groups(
+    tensors: Iterable[Mapping[str, Any]], part_seconds: float
+) -> list[list[Mapping[str, Any]]]:
+    """Tensors of a shard in groups of about `part_seconds`, longest first into the emptiest group.
 
     One group at least, so that every shard has a part even when nothing in it is measured.
     """
     costs = [(seconds(tensor), tensor) for tensor in tensors]
-    count = max(1, min(len(costs), round(sum(cost for cost, _ in costs) / PART_SECONDS)))
+    count = max(1, min(len(costs), round(sum(cost for cost, _ in costs) / part_seconds)))
     result: list[list[Mapping[str, Any]]] = [[] for _ in range(count)]
     loads = [0.0] * count
     for cost, tensor in sorted(costs, key=lambda pair: (-pair[0], pair[1]["begin"])):
@@ -148,12 +157,14 @@ def solves(tensor: Mapping[str, Any]) -> Counter[tuple[int, int]]:
 
 def seconds(tensor: Mapping[str, Any]) -> float:
     """Predicted time of one core to measure `tensor`."""
-    spectra = sum(count * predicted_seconds(*shape) for shape, count in solves(tensor).items())
+    found = solves(tensor)
+    spectra = sum(count * predicted_seconds(*shape) for shape, count in found.items())
+    rounding = ROUNDING_SECONDS * sum(count * rows * cols for (rows, cols), count in found.items())
     values = tensor["end"] - tensor["begin"]
     if "scheme" in tensor:
         # Dequantised to four bytes an element, for the values and for each of the spectra.
         values = 8 * math.prod(logical_shape(tensor))
-    return spectra + values / VALUE_BYTES_PER_SECOND
+    return spectra + rounding + values / VALUE_BYTES_PER_SECOND
 
 
 def memory(tensor: Mapping[str, Any]) -> int:

@@ -277,8 +277,9 @@ UNDECODED = (
     ("torchao or quanto", re.compile(r"(?:\.weight\._data|weight:_data|_weight_qdata|:qdata)")),
 )
 # What codes are called inside their module.
-OWNERS = tuple(
-    ".weight .qweight .weight_packed .W_q .codes .q_weight .indices .trellis .dense_weights .Qidxs".split()
+OWNERS = (
+    *(".weight", ".qweight", ".weight_packed", ".W_q", ".codes", ".q_weight", ".indices"),
+    *(".trellis", ".dense_weights", ".Qidxs"),
 )
 SCALE_LIKE = re.compile(
     r"scale|zero|absmax|quant_map|codebook|centroid|^meta$|^SCB$|^su$|^sv$|biases"

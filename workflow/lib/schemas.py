@@ -148,6 +148,37 @@ SPECTRAL = (
     Column("calibrated_snr_db", "number", "energy beyond over energy within the edge", "dB"),
 )
 
+QUANTIZATION = tuple(
+    column
+    for name, text in (
+        ("int8_channel", "int8 with a scale per row"),
+        ("int4_g128_sym", "symmetric int4 in groups of 128"),
+        ("int4_g128_asym", "int4 with zero points in groups of 128"),
+        ("nf4", "NF4 in blocks of 64"),
+        ("fp8_tensor", "FP8 E4M3 with one scale"),
+        ("fp8_channel", "FP8 E4M3 with a scale per row"),
+        ("mxfp4", "MXFP4 (E2M1, power-of-two scales of 32)"),
+        ("nvfp4", "NVFP4 (E2M1, E4M3 scales of 16)"),
+    )
+    for column in (
+        Column(f"{name}_sqnr_db", "number", f"signal to rounding error of {text}", "dB"),
+        Column(f"{name}_max_error", "number", f"largest rounding error of {text}"),
+    )
+)
+
+TOP = (
+    Column("top_values", "numbers", "the 16 largest |w|, signed, largest first"),
+    Column("top_rows", "integers", "their rows, from 0"),
+    Column("top_cols", "integers", "their columns, from 0"),
+)
+
+STORAGE_RANK = Column(
+    "storage_rank",
+    "integer",
+    "number of σ above what rounding to the stored type can make: a lower bound on the rank "
+    "before rounding; missing for types without fraction bits",
+)
+
 PARAMS = Schema(
     "one stored tensor",
     (
@@ -179,7 +210,10 @@ PARAMS = Schema(
         Column("nbytes", "integer", "stored size", "bytes"),
         *STORAGE,
         *VALUES,
+        *TOP,
+        STORAGE_RANK,
         *SPECTRAL,
+        *QUANTIZATION,
     ),
 )
 
@@ -211,7 +245,10 @@ MATRICES = Schema(
             "sparsity", "number", "share of finite elements with |w| ≤ sparsity_threshold", "share"
         ),
         *VALUES,
+        *TOP,
+        STORAGE_RANK,
         *SPECTRAL,
+        *QUANTIZATION,
     ),
 )
 
@@ -222,7 +259,13 @@ SPECTRA = Schema(
         Column("slice", "string", "which part of it; empty for the whole tensor"),
         Column("rows", "integer", "rows of the matrix"),
         Column("cols", "integer", "columns of the matrix"),
-        Column("method", "string", "how the values were computed"),
+        Column(
+            "method",
+            "string",
+            "how the values were computed: direct, gram, gram+projection, gram+deflation; "
+            "sketch: an estimate of the largest values only",
+        ),
+        Column("precision", "string", "type of number in which they were computed"),
         Column("singular_values", "numbers", "all singular values, largest first"),
     ),
 )

@@ -233,7 +233,8 @@ class _TorchSolver:
     def __init__(self, matrix: _Matrix, device: str):
         import torch
 
-        self.suffix = f"@{device}"
+        # which of several GPUs it was changes nothing
+        self.suffix = "@" + device.partition(":")[0]
         self._device = _torch_device(device)
         self._gram = torch.zeros((matrix.n,) * 2, dtype=torch.float64, device=self._device)
         deflated = None if matrix.deflated is None else self._moved(matrix.deflated)

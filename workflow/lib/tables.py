@@ -130,7 +130,11 @@ def read_table(path: str | os.PathLike[str], table: str) -> pd.DataFrame:
     if path.suffix == ".parquet":
         import pyarrow.parquet as pq
 
-        return typed(pq.read_table(path).to_pandas(integer_object_nulls=True), table)
+        data = pq.read_table(path).to_pandas(integer_object_nulls=True)
+        for column in SCHEMAS[table].columns:
+            if column.type in ("integers", "numbers") and column.name in data:
+                data[column.name] = data[column.name].map(_plain).astype(object)
+        return typed(data, table)
     if path.suffix == ".json":
         return frame(map(_restored, json.loads(path.read_text(encoding="utf-8"))), table)
     with path.open(encoding="utf-8", newline="") as file:

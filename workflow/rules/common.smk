@@ -134,10 +134,13 @@ def companion_flags(wildcards, input):
 
 
 def analyze_flags(wildcards):
+    sketches = config["spectra"] == "sketch"
     return flags(
         {
             "digest": part_of(wildcards)["digest"],
             "sparsity_threshold": config["sparsity_threshold"],
+            "spectra": config["spectra"],
+            "sketch_above": config["sketch_above"] if sketches else None,
         }
     )
 

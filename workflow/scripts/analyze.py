@@ -23,6 +23,8 @@ log = logging.getLogger("analyze")
 def main(options):
     settings = measure.Settings(
         near_zero=options.sparsity_threshold,
+        spectra=options.spectra,
+        sketch_above=options.sketch_above,
         device=chosen_device(options.device),
         chunk_bytes=(4 if options.low_cpu_mem_usage else 32) * 1024**2,
     )
@@ -34,6 +36,7 @@ def main(options):
             cli.now(),
             options.subfolder,
             options.variant,
+            options.memory_limit and int(options.memory_limit * 1e9),
         )
         tables.write_table(result.params, "params", options.out, options.format)
         log.info("%d tensors in %s", len(result.params), options.out)
@@ -75,6 +78,21 @@ if __name__ == "__main__":
     parser.add_argument("--out", required=True, help="table to write (with --plan: prefix)")
     parser.add_argument("--format", choices=("csv", "json", "parquet"), help="default: by --out")
     parser.add_argument("--sparsity_threshold", type=cli.threshold, default=1e-6)
+    parser.add_argument(
+        "--spectra",
+        choices=("full", "rank", "sketch", "none"),
+        default="full",
+        help="all singular values, what the rank needs, estimates for costly matrices, or none",
+    )
+    parser.add_argument(
+        "--sketch_above",
+        type=cli.threshold,
+        default=60.0,
+        help="with --spectra sketch: seconds of one core above which a matrix is only estimated",
+    )
+    parser.add_argument(
+        "--memory_limit", type=cli.threshold, help="GB for all parts measured at once"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument(
         "--threads",
