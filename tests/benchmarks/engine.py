@@ -188,7 +188,7 @@ Written by `make bench`. Model: {name}, {manifest["totals"]["parameters"] / 1e6:
 parameters. Machine: {platform.machine()}, {os.cpu_count()} cores, {platform.system()}, Python
 {platform.python_version()}, load {load:.1f} at the end. One thread where not said; ratio = seconds
 over ours; error = largest relative error against LAPACK's float64 SVD for σ ≥ 1e-4·σ₁; peak =
-memory over that of the process before (whole process for ours of the whole model). WeightWatcher
+memory over that of the process before (for the whole model that of our first process). WeightWatcher
 analyses the matrices as a loaded model of linear layers; loading is not counted.
 
 {line}

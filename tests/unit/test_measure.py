@@ -21,8 +21,9 @@ def row_of(tmp_path, matrix, **settings):
         "begin": end - 2 * matrix.size,
         "end": end,
         "layout": "matrix",
+        "shard": path.name,
     }
-    rows = measure.measure_tensor(path, tensor, Settings(**settings))
+    rows = measure.measure_tensor({path.name: path}, tensor, Settings(**settings))
     return rows.params[0], rows.spectra[0]
 
 
