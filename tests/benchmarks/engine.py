@@ -188,8 +188,8 @@ Written by `make bench`. Model: {name}, {manifest["totals"]["parameters"] / 1e6:
 parameters. Machine: {platform.machine()}, {os.cpu_count()} cores, {platform.system()}, Python
 {platform.python_version()}, load {load:.1f} at the end. One thread where not said; ratio = seconds
 over ours; error = largest relative error against LAPACK's float64 SVD for σ ≥ 1e-4·σ₁; peak =
-memory over that of the process before (for the whole model that of our first process). WeightWatcher
-analyses the matrices as a loaded model of linear layers; loading is not counted.
+memory over that of the process before (for the whole model that of our first process).
+WeightWatcher analyses the matrices as a loaded model of linear layers; loading is not counted.
 
 {line}
 
