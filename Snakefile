@@ -42,6 +42,12 @@ rule all:
     input:
         "<results>/index.html",
         "<results>/index.json",
+        # Named one by one, so that a file that was deleted is made again.
+        collect(
+            "<results>/{model}/{artefact}",
+            model=MODELS,
+            artefact=["index.html", *artefacts.ALL],
+        ),
 
 
 onsuccess:

@@ -59,6 +59,15 @@ def test_looking_again_at_the_same_model_rebuilds_nothing(finished):
     assert planned(finished) == {}
 
 
+def test_what_was_deleted_is_made_again(finished):
+    deleted = finished.folder / "results/local--model/layers.csv"
+    kept = deleted.rename(finished.folder / "layers.csv")
+    try:
+        assert planned(finished)["transformer_analysis"] == 1
+    finally:
+        kept.rename(deleted)
+
+
 def test_a_comment_rebuilds_nothing(finished, edited):
     for module in ("lib/spectrum.py", "scripts/analyze.py", "lib/plots.py"):
         edited(finished.folder / "workflow" / module, lambda text: text + "\n# a comment\n")

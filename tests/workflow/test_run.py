@@ -7,7 +7,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from tests.conftest import ROOT, assert_same_numbers, run_script
+from tests.conftest import ROOT, assert_same_numbers, run_script, small_model
+from tests.workflow.conftest import copy_of_the_project
 from workflow.lib import tables
 
 pytestmark = pytest.mark.workflow
@@ -101,6 +102,14 @@ def test_snakemakes_own_report_can_be_made(finished):
     assert run.code == 0, run.text
     names = zipfile.ZipFile(finished.folder / "report.zip").namelist()
     assert any(name.endswith("layers_std.png") for name in names)
+
+
+def test_a_dry_run_works_before_anything_is_known(tmp_path):
+    project = copy_of_the_project(tmp_path / "project")
+    small_model(project.folder / "model")
+    run = project.snakemake("--dry-run", "--config", "model=model")
+    assert run.code == 0, run.text
+    assert run.jobs["resolve_model"] == 1 and "merge" in run.jobs
 
 
 def test_a_wrong_config_stops_with_the_key(finished):
