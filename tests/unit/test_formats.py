@@ -191,6 +191,19 @@ FUSED = {
         PAIRS,
         grouped,
     ),
+    "chatglm": (
+        {**LLAMA, "multi_query_attention": True, "multi_query_group_num": PAIRS},
+        "transformer.encoder.layers.0.self_attention.query_key_value.weight",
+        PAIRS,
+        contiguous,
+    ),
+    "chatglm of 2023": (
+        {"hidden_size": WIDTH, "num_attention_heads": HEADS},
+        "transformer.layers.0.attention.query_key_value.weight",
+        HEADS,
+        per_head,
+    ),
+    "minimax": (LLAMA, "model.layers.0.self_attn.qkv_proj.weight", HEADS, per_head),
     "internlm2": (LLAMA, "model.layers.0.attention.wqkv.weight", PAIRS, grouped),
     "codegen": (GPT, "transformer.h.0.attn.qkv_proj.weight", HEADS, four_blocks),
     "gpt2": (GPT, "h.0.attn.c_attn.weight", HEADS, lambda q, k, v: contiguous(q, k, v).T),
@@ -260,14 +273,53 @@ def test_gpt2_stores_its_weights_transposed(tmp_path):
     assert ledger.set_index("param_name").loc["h.0.attn.bias", "status"] == "buffer"
 
 
-def test_gate_and_up_are_told_apart_outside_of_experts(tmp_path):
-    fused = np.arange(12.0 * WIDTH).reshape(12, WIDTH)
-    name = "model.layers.3.mlp.gate_up_proj.weight"
-    result = analyse(tmp_path, {name: fused}, {"model_type": "phi3"})
-    table = result.matrices.set_index("block_type")
-    assert table.loc["gate_proj", "max"] == 6 * WIDTH - 1
-    assert table.loc["up_proj", "min"] == 6 * WIDTH
-    assert table["projection"].tolist() == ["gate_proj", "up_proj"]
+FIRST, SECOND, EVEN, ODD = range(6), range(6, 12), range(0, 12, 2), range(1, 12, 2)
+
+
+@pytest.mark.parametrize(
+    ("family", "module", "gate", "up"),
+    [
+        ("phi3", "mlp.gate_up_proj", FIRST, SECOND),
+        ("new", "mlp.up_gate_proj", SECOND, FIRST),
+        ("moshi", "mlp.fc1", FIRST, SECOND),
+        ("moonshine", "mlp.fc1", SECOND, FIRST),
+        ("inkling_text", "mlp.w13_dn", EVEN, ODD),
+        ("phi3small", "mlp.up_proj", EVEN, ODD),
+    ],
+)
+def test_gate_and_up_are_told_apart_outside_of_experts(family, module, gate, up, tmp_path):
+    down = {"fc1": "fc2", "up_proj": "down_proj"}.get(module.rpartition(".")[2], "x")
+    tensors = {
+        f"model.layers.3.{module}.weight": np.repeat(np.arange(12.0), WIDTH).reshape(12, WIDTH),
+        f"model.layers.3.mlp.{down}.weight": np.ones((WIDTH, 6)),
+    }
+    table = analyse(tmp_path, tensors, {"model_type": family}).matrices.set_index("slice")
+    for part, rows in (("gate_proj", gate), ("up_proj", up)):
+        row = table.loc[part]
+        assert (row["block_type"], row["projection"], row["layer_index"]) == (part, part, 3)
+        assert (row["min"], row["max"], row["mean"]) == (min(rows), max(rows), np.mean(rows))
+
+
+def test_a_gate_fused_with_queries_keys_and_values_is_the_attention_s(tmp_path):
+    parts = projections(HEADS)
+    stored = {"attention gate_proj": np.ones((HEADS * SIZE, WIDTH)), **parts}
+    name = "model.H_module.layers.0.attn.gqkv_proj.weight"
+    config = {"model_type": "hrm_text", "hidden_size": WIDTH, "num_attention_heads": HEADS}
+    result = analyse(tmp_path, {name: np.concatenate(list(stored.values()))}, config)
+    found = result.matrices.set_index("projection")
+    assert list(found.index) == list(stored)
+    assert found["block_type"].tolist() == ["gate_proj", *parts]
+    for part, wanted in stored.items():
+        assert found.loc[part, "mean"] == pytest.approx(wanted.astype("<f4").mean(), rel=1e-6)
+
+
+def test_experts_of_one_module_need_not_be_as_many_everywhere(experts, tmp_path):
+    prefix = "model.layers.0.mlp.experts."
+    padded = np.concatenate((halves(experts), np.zeros((1, 2 * INNER, WIDTH))))
+    tensors = {prefix + "gate_up_proj": padded, prefix + "down_proj": experts["down"]}
+    result = analyse(tmp_path, tensors, {"model_type": "longcat_flash"})
+    counts = result.matrices.groupby("projection").size().to_dict()
+    assert counts == {"gate_proj": EXPERTS + 1, "up_proj": EXPERTS + 1, "down_proj": EXPERTS}
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -41,7 +41,10 @@ def _take_from_slice(rows: pd.DataFrame) -> None:
     is_delta = (piece == "delta").fillna(False)
     named = piece.notna() & ~is_delta
     words = fused.str.replace(r"(?:qkv|gate_up)_proj$", "", regex=True)
+    # The gate that a family fuses with queries, keys and values is the attention's.
+    gate = named & (piece == "gate_proj") & fused.str.endswith("qkv_proj")
     rows["projection"] = fused.where(~named, words + piece)
+    rows["projection"] = rows["projection"].where(~gate.fillna(False), "attention gate_proj")
     delta = "delta " + fused.str.replace(r"^lora\w* ", "", regex=True).fillna("")
     rows["projection"] = rows["projection"].where(~is_delta, delta.str.strip())
     own_block = named & ~shared & (rows["block_type"] != "moe").fillna(True)

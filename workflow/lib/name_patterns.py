@@ -80,8 +80,8 @@ ZONES = {
     "hyper": "hc_* *_hc *hyper_connection*",
     "ssm": "*mamba* mixer *ssm linear_attn *lstm* *deltanet* rg_lru temporal_block *forget_gate"
     " time_mixing",
-    "mlp": "mlp* *_mlp *ffn ffn* ff ff1 ff2 *feed_forward* *feedforward* densereludense moe *_moe moe_block"
-    " pos_ff",
+    "mlp": "mlp* *_mlp *ffn ffn* ff ff1 ff2 *feed_forward* *feedforward* densereludense moe *_moe"
+    " moe_block pos_ff",
     "attention": "*attn* *attention* *att *attends",
     "conv": "conv short_conv shortconv",
     "head": "*lm_head cls *predictions head",
@@ -234,7 +234,8 @@ bias | *
     *sinks *sink *sink_bias *sink_param softmax_offset : layers.0.self_attn.sinks
     final_logits_bias logit_bias : final_logits_bias
 gate_up_proj | gate_up_proj
-    gate_up_proj up_gate_proj w13 gate_and_up_proj : layers.0.mlp.gate_up_proj.weight
+    gate_up_proj up_gate_proj w13 gate_and_up_proj gated_layers : layers.0.mlp.gate_up_proj.weight
+    w12 weights_in w13_dn shared_w13 : encoder.layer.0.mlp.weights_in.weight
 gate_up_proj | *
     gate_up_proj_* : layers.6.feed_forward.gate_up_proj_adapter_list.0.0.weight
 gate_up_proj | gate_up_proj | mlp expert shared
@@ -249,6 +250,7 @@ up_proj | up_proj
 down_proj | down_proj
     down_proj w2 w_out fc2 fc_out lin2 linear_fc2 ffn_output : layers.0.mlp.down_proj.weight
     dense_4h_to_h dense2 proj_down output_dense ff_out : layers.0.mlp.dense_4h_to_h.weight
+    weights_out w2_md shared_w2 : encoder.layer.0.mlp.weights_out.weight
 up_proj | up_proj | mlp
     linear1 linear_1 layer_1 in_proj : transformer.layer.0.ff.layer_1.weight
 down_proj | down_proj | mlp
@@ -348,6 +350,9 @@ DIALECTS = (
     # c_proj(w1(x) * silu(w2(x)))
     Dialect("w1 w2 c_proj", "", {"w1": "up_proj", "w2": "gate_proj"}),
     Dialect("w1 w2", "w3 v1", {"w1": "up_proj"}),
+    Dialect("w12 w3", "", {"w3": "down_proj"}),
+    # x1 * silu(x2) of c_fc and c_fc2
+    Dialect("c_fc c_fc2", "", {"c_fc2": "gate_proj"}),
     Dialect("fc0 fc1", "fc2", {"fc0": "up_proj", "fc1": "down_proj"}),
     Dialect("ffn ffn_output", "", {"ffn": "up_proj"}),
     Dialect("ff_proj up_proj", "", {"ff_proj": "gate_proj"}),
