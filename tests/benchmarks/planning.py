@@ -118,7 +118,7 @@ def main() -> None:
         tables.write_json(manifest, folder / "manifest")
         tables.write_json(planned, folder / "plan")
         written = time.perf_counter()
-        measured = {t["name"] for part in planned["parts"] for t in part["tensors"]}
+        measured = {t["name"]: 1 for part in planned["parts"] for t in part["tensors"]}
         ledger = merge.coverage(manifest, measured)
         done = time.perf_counter()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

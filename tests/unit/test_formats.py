@@ -4,6 +4,7 @@ What is compared is always computed from plain arrays by NumPy, or from the plai
 """
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -246,7 +247,7 @@ def test_an_order_that_is_not_known_is_not_guessed(config, tmp_path):
     name = "model.layers.0.self_attn.qkv_proj.weight"
     result = analyse(tmp_path, {name: contiguous(*projections().values())}, config)
     assert result.matrices["block_type"].tolist() == ["qkv_proj"]
-    (row,) = merge.coverage(result.manifest, {name}).to_dict("records")
+    (row,) = merge.coverage(result.manifest, {name: 1}).to_dict("records")
     assert row["status"] == "analysed" and "order" in row["reason"]
 
 
@@ -269,7 +270,7 @@ def test_gpt2_stores_its_weights_transposed(tmp_path):
     norms = np.linalg.norm(up, axis=1)
     assert row["row_norm_cv"] == pytest.approx(norms.std() / norms.mean(), rel=1e-5)
     assert row["shape"] == "[16, 64]"
-    ledger = merge.coverage(result.manifest, set(result.params["param_name"]))
+    ledger = merge.coverage(result.manifest, result.params.set_index("param_name")["numel"])
     assert ledger.set_index("param_name").loc["h.0.attn.bias", "status"] == "buffer"
 
 
@@ -339,8 +340,89 @@ def test_quantised_weights_are_measured_dequantised(case, tmp_path):
     assert row["bits_per_weight"] == pytest.approx(8 * size / wanted.size)
     norms = [np.linalg.norm(m, 2) for m in wanted.reshape(-1, *wanted.shape[-2:])]
     assert result.matrices["spectral_norm"].tolist() == pytest.approx(norms, rel=2e-3)
-    ledger = merge.coverage(result.manifest, set(result.params["param_name"]))
+    ledger = merge.coverage(result.manifest, result.params.set_index("param_name")["numel"])
     assert sorted(ledger["status"])[1:] == ["companion"] * (len(stored) - 1)
+
+
+def damaged(case, change):
+    """The tensors of a quantised weight that contradict each other."""
+    stored = {
+        name: (dtype, shape, DATA[f"{case}/{name}"].tobytes())
+        for name, (dtype, shape) in CASES[case]["tensors"].items()
+    }
+    change(stored)
+    return stored
+
+
+def data(name, value):
+    """A change of the bytes of one tensor, all of them `value` (its length: of a U8 vector)."""
+
+    def change(stored):
+        dtype, shape, old = stored[name]
+        stored[name] = ("U8", [9], value * 9) if dtype == "U8" else (dtype, shape, value * len(old))
+
+    return change
+
+
+CONTRADICTIONS = {
+    "scales of a wrong shape": (
+        "fp8_block",
+        lambda t: t.update({"p.weight_scale_inv": ("F32", [5, 7], bytes(4 * 35))}),
+        r"\[5, 7\] do not fit",
+    ),
+    "no zero points": ("gptq_4", lambda t: t.pop("p.qzeros"), "p.qzeros missing"),
+    "two sets of scales": (
+        "fp8_block",
+        lambda t: t.update({"p.weight_scale": ("F32", [], bytes(4))}),
+        "both p.weight_scale_inv and p.weight_scale claim it",
+    ),
+    "stored twice": (
+        "gptq_4",
+        lambda t: t.update({"p.weight": ("F32", [2, 2], bytes(16))}),
+        "p.weight is stored as well",
+    ),
+    "groups beyond the scales": ("gptq_4", data("p.g_idx", b"\x07"), "contradictory: g_idx"),
+    "an unreadable state": (
+        "bitsandbytes_nf4_64",
+        data("p.weight.quant_state.bitsandbytes__nf4", b"\xff"),
+        "contradictory: its quant_state",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CONTRADICTIONS)
+def test_what_contradicts_itself_is_unsupported_and_the_rest_is_analysed(what, tmp_path):
+    case, change, reason = CONTRADICTIONS[what]
+    stored = damaged(case, change) | {"lm_head.weight": ("F32", [2, 4], bytes(32))}
+    write_safetensors(tmp_path / "model.safetensors", stored)
+    config = {"quantization_config": CASES[case]["config"]}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    result = analysis.analyse_folder(str(tmp_path), Settings(), 1, NOW)
+    numel = result.params.set_index("param_name")["numel"]
+    ledger = merge.coverage(result.manifest, numel, merge.refused(result.params, result.spectra))
+    assert sorted(ledger["param_name"]) == sorted(stored)
+    rows = ledger.set_index("param_name")
+    (owner,) = rows.index[rows["status"] == "unsupported"]
+    assert owner in ("p.weight", "p.qweight")
+    assert re.search(reason, rows.loc[owner, "reason"])
+    plain = {"lm_head.weight"} | ({"p.weight"} & set(stored) - {owner})
+    assert set(numel.index) == plain and rows.loc[list(plain), "status"].eq("analysed").all()
+    assert rows.drop([owner, *plain])["status"].eq("companion").all()
+
+
+def test_the_ledger_counts_weights_without_the_padding_of_their_words(tmp_path):
+    case = next(case for case in CASES if "p.weight_shape" in CASES[case]["tensors"])
+    rows, cols = 8, 12  # two words of eight codes hold a row
+    tensors = {
+        "p.weight_packed": ("I32", [rows, 2], bytes(8 * rows)),
+        "p.weight_scale": ("F32", [rows, 1], np.ones(rows, "<f4").tobytes()),
+        "p.weight_shape": ("I64", [2], np.array([rows, cols], "<i8").tobytes()),
+    }
+    config = CASES[case]["config"]
+    result = analyse(tmp_path, tensors, {"quantization_config": {**config, "config_groups": {}}})
+    assert result.params["numel"].tolist() == [rows * cols]
+    ledger = merge.coverage(result.manifest, result.params.set_index("param_name")["numel"])
+    assert ledger.set_index("param_name").loc["p.weight_packed", "numel"] == rows * cols
 
 
 def test_a_quantised_stack_has_the_matrices_of_its_experts(tmp_path):
@@ -402,7 +484,7 @@ def test_every_type_of_element_is_measured(tmp_path):
     assert len(result.params) == len(DTYPES) == 22
     assert result.params["numel"].eq(96).all() and result.params["quantisation"].isna().all()
     assert result.params.set_index("dtype").loc["F4", "bits_per_weight"] == 4
-    ledger = merge.coverage(result.manifest, set(result.params["param_name"]))
+    ledger = merge.coverage(result.manifest, result.params.set_index("param_name")["numel"])
     assert ledger["status"].eq("analysed").all()
 
 

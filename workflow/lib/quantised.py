@@ -324,6 +324,9 @@ def recognise(tensors: Iterable[Tensor], config: Mapping[str, Any]) -> Recognise
     return Recognised(schemes, owners, unsupported)
 
 
+DOES_NOT_FIT = "quantised storage that does not fit its scheme"
+
+
 def _match(
     tensor: Tensor, stored: Mapping[str, Tensor], config: Mapping[str, Any]
 ) -> tuple[Scheme | None, str]:
@@ -331,26 +334,42 @@ def _match(
     name, shape, dtype = tensor
     if dtype not in INTEGERS and dtype not in FLOAT8 and dtype != "F4":
         return None, ""
-    reason = ""
+    reason, schemes = "", []
     for row in FORMATS:
         if dtype not in row.dtypes or not name.endswith(row.codes):
             continue
-        stem = name.removesuffix(row.codes)
-        by_role = {role: stored.get(stem + end) for role, end in row.needed.items()}
-        if None in by_role.values():
-            continue
-        by_role |= {role: stored.get(stem + end) for role, end in row.optional.items()}
-        found = _Found(tensor, {role: other for role, other in by_role.items() if other}, config)
         if len(shape) < 2 or 0 in shape:
             continue
+        stem = name.removesuffix(row.codes)
+        needed = {role: stored.get(stem + end) for role, end in row.needed.items()}
+        if None in needed.values():
+            if row.codes and any(needed.values()):
+                absent = [stem + row.needed[role] for role, other in needed.items() if not other]
+                reason = reason or f"{DOES_NOT_FIT}: {' and '.join(absent)} missing"
+            continue
+        by_role = needed | {role: stored.get(stem + end) for role, end in row.optional.items()}
+        found = _Found(tensor, {role: other for role, other in by_role.items() if other}, config)
         try:
             method, formula, logical, settings = row.read(found)
         except Unfit as error:
-            reason = reason or f"quantised storage that does not fit its scheme: {error}"
+            reason = reason or f"{DOES_NOT_FIT}: {error}"
             continue
         names = {role: t[0] for role, t in found.by_role.items()}
-        return Scheme(method, formula, logical, names, settings), ""
-    return None, reason
+        schemes.append(Scheme(method, formula, logical, names, settings))
+    for other in schemes[1:]:
+        one, two = set(schemes[0].companions.values()), set(other.companions.values())
+        if not (one <= two or two <= one):
+            return (
+                None,
+                f"{DOES_NOT_FIT}: both {_listed(one - two)} and {_listed(two - one)} claim it",
+            )
+    if schemes and not name.endswith(".weight") and f"{_module(name)}.weight" in stored:
+        return None, f"{DOES_NOT_FIT}: {_module(name)}.weight is stored as well"
+    return (schemes[0], "") if schemes else (None, reason)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
 
 
 def _owner(name: str, *owners: Mapping[str, Any]) -> str | None:
