@@ -117,3 +117,20 @@ def test_the_audit_compares_the_index_with_the_headers(analysed):
     sound = {"total_size": result.manifest["totals"]["bytes"]}
     found = audit.audit({**result.manifest, "index": sound}, result.params, ledger)["findings"]
     assert not [finding for finding in found if finding["where"] == "index"]
+
+
+def test_the_audit_compares_the_layers_with_the_config(analysed):
+    result, _ = analysed
+    ledger = merge.coverage(result.manifest, result.params.set_index("param_name")["numel"])
+
+    def findings(**config):
+        found = audit.audit({**result.manifest, "config": config}, result.params, ledger)[
+            "findings"
+        ]
+        return [(f["check"], f["severity"], f["evidence"]) for f in found if "layers" in f["check"]]
+
+    assert findings(num_hidden_layers=3) == findings() == findings(num_hidden_layers="x") == []
+    (more,) = findings(text_config={"num_hidden_layers": 2})
+    assert more == ("layers", "note", "3 layers are stored, config.json counts 2")
+    (fewer,) = findings(num_hidden_layers=5)
+    assert fewer[:2] == ("missing_layers", "warning") and fewer[2].endswith("none of number 3, 4")

@@ -188,8 +188,8 @@ def qkv_pieces(
     if rows not in (None, (gate + heads + 2 * pairs) * size) or heads % pairs:
         return ()
     if order in ("contiguous", "gated"):
-        parts = {"gate_proj": gate, "q_proj": heads, "k_proj": pairs, "v_proj": pairs}
-        return _consecutive(**{part: n * size for part, n in parts.items() if n})
+        counts = {"gate_proj": gate, "q_proj": heads, "k_proj": pairs, "v_proj": pairs}
+        return _consecutive(**{part: n * size for part, n in counts.items() if n})
     if order == "codegen":
         local = heads * size // 4
         if heads % 4 or pairs != heads:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from workflow.lib import dequantise, dtypes
-from workflow.lib.quantised import POWERS
+from workflow.lib.quantised_shapes import POWERS
 from workflow.lib.safetensors_file import SafetensorsError, read_bytes
 
 

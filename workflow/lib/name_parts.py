@@ -135,7 +135,7 @@ def is_unlearned(segment: str, ndim: int) -> bool:
 def is_companion(name: str) -> bool:
     """Whether a tensor only helps to read a quantised weight and holds none of its values."""
     suffix = patterns.QUANTISATION.search(name)
-    return suffix is not None and not suffix[0].endswith(("qweight", "packed", "blocks"))
+    return suffix is not None and not suffix[0].endswith(("qweight", "packed", "blocks", "qdata"))
 
 
 def split(name: str) -> tuple[str, list[str]]:

@@ -61,6 +61,7 @@ QUANTISATION = re.compile(
     r"(?:\.weight[._]|[._])"
     r"(?:scale_inv|scale_2|scales|zeros|zero_points?|qzeros|qweight|g_idx|global_scale|packed|blocks"
     r"|absmax|quant_map|nested_absmax|nested_quant_map|quant_state\..*|bitsandbytes__.*)$"
+    r"|\._weight_(?:qdata|scale|zero_point)$"
     r"|\.(?:weight_(?:scale|shape|format|integer|scaling_factor)|bias_integer|biases|SCB"
     r"|qscale_(?:weight|act)|activation_scale|(?:in|out)put_(?:global_)?scale|fc_scaling_factor)$"
 )
