@@ -4,8 +4,8 @@
 
 needs torch, transformers, compressed-tensors, bitsandbytes, torchao and mlx (mlx-cpu) installed,
 and FOLDER with the unpacked sources of auto-gptq 0.7.1 (auto_gptq/) and autoawq 0.2.9 (awq/); the
-tests need none of them. Made with transformers 5.23.0, compressed-tensors 0.20.0, bitsandbytes 0.50.2,
-mlx 0.32.4, torchao 0.18.0.
+tests need none of them. Made with transformers 5.23.0, compressed-tensors 0.20.0,
+bitsandbytes 0.50.2, mlx 0.32.4, torchao 0.18.0.
 
 The file holds for each case the bytes of its tensors, `case/name`, the library's weights as
 float32, `case`, and `cases`: JSON with the types and shapes and the quantisation part of config.
