@@ -222,10 +222,8 @@ def _match(
     for other in schemes[1:]:
         one, two = set(schemes[0].companions.values()), set(other.companions.values())
         if not (one <= two or two <= one):
-            return (
-                None,
-                f"{DOES_NOT_FIT}: both {_listed(one - two)} and {_listed(two - one)} claim it",
-            )
+            claims = f"both {_listed(one - two)} and {_listed(two - one)} claim it"
+            return None, f"{DOES_NOT_FIT}: {claims}"
     if schemes and not name.endswith(".weight") and f"{_module(name)}.weight" in stored:
         return None, f"{DOES_NOT_FIT}: {_module(name)}.weight is stored as well"
     return (schemes[0], "") if schemes else (None, reason)
