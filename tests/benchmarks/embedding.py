@@ -17,7 +17,9 @@ from threadpoolctl import threadpool_limits
 
 from workflow.lib import checkpoint, cli, embedding_rows
 from workflow.lib.cluster_checks import checks
-from workflow.lib.clustering import elbow, principal_components, subspace, warm_path
+from workflow.lib.clustering import subspace, warm_path
+from workflow.lib.elbow import elbow
+from workflow.lib.vectors import principal_components
 
 DIMENSIONS = 576
 MEASURED = 4

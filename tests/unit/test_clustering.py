@@ -7,14 +7,9 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
 from workflow.lib.cluster_checks import checks, is_beyond_null
-from workflow.lib.clustering import (
-    cluster_rows,
-    elbow_curve,
-    is_clear,
-    principal_components,
-    to_unit_length,
-    warm_path,
-)
+from workflow.lib.clustering import cluster_rows, warm_path
+from workflow.lib.elbow import elbow_curve, is_clear
+from workflow.lib.vectors import principal_components, to_unit_length, whitened
 
 
 def planted(clusters: int, size: int = 150, d: int = 100, seed: int = 0):

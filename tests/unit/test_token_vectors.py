@@ -67,8 +67,7 @@ def test_word_pieces_and_bytes_keep_what_they_are(tmp_path):
 
 
 def test_neighbours_are_those_of_scikit_learn(monkeypatch):
-    monkeypatch.setattr("workflow.lib.clustering.BLOCK_ELEMENTS", 700)
-    monkeypatch.setattr("workflow.lib.neighbours.QUERIES", 64)
+    monkeypatch.setattr("workflow.lib.neighbours.BLOCK_ROWS", 64)
     rows = np.random.default_rng(0).standard_normal((500, 20)).astype(np.float32) + 0.5
     rows[40] = 0
     queries = np.arange(0, 500, 3)
@@ -132,8 +131,7 @@ def test_the_table_of_tokens(monkeypatch):
     rows, known = untrained_sample()
     rows[5], rows[9], rows[11, 3] = rows[2], rows[2], np.nan
     tokens = [token(f"[unused{i}]") if k else token(f" w{i}") for i, k in enumerate(known)]
-    monkeypatch.setattr(token_vectors, "SEARCH_OPERATIONS", 0.0)
-    table, facts = describe_rows(rows, tokens, list(map(traits, tokens)), [7, 11])
+    table, facts = describe_rows(rows, tokens, list(map(traits, tokens)), [7, 11], 0.0)
     assert table.dtypes.equals(tables.typed(table, "tokens").dtypes)
     assert table["duplicate_of"].dropna().to_dict() == {5: 2, 9: 2}
     assert facts["duplicate_rows"] == 2 and facts["left_out_rows"] == 1

@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from workflow.lib import style
 from workflow.lib.style import HEAT, MISSING, PALETTE, canvas, literal, message, save
 
-__all__ = ["cluster_map", "elbow", "layer_figures", "layer_map", "save"]
+__all__ = ["cluster_map", "elbow", "embedding_figures", "layer_figures", "layer_map", "save"]
 
 # Column of the table layers -> name, unit or definition, whether the colours are logarithmic.
 LAYER_METRICS = {
@@ -57,6 +57,20 @@ def layer_figures(layers: pd.DataFrame) -> dict[str, Figure]:
     return {
         f"layers_{column}": layer_map(layers, column) or message(nothing)
         for column in ("std", "stable_rank")
+    }
+
+
+def embedding_figures(
+    elbow_table: pd.DataFrame,
+    projection: pd.DataFrame,
+    clusters: pd.DataFrame,
+    clusters_summary: pd.DataFrame,
+    summary: Mapping[str, Any],
+) -> dict[str, Figure]:
+    """The pictures of the embedding that are files of their own: `elbow` and `cluster_map`."""
+    return {
+        "elbow": elbow(elbow_table, summary),
+        "cluster_map": cluster_map(projection, clusters, clusters_summary, summary),
     }
 
 
