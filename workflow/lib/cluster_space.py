@@ -23,6 +23,7 @@ WHITENED = 64
 ROWS_PER_DIRECTION = 10  # fewer rows for each direction would make directions of noise equal to all
 SET = "The metric {metric} was set."
 CLEAR = "Tokens were clustered as they are (euclidean), because that curve has a clear elbow."
+FEW = "Tokens were clustered as they are (euclidean): so few k give no curve to judge."
 UNCLEAR = (
     "As they are, the rows show no clear elbow: their clusters follow a few leading directions, "
     "which often mean no more than how frequent a token is. So tokens were clustered by direction "
@@ -81,13 +82,15 @@ def find_curve(
     if metric == "auto":
         components, fits = path(rows)
         # Most tables of tokens need no look at the null to be told from clusters that lie apart.
-        if is_clear(fits) is not False:
-            found = curve("euclidean", CLEAR, rows, components, fits)
+        if (clear := is_clear(fits)) is not False:
+            found = curve("euclidean", CLEAR if clear else FEW, rows, components, fits)
             if found.clear is not False:
                 return found
     if metric in ("auto", "whitened"):
         count = max(1, min(WHITENED, rows.shape[1], len(rows) // ROWS_PER_DIRECTION))
-        rows = whitened(rows, principal_components(rows, count))
+        if metric == "whitened":
+            components = principal_components(rows, count)
+        rows = whitened(rows, components.leading(count))
         rule = UNCLEAR.format(count=count) if metric == "auto" else SET.format(metric=metric)
         return curve("whitened", rule, rows, *path(rows))
     if metric == "spherical":

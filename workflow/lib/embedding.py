@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from workflow.lib import tables
-from workflow.lib.cluster_checks import Check, is_beyond_null
+from workflow.lib.cluster_checks import NULL_SAMPLES, SAMPLES, Check, is_beyond_null
 from workflow.lib.cluster_space import METRICS, find_curve
 from workflow.lib.clustering import Clustering, Fit, Progress, cluster_rows, silhouette_scorer
 from workflow.lib.elbow import elbow, elbow_table, heights
@@ -116,6 +116,8 @@ def analyse_embedding(
         "clear_elbow": curve.clear,
         "silhouette": _number(silhouette_scorer(curve.rows, random_state)(found.labels)),
         "explained_share": _share(fits[0].total - clustering.inertia, fits[0].total),
+        "samples": SAMPLES,
+        "null_samples": NULL_SAMPLES,
         "beyond_null": is_beyond_null(checked[k]) if k in checked else None,
         "pca_explained": _explained(curve.components),
         **facts,

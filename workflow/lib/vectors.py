@@ -4,7 +4,7 @@ Everything goes through a table block by block, so that no second copy of it is 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -22,6 +22,10 @@ class Components:
     axes: np.ndarray
     variances: np.ndarray
     total_variance: float
+
+    def leading(self, count: int) -> "Components":
+        """The first `count` of them."""
+        return replace(self, axes=self.axes[:, :count], variances=self.variances[:count])
 
     def project(self, rows: np.ndarray) -> np.ndarray:
         """Coordinates [n, p] of `rows` [n, d] along the axes, float32."""
