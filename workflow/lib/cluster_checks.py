@@ -24,6 +24,8 @@ SAMPLE_ROWS = 4_096
 SAMPLES = 4
 NULL_SAMPLES = 8
 SIGNIFICANT = 3.0
+STABLE = 0.8  # adjusted Rand index
+MORE_STABLE = 0.3
 
 Draw = Callable[[int], np.ndarray]
 
@@ -98,6 +100,11 @@ def is_beyond_null(check: Check) -> bool:
     """
     spread = check.null_error * math.sqrt(1 + 1 / NULL_SAMPLES)
     return check.sample_share - check.null_share > SIGNIFICANT * spread
+
+
+def is_found_again(check: Check) -> bool:
+    """Whether samples give nearly the same clusters, where those of one cloud do not."""
+    return check.stability >= max(STABLE, check.null_stability + MORE_STABLE)
 
 
 def _agreement(

@@ -5,17 +5,18 @@
 - whitened: coordinates along the `WHITENED` leading principal components, each scaled to variance
   1, then rows scaled to length 1. The few directions of largest variance, which in token embeddings
   follow how frequent a token is, then weigh no more than the others;
-- auto: euclidean where its curve has a clear elbow, so clusters that lie apart are found as they
-  are; else whitened.
+- auto: euclidean where its curve has a clear elbow or samples give nearly the same clusters at the
+  elbow and those of one cloud do not, so clusters that lie apart are found as they are; else
+  whitened.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from workflow.lib.cluster_checks import Check, checks
+from workflow.lib.cluster_checks import Check, checks, is_found_again
 from workflow.lib.clustering import Fit, Progress, subspace, warm_path
-from workflow.lib.elbow import is_clear
+from workflow.lib.elbow import elbow, is_clear
 from workflow.lib.vectors import Components, principal_components, to_unit_length, whitened
 
 METRICS = ("auto", "euclidean", "spherical", "whitened")
@@ -23,11 +24,16 @@ WHITENED = 64
 ROWS_PER_DIRECTION = 10  # fewer rows for each direction would make directions of noise equal to all
 SET = "The metric {metric} was set."
 CLEAR = "Tokens were clustered as they are (euclidean), because that curve has a clear elbow."
+AGAIN = (
+    "Tokens were clustered as they are (euclidean), because two samples of them give nearly the "
+    "same clusters."
+)
 FEW = "Tokens were clustered as they are (euclidean): so few k give no curve to judge."
 UNCLEAR = (
-    "As they are, the rows show no clear elbow: their clusters follow a few leading directions, "
-    "which often mean no more than how frequent a token is. So tokens were clustered by direction "
-    "after whitening: {count} principal components, each scaled to the same variance."
+    "As they are (euclidean), the rows show no clear elbow, and samples give different clusters. "
+    "Such clusters mostly follow a few leading directions, often no more than how frequent a token "
+    "is. So tokens were clustered by direction after whitening: {count} principal components, each "
+    "scaled to the same variance."
 )
 
 
@@ -81,11 +87,15 @@ def find_curve(
 
     if metric == "auto":
         components, fits = path(rows)
-        # Most tables of tokens need no look at the null to be told from clusters that lie apart.
-        if (clear := is_clear(fits)) is not False:
-            found = curve("euclidean", CLEAR if clear else FEW, rows, components, fits)
-            if found.clear is not False:
-                return found
+        if is_clear(fits) is None:
+            return curve("euclidean", FEW, rows, components, fits)
+        k = elbow(fits)
+        check = checks(components.project(rows), components, k, random_state).get(k)
+        again = check is not None and is_found_again(check)
+        if again or is_clear(fits):
+            found = curve("euclidean", CLEAR, rows, components, fits)
+            if found.clear or again:
+                return found if found.clear else replace(found, rule=AGAIN)
     if metric in ("auto", "whitened"):
         count = max(1, min(WHITENED, rows.shape[1], len(rows) // ROWS_PER_DIRECTION))
         if metric == "whitened":

@@ -338,7 +338,7 @@ def embedding_findings(
     """The most telling findings about the token embedding."""
     if overview.empty:
         return [_as_sentence(summary.get("reason") or "this model has no token embedding")]
-    found = [f"{summary['k_rule']} {summary['metric_rule']}"]
+    found = [str(summary["k_rule"])]
     worth = cluster_worth(summary, elbow)
     if worth:
         found.append(worth)
