@@ -6,7 +6,7 @@
   1, then rows scaled to length 1. The few directions of largest variance, which in token embeddings
   follow how frequent a token is, then weigh no more than the others;
 - auto: euclidean where its curve has a clear elbow or samples give nearly the same clusters at the
-  elbow and those of one cloud do not, so clusters that lie apart are found as they are; else
+  elbow or one more and those of one cloud do not, so clusters that lie apart are found as they are; else
   whitened.
 """
 
@@ -90,8 +90,9 @@ def find_curve(
         if is_clear(fits) is None:
             return curve("euclidean", FEW, rows, components, fits)
         k = elbow(fits)
-        check = checks(components.project(rows), components, k, random_state).get(k)
-        again = check is not None and is_found_again(check)
+        # One more than the elbow counts as well: a small cluster bends the curve too little.
+        checked = checks(components.project(rows), components, k + 1, random_state)
+        again = any(is_found_again(checked[j]) for j in (k, k + 1) if j in checked)
         if again or is_clear(fits):
             found = curve("euclidean", CLEAR, rows, components, fits)
             if found.clear or again:
