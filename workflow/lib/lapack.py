@@ -23,9 +23,9 @@ def add_gram(gram: np.ndarray, block: np.ndarray) -> None:
     if block.flags.c_contiguous:
         trans, lda = b"N", block.shape[1]
     else:
-        trans, lda = b"T", block.strides[1] // block.itemsize
+        trans, lda = b"T", _leading(block)
     n, depth = len(gram), len(block)
-    _call("dsyrk", b"L", trans, n, depth, 1.0, block, max(1, lda), 1.0, gram, _leading(gram))
+    _call("dsyrk", b"L", trans, n, depth, 1.0, block, lda, 1.0, gram, _leading(gram))
 
 
 def tridiagonal(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -83,7 +83,8 @@ def tridiagonal_in_two_stages(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def _leading(matrix: np.ndarray) -> int:
-    return max(1, matrix.strides[1] // matrix.itemsize)
+    # strides of a single column mean nothing
+    return max(1, len(matrix), matrix.strides[1] // matrix.itemsize)
 
 
 def _checked(name: str, *arguments: Any, hidden: tuple = ()) -> None:
