@@ -63,9 +63,7 @@ class TwoStages:
     def __init__(self, matrix: np.ndarray):
         self._matrix, self._diagonal = matrix, np.diagonal(matrix).copy()
         _copy_triangle(matrix, matrix.T)
-        self.eigenvalues = lapack.tridiagonal_eigenvalues(
-            *lapack.tridiagonal_in_two_stages(matrix)
-        )
+        self.eigenvalues = lapack.tridiagonal_eigenvalues(*lapack.tridiagonal_in_two_stages(matrix))
 
     def smallest_vectors(self, count: int) -> np.ndarray:
         """Orthonormal columns whose span holds the eigenvectors of the `count` smallest.

@@ -23,6 +23,7 @@ from workflow.lib.distribution import Distribution
 from workflow.lib.grids import Contradiction, Grid, open_grid
 from workflow.lib.matrices import Matrix
 from workflow.lib.quantization_error import quantization_errors
+from workflow.lib.rows_and_columns import TILE_BYTES
 from workflow.lib.safetensors_file import read_bytes, read_chunks
 from workflow.lib.spectral_metrics import spectral_metrics
 from workflow.lib.spectrum import Spectrum, predicted_seconds, singular_values, storage_rank
@@ -361,5 +362,6 @@ def extent(tensor: Mapping[str, Any], matrix: Matrix) -> tuple[int, int]:
 
 
 def _whole_elements(chunk_bytes: int) -> int:
-    """A chunk size that cuts no element: 48 bytes are whole elements of every type."""
-    return max(48, chunk_bytes // 48 * 48)
+    """A chunk size that cuts no element (three bytes hold four of six bits) and no tile, so that
+    sums are the same for every size."""
+    return max(1, chunk_bytes // (3 * TILE_BYTES)) * 3 * TILE_BYTES
