@@ -17,7 +17,7 @@ from workflow.lib.plan import BASE_BYTES, make_plan, shards_of
 log = logging.getLogger(__name__)
 
 PIECE_SECONDS = 0.2
-"""By hand parts are small, so that all cores end at about the same time: a thread starts at once."""
+"""By hand parts are small, so that all cores end at about the same time."""
 
 
 @dataclass(frozen=True)

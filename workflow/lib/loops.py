@@ -189,6 +189,16 @@ def count_bins(bits, shift, fine):
         fine[bits[i] >> shift] += 1
 
 
+@compiled
+def count_within(bits, shift, slots, within):
+    """Count the low bits of those floats whose leading bits have a slot (-1: none)."""
+    low = (bits.dtype.type(1) << shift) - bits.dtype.type(1)
+    for i in range(len(bits)):
+        slot = slots[bits[i] >> shift]
+        if slot >= 0:
+            within[slot, bits[i] & low] += 1
+
+
 @compiled(fastmath={"reassoc", "contract", "nnan", "nsz"})
 def count_values(values, bits, low_bits, near_zero):
     """(zeros, |w| ≤ near_zero, exact in float16) of finite values; `low_bits` are the mantissa bits

@@ -326,13 +326,18 @@ def values(source: Opened, matrix: Matrix, settings: Settings) -> Distribution:
     distribution = Distribution(
         source.grid.dtype, matrix.rows, matrix.cols, near_zero=settings.near_zero
     )
-    if source.is_plain(matrix):
+
+    def pieces() -> Iterator[np.ndarray]:
+        if not source.is_plain(matrix):
+            return matrices.blocks(source.grid, matrix, settings.chunk_bytes)
         begin, end = extent(source.entry, matrix)
-        for chunk in source.chunks(begin, end, _whole_elements(settings.chunk_bytes)):
-            distribution.update(chunk)
-    else:
-        for block in matrices.blocks(source.grid, matrix, settings.chunk_bytes):
-            distribution.update(block)
+        return source.chunks(begin, end, _whole_elements(settings.chunk_bytes))
+
+    for piece in pieces():
+        distribution.update(piece)
+    if distribution.wants_second_pass():
+        for piece in pieces():
+            distribution.again(piece)
     return distribution
 
 
