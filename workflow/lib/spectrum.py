@@ -36,8 +36,8 @@ logger = logging.getLogger(__name__)
 Panels = Callable[[], Iterable[np.ndarray]]
 
 REFINE_BELOW = 3e-4
-BLOCK_BYTES = 32 * 2**20
-WIDE_BYTES = 128 * 2**20
+BLOCK_BYTES = 16 * 2**20
+WIDE_BYTES = 64 * 2**20
 """A wide matrix is read once for each block of columns: larger blocks, fewer readings."""
 DIRECT_ELEMENTS = 2**14
 SKETCH_RANK = 256
@@ -340,7 +340,7 @@ def storage_rank(values: np.ndarray, bound: float) -> int:
 def predicted_seconds(rows: int, cols: int) -> float:
     """Seconds of one core for `singular_values` of a [rows, cols] matrix without refinement."""
     n, m = sorted((rows, cols))
-    return 2.4e-4 + 2.36e-11 * m * n**2 + 2.5e-8 * n**2 + 3.4e-11 * n**3
+    return 8e-4 + 2.36e-11 * m * n**2 + 2.5e-8 * n**2 + 3.4e-11 * n**3
 
 
 def predicted_bytes(rows: int, cols: int) -> int:
