@@ -29,7 +29,7 @@ MAX_PARTS = 400
 VALUE_BYTES_PER_SECOND = 1e9
 # Rounding one element to all low-bit formats.
 ROUNDING_SECONDS = 4.5e-9
-# The tables of a tensor's statistics, whatever its size: of codes, of the leading bits of wide types.
+# The tables of a tensor, whatever its size: of codes, or of the leading bits of wide types.
 NARROW_SECONDS, WIDE_SECONDS = 1e-3, 4e-3
 # Interpreter, libraries and the chunks of the value pass.
 BASE_BYTES = 320 * 1024**2
