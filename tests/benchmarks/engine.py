@@ -282,8 +282,9 @@ Written by `make bench`. Model: {name}, {manifest["totals"]["parameters"] / 1e6:
 parameters. Machine: {platform.machine()}, {os.cpu_count()} cores, {platform.system()}, Python
 {platform.python_version()}, BLAS kernels {blas}, load {load:.1f} at the end. One thread where not
 said; ratio = seconds over ours; error = largest relative error against LAPACK's float64 SVD for
-σ ≥ 1e-4·σ₁; peak = memory over that of the process before (of our whole processes: all of it, interpreter included).
-For the whole model torch and numpy are timed without their start and import, ours with it.
+σ ≥ 1e-4·σ₁; peak = memory over that of the process before (of our whole processes: all of it,
+interpreter included). For the whole model torch and numpy are timed without their start and import,
+ours with it.
 WeightWatcher analyses the matrices as a loaded model of linear layers; loading is not counted.
 
 {lines}
