@@ -20,6 +20,7 @@ rule analyze:
     threads: 1
     resources:
         mem_mb=part_memory,
+        gpu=part_gpus,
     params:
         args=analyze_flags,
         code=fingerprint("analyze"),

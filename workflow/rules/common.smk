@@ -156,6 +156,11 @@ def part_memory(wildcards, attempt):
     return attempt * part_of(wildcards)["memory"] // 1024**2
 
 
+def part_gpus(wildcards):
+    """One GPU where the config names one: `--resources gpu=N`, or what a cluster grants."""
+    return 1 if config["device"].startswith("cuda") else 0
+
+
 def part_tables(wildcards):
     return collect(
         "<model>/parts/{part}.{table}.parquet",
