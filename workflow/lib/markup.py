@@ -15,11 +15,14 @@ HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 def visible(text: Any) -> str:
     """Text whose control, bidirectional, zero-width and unassigned characters stand as escapes."""
+    text = str(text)
+    if text.isprintable():
+        return text
     return "".join(
         character.encode("unicode_escape").decode("ascii")
         if unicodedata.category(character) in HIDDEN
         else character
-        for character in str(text)
+        for character in text
     )
 
 
@@ -37,7 +40,7 @@ def script_json(value: Any) -> str:
 def packed(value: Any) -> str:
     """JSON as base64 of gzip, for a script element; the browser unpacks it by itself."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
+    return base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode()
 
 
 def policy(styles: Iterable[str] = (), scripts: Iterable[str] = (), images: str = "data:") -> str:

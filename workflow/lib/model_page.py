@@ -1,5 +1,6 @@
 """The page of a model: what it is made of, what stands out, its tables and pictures."""
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -98,8 +99,8 @@ def parameters(params: pd.DataFrame) -> dict[str, Any]:
     `model.layers.#.mlp.weight` with `3` is model.layers.3.mlp.weight.
     """
     types = {column.name: column.type for column in glossary.SCHEMAS["params"].columns}
-    order = sorted(range(len(params)), key=lambda row: natural(params["param_name"].iloc[row]))
-    params = params.iloc[order]
+    keys = [natural(name) for name in params["param_name"]]
+    params = params.iloc[sorted(range(len(params)), key=keys.__getitem__)]
     texts: dict[str, list[str]] = {}
     values: dict[str, list[Any]] = {}
     for name in COLUMNS:
@@ -109,7 +110,7 @@ def parameters(params: pd.DataFrame) -> dict[str, Any]:
             shown = [visible(text) for text in params[name].fillna("")]
             texts[name], values[name] = _indexed(shown)
         else:
-            values[name] = [_rounded(value) for value in params[name].astype(object)]
+            values[name] = [_rounded(value) for value in params[name].tolist()]
     heads = [
         {
             "key": name,
@@ -156,7 +157,9 @@ def _glance(numbers: dict[str, Any], audit: dict[str, Any]) -> list[tuple[str, s
     entropy = values["bits_entropy"]
     if numbers["bits_entropy"] is not None:
         entropy = f"{numbers['bits_entropy']:.2f} of {numbers['bits_stored']:.4g} bits"
-    counts = [f"{count} {name}{'s'[: count != 1]}" for name, count in audit["counts"].items() if count]
+    counts = [
+        f"{count} {name}{'s'[: count != 1]}" for name, count in audit["counts"].items() if count
+    ]
     return [
         ("parameters", findings.parameter_count(numbers["parameters"]), ""),
         ("stored size", values["bytes"], ""),
@@ -172,6 +175,8 @@ def _composition(params: pd.DataFrame) -> list[dict[str, Any]]:
     return [
         {
             "component": component,
+            "tensors": findings.integer(sum(block.tensors for block in blocks)),
+            "parameters": findings.integer(sum(block.parameters for block in blocks)),
             "share": findings.percent(sum(block.share for block in blocks)),
             "blocks": [
                 {
@@ -182,7 +187,6 @@ def _composition(params: pd.DataFrame) -> list[dict[str, Any]]:
                     "shapes": _shapes(block.shapes),
                     "parameters": findings.integer(block.parameters),
                     "share": findings.percent(block.share),
-                    "width": f"{100 * block.share:.2f}",
                 }
                 for block in blocks
             ],
@@ -220,10 +224,10 @@ def _bar(params: pd.DataFrame) -> list[dict[str, str]]:
 
 
 def _rounded(value: Any) -> Any:
-    if value is None or pd.isna(value):
+    if value is None or value is pd.NA:
         return None
     if isinstance(value, float):
-        if abs(value) == float("inf"):
+        if not math.isfinite(value):
             return None
         short = float(f"{value:.{DIGITS}g}")
         return int(short) if short.is_integer() and abs(short) < 1e15 else short

@@ -9,6 +9,8 @@ import pandas as pd
 from workflow.lib import findings
 from workflow.lib.glossary import BLOCK_TYPES
 
+# In the order in which data passes through them.
+COMPONENTS = ("vision", "audio", "projector", "encoder", "text", "decoder", "mtp", "adapter")
 FORMATS = {
     "int8_channel": "int8 per row",
     "int4_g128_sym": "int4, groups of 128",
@@ -24,6 +26,12 @@ def _decibel(value: float) -> str:
 
 def _bits(value: float) -> str:
     return f"{value:.2f} bits"
+
+
+def _number(value: float) -> str:
+    """Three significant digits, also where the last is 0, so that columns compare."""
+    text = f"{value:#.3g}".rstrip(".") if 1e-4 <= abs(value) < 1000 else findings.number(value)
+    return text.replace("-", "−")
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,7 @@ ROWS = (
         "kurtosis",
         VALUES,
         "excess kurtosis, median",
-        findings.number,
+        _number,
         "over the matrices",
         "matrices.kurtosis_excess",
     ),
@@ -96,7 +104,7 @@ ROWS = (
         "max_over_rms",
         VALUES,
         "largest |w| over rms",
-        findings.number,
+        _number,
         "the matrix where it is most",
         "matrices.max_over_rms",
     ),
@@ -113,7 +121,7 @@ ROWS = (
         "stable_rank",
         SPECTRA,
         "stable rank, median",
-        findings.number,
+        _number,
         "over the matrices",
         "matrices.stable_rank",
     ),
@@ -129,7 +137,7 @@ ROWS = (
         "spectral_norm",
         SPECTRA,
         "spectral norm, largest",
-        findings.number,
+        _number,
         "over the matrices",
         "matrices.spectral_norm",
     ),
@@ -137,7 +145,7 @@ ROWS = (
         "alpha",
         SPECTRA,
         "α, median",
-        findings.number,
+        _number,
         "exponent of the tail, over the matrices",
         "matrices.alpha",
     ),
@@ -147,16 +155,14 @@ ROWS = (
             ROUNDING,
             f"{label}, median",
             _decibel,
-            "signal to rounding error over the matrices; higher is closer",
+            "signal to rounding error, over the matrices",
             f"matrices.{key}_sqnr_db",
         )
         for key, label in FORMATS.items()
     ),
     Row("vocabulary", TOKENS, "rows", findings.integer, "rows of the token embedding"),
     Row("width", TOKENS, "dimensions", findings.integer, "columns of the token embedding"),
-    Row(
-        "mean_cosine", TOKENS, "mean cosine of two rows", findings.number, "0: no common direction"
-    ),
+    Row("mean_cosine", TOKENS, "mean cosine of two rows", _number, "0: no common direction"),
     Row("clusters", TOKENS, "clusters", findings.integer, "K-means, number by the elbow or as set"),
     Row(
         "explained_share",
@@ -292,7 +298,8 @@ def composition(params: pd.DataFrame) -> dict[str, list[Block]]:
         )
     for blocks in found.values():
         blocks.sort(key=lambda one: (order.get(one.block_type, len(order)), one.block_type))
-    return dict(sorted(found.items(), key=lambda item: -sum(one.share for one in item[1])))
+    places = {name: place for place, name in enumerate(COMPONENTS)}
+    return {name: found[name] for name in sorted(found, key=lambda one: places.get(one, 99))}
 
 
 def _ratio(part: float, whole: float) -> float | None:

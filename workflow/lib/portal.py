@@ -64,24 +64,30 @@ def entry(folder: Path) -> dict[str, Any]:
             "bytes": manifest["totals"]["bytes"],
             "created_at": manifest["created_at"],
         }
-        counts = read_json(folder / "audit.json")["counts"]
-        finished = (folder / "index.html").is_file()
+        found["findings"] = read_json(folder / "audit.json")["counts"]
         # Results of an older version have no numbers to compare.
-        if (folder / "summary.json").is_file():
-            found |= read_json(folder / "summary.json")
-        found["findings"] = counts
+        if (folder / "overview.json").is_file():
+            found |= read_json(folder / "overview.json")
+        finished = (folder / "index.html").stat().st_mtime_ns
     except (OSError, ValueError, KeyError):
-        finished = False
-    if finished:
-        return found | {"status": "damaged" if counts["error"] else "complete"}
-    reason = failure(folder / "logs")
-    return found | {"status": "failed" if reason else "unfinished", "reason": reason}
+        finished = None
+    reason = failure(folder / "logs", finished or 0)
+    if reason:
+        return found | {"status": "failed", "reason": reason}
+    if finished is None:
+        return found
+    return found | {"status": "damaged" if found["findings"]["error"] else "complete"}
 
 
-def failure(logs: Path) -> str | None:
-    """The error at the end of the newest log, as `rule: sentence`; None where there is none."""
-    newest = sorted(logs.rglob("*.log"), key=lambda path: (path.stat().st_mtime_ns, path.name))
-    for path in reversed(newest):
+def failure(logs: Path, since: int) -> str | None:
+    """The error in the newest log after `since` (ns), as `rule: sentence`; None if there is none.
+
+    A rule that is run again writes its log anew, so an error that stands was not mended since.
+    """
+    ages = sorted((path.stat().st_mtime_ns, path) for path in logs.rglob("*.log"))
+    for age, path in reversed(ages):
+        if age <= since:
+            break
         lines = ERROR_LINE.findall(path.read_text(encoding="utf-8", errors="replace"))
         if lines:
             rule = path.relative_to(logs).parts[0].removesuffix(".log")
@@ -122,7 +128,11 @@ def _name(entry: Mapping[str, Any]) -> str:
 
 def _shown(entry: Mapping[str, Any]) -> dict[str, Any]:
     counts = entry["findings"]
-    named = [f"{counts[kind]} {kind}{'s'[: counts[kind] != 1]}" for kind in COUNTS if counts and counts[kind]]
+    named = [
+        f"{counts[kind]} {kind}{'s'[: counts[kind] != 1]}"
+        for kind in COUNTS
+        if counts and counts[kind]
+    ]
     known = entry["parameters"] is not None
     return {
         **entry,
@@ -132,7 +142,8 @@ def _shown(entry: Mapping[str, Any]) -> dict[str, Any]:
         "count": findings.integer(entry["parameters"]) if known else "–",
         "size": findings.size(entry["bytes"]) if known else "–",
         "date": (entry["created_at"] or "–")[:10],
-        "revision": entry["revision"] or ("local folder" if known else "–"),
-        "short_commit": (entry["commit"] or "–")[:10],
-        "audit": ", ".join(named) or ("nothing unusual" if counts else "–"),
+        "version": f"{entry['revision']} {entry['commit'][:10]}"
+        if entry["commit"]
+        else ("local folder" if known else "–"),
+        "detail": entry["reason"] or ", ".join(named),
     }

@@ -77,7 +77,7 @@
       if (having.length === 0) return [];
       const figures = having.map((folder) => {
         const { name } = data.models[folder];
-        const image = element("img", { src: page(folder, path), alt: `${caption}: ${name}`, loading: "lazy" });
+        const image = element("img", { src: page(folder, path), alt: `${caption}: ${name}` });
         const link = element("a", { href: page(folder, path) }, [image]);
         return element("figure", {}, [link, element("figcaption", { textContent: name })]);
       });

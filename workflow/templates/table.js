@@ -136,7 +136,8 @@
     row.setAttribute("aria-rowindex", String(place + 2));
     for (const column of data.columns) {
       const text = cell(column, state.order[place]);
-      row.append(element("td", { textContent: text, className: column.text ? "text" : "", title: text }));
+      const shown = element("bdi", { dir: "ltr", textContent: text });
+      row.append(element("td", { className: column.text ? "text" : "", title: text }, [shown]));
     }
     return row;
   };
