@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import importlib.util
 import json
 import os
 import shutil
@@ -87,14 +88,17 @@ def server(site):
 @pytest.fixture(scope="session")
 def chromium():
     """Headless Chromium of the system; without one the tests are skipped, in CI they fail."""
-    sync = pytest.importorskip("playwright.sync_api")
     names = ("chromium", "chromium-browser", "google-chrome")
     path = next(filter(None, map(shutil.which, names)), None)
-    if path is None:
-        text = "no Chromium on this machine: apt-get install chromium"
+    packages = ("playwright", "axe_playwright_python")
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if path is None or missing:
+        text = f"missing for the tests of pages: {', '.join(missing) or 'chromium (apt-get)'}"
         if os.environ.get("BROWSER_TESTS") == "required":
             pytest.fail(text)
         pytest.skip(text)
+    from playwright import sync_api as sync
+
     with sync.sync_playwright() as playwright:
         # Chromium as root, as in containers, runs without its sandbox only.
         flags = ["--no-sandbox"] if os.geteuid() == 0 else []
