@@ -216,6 +216,7 @@ def test_ninety_thousand_rows(large, visit):
     start = time.perf_counter()
     page = ready(visit(large.as_uri()).page)
     opened = time.perf_counter() - start
+    in_page = page.evaluate("performance.now()") / 1000
     assert len(column(page, 1)) < 100, "only rows in sight are drawn"
     timed = """([find, event, value]) => {
       const field = document.querySelector(find), start = performance.now();
@@ -242,6 +243,7 @@ def test_ninety_thousand_rows(large, visit):
     last = page.locator("#window tr[aria-rowindex='90001']")
     last.wait_for(state="attached")
     figures = {"rows": 90_000, "bytes": large.stat().st_size, "opened_s": round(opened, 2)}
+    figures["opened_in_page_s"] = round(in_page, 2)
     ARTEFACTS.mkdir(parents=True, exist_ok=True)
     text = json.dumps(figures | {"milliseconds": spent}, indent=1)
     (ARTEFACTS / "ninety_thousand_rows.json").write_text(text + "\n")

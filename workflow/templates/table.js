@@ -8,8 +8,9 @@
   const PRINTED = 1000;
 
   const unpacked = async () => {
-    const text = document.getElementById("data").textContent;
-    const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+    const letters = atob(document.getElementById("data").textContent);
+    const bytes = new Uint8Array(letters.length);
+    for (let place = 0; place < letters.length; place += 1) bytes[place] = letters.charCodeAt(place);
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
     return JSON.parse(await new Response(stream).text());
   };
@@ -21,10 +22,13 @@
     return;
   }
   // A name is a pattern, or [pattern, the numbers that stand for its marks].
+  const patterns = data.texts.param_name.map((pattern) => pattern.split("#"));
   const names = data.values.param_name.map((packed) => {
     if (typeof packed === "number") return data.texts.param_name[packed];
-    let next = 0;
-    return data.texts.param_name[packed[0]].replace(/#/g, () => packed[(next += 1)]);
+    const parts = patterns[packed[0]];
+    let name = parts[0];
+    for (let place = 1; place < parts.length; place += 1) name += packed[place] + parts[place];
+    return name;
   });
   const lowered = names.map((name) => name.toLowerCase());
   const { param_name: _, ...texts } = data.texts;
@@ -66,15 +70,11 @@
   const table = element("table", {}, [caption, element("thead", {}, [head]), body]);
   box.append(table);
 
-  const compare = (column) => {
-    const values = data.values[column.key];
+  const sorted = (rows, column) => {
+    // Missing numbers come last in both directions, equal ones stay in the order of names.
     const sign = state.down ? -1 : 1;
-    // Missing numbers come last in both directions.
-    return (a, b) => {
-      const x = values[a], y = values[b];
-      if (x === null || y === null) return (x === null) - (y === null) || a - b;
-      return sign * (x - y) || a - b;
-    };
+    const keys = Float64Array.from(data.values[column.key], (value) => (value === null ? Infinity : sign * value));
+    return rows.sort((a, b) => (keys[a] < keys[b] ? -1 : keys[a] > keys[b] ? 1 : a - b));
   };
   const sort = (column, th) => {
     state.down = state.key === column.key ? !state.down : !column.text;
@@ -113,7 +113,7 @@
     state.order = [];
     for (let row = 0; row < data.rows; row += 1) if (matches(row)) state.order.push(row);
     const column = data.columns.find((one) => one.key === state.key);
-    if (column) state.order.sort(compare(column));
+    if (column) sorted(state.order, column);
     const sum = state.order.reduce((total, row) => total + (data.values.numel[row] || 0), 0);
     shown.textContent =
       `${whole.format(state.order.length)} of ${whole.format(data.rows)} tensors, ` +
