@@ -92,18 +92,19 @@ def column(page, place):
 
 def test_the_table_sorts_by_mouse_and_keyboard(site, visit):
     page = ready(visit(f"{site.as_uri()}/local--demo/index.html").page)
-    head = page.get_by_role("columnheader", name="parameters")
+    table = page.locator("#window")
+    head = table.get_by_role("columnheader", name="parameters")
     head.get_by_role("button").click()
     assert head.get_attribute("aria-sort") == "descending"
     sizes = [int(text.replace(",", "")) for text in column(page, 6)]
     assert sizes == sorted(sizes, reverse=True) and len(set(sizes)) > 3
-    name = page.get_by_role("columnheader", name="tensor")
+    name = table.get_by_role("columnheader", name="tensor")
     name.get_by_role("button").focus()
     page.keyboard.press("Enter")
     assert name.get_attribute("aria-sort") == "ascending"
     assert head.get_attribute("aria-sort") == "none"
     assert column(page, 1) == sorted(column(page, 1), key=model_page.natural)
-    page.get_by_role("columnheader", name="rank", exact=True).get_by_role("button").click()
+    table.locator("th:has(button[title^='numerical rank'])").get_by_role("button").click()
     assert column(page, 12)[0] != "–", "missing numbers come last"
 
 
@@ -113,7 +114,7 @@ def test_the_table_filters_by_name_number_and_type(site, visit):
     assert page.locator("#shown").inner_text().startswith("2 of 68 tensors, 61,440")
     assert page.locator("#window table").get_attribute("aria-rowcount") == "3"
     page.get_by_label("Search").fill("")
-    page.get_by_label("block type").select_option("embedding")
+    page.locator("#controls").get_by_label("block type").select_option(label="embedding")
     assert column(page, 1) == ["model.embed_tokens.weight"]
     page.get_by_label("Search").fill("nothing is called so")
     assert column(page, 1) == [] and page.locator("#shown").inner_text().startswith("0 of 68")
@@ -167,8 +168,11 @@ def test_models_are_compared_and_the_address_keeps_the_choice(site, visit):
 
 
 def test_snakemakes_report_opens_and_names_every_model(site, visit):
-    page = visit(f"{site.as_uri()}/report/report.html").page
+    report = visit(f"{site.as_uri()}/report/report.html")
+    page = report.page
     page.wait_for_selector("text=local--demo")
+    # Snakemake's page holds a copy of Tailwind, which warns that it is one.
+    report.problems[:] = [text for text in report.problems if "Tailwind CSS" not in text]
     picture(page, "snakemake-report")
     page.get_by_text("local--demo").first.click()
     page.get_by_text("layers", exact=True).first.click()
