@@ -1,6 +1,4 @@
 # Pictures, notebooks executed by papermill, and the pages that link everything.
-import json
-
 from workflow.lib import artefacts
 
 NOTEBOOK_PAGE = [
@@ -30,7 +28,7 @@ rule transformer_analysis:
     conda:
         "../../envs/reports.yaml"
     params:
-        code=fingerprint("transformer_analysis", without="workflow.lib.plots"),
+        code=fingerprint("transformer_analysis", without="workflow.lib.depth_plots"),
     shell:
         "python workflow/scripts/transformer_analysis.py --params {input.params:q}"
         " --matrices {input.matrices:q} --out {output:q} 2> {log:q}"
@@ -108,6 +106,7 @@ rule figures:
         " --embedding {params.embedding:q} --out {params.out_dir:q} 2> {log:q}"
 
 
+# It also reads the benchmarks of the jobs that made its input: where one of them runs, so does it.
 rule notebook_setup:
     input:
         manifest="<model>/manifest.json",
@@ -134,9 +133,7 @@ rule notebook_setup:
         code=fingerprint("notebook"),
         text=fingerprint("00_setup.ipynb"),
         model_dir=subpath(input.manifest, parent=True),
-        settings=lambda wildcards: json.dumps(
-            {"sparsity_threshold": config["sparsity_threshold"]}
-        ),
+        settings=measurement_settings,
     shell:
         "python workflow/scripts/notebook.py --notebook notebooks/00_setup.ipynb"
         " --model_dir {params.model_dir:q} --settings {params.settings:q}"
