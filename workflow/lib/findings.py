@@ -149,7 +149,7 @@ def value_findings(params: pd.DataFrame, matrices: pd.DataFrame) -> list[str]:
         meaning = (
             "such outliers can make quantisation harder"
             if far["max_over_rms"] > OUTLIER
-            else "normally distributed weights would not reach much less"
+            else "normally distributed weights reach about 4 to 6"
         )
         found.append(
             f"The weight that stands out most is {number(far['max_over_rms'])} × the rms of its "

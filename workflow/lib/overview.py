@@ -161,8 +161,8 @@ def sparsity_finding(params: pd.DataFrame) -> str:
     )
     worst = known.loc[known["zero_fraction"].idxmax()]
     text = (
-        f"Of all values {percent(zero)} are exactly zero and {percent(near)} near zero (at most the "
-        "sparsity threshold)."
+        f"Of all values {percent(zero)} are exactly zero and {percent(near)} near zero (at most "
+        "the sparsity threshold)."
     )
     if worst["zero_fraction"] < NOTABLE_ZEROS:
         return f"{text} No tensor has {NOTABLE_ZEROS * 100:.0f} % or more exact zeros."
