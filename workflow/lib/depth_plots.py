@@ -155,7 +155,7 @@ def _cell_texts(grid: pd.DataFrame) -> np.ndarray:
 def _short(value: float) -> str:
     if 100 <= abs(value) < 1e4:
         return f"{value:.0f}"
-    return f"{value:.1f}" if 10 <= abs(value) < 100 else f"{value:.2g}"
+    return f"{value:.1f}" if 1 <= abs(value) < 100 else f"{value:#.2g}"
 
 
 def _thin_rows(panel: Axes, part: pd.DataFrame, inches: float) -> None:
