@@ -39,7 +39,7 @@ METRICS = {
 KEYS = ["component", "layer_index", "block_type"]
 ROW = 0.21  # inches of a layer in a map, where there is room
 TALLEST = 10.0
-ANNOTATED_LAYERS = 36
+ANNOTATED_LAYERS = 16
 MOST_LAYERS = 2000  # of a map that has a row for each number
 
 

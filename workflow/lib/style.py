@@ -203,5 +203,6 @@ def plain_ticks(axis: Any, logarithmic: bool = False) -> None:
         steps = (1, 2, 3, 5) if decades < 1.2 else (1, 2, 5) if decades < 2.2 else (1,)
         few = MaxNLocator(6, steps=[1, 2, 5, 10])
         axis.set_major_locator(few if decades < 0.7 else LogLocator(subs=steps, numticks=12))
-        axis.set_minor_locator(NullLocator())
+    # Minor ticks are not to be seen in this style but cost most of the time of a picture.
+    axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))
