@@ -1,6 +1,7 @@
 """Pictures over the depth of a model: layer maps, curves, spectra, normalisation, experts."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,7 +37,10 @@ METRICS = {
     "int4_g128_sym_sqnr_db": ("INT4: signal over rounding error", "dB, groups of 128", "decibel"),
     "nvfp4_sqnr_db": ("NVFP4: signal over rounding error", "dB, blocks of 16", "decibel"),
 }
+# Ticks at round numbers.
+ROUND: dict[str, Any] = {"nbins": 6, "steps": [1, 2, 5, 10]}
 KEYS = ["component", "layer_index", "block_type"]
+LOWEST = 1e-3  # of the largest singular value: the fall at the end would hide the rest
 ROW = 0.21  # inches of a layer in a map, where there is room
 TALLEST = 10.0
 ANNOTATED_LAYERS = 16
@@ -97,6 +101,8 @@ def layer_maps(layers: pd.DataFrame, columns: Sequence[str]) -> Figure | None:
         style.heading(own[0], title, unit)
         bar = figure.colorbar(own[0].collections[0], ax=own, aspect=height / 0.16, pad=0.02)
         bar.outline.set_visible(False)
+        if type(norm) is Normalize:
+            bar.locator = MaxNLocator(**ROUND)
         style.plain_ticks(bar.ax.yaxis, isinstance(norm, LogNorm))
     return figure
 
@@ -199,7 +205,7 @@ def depth_curves(layers: pd.DataFrame, metrics: Mapping[str, tuple[str, bool]]) 
             panel.set_yscale("log")
         style.plain_ticks(panel.yaxis, logarithmic)
         panel.set_ylabel(label)
-        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True, **ROUND))
     panels[-1].set_xlabel("layer (0 is next to the input)")
     places = ordered(rows["block_type"])
     names = sorted(seen, key=lambda name: places.index(name.split(" (")[0]))
@@ -231,7 +237,7 @@ def spectra(data: pd.DataFrame, matrices: pd.DataFrame) -> Figure | None:
     for panel, block in zip(panels, blocks, strict=False):
         for row in table[table["block_type"] == block].to_dict("records"):
             values = np.asarray(row["singular_values"], dtype=float)
-            values = values[values > values.max(initial=0) * 1e-7]
+            values = values[values > 0]
             panel.plot(
                 np.arange(1, len(values) + 1), values, color=hues[row["place"]], linewidth=1.5
             )
@@ -241,6 +247,8 @@ def spectra(data: pd.DataFrame, matrices: pd.DataFrame) -> Figure | None:
                 )
         panel.set_xscale("log")
         panel.set_yscale("log")
+        low, high = panel.get_ylim()
+        panel.set_ylim(max(low, high * LOWEST), high)
         style.plain_ticks(panel.xaxis)
         style.plain_ticks(panel.yaxis, True)
         panel.set_title(literal(block), fontsize=9.5)
@@ -281,7 +289,7 @@ def norm_scales(params: pd.DataFrame) -> Figure | None:
         axes.plot(x, own["q50"].astype(float), color=hue, label=literal(name, 40), linewidth=1.6)
         low, high = own["q05"].astype(float), own["q95"].astype(float)
         axes.fill_between(x, low, high, color=hue, alpha=0.18, linewidth=0)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, **ROUND))
     axes.set_xlabel("layer (0 is next to the input)")
     axes.set_ylabel("scale γ (as stored)")
     axes.set_title("Normalisation scales: median, and range of 90 % of the channels")
@@ -316,6 +324,7 @@ def experts(matrices: pd.DataFrame, metrics: Mapping[str, str]) -> Figure | None
         panel.set_title(label)
         bar = figure.colorbar(picture, ax=panel, aspect=30, pad=0.02)
         bar.outline.set_visible(False)
+        bar.locator = MaxNLocator(**ROUND)
         style.plain_ticks(bar.ax.yaxis)
     panels[0].invert_yaxis()
     panels[0].set_ylabel("layer")
