@@ -15,7 +15,7 @@ BENCH_STAMP := .venv-bench/.complete
 export PATH := $(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test slow lint format bench docs constraints clean
+.PHONY: help setup run test slow lint format bench docs images constraints clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -67,6 +67,10 @@ bench: $(DEV_STAMP) $(BENCH_STAMP) ## measure speed against the alternatives (BE
 
 docs: $(STAMP) ## the manual's column lists from the table schemas
 	python -m docs.outputs
+
+images: $(STAMP) ## the README's pictures from the reports on the demo model
+	snakemake --cores $(CORES) --config model=resources/demo results=results
+	python -m docs.images results/local--demo
 
 constraints: $(DEV_STAMP) ## write constraints.txt anew from .venv
 	python tests/constraints.py > constraints.txt.new

@@ -9,7 +9,7 @@
 #     embedding/                    embedding_analysis
 #     audit.json                    audit
 #     reports/ index.html           notebooks and pages
-#     overview.json                 model_page: the numbers that the page of all models compares
+#     comparison.json               model_page: the numbers that the page of all models compares
 #
 # Downloaded weights lie in <weights>/{key}/, key being the start of their hash.
 from snakemake.utils import min_version
@@ -48,7 +48,7 @@ rule all:
         collect(
             "<results>/{model}/{artefact}",
             model=MODELS,
-            artefact=["index.html", "overview.json", *artefacts.ALL],
+            artefact=["index.html", "comparison.json", *artefacts.ALL],
         ),
 
 

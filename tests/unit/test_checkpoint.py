@@ -27,6 +27,15 @@ def test_a_folder_is_described_from_headers_and_hashes(model):
     json.dumps(manifest, allow_nan=False)
 
 
+def test_the_licence_is_that_of_the_model_card(model):
+    assert describe_folder(model, NOW)["licence"] is None
+    (model / "README.md").write_text("---\nlicense: mit\n---\n")
+    assert describe_folder(model, NOW)["licence"] == "mit"
+    (model / "README.md").unlink()
+    (model / "README.md").mkdir()
+    assert describe_folder(model, NOW)["licence"] is None
+
+
 def test_a_model_that_is_still_the_same_keeps_its_date(model, tmp_path):
     earlier = tmp_path / "manifest.json"
     first = describe_folder(model, NOW)

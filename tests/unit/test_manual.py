@@ -39,3 +39,27 @@ def test_conda_environments_have_the_same_pins():
             name, _, version = line.partition(" =")
             if name != "python":
                 assert known[name.replace("_", "-")] == version, f"{path.name}: {line}"
+
+
+def test_the_readme_and_its_translation_stay_in_step():
+    def skeleton(name: str) -> dict[str, list[str]]:
+        text = (ROOT / name).read_text(encoding="utf-8")
+        # The two name each other at the top; everything else is linked by both.
+        links = re.findall(r"\]\(([^)]+)\)", text)
+        return {
+            "headings": re.findall(r"^#+(?= )", text, re.M),
+            "code": re.findall(r"^ {4}\S.*", text, re.M),
+            "links": sorted(link for link in links if not link.startswith("README")),
+            "items": re.findall(r"^- ", text, re.M),
+            "rows": [str(line.count("|")) for line in text.splitlines() if line.startswith("|")],
+            "names": sorted(set(re.findall(r"`([^`\n]+)`", text))),
+        }
+
+    english, chinese = skeleton("README.md"), skeleton("README.zh-CN.md")
+    for part in english:
+        assert english[part] == chinese[part], part
+    for link in english["links"]:
+        assert (ROOT / link).exists(), link
+    pictures = list((ROOT / "docs/images").iterdir())
+    assert {f"docs/images/{path.name}" for path in pictures} <= set(english["links"])
+    assert sum(path.stat().st_size for path in pictures) < 1_000_000

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import bf16, small_model, write_safetensors
-from workflow.lib import analysis, audit, layers, merge
+from workflow.lib import analysis, audit, layers, merge, tables
 from workflow.lib.checkpoint import describe_folder
 from workflow.lib.measure import Settings
 
@@ -134,3 +134,17 @@ def test_the_audit_compares_the_layers_with_the_config(analysed):
     assert more == ("layers", "note", "3 layers are stored, config.json counts 2")
     (fewer,) = findings(num_hidden_layers=5)
     assert fewer[:2] == ("missing_layers", "warning") and fewer[2].endswith("none of number 3, 4")
+
+
+def test_biases_do_not_count_as_weights_of_their_block():
+    place = {"component": "text", "layer_index": 0, "block_type": "up_proj", "finite_count": 4}
+    weight = place | {"param_name": "w", "mean": 0.0, "std": 1.0, "var": 1.0, "absmax": 2.0}
+    bias = place | {"param_name": "b", "mean": 9.0, "std": 0.0, "var": 0.0, "absmax": 9.0}
+    lonely = bias | {"block_type": "bias"}
+    params = tables.frame(
+        [weight | {"is_bias": False}, bias | {"is_bias": True}, lonely | {"is_bias": True}],
+        "params",
+    )
+    table = layers.layer_table(params, tables.frame([], "matrices")).set_index("block_type")
+    assert table.loc["up_proj", ["tensors", "mean", "std", "absmax"]].tolist() == [2, 0, 1, 2]
+    assert table.loc["bias", "mean"] == 9

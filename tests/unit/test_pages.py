@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from workflow.lib import artefacts, glossary, model_page, overview, portal, style, tables
+from workflow.lib import artefacts, comparison, glossary, model_page, portal, style, tables
 from workflow.lib.markup import escape, policy, script_json
 
 NAMES = [
@@ -139,7 +139,7 @@ def test_portal_says_what_is_finished_and_what_failed(tmp_path):
     write_results(tmp_path / "one")
     write_results(tmp_path / "two", commit="c" * 40)
     page, numbers = model_page.model_page(tmp_path / "two")
-    tables.write_json(numbers, tmp_path / "two" / "overview.json")
+    tables.write_json(numbers, tmp_path / "two" / "comparison.json")
     for name in ("one", "two"):
         (tmp_path / name / "index.html").write_text("x")
     write_results(tmp_path / "unfinished")
@@ -207,7 +207,7 @@ def test_numbers_to_compare_are_those_of_the_tables():
     )
     manifest = {"totals": {"parameters": 100, "tensors": 3, "bytes": 380}}
     audit = {"counts": {"error": 0, "warning": 2, "note": 0}}
-    found = overview.numbers(manifest, params, matrices, audit, {"rows": 5, "dimensions": 2})
+    found = comparison.numbers(manifest, params, matrices, audit, {"rows": 5, "dimensions": 2})
     assert [found[key] for key in ("attention_share", "embedding_share", "other_share")] == [
         0.3,
         0.1,
@@ -216,11 +216,11 @@ def test_numbers_to_compare_are_those_of_the_tables():
     assert found["dtypes"] == "F32, BF16" and found["full_rank_share"] == 0.5
     assert found["stable_rank"] == 3.0 and found["max_over_rms"] == 9.0
     assert found["alpha"] is None and found["warnings"] == 2 and found["layers"] is None
-    texts = dict(zip([row.key for row in overview.ROWS], overview.written(found), strict=True))
+    texts = dict(zip([row.key for row in comparison.ROWS], comparison.written(found), strict=True))
     assert (
         texts["stable_rank"] == "3.00" and texts["alpha"] == "–" and texts["bytes"] == "380 bytes"
     )
-    [blocks] = overview.composition(params).values()
+    [blocks] = comparison.composition(params).values()
     assert [block.block_type for block in blocks] == ["embedding", "q_proj", "norm"]
 
 
@@ -236,7 +236,7 @@ def test_every_column_is_defined_and_every_anchor_exists():
         measured = glossary.SCHEMAS["params"].columns
         numeric = next(one.type for one in measured if one.name == name) == "number"
         assert entry.formula or not numeric, f"{name} has no formula"
-    assert {row.anchor for row in overview.ROWS} - {""} <= set(re.findall('id="(.*?)"', html))
+    assert {row.anchor for row in comparison.ROWS} - {""} <= set(re.findall('id="(.*?)"', html))
     names = {column.name for schema in glossary.SCHEMAS.values() for column in schema.columns}
     assert set(glossary.FORMULAS) <= names
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workflow.lib import embedding_plots, plots, report_plots, style, tables
+from workflow.lib import depth_plots, embedding_plots, overview, plots, report_plots, style, tables
 from workflow.lib.dtypes import code_values
 
 HOSTILE = [
@@ -72,7 +72,7 @@ def texts_of(figure):
 
 @pytest.mark.parametrize("depth", [1, 4, 40, 126])
 def test_layer_maps_are_readable_at_any_depth(depth):
-    figures = plots.layer_figures(tables.frame(layer_rows(depth), "layers"))
+    figures = depth_plots.layer_figures(tables.frame(layer_rows(depth), "layers"))
     assert set(figures) == {"layers_std", "layers_stable_rank"}
     figure = figures["layers_std"]
     style.png(figure)
@@ -90,7 +90,7 @@ def test_layer_maps_are_readable_at_any_depth(depth):
 
 def test_a_gap_in_the_layers_stays_a_gap():
     rows = [row for row in layer_rows(6) if row["layer_index"] != 3]
-    figure = plots.layer_map(tables.frame(rows, "layers"), "std")
+    figure = depth_plots.layer_maps(tables.frame(rows, "layers"), ["std"])
     grid = figure.axes[0].collections[0].get_array()
     assert grid.shape == (6, 3)
     assert np.ma.getmaskarray(grid)[3].all() and not np.ma.getmaskarray(grid)[4].any()
@@ -102,7 +102,7 @@ def test_models_without_layers_or_embedding_say_so():
     summary = {"reason": "this model has no token embedding"}
     assert any(
         "no numbered layers" in text
-        for text in texts_of(plots.layer_figures(empty["layers"])["layers_std"])
+        for text in texts_of(depth_plots.layer_figures(empty["layers"])["layers_std"])
     )
     for figure in (
         plots.elbow(empty["elbow"], summary),
@@ -175,9 +175,11 @@ def test_experts_by_layers():
         ],
         "matrices",
     )
-    figure = report_plots.experts(matrices, "std", "standard deviation")
+    metrics = {"std": "Standard deviation", "stable_rank": "Stable rank"}
+    figure = depth_plots.experts(matrices, metrics)
     assert figure.axes[0].collections[0].get_array().reshape(3, 4)[2, 3] == 5
-    assert report_plots.experts(matrices.iloc[:0], "std", "standard deviation") is None
+    assert len([axes for axes in figure.axes if axes.get_title("left")]) == 1, "one is missing"
+    assert depth_plots.experts(matrices.iloc[:0], metrics) is None
 
 
 def test_pictures_of_tokens_are_drawn_from_any_table():
@@ -215,3 +217,63 @@ def test_the_null_is_drawn_beside_the_curve():
     null = [line for line in figure.axes[0].lines if line.get_label().startswith("one normal")]
     np.testing.assert_allclose(null[0].get_ydata(), 90.0)
     style.png(figure)
+
+
+def test_maps_of_several_components_share_their_colours():
+    rows = layer_rows(3, component="encoder") + layer_rows(2, ("q_proj",), "decoder")
+    layers = tables.frame(rows, "layers")
+    figure = depth_plots.layer_maps(layers, ["std", "alpha", "stable_rank"])
+    style.png(figure)
+    maps = [axes for axes in figure.axes if axes.get_xticklabels() and axes.get_ylabel() != ""]
+    assert [axes.get_ylabel() for axes in maps] == ["decoder layer", "encoder layer"]
+    assert len({axes.collections[0].get_clim() for axes in maps}) == 1
+    alternative = style.alternative(figure)
+    assert "Standard deviation" in alternative and "Stable rank" in alternative
+    assert "α" not in alternative, "a column without values has no map"
+    assert depth_plots.layer_maps(layers, ["alpha"]) is None
+
+
+def test_small_differences_are_not_blown_up():
+    close = [row | {"std": 0.02 + row["layer_index"] * 1e-5} for row in layer_rows(4)]
+    figure = depth_plots.layer_maps(tables.frame(close, "layers"), ["std"])
+    low, high = figure.axes[0].collections[0].get_clim()
+    assert high / low > 1.15
+
+
+def matrix(**values):
+    row = {"param_name": "w", "block_type": "q_proj", "layer_index": 0, "component": "text"}
+    return row | {"rows": 8, "cols": 4, "std": 1.0, "mean": 0.0} | values
+
+
+def test_one_strip_per_measure_that_some_matrix_has():
+    rows = [matrix(max_over_rms=3.0, kurtosis_excess=-0.5), matrix(block_type=None, alpha=0.0)]
+    measures = [
+        report_plots.Measure("max_over_rms", "Largest", "ratio", "log"),
+        report_plots.Measure("kurtosis_excess", "Tails", "excess", "symlog"),
+        report_plots.Measure("alpha", "Exponent", "α", "log"),
+    ]
+    figure = report_plots.strips(tables.frame(rows, "matrices"), measures)
+    style.png(figure)
+    assert [axes.get_title("left") for axes in figure.axes] == ["Largest", "Tails"]
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["q_proj"]
+    assert report_plots.strips(tables.frame([], "matrices"), measures) is None
+
+
+def test_rounding_errors_by_format():
+    ratios = [(30.0, 20.0), (32.0, None), (34.0, 14.0)]
+    rows = [
+        matrix(param_name=f"w{n}", slice="[1]", int8_channel_sqnr_db=a, nvfp4_sqnr_db=b)
+        for n, (a, b) in enumerate(ratios)
+    ]
+    matrices = tables.frame(rows, "matrices")
+    figure = report_plots.rounding(matrices)
+    np.testing.assert_allclose(figure.axes[0].collections[0].get_array().ravel(), [32, 17])
+    table = overview.rounding_table(matrices, report_plots.FORMATS).set_index("format")
+    assert list(table.index) == ["INT8 by row", "NVFP4"]
+    assert table.loc["NVFP4", "matrix"] == "w2 [1]" and table.loc["NVFP4", "lowest"] == 14
+    np.testing.assert_allclose(table["error"], [10 ** (-32 / 20), 10 ** (-17 / 20)])
+    sentence = overview.rounding_finding(table.reset_index())
+    assert "NVFP4" in sentence and "14.1 %" in sentence and "most" not in sentence
+    assert report_plots.rounding(tables.frame([], "matrices")) is None
+    blocks = depth_plots.by_block(tables.frame(layer_rows(1), "layers"), matrices)
+    assert blocks.set_index("block_type").loc["q_proj", "nvfp4_sqnr_db"] == 17

@@ -95,7 +95,7 @@ def test_the_device_is_no_reason_to_measure_again(finished):
 
 
 def test_a_plot_helper_rebuilds_the_pictures_only(finished, edited):
-    edited(finished.folder / "workflow/lib/plots.py", lambda text: text + "\nEXTRA = 1\n")
+    edited(finished.folder / "workflow/lib/depth_plots.py", lambda text: text + "\nEXTRA = 1\n")
     jobs = planned(finished)
     assert set(jobs) <= {"figures", *NOTEBOOKS, *EVERYTHING_AFTER}
     assert jobs["figures"] == jobs["notebook_per_layer"] == 1

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.workflow
 
 ARTIFACTS = """
 manifest.json plan.json params.csv params.json params.parquet matrices.parquet spectra.parquet
-histograms.parquet coverage.csv layers.csv audit.json index.html overview.json
+histograms.parquet coverage.csv layers.csv audit.json index.html comparison.json
 embedding/clusters.csv embedding/clusters_summary.csv embedding/elbow.csv
 embedding/tokens.csv embedding/output_tokens.csv embedding/projection.parquet
 embedding/summary.json

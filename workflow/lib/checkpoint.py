@@ -11,6 +11,7 @@ return the manifest, a plain JSON value that every later step reads instead of l
     tensors    name, dtype, shape, shard, begin, end (bytes of the file)
     problems   where index and headers disagree: check, where, evidence
     config     the model's config.json (an empty object when there is none)
+    licence    as the model card states it, or null
     adapter    adapter_config.json, where the tensors are those of an adapter (else null)
     index      total_size and total_parameters as the index states them
     embedding, output, tied    names of the token embedding and of the output layer; tied: the
@@ -32,7 +33,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from workflow.lib import hub, matrices, naming
+from workflow.lib import hub, matrices, model_card, naming
 from workflow.lib.dtypes import DTYPES
 from workflow.lib.hub import RepoFile
 from workflow.lib.safetensors_file import Header, header_length, parse_header, read_header
@@ -288,6 +289,7 @@ def _describe(
     embedding = naming.input_embedding(signatures, naming_roles, config)
     output = naming.output_head(signatures, naming_roles, config)
     layouts = matrices.layouts(signatures, naming_roles, config)
+    card = beside(model_card.CARD)
     return {
         **origin,
         "files": [{**asdict(item), "role": role} for role, item in used],
@@ -297,6 +299,7 @@ def _describe(
         "tensors": tensors,
         "problems": _disagreements(stored, weight_map),
         "config": config,
+        "licence": _licence(read, card) if card in names else None,
         "adapter": adapter,
         "index": index_totals,
         "embedding": embedding,
@@ -346,6 +349,14 @@ def _totals(
         "logical": logical,
         "parameters": parameters,
     }
+
+
+def _licence(read: Callable[[str], bytes], card: str) -> str | None:
+    """What the card states; a card that cannot be had stops nothing."""
+    try:
+        return model_card.stated_licence(read(card))
+    except (CheckpointError, hub.HubError, OSError):
+        return None
 
 
 def _config(text: bytes, where: str) -> dict[str, Any]:

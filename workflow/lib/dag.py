@@ -138,7 +138,7 @@ def model_files(folder: str, subfolder: str = "") -> list[str]:
         for place in places
         if os.path.isdir(place)
         for entry in os.scandir(place)
-        if entry.is_file() and entry.name.endswith((".safetensors", ".json"))
+        if entry.is_file() and entry.name.endswith((".safetensors", ".json", "README.md"))
     )
 
 

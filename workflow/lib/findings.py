@@ -10,64 +10,23 @@ from typing import Any
 import pandas as pd
 
 from workflow.lib.dtypes import DTYPES
+from workflow.lib.wording import (
+    integer,
+    listed,
+    number,
+    parameter_count,
+    percent,
+    plural,
+    short,
+    size,
+)
 
 ATTENTION = ("q_proj", "k_proj", "v_proj", "qkv_proj", "o_proj")
 FEED_FORWARD = ("gate_proj", "up_proj", "gate_up_proj", "down_proj", "mlp", "moe", "router")
 EMBEDDINGS = ("embedding", "position_embedding", "output")
 SHOWN = 3
 LOW_RANK = 0.9
-LONGEST_NAME = 120
-
-
-def integer(value: float) -> str:
-    """A whole number with thousands separators."""
-    return f"{int(value):,}"
-
-
-def number(value: Any, digits: int = 3) -> str:
-    """A number with `digits` significant digits; an en dash where it is missing."""
-    if value is None or pd.isna(value):
-        return "–"
-    if isinstance(value, str):
-        return value
-    size = abs(value)
-    if size >= 10**digits and size < 1e15:
-        return f"{value:,.0f}"
-    if 0 < size < 1e-4 or size >= 1e15:
-        return f"{value:.{digits - 1}e}"
-    return f"{value:.{digits}g}"
-
-
-def percent(share: Any) -> str:
-    """A share as per cent, with the digits that it deserves."""
-    if share is None or pd.isna(share):
-        return "–"
-    value = float(share) * 100
-    if value and abs(value) < 0.01:
-        return "< 0.01 %"
-    return f"{value:.2f} %" if abs(value) < 1 else f"{value:.1f} %"
-
-
-def size(count: float) -> str:
-    """A number of bytes in the unit that fits: 1.2 kB, 269 MB (powers of ten)."""
-    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= scale:
-            return f"{count / scale:.3g} {unit}"
-    return f"{count:.0f} bytes"
-
-
-def parameter_count(count: float) -> str:
-    """A number of parameters as people say it: 135 million, 4.02 billion."""
-    for unit, scale in (("billion", 1e9), ("million", 1e6)):
-        if count >= scale:
-            return f"{count / scale:.3g} {unit}"
-    return integer(count)
-
-
-def short(name: Any) -> str:
-    """A name from a model, cut when it is very long."""
-    text = str(name)
-    return text if len(text) <= LONGEST_NAME else text[: LONGEST_NAME - 1] + "…"
+OUTLIER = 8  # times the rms: beyond what normal weights reach in any matrix of today's sizes
 
 
 def title(manifest: Mapping[str, Any]) -> str:
@@ -100,8 +59,12 @@ def identity(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
         *origin,
         ("Resolved", f"{manifest['created_at']} (UTC)"),
         ("Architecture", model_type(manifest)),
+        ("Licence", _licence(manifest.get("licence"))),
         *_dimensions(manifest["config"]),
-        ("Parameters", f"{integer(totals['parameters'])} in {integer(totals['tensors'])} tensors"),
+        (
+            "Parameters",
+            f"{integer(totals['parameters'])} in {plural(totals['tensors'], 'tensor')}",
+        ),
         ("Weights", f"{size(totals['bytes'])} in {len(shards)} file{'s'[: len(shards) != 1]}"),
         ("Token embedding", short(manifest["embedding"] or "none")),
         ("Output layer", _output(manifest)),
@@ -126,7 +89,7 @@ def what(manifest: Mapping[str, Any], params: pd.DataFrame) -> str:
     dtypes = ", ".join(map(str, stored.index[:3]))
     return (
         f"{title(manifest)} is a {kind}{depth}: {parameter_count(totals['parameters'])} parameters "
-        f"in {integer(totals['tensors'])} tensors, stored as {dtypes or 'nothing'} "
+        f"in {plural(totals['tensors'], 'tensor')}, stored as {dtypes or 'nothing'} "
         f"({size(totals['bytes'])})."
     )
 
@@ -138,6 +101,8 @@ def composition(params: pd.DataFrame) -> str:
         "attention": ATTENTION,
         "feed-forward blocks": FEED_FORWARD,
         "embedding and output layers": EMBEDDINGS,
+        "convolutions": ("conv",),
+        "recurrent and state-space blocks": ("ssm",),
     }
     blocks = params["block_type"].fillna("other")
     shares = {
@@ -148,10 +113,10 @@ def composition(params: pd.DataFrame) -> str:
     named = sorted(
         ((name, share) for name, share in shares.items() if share > 0), key=lambda item: -item[1]
     )
-    if rest > 0.0005:
+    if rest > 0.0005 or not named:
         named.append(("everything else", rest))
     parts = [f"{percent(share)} {name}" for name, share in named]
-    return f"Counted by parameters it is {_and(parts)}."
+    return f"Counted by parameters it is {listed(parts)}."
 
 
 def value_findings(params: pd.DataFrame, matrices: pd.DataFrame) -> list[str]:
@@ -181,9 +146,14 @@ def value_findings(params: pd.DataFrame, matrices: pd.DataFrame) -> list[str]:
     tails = matrices[matrices["max_over_rms"].notna()]
     if len(tails):
         far = tails.loc[tails["max_over_rms"].idxmax()]
+        meaning = (
+            "such outliers can make quantisation harder"
+            if far["max_over_rms"] > OUTLIER
+            else "normally distributed weights reach about 4 to 6"
+        )
         found.append(
             f"The weight that stands out most is {number(far['max_over_rms'])} × the rms of its "
-            f"matrix, in {short(far['param_name'])}; such outliers can make quantisation harder."
+            f"matrix, in {short(far['param_name'])}; {meaning}."
         )
     bits = information(params)
     if bits:
@@ -216,27 +186,25 @@ def layer_findings(layers: pd.DataFrame) -> list[str]:
     rows = layers[layers["layer_index"].notna() & (layers["matrices"] > 0)]
     if rows.empty:
         return ["The tensors of this model have no layer numbers, so nothing is said about depth."]
+    if rows["layer_index"].nunique() == 1:
+        return ["This model has one numbered layer, so nothing is said about depth."]
     found = []
     change = _largest_change(rows)
     if change:
         found.append(change)
-    stable = rows[rows["stable_rank"].notna()]
-    if len(stable):
-        low = stable.loc[stable["stable_rank"].idxmin()]
-        typical = stable[stable["block_type"] == low["block_type"]]["stable_rank"].median()
-        found.append(
-            f"The lowest stable rank is {number(low['stable_rank'])}, in {_block(low)} of "
-            f"{_layer(low)} (median of its block type: {number(typical)}): few directions "
-            "hold most of its energy."
-        )
-    norms = rows[rows["spectral_norm"].notna()]
-    if len(norms):
-        high = norms.loc[norms["spectral_norm"].idxmax()]
-        typical = norms[norms["block_type"] == high["block_type"]]["spectral_norm"].median()
-        found.append(
-            f"The largest spectral norm is {number(high['spectral_norm'])}, in "
-            f"{_block(high)} of {_layer(high)} (median of its block type: {number(typical)})."
-        )
+    for column, farthest, sign in (
+        ("stable_rank", "lies farthest below", 1),
+        ("spectral_norm", "lies farthest above", -1),
+    ):
+        own = rows[rows[column].notna() & (rows[column] > 0)]
+        if len(own):
+            typical = own.groupby(["component", "block_type"])[column].transform("median")
+            row = own.loc[((own[column] / typical) ** sign).astype(float).idxmin()]
+            found.append(
+                f"The {column.replace('_', ' ')} that {farthest} the median of its block type is "
+                f"{number(row[column])}, of {_place(row, rows)} (median "
+                f"{number(typical[row.name])})."
+            )
     return found
 
 
@@ -370,7 +338,7 @@ def embedding_findings(
         if summary.get(key)
     ]
     if odd:
-        found.append(f"Of {integer(summary['rows'])} rows, {_and(odd)}.")
+        found.append(f"Of {integer(summary['rows'])} rows, {listed(odd)}.")
     return found
 
 
@@ -380,7 +348,7 @@ def coverage_finding(coverage: pd.DataFrame) -> str:
     if left.empty:
         return f"All {integer(len(coverage))} tensors were analysed."
     kinds = left["status"].fillna("unknown").value_counts().sort_index()
-    named = _and([f"{integer(count)} {kind}" for kind, count in kinds.items()])
+    named = listed([f"{integer(count)} {kind}" for kind, count in kinds.items()])
     return (
         f"{integer(len(coverage) - len(left))} of {integer(len(coverage))} tensors were analysed; "
         f"the others are listed with the reason ({named})."
@@ -402,6 +370,11 @@ def files(manifest: Mapping[str, Any]) -> pd.DataFrame:
     )
 
 
+def left_alone(manifest: Mapping[str, Any]) -> pd.DataFrame:
+    """Weight files that were not used: path and reason."""
+    return pd.DataFrame(manifest.get("skipped", []), columns=["path", "reason"])
+
+
 def audit_finding(audit: Mapping[str, Any]) -> str:
     """One sentence: what the audit found."""
     counts = audit["counts"]
@@ -410,7 +383,7 @@ def audit_finding(audit: Mapping[str, Any]) -> str:
         for kind in counts
         if counts[kind]
     ]
-    return f"The audit found {_and(named)}." if named else "The audit found nothing unusual."
+    return f"The audit found {listed(named)}." if named else "The audit found nothing unusual."
 
 
 def _largest_change(rows: pd.DataFrame) -> str | None:
@@ -424,8 +397,9 @@ def _largest_change(rows: pd.DataFrame) -> str | None:
             last = float(own["std"].tail(third).mean())
             ratio = max(first, last) / min(first, last)
             direction = "grows" if last > first else "falls"
+            where = "" if rows["component"].nunique() == 1 else f" in the {component}"
             text = (
-                f"Over the depth the standard deviation of {block} ({component}) changes most: it "
+                f"Over the depth the standard deviation of {block}{where} changes most: it "
                 f"{direction} from {number(first)} in the first third of the layers to "
                 f"{number(last)} in the last."
             )
@@ -434,12 +408,10 @@ def _largest_change(rows: pd.DataFrame) -> str | None:
     return best[1] if best else None
 
 
-def _block(row: pd.Series) -> str:
-    return "a matrix of no known type" if row["block_type"] == "other" else str(row["block_type"])
-
-
-def _layer(row: pd.Series) -> str:
-    return f"layer {integer(row['layer_index'])} ({row['component']})"
+def _place(row: pd.Series, rows: pd.DataFrame) -> str:
+    block = "a matrix of no known type" if row["block_type"] == "other" else str(row["block_type"])
+    layer = f"{block} in layer {integer(row['layer_index'])}"
+    return layer if rows["component"].nunique() == 1 else f"{layer} of the {row['component']}"
 
 
 def _dimensions(config: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -473,9 +445,9 @@ def _output(manifest: Mapping[str, Any]) -> str:
     return "the token embedding (tied)" if manifest["tied"] else "none"
 
 
+def _licence(stated: Any) -> str:
+    return f"{short(stated)}, by the model card" if stated else "not stated by a model card"
+
+
 def _as_sentence(text: str) -> str:
     return text[:1].upper() + text[1:].rstrip(".") + "."
-
-
-def _and(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from workflow.lib import findings, glossary, overview, tables
+from workflow.lib import comparison, findings, glossary, tables
 from workflow.lib.artefacts import DOWNLOADS, EMBEDDING_FIGURES, LAYER_FIGURES, REPORTS
 from workflow.lib.markup import packed, visible
 from workflow.lib.pages import read_json, render
@@ -48,7 +48,7 @@ def model_page(folder: Path) -> tuple[str, dict[str, Any]]:
     elbow = tables.read_table(folder / "embedding" / "elbow.csv", "elbow")
     audit = read_json(folder / "audit.json")
     embedding = read_json(folder / "embedding" / "summary.json")
-    numbers = overview.numbers(manifest, params, matrices, audit, embedding)
+    numbers = comparison.numbers(manifest, params, matrices, audit, embedding)
     figures = {
         **(LAYER_FIGURES if layers["layer_index"].notna().any() else {}),
         **(EMBEDDING_FIGURES if len(clusters) else {}),
@@ -153,7 +153,9 @@ def _indexed(shown: list[str]) -> tuple[list[str], list[int]]:
 
 def _glance(numbers: dict[str, Any], audit: dict[str, Any]) -> list[tuple[str, str, str]]:
     """The first numbers that a reader wants: label, value, anchor in the glossary."""
-    values = dict(zip((row.key for row in overview.ROWS), overview.written(numbers), strict=True))
+    values = dict(
+        zip((row.key for row in comparison.ROWS), comparison.written(numbers), strict=True)
+    )
     entropy = values["bits_entropy"]
     if numbers["bits_entropy"] is not None:
         entropy = f"{numbers['bits_entropy']:.2f} of {numbers['bits_stored']:.4g} bits"
@@ -191,7 +193,7 @@ def _composition(params: pd.DataFrame) -> list[dict[str, Any]]:
                 for block in blocks
             ],
         }
-        for component, blocks in overview.composition(params).items()
+        for component, blocks in comparison.composition(params).items()
     ]
 
 
@@ -204,7 +206,7 @@ def _shapes(shapes: tuple[str, ...]) -> str:
 def _bar(params: pd.DataFrame) -> list[dict[str, str]]:
     """Rectangles of the bar of block types: place and width in per cent, colour, text."""
     sums: dict[str, float] = {}
-    for blocks in overview.composition(params).values():
+    for blocks in comparison.composition(params).values():
         for block in blocks:
             sums[block.block_type] = sums.get(block.block_type, 0.0) + block.share
     known = list(glossary.BLOCK_TYPES)

@@ -4,31 +4,26 @@ Everything that is shown as HTML goes through `markup.escape`; pictures are PNG.
 """
 
 import base64
-import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from IPython.display import display
 
-from workflow.lib import findings, tables
+from workflow.lib import environment, findings, tables
 from workflow.lib.dag import read_json
-from workflow.lib.findings import integer, number, percent, size
 from workflow.lib.markup import escape
 from workflow.lib.schemas import SCHEMAS
+from workflow.lib.wording import integer, number, percent, seconds, size
 
 __all__ = [
-    "block_table",
     "cluster_cards",
-    "coverage_table",
     "definitions",
     "facts",
     "findings",
-    "findings_table",
     "headline",
     "integer",
     "lead",
@@ -37,29 +32,15 @@ __all__ = [
     "open_analysis",
     "output_sentence",
     "percent",
-    "relative_ranks",
     "say",
+    "seconds",
     "settings_facts",
     "show",
     "size",
     "table",
     "table_or_line",
-    "versions",
 ]
 
-LIBRARIES = (
-    "numpy",
-    "scipy",
-    "numba",
-    "pandas",
-    "pyarrow",
-    "scikit-learn",
-    "matplotlib",
-    "seaborn",
-    "papermill",
-    "nbconvert",
-    "snakemake",
-)
 ROWS = 25
 CSS_PIXELS = 96  # per inch
 
@@ -131,6 +112,10 @@ class Analysis:
         return self.table("embedding/output_tokens.csv", "tokens")
 
     @cached_property
+    def stages(self) -> pd.DataFrame:
+        return environment.stages(self.folder / "benchmarks")
+
+    @cached_property
     def projection(self) -> pd.DataFrame:
         return self.table("embedding/projection.parquet", "projection")
 
@@ -192,7 +177,7 @@ def show(figure: Any, caption: str, otherwise: str = "") -> None:
         display(say(otherwise or f"Not shown, because nothing here has it: {caption}"))
         return
     width, height = (round(side * CSS_PIXELS) for side in figure.get_size_inches())
-    display(Picture(style.png(figure), caption, width, height))
+    display(Picture(style.png(figure), style.alternative(figure), width, height))
     display(Html(f'<p class="caption">{escape(caption)}</p>', caption))
 
 
@@ -204,7 +189,8 @@ def facts(pairs: Iterable[tuple[str, str]], caption: str = "") -> Html:
         for label, value in pairs
     )
     return Html(
-        f'<table class="facts">{_caption(caption)}<tbody>{rows}</tbody></table>',
+        f'<div class="scroll"><table class="facts">{_caption(caption)}<tbody>{rows}</tbody>'
+        "</table></div>",
         "\n".join(f"{label}: {value}" for label, value in pairs),
     )
 
@@ -293,30 +279,6 @@ def definitions(table: str, names: Sequence[str]) -> Html:
     return Html(f"<details><summary>Definitions</summary><dl>{rows}</dl></details>", text)
 
 
-def versions() -> list[tuple[str, str]]:
-    """The libraries that the numbers come from, and their versions."""
-    found = [("Python", platform.python_version())]
-    for name in LIBRARIES:
-        try:
-            found.append((name, version(name)))
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def coverage_table(coverage: pd.DataFrame) -> pd.DataFrame:
-    """Tensors, elements and bytes per status of the table coverage."""
-    grouped = coverage.fillna({"status": "unknown"}).groupby("status")
-    return grouped.agg(
-        tensors=("param_name", "size"), numel=("numel", "sum"), nbytes=("nbytes", "sum")
-    ).reset_index()
-
-
-def findings_table(audit: Mapping[str, Any]) -> pd.DataFrame:
-    """The findings of the audit as a table."""
-    return pd.DataFrame(audit["findings"])
-
-
 def settings_facts(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Settings as labels and values, nested ones with a dot."""
     pairs = []
@@ -335,38 +297,6 @@ def output_sentence(manifest: Mapping[str, Any]) -> str:
     if manifest["tied"]:
         return "The output layer is the token embedding itself (tied weights)."
     return "The checkpoint stores no output layer over tokens."
-
-
-def block_table(params: pd.DataFrame, matrices: pd.DataFrame) -> pd.DataFrame:
-    """Per block type: tensors, parameters, bytes, and medians over its tensors and matrices."""
-    params = params.assign(block_type=params["block_type"].fillna("other"))
-    matrices = matrices.assign(block_type=matrices["block_type"].fillna("other"))
-    by_tensor = params.groupby("block_type")
-    by_matrix = matrices.groupby("block_type")
-    result = pd.DataFrame(
-        {
-            "tensors": by_tensor.size(),
-            "numel": by_tensor["numel"].sum(),
-            "nbytes": by_tensor["nbytes"].sum(),
-            "std": by_matrix["std"].median(),
-            "kurtosis_excess": by_matrix["kurtosis_excess"].median(),
-            "zero_fraction": by_matrix["zero_fraction"].median(),
-            "rank_ratio": by_matrix["rank_ratio"].min(),
-            "stable_rank": by_matrix["stable_rank"].median(),
-            "effective_rank_sigma": by_matrix["effective_rank_sigma"].median(),
-            "alpha": by_matrix["alpha"].median(),
-        }
-    )
-    return result.sort_values("numel", ascending=False).reset_index()
-
-
-def relative_ranks(matrices: pd.DataFrame) -> pd.DataFrame:
-    """The table matrices with stable and effective rank as shares of the smaller side."""
-    side = matrices[["rows", "cols"]].min(axis=1).astype("Float64")
-    return matrices.assign(
-        stable_share=matrices["stable_rank"] / side,
-        effective_share=matrices["effective_rank_sigma"] / side,
-    )
 
 
 def headline(analysis: Analysis, found: Iterable[str]) -> Html:

@@ -1,152 +1,25 @@
-"""Pictures that the workflow draws beside its tables: layer maps, the elbow, the map of tokens.
+"""Pictures of the token embedding that the workflow draws beside its tables: elbow and map.
 
-Pictures that only the notebooks show are in `report_plots`.
+Those of the layers are in `depth_plots`; what only notebooks show is in `report_plots`.
 """
 
-import textwrap
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
-from matplotlib.colors import LogNorm, Normalize, to_rgb
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from workflow.lib import style
-from workflow.lib.style import HEAT, MISSING, PALETTE, canvas, literal, message, save
+from workflow.lib.style import PALETTE, canvas, literal, message, save
 
-__all__ = ["cluster_map", "elbow", "embedding_figures", "layer_figures", "layer_map", "save"]
+__all__ = ["cluster_map", "elbow", "embedding_figures", "save"]
 
-# Column of the table layers -> name, unit or definition, whether the colours are logarithmic.
-LAYER_METRICS = {
-    "std": ("Standard deviation of the weights", "units of the weights", True),
-    "stable_rank": (
-        "Stable rank",
-        "‖W‖² / σ₁² (Frobenius over spectral norm), mean of the matrices",
-        True,
-    ),
-    "effective_rank": (
-        "Effective rank",
-        "exp of the entropy of σ / Σσ, mean of the matrices",
-        True,
-    ),
-    "spectral_norm": ("Spectral norm", "largest σ₁ of the matrices", True),
-    "alpha": (
-        "Power-law exponent α of the spectrum",
-        "fitted to the tail of σ², mean of the matrices",
-        True,
-    ),
-    "kurtosis_excess": (
-        "Excess kurtosis",
-        "0 for a normal distribution, mean of the matrices",
-        False,
-    ),
-    "rank_ratio": ("Rank ratio", "numerical rank / smaller side, mean of the matrices", False),
-    "entropy_bits": ("Entropy of the stored codes", "bits per weight", False),
-    "outlier_6sigma": ("Weights beyond 6 standard deviations", "share", True),
-}
 POINTS = 60_000
 NEAREST = 40
-
-
-def layer_figures(layers: pd.DataFrame) -> dict[str, Figure]:
-    """The layer maps that are files of their own: `layers_std` and `layers_stable_rank`."""
-    nothing = "This model has no numbered layers, so there is no map over depth."
-    return {
-        f"layers_{column}": layer_map(layers, column) or message(nothing)
-        for column in ("std", "stable_rank")
-    }
-
-
-def layer_map(layers: pd.DataFrame, column: str) -> Figure | None:
-    """Heat map of a column of the table layers: layers down, block types across.
-
-    One panel per component. Only blocks that hold matrices are shown. None without such layers.
-    """
-    rows = layers[layers["layer_index"].notna() & (layers["matrices"] > 0) & layers[column].notna()]
-    if rows.empty:
-        return None
-    title, unit, logarithmic = LAYER_METRICS[column]
-    parts = [
-        part.pivot(index="layer_index", columns="block_type", values=column)
-        for _, part in rows.groupby("component", sort=True)
-    ]
-    names = [str(name) for name, _ in rows.groupby("component", sort=True)]
-    grids = [_whole_depth(part)[style.ordered(part.columns)].astype(float) for part in parts]
-    depth = max(len(grid) for grid in grids)
-    height = 1.9 + min(max(0.21 * depth, 1.0), 10.0)
-    columns = [grid.shape[1] for grid in grids]
-    figure, panels = canvas(
-        max(6.4, 2.6 + 0.85 * sum(columns)),
-        height,
-        cols=len(grids),
-        width_ratios=columns,
-    )
-    values = np.concatenate([grid.to_numpy().ravel() for grid in grids])
-    norm = _norm(values[np.isfinite(values)], logarithmic)
-    for panel, grid, name in zip(panels, grids, names, strict=True):
-        few = depth <= 36 and sum(columns) <= 12
-        sns.heatmap(
-            grid,
-            ax=panel,
-            cmap=HEAT,
-            norm=norm,
-            cbar=panel is panels[-1],
-            annot=_cell_texts(grid) if few else False,
-            fmt="",
-            annot_kws={"size": 7},
-            linewidths=0.4 if depth <= 60 else 0,
-        )
-        panel.set_facecolor(MISSING)
-        panel.set_xlabel("block type")
-        panel.set_ylabel("layer" if panel is panels[0] else "")
-        panel.set_xticklabels([literal(label) for label in grid.columns], rotation=40, ha="right")
-        _thin_rows(panel, grid)
-        if len(grids) > 1:
-            panel.set_title(literal(name))
-    if bar := panels[-1].collections[0].colorbar:
-        style.plain_ticks(bar.ax.yaxis, isinstance(norm, LogNorm))
-    scale = "logarithmic" if isinstance(norm, LogNorm) else "linear"
-    width = int(11.5 * figure.get_figwidth())
-    lines = [f"{title} per layer", *textwrap.wrap(f"{unit}; {scale} colours", width)]
-    figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=11)
-    return figure
-
-
-def _whole_depth(grid: pd.DataFrame) -> pd.DataFrame:
-    """All layers from the first to the last, so that a gap in the numbers shows as a gap."""
-    first, last = int(grid.index.min()), int(grid.index.max())
-    return grid.reindex(range(first, last + 1)) if last - first < 2000 else grid
-
-
-def _norm(values: np.ndarray, logarithmic: bool) -> Normalize:
-    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
-    if logarithmic and low > 0 and high > 1.5 * low:
-        return LogNorm(low, high)
-    if high <= low:
-        margin = abs(low) / 10 or 1.0
-        return Normalize(low - margin, high + margin)
-    return Normalize(low, high)
-
-
-def _cell_texts(grid: pd.DataFrame) -> np.ndarray:
-    return np.array(
-        [["" if np.isnan(value) else _short(value) for value in row] for row in grid.to_numpy()]
-    )
-
-
-def _short(value: float) -> str:
-    return f"{value:.0f}" if 100 <= abs(value) < 1e4 else f"{value:.2g}"
-
-
-def _thin_rows(panel: Any, grid: pd.DataFrame) -> None:
-    step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 200) if len(grid) / step <= 42)
-    places = range(0, len(grid), step)
-    panel.set_yticks([place + 0.5 for place in places])
-    panel.set_yticklabels([str(grid.index[place]) for place in places], rotation=0)
 
 
 def elbow(table: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from workflow.lib import artefacts, findings, overview
+from workflow.lib import artefacts, comparison, findings
 from workflow.lib.markup import script_json, visible
 from workflow.lib.pages import read_json, render
 
@@ -31,7 +31,7 @@ def portal(results: Path) -> tuple[str, list[dict[str, Any]]]:
         "portal.js",
         title="Models",
         models=[*map(_shown, entries)],
-        data=script_json(comparison(entries)),
+        data=script_json(compared(entries)),
     )
     return page, entries
 
@@ -66,8 +66,8 @@ def entry(folder: Path) -> dict[str, Any]:
         }
         found["findings"] = read_json(folder / "audit.json")["counts"]
         # Results of an older version have no numbers to compare.
-        if (folder / "overview.json").is_file():
-            found |= read_json(folder / "overview.json")
+        if (folder / "comparison.json").is_file():
+            found |= read_json(folder / "comparison.json")
         finished = (folder / "index.html").stat().st_mtime_ns
     except (OSError, ValueError, KeyError):
         finished = None
@@ -95,7 +95,7 @@ def failure(logs: Path, since: int) -> str | None:
     return None
 
 
-def comparison(entries: list[dict[str, Any]]) -> dict[str, Any]:
+def compared(entries: list[dict[str, Any]]) -> dict[str, Any]:
     """What the page's script needs to set models side by side: rows, and texts of each model."""
     captions = artefacts.LAYER_FIGURES | artefacts.EMBEDDING_FIGURES
     return {
@@ -106,13 +106,13 @@ def comparison(entries: list[dict[str, Any]]) -> dict[str, Any]:
                 "meaning": row.meaning,
                 "anchor": row.anchor,
             }
-            for row in overview.ROWS
+            for row in comparison.ROWS
         ],
         "figures": captions,
         "models": {
             entry["folder"]: {
                 "name": visible(_name(entry)),
-                "values": overview.written(entry["numbers"]),
+                "values": comparison.written(entry["numbers"]),
                 "figures": [path for path in entry["figures"] if path in captions],
             }
             for entry in entries

@@ -1,8 +1,12 @@
-"""Pictures that only the notebooks show: distributions, ranks, entropy, depth, spectra, experts."""
+"""Pictures of the weights as a whole, by block type: sizes, distributions, ranks, information."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -23,6 +27,18 @@ QUANTILES = {
     "q99": 0.99,
     "q999": 0.999,
 }
+# Format of rounding -> name, bits per weight with scales (16 bits each in the integer formats, 32
+# in NF4, 8 in MXFP4 and NVFP4).
+FORMATS = {
+    "int8_channel": ("INT8 by row", 8.0),
+    "fp8_channel": ("FP8 by row", 8.0),
+    "fp8_tensor": ("FP8, one scale", 8.0),
+    "nvfp4": ("NVFP4", 4.5),
+    "nf4": ("NF4", 4.5),
+    "mxfp4": ("MXFP4", 4.25),
+    "int4_g128_asym": ("INT4, zero points", 4.16),
+    "int4_g128_sym": ("INT4", 4.13),
+}
 BINS = 160
 MANY = 4000
 
@@ -42,7 +58,7 @@ def parameters_by_block(params: pd.DataFrame) -> Figure:
     for place, value in enumerate(totals):
         left.text(value / divisor, place, f"  {_share(share.iloc[place])}", va="center", fontsize=9)
     left.set_yticks(range(len(totals)), [literal(block) for block in totals.index])
-    left.invert_yaxis()
+    left.set_ylim(max(len(totals), 3) - 0.5, -0.5)
     left.margins(x=0.14)
     left.set_xlabel(f"parameters ({unit})")
     left.set_title("By block type")
@@ -67,7 +83,8 @@ def distributions(params: pd.DataFrame, histograms: pd.DataFrame) -> Figure | No
         return None
     cols = min(4, len(pooled))
     rows = -(-len(pooled) // cols)
-    figure, panels = canvas(2.9 * cols, 2.3 * rows + 0.4, rows, cols)
+    width, height = (5.6, 3.2) if len(pooled) == 1 else (2.9 * cols, max(2.3 * rows + 0.4, 3.2))
+    figure, panels = canvas(width, height, rows, cols)
     for panel, block in zip(panels, ordered(pooled), strict=False):
         values, counts = pooled[block]
         total = counts.sum()
@@ -116,59 +133,107 @@ def quantile_plot(matrices: pd.DataFrame) -> Figure | None:
     return figure
 
 
-def strip(
-    data: pd.DataFrame,
-    column: str,
-    label: str,
-    title: str,
-    logarithmic: bool = False,
-    share: bool = False,
-) -> Figure | None:
-    """One point per row of `data`, grouped by block type; None where nothing is defined.
+@dataclass(frozen=True)
+class Measure:
+    """How a panel of `strips` shows a column; `scale`: linear, log, symlog or share (0 to 1)."""
 
-    A logarithmic axis leaves values of zero or less out; the axis of a `share` ends at 1 and does
-    not blow up a difference of less than 0.1.
+    column: str
+    title: str
+    label: str
+    scale: str = "linear"
+
+
+def strips(data: pd.DataFrame, measures: Sequence[Measure]) -> Figure | None:
+    """One point per row of `data`, grouped by block type, bars at the medians; a panel per measure.
+
+    A measure that no row has is left out; None where none is left. A logarithmic axis leaves values
+    of zero or less out.
     """
-    rows = data[data[column].notna()]
-    if logarithmic:
-        rows = rows[rows[column] > 0]
-    if rows.empty:
+    positive = {"log": 0.0}
+    columns = {
+        measure: data.loc[
+            data[measure.column] > positive.get(measure.scale, -np.inf), measure.column
+        ].dropna()
+        for measure in measures
+    }
+    columns = {measure: values for measure, values in columns.items() if len(values)}
+    if not columns:
         return None
-    rows = rows.iloc[:: -(-len(rows) // MANY)]
-    frame = pd.DataFrame(
-        {
-            "block": rows["block_type"].fillna("other").astype(str).to_numpy(),
-            "value": rows[column].astype(float).to_numpy(),
-        }
-    )
-    blocks = ordered(frame["block"])
-    figure, (axes,) = canvas(8.6, 1.4 + 0.36 * max(len(blocks), 3))
-    sns.stripplot(
-        frame,
-        x="value",
-        y="block",
-        order=blocks,
-        hue="block",
-        hue_order=blocks,
-        palette={block: colour(block) for block in blocks},
-        size=4.5,
-        alpha=0.75,
-        jitter=False,
-        legend=False,
+    named = data["block_type"].fillna("other").astype(str)
+    blocks = ordered(named[sorted(set().union(*(values.index for values in columns.values())))])
+    wide = {1: 8.6, 2: 10.4}.get(len(columns), 11.5)
+    figure, panels = canvas(wide, 1.3 + 0.34 * max(len(blocks), 2), cols=len(columns), sharey=True)
+    for panel, (measure, values) in zip(panels, columns.items(), strict=True):
+        values = values.astype(float)
+        medians = values.groupby(named[values.index]).median()
+        shown = values.iloc[:: -(-len(values) // MANY)]
+        sns.stripplot(
+            x=shown.to_numpy(),
+            y=named[shown.index].to_numpy(),
+            order=blocks,
+            hue=named[shown.index].to_numpy(),
+            hue_order=blocks,
+            palette={block: colour(block) for block in blocks},
+            size=4.5,
+            alpha=0.75,
+            jitter=False,
+            legend=False,
+            ax=panel,
+        )
+        for place, block in enumerate(blocks):
+            if block in medians:
+                ends = [place - 0.34, place + 0.34]
+                panel.plot([medians[block]] * 2, ends, color="black", linewidth=1.6)
+        _scale(panel, measure.scale, values)
+        panel.set_xlabel(measure.label)
+        panel.set_ylabel("")
+        panel.set_title(measure.title)
+    panels[0].set_yticks(range(len(blocks)), [literal(block) for block in blocks])
+    panels[0].set_ylim(len(blocks) - 0.5, -0.5)
+    return figure
+
+
+def _scale(panel: Axes, scale: str, values: pd.Series) -> None:
+    if scale == "symlog" and values.max() <= 20:
+        scale = "linear"
+    if scale == "share":
+        panel.set_xlim(-0.02, 1.02)
+        panel.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
+    elif scale == "log":
+        panel.set_xscale("log")
+        style.plain_ticks(panel.xaxis, True)
+    elif scale == "symlog":
+        panel.set_xscale("symlog", linthresh=1)
+        style.plain_ticks(panel.xaxis)
+    else:
+        panel.xaxis.set_major_locator(MaxNLocator(5))
+
+
+def rounding(matrices: pd.DataFrame) -> Figure | None:
+    """Heat map of the median signal-to-rounding-error ratio in decibel: block types by formats."""
+    columns = {f"{name}_sqnr_db": label for name, (label, _) in FORMATS.items()}
+    grid = matrices.groupby(matrices["block_type"].fillna("other"))[list(columns)].median()
+    grid = grid.dropna(how="all").dropna(axis=1, how="all").astype(float)
+    if grid.empty:
+        return None
+    grid = grid.loc[ordered(grid.index)].rename(columns=columns)
+    figure, (axes,) = canvas(9.4, 1.7 + 0.32 * max(len(grid), 2))
+    sns.heatmap(
+        grid,
         ax=axes,
+        cmap=style.HEAT,
+        annot=True,
+        fmt=".1f",
+        annot_kws={"size": 8.5},
+        linewidths=0.6,
+        cbar_kws={"label": "dB", "pad": 0.02},
     )
-    medians = frame.groupby("block")["value"].median()
-    for place, block in enumerate(blocks):
-        axes.plot([medians[block]] * 2, [place - 0.36, place + 0.36], color="black", linewidth=1.6)
-    if logarithmic:
-        axes.set_xscale("log")
-        style.plain_ticks(axes.xaxis, True)
-    elif share:
-        axes.set_xlim(min(0.9, float(frame["value"].min()) - 0.02), 1.005)
-    axes.set_yticks(range(len(blocks)), [literal(block) for block in blocks])
+    axes.set_facecolor(style.MISSING)
+    axes.set_xlabel("")
     axes.set_ylabel("")
-    axes.set_xlabel(label)
-    axes.set_title(title)
+    axes.set_yticklabels([literal(name) for name in grid.index], rotation=0)
+    axes.set_xticklabels(grid.columns, rotation=25, ha="right")
+    axes.set_title("Signal over rounding error in dB, median of the matrices")
     return figure
 
 
@@ -213,151 +278,6 @@ def entropy(params: pd.DataFrame) -> Figure | None:
         Line2D([], [], color=PALETTE[5], linewidth=2, label="bits stored"),
     ]
     axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    return figure
-
-
-def depth_curves(layers: pd.DataFrame, metrics: dict[str, tuple[str, bool]]) -> Figure | None:
-    """Columns of the table layers over depth; `metrics`: column -> (label, logarithmic)."""
-    rows = layers[layers["layer_index"].notna() & (layers["matrices"] > 0)]
-    metrics = {name: how for name, how in metrics.items() if rows[name].notna().any()}
-    if rows.empty or not metrics or rows["layer_index"].nunique() < 2:
-        return None
-    figure, panels = canvas(10.4, 2.7 * len(metrics) + 0.3, rows=len(metrics), sharex=True)
-    seen: dict[str, Line2D] = {}
-    several = rows["component"].nunique() > 1
-    groups = [
-        ((str(component), str(block)), own)
-        for (component, block), own in rows.groupby(["component", "block_type"], sort=True)
-    ]
-    for panel, (column, (label, logarithmic)) in zip(panels, metrics.items(), strict=True):
-        for (component, block), line in groups:
-            line = line[line[column].notna()].sort_values("layer_index")
-            name = f"{block} ({component})" if several else block
-            (drawn,) = panel.plot(
-                line["layer_index"].astype(float),
-                line[column].astype(float),
-                marker=marker(block),
-                markersize=4 if len(line) <= 60 else 2,
-                linewidth=1.3,
-                linestyle="-" if component in ("text", "decoder") else "--",
-                color=colour(block),
-            )
-            seen.setdefault(name, drawn)
-        if logarithmic:
-            panel.set_yscale("log")
-        style.plain_ticks(panel.yaxis, logarithmic)
-        panel.set_ylabel(label)
-        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
-    panels[-1].set_xlabel("layer (0 is next to the input)")
-    places = ordered(rows["block_type"])
-    names = sorted(seen, key=lambda name: places.index(name.split(" (")[0]))
-    handles = [seen[name] for name in names]
-    figure.legend(handles, [literal(name) for name in names], loc="outside right upper")
-    return figure
-
-
-def spectra(data: pd.DataFrame, matrices: pd.DataFrame) -> Figure | None:
-    """Singular values of the first, middle and last layer on log axes, with the noise edge.
-
-    `data` is the table spectra. One panel per block type; the dotted lines are the upper
-    Marchenko-Pastur edges that `matrices.mp_edge` gives for the same matrices.
-    """
-    keys = ["param_name", "slice"]
-    known = matrices[matrices["layer_index"].notna() & matrices["spectral_norm"].notna()]
-    known = known[known["expert_index"].isna() | (known["expert_index"] == 0)]
-    if known.empty:
-        return None
-    chosen = _first_middle_last(known)
-    table = chosen.merge(data, on=keys, how="inner", suffixes=("", "_of_spectrum"))
-    blocks = ordered(table["block_type"])[:12]
-    if not blocks:
-        return None
-    cols = min(4, len(blocks))
-    rows = -(-len(blocks) // cols)
-    figure, panels = canvas(max(6.6, 2.9 * cols + 0.6), 2.5 * rows + 0.7, rows, cols)
-    hues = dict(zip(("first", "middle", "last"), ("#56b4e9", "#0072b2", "#d55e00"), strict=True))
-    for panel, block in zip(panels, blocks, strict=False):
-        for row in table[table["block_type"] == block].to_dict("records"):
-            values = np.asarray(row["singular_values"], dtype=float)
-            values = values[values > values.max(initial=0) * 1e-7]
-            panel.plot(
-                np.arange(1, len(values) + 1), values, color=hues[row["place"]], linewidth=1.5
-            )
-            if pd.notna(row["mp_edge"]):
-                panel.axhline(
-                    row["mp_edge"], color=hues[row["place"]], linestyle=":", linewidth=1.1
-                )
-        panel.set_xscale("log")
-        panel.set_yscale("log")
-        style.plain_ticks(panel.xaxis)
-        style.plain_ticks(panel.yaxis, True)
-        panel.set_title(literal(block), fontsize=9.5)
-    for panel in panels[len(blocks) :]:
-        panel.axis("off")
-    figure.supxlabel("number of the singular value (largest first)", fontsize=10)
-    figure.supylabel("singular value σ", fontsize=10)
-    stack = f"{chosen['component'].iloc[0]} " if known["component"].nunique() > 1 else ""
-    numbers = {str(place): own["layer_index"] for place, own in chosen.groupby("place")}
-    handles = [
-        Line2D([], [], color=hue, label=f"{place} {stack}layer{_span(numbers.get(place))}")
-        for place, hue in hues.items()
-        if place in numbers
-    ]
-    handles.append(Line2D([], [], color="#555555", linestyle=":", label="noise edge"))
-    figure.legend(handles=handles, loc="outside upper left", ncols=4)
-    return figure
-
-
-def norm_scales(params: pd.DataFrame) -> Figure | None:
-    """Normalisation scales γ over depth: median and 5 to 95 % range per kind of norm."""
-    rows = params[
-        (params["block_type"] == "norm")
-        & params["layer_index"].notna()
-        & ~params["is_bias"].fillna(False)
-        & params["q50"].notna()
-    ]
-    if rows.empty or rows["layer_index"].nunique() < 2:
-        return None
-    figure, (axes,) = canvas(10.4, 3.8)
-    kinds = rows["component"].fillna("") + ": " + rows["projection"].fillna("norm")
-    several = rows["component"].nunique() > 1
-    for place, (kind, own) in enumerate(rows.groupby(kinds, sort=True)):
-        own = own.sort_values("layer_index")
-        x = own["layer_index"].astype(float)
-        hue = PALETTE[place % len(PALETTE)]
-        name = str(kind) if several else str(kind).split(": ", 1)[1]
-        axes.plot(x, own["q50"].astype(float), color=hue, label=literal(name, 40), linewidth=1.6)
-        low, high = own["q05"].astype(float), own["q95"].astype(float)
-        axes.fill_between(x, low, high, color=hue, alpha=0.18, linewidth=0)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("layer (0 is next to the input)")
-    axes.set_ylabel("scale γ (as stored)")
-    axes.set_title("Normalisation scales: median, and range of 90 % of the channels")
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return figure
-
-
-def experts(matrices: pd.DataFrame, column: str, label: str) -> Figure | None:
-    """Heat map of experts by layers for a column of the table matrices; None without experts."""
-    rows = matrices[matrices["expert_index"].notna() & matrices["layer_index"].notna()]
-    rows = rows[rows[column].notna()]
-    if rows.empty:
-        return None
-    grid = rows.pivot_table(
-        index="layer_index", columns="expert_index", values=column, aggfunc="mean"
-    ).astype(float)
-    figure, (axes,) = canvas(9.5, 1.8 + min(max(0.2 * len(grid), 1.2), 9))
-    picture = axes.pcolormesh(
-        np.arange(grid.shape[1] + 1), np.arange(len(grid) + 1), grid, cmap=style.HEAT
-    )
-    axes.set_xticks(_thinned(grid.columns) + 0.5, grid.columns[_thinned(grid.columns)])
-    axes.set_yticks(_thinned(grid.index) + 0.5, grid.index[_thinned(grid.index)])
-    axes.invert_yaxis()
-    axes.grid(False)
-    axes.set_xlabel("expert")
-    axes.set_ylabel("layer")
-    axes.set_title(f"{label}: mean over the matrices of each expert")
-    figure.colorbar(picture, ax=axes, label=label)
     return figure
 
 
@@ -436,31 +356,3 @@ def _edges(values: np.ndarray) -> np.ndarray:
         middle = (values[1:] + values[:-1]) / 2
         return np.concatenate([[2 * values[0] - middle[0]], middle, [2 * values[-1] - middle[-1]]])
     return np.linspace(values[0], np.nextafter(values[-1], np.inf), BINS + 1)
-
-
-def _first_middle_last(matrices: pd.DataFrame) -> pd.DataFrame:
-    """The first matrix of each block type in its first, middle and last layer."""
-    main = matrices.groupby("component").size().idxmax()
-    picked = []
-    for _, own in matrices[matrices["component"] == main].groupby("block_type"):
-        layers = sorted(own["layer_index"].unique())
-        places = {"first": layers[0], "last": layers[-1], "middle": layers[len(layers) // 2]}
-        if len(layers) < 3:
-            places.pop("middle")
-        if len(layers) < 2:
-            places.pop("last")
-        for place, layer in places.items():
-            row = own[own["layer_index"] == layer].sort_values("param_name").head(1)
-            picked.append(row.assign(place=place))
-    return pd.concat(picked, ignore_index=True)
-
-
-def _span(numbers: pd.Series | None) -> str:
-    if numbers is None:
-        return ""
-    low, high = int(numbers.min()), int(numbers.max())
-    return f" ({low})" if low == high else f" ({low} to {high})"
-
-
-def _thinned(labels: pd.Index) -> np.ndarray:
-    return np.arange(0, len(labels), -(-len(labels) // 20))

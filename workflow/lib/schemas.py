@@ -304,10 +304,12 @@ LAYERS = Schema(
         Column("matrices", "integer", "number of matrices"),
         Column("parameters", "integer", "number of elements", "elements"),
         Column("nbytes", "integer", "stored size", "bytes"),
-        Column("mean", "number", "mean of all values"),
-        Column("std", "number", "standard deviation of all values together"),
-        Column("std_mean", "number", "mean of the tensors' standard deviations"),
-        Column("absmax", "number", "largest |w|"),
+        Column("mean", "number", "mean of all values, additive biases left out"),
+        Column(
+            "std", "number", "standard deviation of all values together, additive biases left out"
+        ),
+        Column("std_mean", "number", "mean of the tensors' standard deviations, without biases"),
+        Column("absmax", "number", "largest |w|, additive biases left out"),
         Column(
             "sparsity", "number", "share of finite elements with |w| ≤ sparsity_threshold", "share"
         ),

@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from workflow.lib.tables import atomic
+from workflow.lib.wording import SUPERSCRIPTS
 
 # Block type -> colour, marker; in the order in which data passes through a model.
 BLOCKS = {
@@ -52,8 +53,7 @@ BLOCKS = {
 PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#7a6a00", "#555555")
 HEAT = "cividis"
 MISSING = "#e4e4e4"
-DOTS_PER_INCH = 160
-SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+DOTS_PER_INCH = 192
 
 sns.set_theme(
     context="notebook",
@@ -86,6 +86,14 @@ def canvas(
     return figure, list(figure.subplots(rows, cols, squeeze=False, **options).flat)
 
 
+def heading(axes: Axes, title: str, about: str) -> None:
+    """A title in bold with a line below it in plain type."""
+    axes.set_title(f"{title}\n", fontsize=10)
+    axes.annotate(
+        about, (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", fontsize=9
+    )
+
+
 def message(text: str) -> Figure:
     """A figure that says in one line why there is nothing to show."""
     figure, (axes,) = canvas(8, 1.2)
@@ -105,6 +113,19 @@ def png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
     return buffer.getvalue()
+
+
+def alternative(figure: Figure) -> str:
+    """What a picture shows, for those who do not see it: titles, axes and legends of its panels."""
+    parts = []
+    for axes in figure.axes:
+        title = axes.get_title("left") or axes.get_title()
+        names = [text for text in (axes.get_xlabel(), axes.get_ylabel()) if text]
+        about = " by ".join(dict.fromkeys(reversed(names)))
+        parts.append(": ".join(text for text in (title, about) if text))
+    whole = [figure.get_suptitle(), figure.get_supylabel(), figure.get_supxlabel()]
+    shown = [text.replace("\n", ", ").replace(r"\$", "$") for text in (*whole, *parts) if text]
+    return "Chart. " + "; ".join(dict.fromkeys(shown)) + "." if shown else "Chart."
 
 
 def colour(block_type: str) -> str:
@@ -154,9 +175,11 @@ def _glyphs() -> frozenset[int]:
 
 
 def compact(value: float) -> str:
-    """A number in few characters: 0.0123, 45.6, 12,345, 10⁻⁷, 1.2e-07."""
+    """A number in few characters: 0.0123, 45.6, 12,345, 10⁻⁷, 1.2×10⁻⁷."""
     if value == 0:
         return "0"
+    if value < 0:
+        return f"−{compact(-value)}"
     size = abs(value)
     power = round(math.log10(size))
     if not 1e-3 <= size < 1e6 and math.isclose(value, 10.0**power, rel_tol=1e-9):
@@ -165,7 +188,8 @@ def compact(value: float) -> str:
         return f"{value:.3g}"
     if 1e3 <= size < 1e6:
         return f"{value:,.0f}"
-    return f"{value:.1e}"
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{mantissa}×10{str(int(exponent)).translate(SUPERSCRIPTS)}"
 
 
 def plain_ticks(axis: Any, logarithmic: bool = False) -> None:
@@ -179,5 +203,6 @@ def plain_ticks(axis: Any, logarithmic: bool = False) -> None:
         steps = (1, 2, 3, 5) if decades < 1.2 else (1, 2, 5) if decades < 2.2 else (1,)
         few = MaxNLocator(6, steps=[1, 2, 5, 10])
         axis.set_major_locator(few if decades < 0.7 else LogLocator(subs=steps, numticks=12))
-        axis.set_minor_locator(NullLocator())
+    # Minor ticks are not to be seen in this style but cost most of the time of a picture.
+    axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))

@@ -147,6 +147,14 @@ def analyze_flags(wildcards):
     )
 
 
+def measurement_settings(wildcards):
+    """The settings that the measurements depend on, for the report that shows them."""
+    names = ["sparsity_threshold", "spectra"]
+    if config["spectra"] == "sketch":
+        names.append("sketch_above")
+    return json.dumps({name: config[name] for name in names})
+
+
 def device(wildcards, threads):
     # Takes `threads` so that Snakemake does not compare it: every device gives the same numbers.
     return config["device"]

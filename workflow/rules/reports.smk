@@ -1,6 +1,4 @@
 # Pictures, notebooks executed by papermill, and the pages that link everything.
-import json
-
 from workflow.lib import artefacts
 
 NOTEBOOK_PAGE = [
@@ -34,7 +32,7 @@ rule transformer_analysis:
     conda:
         "../../envs/reports.yaml"
     params:
-        code=fingerprint("transformer_analysis", without="workflow.lib.plots"),
+        code=fingerprint("transformer_analysis", without="workflow.lib.depth_plots"),
     shell:
         "python workflow/scripts/transformer_analysis.py --params {input.params:q}"
         " --matrices {input.matrices:q} --out {output:q} 2> {log:q}"
@@ -112,6 +110,7 @@ rule figures:
         " --embedding {params.embedding:q} --out {params.out_dir:q} 2> {log:q}"
 
 
+# It also reads the benchmarks of the jobs that made its input: where one of them runs, so does it.
 rule notebook_setup:
     input:
         manifest="<model>/manifest.json",
@@ -138,9 +137,7 @@ rule notebook_setup:
         code=fingerprint("notebook"),
         text=fingerprint("00_setup.ipynb"),
         model_dir=subpath(input.manifest, parent=True),
-        settings=lambda wildcards: json.dumps(
-            {"sparsity_threshold": config["sparsity_threshold"]}
-        ),
+        settings=measurement_settings,
     shell:
         "python workflow/scripts/notebook.py --notebook notebooks/00_setup.ipynb"
         " --model_dir {params.model_dir:q} --settings {params.settings:q}"
@@ -261,7 +258,7 @@ rule model_page:
         ],
     output:
         html="<model>/index.html",
-        overview="<model>/overview.json",
+        comparison="<model>/comparison.json",
     log:
         "<model>/logs/model_page.log",
     benchmark:
@@ -273,7 +270,7 @@ rule model_page:
         model_dir=subpath(input.manifest, parent=True),
     shell:
         "python workflow/scripts/model_page.py --model_dir {params.model_dir:q}"
-        " --html {output.html:q} --overview {output.overview:q} 2> {log:q}"
+        " --html {output.html:q} --comparison {output.comparison:q} 2> {log:q}"
 
 
 rule glossary:
@@ -296,7 +293,7 @@ rule glossary:
 rule portal:
     input:
         pages=collect("<results>/{model}/index.html", model=MODELS),
-        overviews=collect("<results>/{model}/overview.json", model=MODELS),
+        comparisons=collect("<results>/{model}/comparison.json", model=MODELS),
         manifests=collect("<results>/{model}/manifest.json", model=MODELS),
         audits=collect("<results>/{model}/audit.json", model=MODELS),
         page=[

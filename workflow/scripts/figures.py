@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-from workflow.lib import cli, dag, plots, tables
+from workflow.lib import cli, dag, depth_plots, plots, tables
 
 
 def main(options):
@@ -21,7 +21,7 @@ def main(options):
     projection = tables.read_table(embedding / "projection.parquet", "projection")
     summary = dag.read_json(embedding / "summary.json")
     figures = {
-        **plots.layer_figures(tables.read_table(options.layers, "layers")),
+        **depth_plots.layer_figures(tables.read_table(options.layers, "layers")),
         **plots.embedding_figures(elbow, projection, clusters, overview, summary),
     }
     for name, picture in figures.items():

@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-from workflow.lib import analysis, cli, layers, measure, plots, tables
+from workflow.lib import analysis, cli, depth_plots, layers, measure, style, tables
 from workflow.lib.device import chosen_device
 
 log = logging.getLogger("transformer_analysis")
@@ -38,8 +38,8 @@ def main(options):
     tables.write_table(table, "layers", options.out, options.format)
     log.info("%d rows in %s", len(table), options.out)
     if options.figures:
-        for name, figure in plots.layer_figures(table).items():
-            plots.save(figure, Path(options.figures, f"{name}.png"))
+        for name, figure in depth_plots.layer_figures(table).items():
+            style.save(figure, Path(options.figures, f"{name}.png"))
 
 
 if __name__ == "__main__":
