@@ -35,7 +35,8 @@ from typing import Any
 from workflow.lib import hub, matrices, naming
 from workflow.lib.dtypes import DTYPES
 from workflow.lib.hub import RepoFile
-from workflow.lib.safetensors_file import Header, header_length, parse_header, read_header
+from workflow.lib.safetensors_file import header_from, read_header
+from workflow.lib.safetensors_header import Header
 from workflow.lib.selection import (
     CheckpointError,
     parse_index,
@@ -148,11 +149,11 @@ def describe_repo(
         if cached:
             return read_header(cached)
         progress(f"reading the header of {shard.path}")
-        where = f"{repo}/{shard.path}"
-        start = hub.read_start(repo, commit, shard.path, min(shard.size, 32))
-        length = header_length(start, shard.size, where)
-        text = hub.read_start(repo, commit, shard.path, 8 + length)[8:]
-        return parse_header(text, shard.size, where)
+        return header_from(
+            lambda count: hub.read_start(repo, commit, shard.path, count),
+            shard.size,
+            f"{repo}/{shard.path}",
+        )
 
     origin = {
         "model": repo,

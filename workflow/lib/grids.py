@@ -16,7 +16,8 @@ import numpy as np
 
 from workflow.lib import dequantise, dtypes
 from workflow.lib.quantised import POWERS
-from workflow.lib.safetensors_file import SafetensorsError, read_bytes
+from workflow.lib.safetensors_file import read_bytes
+from workflow.lib.safetensors_header import SafetensorsError
 
 PathOf = Callable[[str], Path]
 Entry = Mapping[str, Any]  # a tensor of the plan: name, dtype, shape, begin, end …

@@ -23,7 +23,8 @@ from workflow.lib.distribution import Distribution
 from workflow.lib.grids import Grid, open_grid
 from workflow.lib.matrices import Matrix
 from workflow.lib.quantization_error import quantization_errors
-from workflow.lib.safetensors_file import read_chunks
+from workflow.lib.safetensors_file import read_chunks, unchanged
+from workflow.lib.safetensors_header import shown
 from workflow.lib.spectral_metrics import spectral_metrics
 from workflow.lib.spectrum import Spectrum, predicted_seconds, singular_values, storage_rank
 
@@ -73,6 +74,14 @@ def measure_part(files: Mapping[str, Path], part: Mapping[str, Any], settings: S
 
     `files` gives the places of its shard and of the shards that hold companions of its tensors.
     """
+    sizes = {files[each["shard"]]: each["size"] for each in (part, *part["companions"])}
+    with unchanged(sizes):
+        return _measure_tensors(files, part, settings)
+
+
+def _measure_tensors(
+    files: Mapping[str, Path], part: Mapping[str, Any], settings: Settings
+) -> Rows:
     rows = Rows()
     tensors = part["tensors"]
     for number, tensor in enumerate(tensors, 1):
@@ -82,7 +91,7 @@ def measure_part(files: Mapping[str, Path], part: Mapping[str, Any], settings: S
             "%d/%d %s %s %s: %.2f s",
             number,
             len(tensors),
-            tensor["name"],
+            shown(tensor["name"]),
             tensor["dtype"],
             tensor["shape"],
             time.perf_counter() - started,
