@@ -5,7 +5,6 @@ gives its codes as stored, a quantised one float32 values by the formula of its 
 are small and read whole; the codes of GPTQ and AWQ, whose rows run across the file, too.
 """
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from workflow.lib import dequantise, dtypes
+from workflow.lib import dequantise, dtypes, json_text
 from workflow.lib.quantised import POWERS
 from workflow.lib.safetensors_file import read_bytes
 from workflow.lib.safetensors_header import SafetensorsError
@@ -277,11 +276,11 @@ def _bitsandbytes4(source: _Source) -> Grid:
     """NF4 and FP4: the stored table of 16 values, high nibble first, one scale per block."""
     raw, _, _ = source.raw("quant_state")
     try:
-        state = json.loads(raw.tobytes())
+        state = json_text.parse(raw.tobytes(), 65536, 4096)
         shape = tuple(int(size) for size in state["shape"])
         block, nested_block = int(state["blocksize"]), int(state.get("nested_blocksize", 256))
         offset = float(state.get("nested_offset", 0.0))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise source.fail("its quant_state is not the JSON that bitsandbytes writes") from error
     numel, stored = math.prod(shape), source.entry["end"] - source.entry["begin"]
     if not shape or min(shape) < 1 or block < 1 or nested_block < 1 or (numel + 1) // 2 != stored:

@@ -57,9 +57,10 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_text(text: str, path: str | os.PathLike[str]) -> None:
-    """Write `text` as UTF-8 with Unix line ends, atomically."""
+    """Write `text` as UTF-8 with Unix line ends, atomically; halves of surrogate pairs become
+    escapes (\\udc80), which inside JSON mean the same as before."""
     with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.write_text(text, encoding="utf-8", newline="\n", errors="backslashreplace")
 
 
 def write_json(value: Any, path: str | os.PathLike[str]) -> None:
