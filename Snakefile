@@ -7,7 +7,7 @@
 #     params.* matrices.* …         merge
 #     layers.csv figures/           transformer_analysis
 #     embedding/                    embedding_analysis
-#     audit.json                    audit
+#     audit.json                    audit_model
 #     reports/ index.html           notebooks and pages
 #
 # Downloaded weights lie in <weights>/{key}/, key being the start of their hash.
@@ -48,6 +48,7 @@ rule all:
             model=MODELS,
             artefact=["index.html", *artefacts.ALL],
         ),
+        verdict(),
 
 
 onsuccess:

@@ -101,6 +101,7 @@ def test_the_audit_finds_what_is_unsound(analysed):
         ("error", "nan"),
         ("warning", "all_zero"),
         ("warning", "unlisted_tensor"),
+        ("warning", "dtype_mixture"),
         ("note", "not_analysed"),
     } == checks
     assert found["findings"][0]["where"] == "model.layers.2.self_attn.q_proj.weight"

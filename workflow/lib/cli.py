@@ -75,8 +75,15 @@ def sentence(error: BaseException) -> str:
         text = f"{place}{error.strerror}."
     else:
         text = str(error) or type(error).__name__
+    return printable(text)
+
+
+def printable(text: str) -> str:
+    """Text whose control and other unprintable characters stand as escapes: one line, no effects
+    on a terminal."""
     return "".join(
-        character if character.isprintable() else f"\\x{ord(character):02x}" for character in text
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
     )
 
 

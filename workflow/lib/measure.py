@@ -5,11 +5,12 @@ that say what a tensor is in the model (block type, layer …) or where it came 
 by `merge`, so that a better name never costs a new measurement.
 """
 
+import hashlib
 import json
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -133,7 +134,13 @@ def measure_tensor(
     numel = math.prod(source.shape)
     view = matrices.whole(source.shape, tensor)
     parts = matrices.matrices(source.shape, tensor)
-    whole = values(source, view, settings)
+    content = hashlib.sha256()
+    whole = values(source, view, settings, lambda chunk: content.update(chunk.data))
+    if not source.is_plain(view):
+        for chunk in read_chunks(
+            source.shard, tensor["begin"], tensor["end"], settings.chunk_bytes
+        ):
+            content.update(chunk.data)
     storage = {
         "quantisation": tensor["scheme"]["method"] if "scheme" in tensor else None,
         "bits_per_weight": 8 * stored_bytes(tensor) / numel if numel else None,
@@ -151,6 +158,7 @@ def measure_tensor(
                 "cols": view.cols,
                 "dtype": tensor["dtype"],
                 "nbytes": tensor["end"] - tensor["begin"],
+                "content": content.hexdigest()[:16],
                 **storage,
                 **described(whole),
                 **(solved[0].metrics if parts == (view,) else {}),
@@ -299,14 +307,23 @@ def described(distribution: Distribution) -> dict[str, Any]:
     }
 
 
-def values(source: Opened, matrix: Matrix, settings: Settings) -> Distribution:
-    """Exact value statistics of one matrix of a tensor, read in chunks."""
+def values(
+    source: Opened,
+    matrix: Matrix,
+    settings: Settings,
+    taken: Callable[[np.ndarray], None] = lambda chunk: None,
+) -> Distribution:
+    """Exact value statistics of one matrix of a tensor, read in chunks.
+
+    `taken` sees the stored bytes of a plain matrix as they are read.
+    """
     distribution = Distribution(
         source.grid.dtype, matrix.rows, matrix.cols, near_zero=settings.near_zero
     )
     if source.is_plain(matrix):
         begin, end = extent(source.entry, matrix)
         for chunk in read_chunks(source.shard, begin, end, _whole_elements(settings.chunk_bytes)):
+            taken(chunk)
             distribution.update(chunk)
     else:
         for block in matrices.blocks(source.grid, matrix, settings.chunk_bytes):
