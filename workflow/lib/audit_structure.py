@@ -164,7 +164,7 @@ def _expected(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """Shape by the last words of a tensor's name, for the architectures of PLAIN."""
     width, inner = _positive(config, "hidden_size"), _positive(config, "intermediate_size")
     heads = _positive(config, "num_attention_heads")
-    if config.get("model_type") not in PLAIN or not width or not inner or not heads:
+    if str(config.get("model_type")) not in PLAIN or not width or not inner or not heads:
         return {}
     kv = _positive(config, "num_key_value_heads") or heads
     head = _positive(config, "head_dim") or width // heads
