@@ -42,10 +42,10 @@ BOMBS = {
         '{"t":' + entry(shape="[" + "1," * (M // 2 - 60) + "1]") + "}"
     ),
     "millions of small members": lambda: (
-        "{" + ",".join(f'"{number:x}":0' for number in range(2_150_000)) + "}"
+        "{" + ",".join(f'"{number:x}":0' for number in range(2_100_000)) + "}"
     ),
-    "more tensors than allowed": lambda: empty_tensors(400_000) + "}",
-    "many tensors, then a flaw": lambda: empty_tensors(149_000) + ',"x":1}',
+    "more tensors than allowed": lambda: empty_tensors(300_000) + "}",
+    "many tensors, then a flaw": lambda: empty_tensors(99_000) + ',"x":1}',
     "a tensor name of megabytes": lambda: '{"' + "a" * (M - 99) + '":' + entry(dtype='"F33"') + "}",
     "a name of escapes": lambda: '{"' + "\\u0041" * (M // 6 - 9) + '":0}',
     "a name of quotes": lambda: '{"' + '\\"' * (M // 2 - 9) + '":0}',
@@ -87,7 +87,7 @@ def test_a_bomb_is_refused_in_a_second_and_200_megabytes(kind, tmp_path):
 
 def test_the_largest_sound_header_is_read_in_bounded_memory(tmp_path):
     path = tmp_path / "m.safetensors"
-    text = (empty_tensors(150_000) + "}").encode()
+    text = (empty_tensors(100_000) + "}").encode()
     path.write_bytes(len(text).to_bytes(8, "little") + text)
     limited = "import resource; resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))\n" + PROBE
     run = subprocess.run(

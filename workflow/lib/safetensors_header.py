@@ -25,7 +25,7 @@ from typing import Any
 from workflow.lib import dtypes
 
 MAX_HEADER_BYTES = 25_000_000
-MAX_TENSORS = 150_000
+MAX_TENSORS = 100_000
 MAX_DIMENSIONS = 64
 MAX_ENTRY_BYTES = 2**16
 """Of one tensor, its name aside."""
