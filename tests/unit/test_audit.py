@@ -74,7 +74,9 @@ def measured(folder, known):
                 known[key] = found.params[0]
             rows[tensor["name"]] = known[key]
     params = merge.with_roles(tables.frame(rows.values(), "params"), "params", manifest)
-    return audit.audit(manifest, params, merge.coverage(manifest, set(rows)))
+    return audit.audit(
+        manifest, params, merge.coverage(manifest, {n: row["numel"] for n, row in rows.items()})
+    )
 
 
 def manifest_shards(manifest):

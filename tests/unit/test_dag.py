@@ -1,6 +1,9 @@
 """What Snakemake compares: code fingerprints and argument strings."""
 
+import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -22,7 +25,7 @@ def tree(tmp_path, monkeypatch):
 
 
 def fingerprints(*names):
-    for cached in (dag.fingerprint, dag._tree, dag._dump):
+    for cached in (dag.fingerprint, dag._code):
         cached.cache_clear()
     return [dag.fingerprint(name) for name in names]
 
@@ -36,6 +39,39 @@ def test_a_comment_or_docstring_changes_nothing_but_code_does(tree):
     after = fingerprints("analyze", "audit_model")
     assert after[0] != before[0]
     assert after[1] == before[1], "audit does not use the spectrum"
+
+
+def test_a_fingerprint_is_the_same_in_every_process(tree):
+    command = "from workflow.lib import dag; print(dag.fingerprint('resolve_model'))"
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", command],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import workflow.lib.extra",
+        "from workflow.lib import extra",
+        "from workflow.lib.extra import EXTRA",
+        "def later():\n    from workflow.lib import extra",
+    ],
+)
+def test_every_spelling_of_an_import_is_followed(tree, line):
+    (tree / "workflow/lib/extra.py").write_text("EXTRA = 1\n")
+    module = tree / "workflow/lib/cli.py"
+    module.write_text(module.read_text() + "\n" + line + "\n")
+    (before,) = fingerprints("audit_model")
+    (tree / "workflow/lib/extra.py").write_text("EXTRA = 2\n")
+    assert fingerprints("audit_model") != [before]
 
 
 def test_a_notebook_depends_on_its_code_its_text_and_what_it_imports(tree):

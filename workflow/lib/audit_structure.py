@@ -17,11 +17,22 @@ from workflow.lib.audit_values import FEWEST_SIBLINGS, Finding, family
 
 # Architectures whose tensors have the shapes that `_expected` derives from config.json.
 PLAIN = frozenset("gemma gemma2 gemma3_text llama mistral qwen2 qwen3 smollm3".split())
-DEPTHS = {
-    "text": ("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
-    "encoder": ("encoder_layers", "num_encoder_layers", "num_layers"),
-    "decoder": ("decoder_layers", "num_decoder_layers", "num_layers"),
+# Where config.json counts the layers of a component: parts of it (none = the whole), and keys.
+LAYER_KEYS = {
+    # The first two where layers are shared (ALBERT) or stacked in modules of their own (HRM).
+    "text": (
+        (),
+        (
+            *("num_hidden_groups", "num_layers_per_stack"),
+            *("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
+        ),
+    ),
+    "encoder": ((), ("encoder_layers", "num_encoder_layers", "num_layers")),
+    "decoder": ((), ("decoder_layers", "num_decoder_layers")),
+    "vision": (("vision_config",), ("num_hidden_layers", "depth", "num_layers")),
+    "audio": (("audio_config",), ("num_hidden_layers", "encoder_layers", "num_layers")),
 }
+TEXT_CONFIGS = ("text_config", "llm_config", "language_config")
 RARE = 0.05
 """Share of layers up to which a difference counts as an exception (one layer always does)."""
 FEW_OTHERS = 0.1
@@ -55,6 +66,19 @@ def _text(config: Mapping[str, Any]) -> Mapping[str, Any]:
     return inner if isinstance(inner, Mapping) else config
 
 
+def stated_layers(config: Mapping[str, Any], component: str) -> int | None:
+    """How many layers config.json gives a component; None where it does not say."""
+    parts, keys = LAYER_KEYS.get(component, ((), ()))
+    holders = [config.get(part) for part in parts] if parts else [config]
+    if component == "text":
+        holders = [*(config.get(part) for part in TEXT_CONFIGS), *holders]
+    for holder in holders:
+        found = _positive(holder, *keys) if isinstance(holder, Mapping) else None
+        if found:
+            return found
+    return None
+
+
 def _layers(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
     """Numbers of layers that lack between others or against the config, or are beyond it."""
     for component, some in rows[rows["layer_index"].notna()].groupby("component", sort=True):
@@ -62,7 +86,7 @@ def _layers(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
             yield from _beyond(config, some)
             continue
         present = set(map(int, some["layer_index"].unique()))
-        depth = _positive(_text(config), *DEPTHS.get(component, ()))
+        depth = stated_layers(config, component)
         wanted = set(range(min(depth or max(present) + 1, 100_000)))
         missing, extra = sorted(wanted - present), sorted(present - wanted)
         stated = f"config.json says {depth}" if depth else f"the highest is {max(present)}"
@@ -96,7 +120,7 @@ def _beyond(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
             "extra_layer",
             f"layers {_listed(layers)}",
             f"{len(silent)} tensors, the first is {silent['param_name'].iloc[0]}, stand beyond the "
-            f"{_positive(_text(config), *DEPTHS['text'])} layers of config.json",
+            f"{stated_layers(config, 'text')} layers of config.json",
             "the config is another model's, or loaders leave these layers out",
         )
 

@@ -27,13 +27,15 @@ def main(options):
         return tables.stack(paths, table, by=["param_name"])
 
     params = merge.with_roles(stacked("params"), "params", manifest)
-    coverage = merge.coverage(manifest, set(params["param_name"]))
+    spectra = stacked("spectra")
+    numel = dict(zip(params["param_name"], params["numel"], strict=True))
+    coverage = merge.coverage(manifest, numel, merge.refused(params, spectra))
     for suffix in ("csv", "json", "parquet"):
         tables.write_table(params, "params", out / f"params.{suffix}")
     matrices = merge.with_roles(stacked("matrices"), "matrices", manifest)
     tables.write_table(matrices, "matrices", out / "matrices.parquet")
-    for table in ("spectra", "histograms"):
-        tables.write_table(stacked(table), table, out / f"{table}.parquet")
+    tables.write_table(spectra, "spectra", out / "spectra.parquet")
+    tables.write_table(stacked("histograms"), "histograms", out / "histograms.parquet")
     tables.write_table(coverage, "coverage", out / "coverage.csv")
     log.info(
         "%d tensors, %d matrices; coverage: %s",
