@@ -7,7 +7,7 @@
 #     params.* matrices.* …         merge
 #     layers.csv figures/           transformer_analysis
 #     embedding/                    embedding_analysis
-#     audit.json                    audit
+#     audit.json                    audit_model
 #     reports/ index.html           notebooks and pages
 #     comparison.json               model_page: the numbers that the page of all models compares
 #
@@ -50,6 +50,7 @@ rule all:
             model=MODELS,
             artefact=["index.html", "comparison.json", *artefacts.ALL],
         ),
+        verdict(),
 
 
 onsuccess:

@@ -1,5 +1,7 @@
 """Configuration: defaults, one sentence that names a wrong key, models and their folders."""
 
+import re
+
 import pytest
 import yaml
 
@@ -84,3 +86,57 @@ def test_two_models_cannot_share_a_folder(tmp_path):
         models(config, {})
     config["models"] = [str(one), {"model": str(two), "name": "other"}]
     assert list(models(config, {})) == ["local--m", "local--other"]
+
+
+BAD_IDS = [
+    *"../x x/../y a/b/c /etc/passwd a/.. ./a .a/b a/.b -rf/x a/-rf a--b/c a/b--c a/b.git".split(),
+    *"a/b.ipynb a/b. a/b- a./b a;b/c a/$(touch) a/`b` a/b|c a/b&c a/b'c a/{model} a/*".split(),
+    *("a/b\n", "a/b ", " a/b", "a b/c", "а/b", "a/b\u202e", "a/\x00b", "a\\b", "C:/x", ""),
+    *("http://h/a", "a@b/c", "a/b:c", "a/" + "b" * 97, "n" * 300 + "/b", "~x/y", "a/b?c", "%2e/a"),
+]
+BAD_REVISIONS = [
+    *"../x a..b -x --x a--b $(x) a;b a|b `x` {x} a@b ^x .x a\\b a:b é".split(),
+    *("", " ", "a b", "main\n", "a\x00", "x" * 200),
+]
+
+
+@pytest.mark.parametrize("source", BAD_IDS)
+def test_a_model_that_is_no_hub_id_is_refused(source):
+    with pytest.raises(ConfigError, match="neither an existing folder nor a hub id"):
+        parse_model(source)
+
+
+@pytest.mark.parametrize("revision", BAD_REVISIONS)
+def test_a_revision_that_git_would_not_name_is_refused(revision):
+    with pytest.raises(ConfigError, match="revision"):
+        parse_model("org/model", revision)
+
+
+@pytest.mark.parametrize("subfolder", "../x a/../b .. . .x -x a//b a\\b $(x) {x} a;b é".split())
+def test_a_subfolder_leads_inside(subfolder):
+    with pytest.raises(ConfigError, match="subfolder"):
+        parse_model("org/model", subfolder=subfolder)
+
+
+def test_folders_that_differ_in_case_alone_are_one_folder():
+    config = checked({"models": ["Org/Model", "org/model"]}, SCHEMA)
+    with pytest.raises(ConfigError, match="would both use"):
+        models(config, {})
+
+
+def test_no_rule_puts_a_text_into_a_shell_unquoted():
+    """Quoted already by dag.flags, or limited by wildcard_constraints to digits and letters."""
+    safe = {"params.args", "params.companions", "wildcards.part", "wildcards.key"}
+    for path in (ROOT / "workflow/rules").glob("*.smk"):
+        shells = re.findall(r"\n    shell:\n((?: {8}.*\n)+)", path.read_text())
+        for shell in shells:
+            assert set(re.findall(r"\{([\w.\[\]]+)\}", shell)) <= safe, (path.name, shell)
+
+
+def test_nothing_in_the_program_runs_what_it_reads():
+    words = r"pickle|torch\.load|yaml\.load\(|allow_pickle|trust_remote_code|\beval\(|\bexec\("
+    words += r"|shell=True|os\.system|mmap|zipfile|tarfile|marshal"
+    for path in [*(ROOT / "workflow").rglob("*.py"), *(ROOT / "notebooks").glob("*.ipynb")]:
+        if path.name == "safetensors_file.py":  # names the kinds of files it refuses
+            continue
+        assert not re.search(words, path.read_text(encoding="utf-8")), path

@@ -101,6 +101,7 @@ def test_the_audit_finds_what_is_unsound(analysed):
         ("error", "nan"),
         ("warning", "all_zero"),
         ("warning", "unlisted_tensor"),
+        ("warning", "dtype_mixture"),
         ("note", "not_analysed"),
     } == checks
     assert found["findings"][0]["where"] == "model.layers.2.self_attn.q_proj.weight"
@@ -127,13 +128,13 @@ def test_the_audit_compares_the_layers_with_the_config(analysed):
         found = audit.audit({**result.manifest, "config": config}, result.params, ledger)[
             "findings"
         ]
-        return [(f["check"], f["severity"], f["evidence"]) for f in found if "layers" in f["check"]]
+        return [(f["check"], f["severity"], f["evidence"]) for f in found if "layer" in f["check"]]
 
     assert findings(num_hidden_layers=3) == findings() == findings(num_hidden_layers="x") == []
     (more,) = findings(text_config={"num_hidden_layers": 2})
-    assert more == ("layers", "note", "3 layers are stored, config.json counts 2")
+    assert more == ("extra_layer", "warning", "3 layers are stored, config.json says 2")
     (fewer,) = findings(num_hidden_layers=5)
-    assert fewer[:2] == ("missing_layers", "warning") and fewer[2].endswith("none of number 3, 4")
+    assert fewer[:2] == ("missing_layer", "error") and "says 5" in fewer[2]
 
 
 def test_biases_do_not_count_as_weights_of_their_block():

@@ -2,13 +2,15 @@
 
 import json
 import os
+import socket
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
 from tests.conftest import write_safetensors
-from workflow.lib.safetensors_file import SafetensorsError, read_bytes, read_chunks, read_header
+from workflow.lib.safetensors_file import read_bytes, read_chunks, read_header, unchanged
+from workflow.lib.safetensors_header import SafetensorsError
 
 
 def raw(path, header: str | bytes, body: bytes = b"", length: int | None = None):
@@ -52,14 +54,18 @@ def entry(dtype="F32", shape=(2,), offsets=(0, 8)):
 @pytest.mark.parametrize(
     ("header", "body", "rule"),
     [
-        ('{"t": 1, "t": 2}', b"", "twice"),
+        (json.dumps({"t": entry()})[:-1] + ', "t": 1}', bytes(8), "twice"),
         ('{"t": ["F32", [2], [0, 8]]}', bytes(8), "not an object"),
         (json.dumps({"t": entry(dtype="F33")}), bytes(8), "unknown dtype"),
-        (json.dumps({"t": entry() | {"dtype": {"F32": None}}}), bytes(8), "unknown dtype"),
+        (json.dumps({"t": entry() | {"dtype": {"F32": None}}}), bytes(8), "not a text"),
         (json.dumps({"t": entry(shape=[-2])}), bytes(8), "shape"),
         (json.dumps({"t": entry(shape=[2.0])}), bytes(8), "shape"),
         (json.dumps({"t": entry(shape=[True, 2])}), bytes(8), "shape"),
-        (json.dumps({"t": entry(shape=[3])}), bytes(8), "needs 12 bytes but has 8"),
+        (
+            json.dumps({"t": entry(shape=[3])}),
+            bytes(8),
+            "needs 12 bytes but data_offsets",
+        ),
         (json.dumps({"t": entry(offsets=[8, 0])}), bytes(8), "data_offsets"),
         (json.dumps({"t": entry(offsets=[8, 16])}), bytes(16), "hole"),
         (json.dumps({"a": entry(), "b": entry()}), bytes(8), "overlaps"),
@@ -69,7 +75,7 @@ def entry(dtype="F32", shape=(2,), offsets=(0, 8)):
         ('{"t": NaN}', b"", "NaN"),
         ("[]", b"", "not a JSON object"),
         ("{", b"", "not valid JSON"),
-        ("[" * 100_000, b"", "not readable"),
+        ("[" * 100_000, b"", "not a JSON object"),
         (b'{"\xff": 1}', b"", "UTF-8"),
         (json.dumps({"\ud800": entry()}), bytes(8), "Unicode"),
     ],
@@ -90,6 +96,9 @@ def test_a_broken_header_is_refused_with_the_rule(tmp_path, header, body, rule):
         (b"GGUF\x03\x00\x00\x00" + bytes(64), "GGUF"),
         (b"PK\x03\x04" + bytes(64), "convert"),
         (b"\x80\x02}q\x00." + bytes(64), "pickle"),
+        (b"\x1f\x8b\x08\x00" + bytes(10**6), "gzip"),
+        (b'{"error":"Repository not found"}', "server"),
+        (bytes(64), "zero bytes"),
         ((10**9).to_bytes(8, "little") + bytes(64), "truncated"),
     ],
 )
@@ -100,10 +109,44 @@ def test_other_kinds_of_files_are_named(tmp_path, content, explanation):
         read_header(path)
 
 
-def test_a_fifo_does_not_hang(tmp_path):
-    os.mkfifo(tmp_path / "m.safetensors")
-    with pytest.raises(SafetensorsError, match="regular file"):
-        read_header(tmp_path / "m.safetensors")
+@pytest.mark.parametrize("length", [0x3C, 0x0280, 0x0480, 0x8B1F, 0x5A4D])
+def test_a_length_that_spells_another_kind_of_file_is_no_reason_to_refuse(tmp_path, length):
+    header = json.dumps({"t": entry(dtype="U8", shape=[0], offsets=[0, 0])})
+    path = raw(tmp_path / "m.safetensors", header.ljust(length))
+    assert path.read_bytes()[:2] in (b"<\0", b"\x80\x02", b"\x80\x04", b"\x1f\x8b", b"MZ")
+    assert len(read_header(path).tensors) == 1
+
+
+def test_what_is_no_file_is_told_and_not_waited_for(tmp_path):
+    path = tmp_path / "m.safetensors"
+    listener = socket.socket(socket.AF_UNIX)
+    for make, words in (
+        (lambda: path.mkdir(), "a folder"),
+        (lambda: path.symlink_to(tmp_path / "gone"), "a link to a file that is not there"),
+        (lambda: path.symlink_to(path), "Too many levels"),
+        (lambda: path.symlink_to("/dev/zero"), "a device"),
+        (lambda: listener.bind(os.path.relpath(path)), "a socket"),
+        (lambda: os.mkfifo(path), "a FIFO"),
+    ):
+        make()
+        with pytest.raises(SafetensorsError, match=words):
+            read_header(path)
+        path.rmdir() if path.is_dir() else path.unlink()
+    listener.close()
+    with pytest.raises(SafetensorsError, match="No such file"):
+        read_header(path)
+
+
+def test_a_file_that_changes_while_it_is_read_is_an_error(tmp_path):
+    path = tmp_path / "m.safetensors"
+    write_safetensors(path, {"w": ("U8", [100], bytes(100))})
+    size = path.stat().st_size
+    with unchanged({path: size}):
+        pass
+    with pytest.raises(SafetensorsError, match="should have"), unchanged({path: size + 1}):
+        pass
+    with pytest.raises(SafetensorsError, match="was changed"), unchanged({path: size}):
+        write_safetensors(path, {"w": ("U8", [100], bytes(range(100)))})
 
 
 def test_a_file_that_shrinks_is_an_error_not_a_crash(tmp_path):

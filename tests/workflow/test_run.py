@@ -27,7 +27,7 @@ reports/30_embedding_output.ipynb
 """.split()
 
 RULES = """
-resolve_model analyze merge transformer_analysis embedding_analysis figures audit
+resolve_model analyze merge transformer_analysis embedding_analysis figures audit_model
 notebook_setup notebook_summary_stats notebook_per_layer notebook_embedding_output model_page
 """.split()
 
@@ -120,6 +120,25 @@ def test_a_dry_run_works_before_anything_is_known(tmp_path):
     run = project.snakemake("--dry-run", "--config", "model=model")
     assert run.code == 0, run.text
     assert run.jobs["resolve_model"] == 1 and "merge" in run.jobs
+
+
+@pytest.mark.slow
+def test_a_grave_finding_fails_the_run_after_all_reports(tmp_path):
+    project = copy_of_the_project(tmp_path / "project")
+    shard = small_model(project.folder / "model") / "model-00001-of-00002.safetensors"
+    data = bytearray(shard.read_bytes())
+    data[-2:] = b"\xc0\x7f"  # a NaN in BF16
+    shard.write_bytes(data)
+    config = ("--config", "model=model", "clustering={k_max: 6}", "audit={fail_on: error}")
+    run = project.snakemake(*config)
+    assert run.code != 0
+    assert "the audit of 1 of 1 models has findings of severity error" in run.text
+    folder = project.folder / "results/local--model"
+    assert all((folder / name).is_file() for name in ARTIFACTS)
+    assert "NaN" in (folder / "index.html").read_text()
+    assert project.snakemake("audit", *config).code != 0
+    assert project.snakemake("audit", *config[:-1]).code == 0
+    assert project.snakemake(*config[:-1]).code == 0
 
 
 def test_a_wrong_config_stops_with_the_key(finished):

@@ -28,19 +28,22 @@ import hashlib
 import json
 import math
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from workflow.lib import hub, matrices, model_card, naming
+from workflow.lib import hub, json_text, matrices, model_card, naming
 from workflow.lib.dtypes import DTYPES
 from workflow.lib.hub import RepoFile
-from workflow.lib.safetensors_file import Header, header_length, parse_header, read_header
+from workflow.lib.safetensors_file import header_from, read_header
+from workflow.lib.safetensors_header import Header
 from workflow.lib.selection import (
+    MAX_INDEX_BYTES,
+    SUFFIX,
     CheckpointError,
     parse_index,
-    parse_index_totals,
     select_files,
 )
 
@@ -56,7 +59,9 @@ PARAMS_WORDS = {
     "n_kv_heads": "num_key_value_heads",
     "hidden_dim": "intermediate_size",
 }
-MAX_JSON_BYTES = 64 * 1024 * 1024
+SHA256 = re.compile("[0-9a-f]{64}")
+MAX_CONFIG_BYTES = 16 * 1024**2
+MAX_CONFIG_VALUES = 500_000
 
 
 def describe_folder(
@@ -82,13 +87,19 @@ def describe_folder(
         path.relative_to(root).as_posix()
         for pattern in ("*", "*/*", *((f"{inner}/*", f"{inner}/*/*") if inner else ()))
         for path in root.glob(pattern)
-        if path.is_file()
+        # What has the name of weights and is no file is refused where it is opened.
+        if path.is_file() or path.name.endswith((SUFFIX, ".json"))
     }
+
+    mismatches: list[dict[str, str]] = []
 
     def read(name: str) -> bytes:
         path = root / name
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise CheckpointError(f"{path} is larger than {MAX_JSON_BYTES} bytes: not read.")
+        _refuse_outside(path, root)
+        if not path.is_file():
+            raise CheckpointError(f"{path} is not a regular file: put the model's file there.")
+        if path.stat().st_size > MAX_INDEX_BYTES:
+            raise CheckpointError(f"{path} is larger than {MAX_INDEX_BYTES} bytes: not read.")
         return path.read_bytes()
 
     def file(name: str) -> RepoFile:
@@ -97,6 +108,15 @@ def describe_folder(
         if hashed:
             progress(f"hashing {name} ({path.stat().st_size / 1e6:,.0f} MB)")
         sha256 = file_sha256(path) if hashed else None
+        known = known_sha256(root, name)
+        if sha256 and known and sha256 != known:
+            mismatches.append(
+                {
+                    "check": "sha256_mismatch",
+                    "where": name,
+                    "evidence": f"its sha256 is {sha256}, on the hub it is {known}",
+                }
+            )
         return RepoFile(name, path.stat().st_size, sha256, None)
 
     origin = {
@@ -107,16 +127,31 @@ def describe_folder(
         "commit": None,
         "created_at": created_at,
     }
-    return _describe(
-        origin,
-        names,
-        read,
-        file,
-        lambda shard: read_header(root / shard.path),
-        str(folder),
-        inner,
-        variant,
-    )
+
+    def header(shard: str) -> Header:
+        _refuse_outside(root / shard, root)
+        return read_header(root / shard)
+
+    manifest = _describe(origin, names, read, file, header, str(folder), inner, variant)
+    manifest["problems"] += mismatches
+    return manifest
+
+
+def known_sha256(root: Path, name: str) -> str | None:
+    """The sha256 that the hub's own client recorded for a file it downloaded, None without one.
+
+    In its cache a blob is named after it; beside a plain folder it is the second line of
+    .cache/huggingface/download/<name>.metadata.
+    """
+    real = (root / name).resolve()
+    if real.parent.name == "blobs" and SHA256.fullmatch(real.name):
+        return real.name
+    try:
+        record = root / ".cache/huggingface/download" / f"{name}.metadata"
+        lines = record.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return None
+    return lines[1] if len(lines) > 1 and SHA256.fullmatch(lines[1]) else None
 
 
 def describe_repo(
@@ -144,16 +179,17 @@ def describe_repo(
             )
         return listed[name]
 
-    def header(shard: RepoFile) -> Header:
+    def header(name: str) -> Header:
+        shard = listed[name]
         cached = hub.cached_file(repo, commit, shard)
         if cached:
             return read_header(cached)
         progress(f"reading the header of {shard.path}")
-        where = f"{repo}/{shard.path}"
-        start = hub.read_start(repo, commit, shard.path, min(shard.size, 32))
-        length = header_length(start, shard.size, where)
-        text = hub.read_start(repo, commit, shard.path, 8 + length)[8:]
-        return parse_header(text, shard.size, where)
+        return header_from(
+            lambda count: hub.read_start(repo, commit, shard.path, count),
+            shard.size,
+            f"{repo}/{shard.path}",
+        )
 
     origin = {
         "model": repo,
@@ -166,7 +202,7 @@ def describe_repo(
     return _describe(
         origin,
         listed,
-        lambda name: hub.read_small_file(repo, commit, listed[name], MAX_JSON_BYTES),
+        lambda name: hub.read_small_file(repo, commit, listed[name], MAX_INDEX_BYTES),
         file,
         header,
         f"{repo} at {revision}",
@@ -228,7 +264,7 @@ def _describe(
     names: Iterable[str],
     read: Callable[[str], bytes],
     file: Callable[[str], RepoFile],
-    header: Callable[[RepoFile], Header],
+    header: Callable[[str], Header],
     where: str,
     subfolder: str,
     variant: str | None,
@@ -240,9 +276,10 @@ def _describe(
     def index_shards(index: str) -> list[str]:
         text = read(index)
         folder = index.rpartition("/")[0]
-        for name, shard in parse_index(text, f"{where}/{index}").items():
+        named, totals = parse_index(text, f"{where}/{index}")
+        for name, shard in named.items():
             weight_map[name] = f"{folder}/{shard}" if folder else shard
-        index_totals.update(parse_index_totals(text))
+        index_totals.update(totals)
         return sorted(set(weight_map.values()))
 
     try:
@@ -268,8 +305,9 @@ def _describe(
         "config": (config_name, adapter_name) if is_adapter else (config_name,),
         "tokenizer": (beside(TOKENIZER),),
     }
+    # Headers first: an unsound shard is refused before gigabytes are hashed.
+    headers = {shard: header(shard) for shard in selection.shards}
     used = [(role, file(name)) for role, some in roles.items() for name in some if name in names]
-    headers = {item.path: header(item) for role, item in used if role == "shard"}
 
     stored: list[dict[str, Any]] = [
         {
@@ -361,9 +399,9 @@ def _licence(read: Callable[[str], bytes], card: str) -> str | None:
 
 def _config(text: bytes, where: str) -> dict[str, Any]:
     try:
-        decoded = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{where} is not valid JSON: download it again.") from error
+        decoded = json_text.parse(text, MAX_CONFIG_BYTES, MAX_CONFIG_VALUES)
+    except json_text.JsonError as error:
+        raise CheckpointError(f"{where} is {error}: download it again.") from error
     if not isinstance(decoded, dict):
         raise CheckpointError(f"{where} is not a JSON object: download it again.")
     return decoded
@@ -402,10 +440,16 @@ def _disagreements(tensors: list[dict[str, Any]], weight_map: dict[str, str]) ->
 
 
 def _refuse_outside(path: Path, root: Path) -> None:
-    """A link in a model folder may lead inside the folder or into the user's hub cache only."""
-    real = path.resolve()
-    if real.is_relative_to(root.resolve()) or real.is_relative_to(hub.cache_root().resolve()):
-        return
-    raise CheckpointError(
-        f"{path} is a link that leads out of the model folder to {real}: copy the file there."
-    )
+    """A link in a model folder may lead inside the folder, into the user's hub cache, or from a
+    snapshot in any such cache to the blobs of the same repository."""
+    try:
+        real, home = path.resolve(), root.resolve()
+    except (OSError, RuntimeError) as error:
+        raise CheckpointError(f"{path} is a link that leads to itself: remove it.") from error
+    allowed = [home, hub.cache_root().resolve()]
+    if home.parent.name == "snapshots":
+        allowed.append(home.parent.parent / "blobs")
+    if not any(real.is_relative_to(place) for place in allowed):
+        raise CheckpointError(
+            f"{path} is a link that leads out of the model folder to {real}: copy the file there."
+        )

@@ -33,13 +33,10 @@ def run(
     error and exit code 1, with the traceback only under --verbose; an interrupt ends with 130.
     """
     options = parser.parse_args(underscored(sys.argv[1:] if arguments is None else arguments))
-    logging.basicConfig(
-        level=logging.DEBUG if options.verbose else logging.INFO,
-        format="%(asctime)s %(levelname)s %(message)s",
-        datefmt="%H:%M:%S",
-        stream=sys.stderr,
-        force=True,
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PrintableLines("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    level = logging.DEBUG if options.verbose else logging.INFO
+    logging.basicConfig(level=level, handlers=[handler], force=True)
     for noisy in ("matplotlib", "numba", "httpx", "httpx2", "httpcore2", "PIL", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
@@ -53,6 +50,14 @@ def run(
         if options.verbose:
             log.exception("failed")
         sys.exit(f"error: {sentence(error)}")
+
+
+class PrintableLines(logging.Formatter):
+    """One line per message, whatever names from a model stand in it."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """The line without a traceback."""
+        return printable(super().formatMessage(record))
 
 
 def underscored(arguments: Sequence[str]) -> list[str]:
@@ -75,8 +80,15 @@ def sentence(error: BaseException) -> str:
         text = f"{place}{error.strerror}."
     else:
         text = str(error) or type(error).__name__
+    return printable(text)
+
+
+def printable(text: str) -> str:
+    """Text whose control and other unprintable characters stand as escapes: one line, no effects
+    on a terminal."""
     return "".join(
-        character if character.isprintable() else f"\\x{ord(character):02x}" for character in text
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
     )
 
 

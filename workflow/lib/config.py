@@ -2,6 +2,7 @@
 
 import contextlib
 import difflib
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -76,13 +77,19 @@ def models(config: Mapping[str, Any], command_line: Mapping[str, Any]) -> dict[s
             entry.get("subfolder", config["subfolder"]),
             entry.get("variant", config["variant"]),
         )
-        known = result.setdefault(model.name, model)
+        # Some file systems do not tell upper case from lower.
+        known = next((m for m in result.values() if _same_folder(m, model)), model)
+        result[model.name] = model
         if known != model:
             raise ConfigError(
                 f"models: {known.source} and {model.source} would both use the folder "
                 f"{model.name}: give one of them a `name`."
             )
     return result
+
+
+def _same_folder(one: Model, other: Model) -> bool:
+    return one.name.casefold() == other.name.casefold()
 
 
 def parse_model(
@@ -99,12 +106,14 @@ def parse_model(
     if variant is not None and not VARIANT.fullmatch(variant):
         raise ConfigError(f"variant: {variant!r} is not a word such as fp16.")
     chosen = "".join(f"--{part}" for part in (*subfolder.split("/"), variant) if part)
-    path = Path(source).expanduser()
-    if source and path.is_dir():
+    # os.path tells what is no path at all (too long, a NUL, an unknown ~user) from an error.
+    path = Path(os.path.expanduser(source))
+    if source and os.path.isdir(path):
         stem = name or path.resolve().name + chosen
         safe = re.sub(r"[^A-Za-z0-9._-]", "_", stem)
         return Model(f"local--{safe}", str(path), None, subfolder, variant)
-    if not HUB_ID.fullmatch(source) or ".." in source or "--" in source:
+    odd = any(word in source for word in ("..", "--")) or source.endswith((".git", ".ipynb"))
+    if not HUB_ID.fullmatch(source) or odd or any(p[-1:] in ".-" for p in source.split("/")):
         raise ConfigError(
             f"model: {source!r} is neither an existing folder nor a hub id such as Qwen/Qwen3-4B."
         )

@@ -79,6 +79,8 @@ SUMMARY_KEYS = (
     "col_norm_max_over_median",
     "row_absmax_max_over_median",
     "col_absmax_max_over_median",
+    "zero_rows",
+    "zero_cols",
 )
 FINE_BITS = 10
 

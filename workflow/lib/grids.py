@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from workflow.lib import dequantise, dtypes
+from workflow.lib import dequantise, dtypes, json_text
 from workflow.lib.quantised_shapes import POWERS
-from workflow.lib.safetensors_file import SafetensorsError, read_bytes
+from workflow.lib.safetensors_file import read_bytes
+from workflow.lib.safetensors_header import SafetensorsError
 
 
 class Contradiction(SafetensorsError):
@@ -292,11 +293,11 @@ def _bitsandbytes4(source: _Source) -> Grid:
     """NF4 and FP4: the stored table of 16 values, high nibble first, one scale per block."""
     raw, _, _ = source.raw("quant_state")
     try:
-        state = json.loads(raw.tobytes())
+        state = json_text.parse(raw.tobytes(), 65536, 4096)
         shape = tuple(int(size) for size in state["shape"])
         block, nested_block = int(state["blocksize"]), int(state.get("nested_blocksize", 256))
         offset = float(state.get("nested_offset", 0.0))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise source.fail("its quant_state is not the JSON that bitsandbytes writes") from error
     numel, stored = math.prod(shape), source.entry["end"] - source.entry["begin"]
     if not shape or min(shape) < 1 or block < 1 or nested_block < 1 or (numel + 1) // 2 != stored:

@@ -5,6 +5,7 @@ that say what a tensor is in the model (block type, layer …) or where it came 
 by `merge`, so that a better name never costs a new measurement.
 """
 
+import hashlib
 import json
 import logging
 import math
@@ -24,7 +25,8 @@ from workflow.lib.grids import Contradiction, Grid, open_grid
 from workflow.lib.matrices import Matrix
 from workflow.lib.quantization_error import quantization_errors
 from workflow.lib.rows_and_columns import TILE_BYTES
-from workflow.lib.safetensors_file import read_bytes, read_chunks
+from workflow.lib.safetensors_file import read_bytes, read_chunks, unchanged
+from workflow.lib.safetensors_header import shown
 from workflow.lib.spectral_metrics import spectral_metrics
 from workflow.lib.spectrum import Spectrum, predicted_seconds, singular_values, storage_rank
 
@@ -76,6 +78,14 @@ def measure_part(files: Mapping[str, Path], part: Mapping[str, Any], settings: S
 
     `files` gives the places of its shard and of the shards that hold companions of its tensors.
     """
+    sizes = {files[each["shard"]]: each["size"] for each in (part, *part["companions"])}
+    with unchanged(sizes):
+        return _measure_tensors(files, part, settings)
+
+
+def _measure_tensors(
+    files: Mapping[str, Path], part: Mapping[str, Any], settings: Settings
+) -> Rows:
     rows = Rows()
     tensors = part["tensors"]
     for number, tensor in enumerate(tensors, 1):
@@ -85,7 +95,7 @@ def measure_part(files: Mapping[str, Path], part: Mapping[str, Any], settings: S
             "%d/%d %s %s %s: %.2f s",
             number,
             len(tensors),
-            tensor["name"],
+            shown(tensor["name"]),
             tensor["dtype"],
             tensor["shape"],
             time.perf_counter() - started,
@@ -147,6 +157,7 @@ def measure_tensor(
     numel = math.prod(source.shape)
     view = matrices.whole(source.shape, tensor)
     parts = matrices.matrices(source.shape, tensor)
+    content = content_hash(source, settings.chunk_bytes)
     whole = values(source, view, settings)
     numbers = described(whole)
     storage = {
@@ -166,6 +177,7 @@ def measure_tensor(
                 "cols": view.cols,
                 "dtype": tensor["dtype"],
                 "nbytes": tensor["end"] - tensor["begin"],
+                "content": content,
                 **storage,
                 **numbers,
                 **(solved[0].metrics if parts == (view,) else {}),
@@ -319,6 +331,14 @@ def described(distribution: Distribution) -> dict[str, Any]:
         "top_rows": [row for row, _, _ in found],
         "top_cols": [col for _, col, _ in found],
     }
+
+
+def content_hash(source: Opened, chunk_bytes: int) -> str:
+    """First 16 hex digits of the SHA-256 of a tensor's stored bytes."""
+    digest = hashlib.sha256()
+    for chunk in source.chunks(source.entry["begin"], source.entry["end"], chunk_bytes):
+        digest.update(chunk.data)
+    return digest.hexdigest()[:16]
 
 
 def values(source: Opened, matrix: Matrix, settings: Settings) -> Distribution:

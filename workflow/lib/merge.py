@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from workflow.lib import naming, tables
+from workflow.lib.json_text import visible_surrogates
 from workflow.lib.plan import tensor_layouts, tensor_signatures
 
 STATUS = {"matrix": "analysed", "experts": "analysed", "values": "analysed"}
@@ -56,7 +57,7 @@ def role_rows(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
     roles = naming.classify(tensor_signatures(manifest), manifest["config"])
     return [
         {
-            "model_path": manifest["model_path"],
+            "model_path": visible_surrogates(manifest["model_path"]),
             "model_id": manifest["model_id"],
             "revision": manifest["commit"],
             "created_at": manifest["created_at"],

@@ -77,7 +77,8 @@ class RowsAndColumns:
         return [(int(p // self.cols), int(p % self.cols), float(w)) for w, p in found if w != 0]
 
     def summary(self) -> Summary:
-        """Std/mean and max/median of the norms, max/median of the peaks, of rows and columns."""
+        """Std/mean and max/median of the norms, max/median of the peaks, number of those that are
+        zero throughout, of rows and columns."""
         summary: Summary = {}
         if self.rows < 2:
             return summary
@@ -91,6 +92,7 @@ class RowsAndColumns:
                 summary[f"{name}_norm_cv"] = float(norms.std()) / mean
             summary[f"{name}_norm_max_over_median"] = _max_over_median(norms)
             summary[f"{name}_absmax_max_over_median"] = _max_over_median(peaks)
+            summary[f"zero_{name}s"] = int(np.count_nonzero(peaks == 0))
         return summary
 
     def storage_bound(self) -> float | None:

@@ -1,81 +1,88 @@
 """Strict reading of one safetensors file: the header validated, the data in bounded chunks.
 
-A file is an 8-byte little-endian length N, a JSON header of N bytes and the data. The rules checked
-are those of the format's specification, plus three that the reference library lets pass: duplicate
-keys, entries that are not objects, and dtypes that are not plain text. Data is read by `pread` in
-chunks of the caller's size: a file that shrinks meanwhile is an error, not a crash of the process.
+A file is an 8-byte little-endian length N, a JSON header of N bytes (`safetensors_header`) and the
+data. Data is read through a file handle in chunks of the caller's size, never by a memory map: a
+file that shrinks meanwhile is an error, not a crash of the process.
 """
 
-import json
-import math
 import os
 import stat
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 import numpy as np
 
-from workflow.lib import dtypes
+from workflow.lib.safetensors_header import (
+    MAX_HEADER_BYTES,
+    Header,
+    SafetensorsError,
+    parse_header,
+)
 
-MAX_HEADER_BYTES = 32 * 1024 * 1024
-MAX_DIMENSIONS = 64
-
-# First bytes of what is often found under the name of a shard.
+START_BYTES = 512
+# First bytes of what is often found under the name of a shard. They explain a refusal and never
+# cause one: the length of a sound header may spell the short ones.
 IMPOSTORS = (
-    (b"version https://git-lfs", "a git-lfs pointer: run `git lfs pull` in that folder"),
-    (b"GGUF", "a GGUF file, which is not supported: use the repository's safetensors"),
-    (b"PK\x03\x04", "a zip or PyTorch .bin file: convert the model to safetensors first"),
-    (b"\x80\x02", "a pickle file: convert the model to safetensors first"),
-    (b"<", "an HTML or XML page, probably an error page: download it again"),
-    (b'{"error', "an error message of a server: download it again"),
+    (
+        (b"version https://git-lfs", b"version https://hawser"),
+        "a git-lfs pointer in place of the weights: run `git lfs pull` in that folder",
+    ),
+    ((b"GGUF",), "a GGUF file, which is not supported: use the repository's safetensors"),
+    ((b"GGML", b"ggjt", b"lmgg", b"tjgg"), "a GGML file: use the repository's safetensors"),
+    (
+        (b"PK\x03\x04", b"PK\x05\x06"),
+        "a zip or PyTorch file, which is never opened: convert the model to safetensors first",
+    ),
+    (
+        tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6)),
+        "a pickle, which is never opened because that would run its code: convert the model to "
+        "safetensors first",
+    ),
+    ((b"\x93NUMPY",), "a NumPy array: convert the model to safetensors first"),
+    ((b"\x89HDF\r\n",), "an HDF5 file: convert the model to safetensors first"),
+    ((b"\x1f\x8b",), "a gzip archive: unpack it first"),
+    ((b"\x28\xb5\x2f\xfd", b"\xfd7zXZ", b"BZh"), "a compressed file: unpack it first"),
+    ((b"\x89PNG", b"\xff\xd8\xff", b"%PDF-"), "a picture or document: download the model again"),
+    ((b"\x7fELF", b"MZ", b"#!"), "a program, not weights: do not use it"),
+    ((b"<",), "an HTML or XML page, probably an error page: download it again"),
+    ((b"{", b"["), "JSON text without weights, probably a server's message: download it again"),
 )
 
 
-class SafetensorsError(ValueError):
-    """A file that is not sound safetensors; the message names the file, the tensor and the rule."""
+def other_kind(start: bytes) -> str | None:
+    """What a refused file is, by its first bytes; None when it does not show."""
+    if start[8:9] == b"{":
+        return None
+    begin = start.lstrip(b"\xef\xbb\xbf \t\r\n")
+    return next((what for signs, what in IMPOSTORS if begin.startswith(signs)), None)
 
 
-@dataclass(frozen=True)
-class TensorEntry:
-    """One tensor of a file: bytes `begin` to `end` counted from the start of the file."""
+def header_from(read_start: Callable[[int], bytes], file_size: int, where: str) -> Header:
+    """Header of a file of `file_size` bytes, whose first n bytes `read_start(n)` gives.
 
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    begin: int
-    end: int
-
-    @property
-    def numel(self) -> int:
-        return math.prod(self.shape)
-
-    @property
-    def nbytes(self) -> int:
-        return self.end - self.begin
-
-
-@dataclass(frozen=True)
-class Header:
-    """The header of one file, tensors in the order of their data."""
-
-    tensors: tuple[TensorEntry, ...]
-    metadata: dict[str, str]
-
-
-def header_length(start: bytes, file_size: int, where: str) -> int:
-    """Length N of the JSON header from the first bytes of a file (8 at least, 32 help to explain).
-
-    Raises SafetensorsError when the file is too short, N is impossible, or the bytes are those of
-    another kind of file.
+    `where` names the file in errors. Raises SafetensorsError when the file is another kind of file
+    or breaks a rule of the format.
     """
-    for magic, explanation in IMPOSTORS:
-        if start.startswith(magic):
-            raise SafetensorsError(f"{where} is {explanation}.")
+    start = read_start(min(file_size, START_BYTES))
+    try:
+        length = _header_length(start, file_size, where)
+        text = read_start(8 + length)[8:]
+        if len(text) < length:
+            raise SafetensorsError(f"{where} ends inside its header: it was cut while it was read.")
+        return parse_header(text, file_size, where)
+    except SafetensorsError as error:
+        kind = other_kind(start)
+        if kind:
+            raise SafetensorsError(f"{where} is {kind}.") from error
+        raise
+
+
+def _header_length(start: bytes, file_size: int, where: str) -> int:
     if file_size < 8 or len(start) < 8:
         raise SafetensorsError(
-            f"{where} is {file_size} bytes long, shorter than any safetensors file: "
+            f"{where}: a file of {file_size} bytes is shorter than any safetensors file: "
             "download it again."
         )
     length = int.from_bytes(start[:8], "little")
@@ -86,89 +93,65 @@ def header_length(start: bytes, file_size: int, where: str) -> int:
         )
     if length > MAX_HEADER_BYTES:
         raise SafetensorsError(
-            f"{where}: a header of {length} bytes is above the limit of {MAX_HEADER_BYTES}."
+            f"{where}: a header of {length} bytes is above the limit of {MAX_HEADER_BYTES}, which "
+            "no published model comes near: do not use the file, or save it in several shards."
+        )
+    if length == 0:
+        raise SafetensorsError(
+            f"{where}: the header is empty, as in a file of zero bytes only: download it again."
         )
     return length
 
 
-def parse_header(text: bytes, file_size: int, where: str) -> Header:
-    """Validate the JSON header `text` of a file of `file_size` bytes named `where` in errors."""
-
-    def refuse(rule: str) -> SafetensorsError:
-        return SafetensorsError(f"{where}: {rule}; the file is damaged or hostile.")
-
-    try:
-        decoded = json.loads(
-            text.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant
-        )
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise refuse(f"the header is not readable UTF-8 JSON ({type(error).__name__})") from error
-    except ValueError as error:
-        raise refuse(f"the header is not valid JSON ({error})") from error
-    if not isinstance(decoded, dict):
-        raise refuse("the header is not a JSON object")
-    metadata = decoded.pop("__metadata__", None) or {}
-    if not isinstance(metadata, dict) or not all(
-        isinstance(value, str) for value in metadata.values()
-    ):
-        raise refuse("__metadata__ is not a map of texts")
-
-    data_start = 8 + len(text)
-    entries = []
-    for name, entry in decoded.items():
-        shown = json.dumps(name)
-        if any("\ud800" <= character <= "\udfff" for character in name):
-            raise refuse(f"tensor name {shown} is not valid Unicode")
-        if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-            raise refuse(f"tensor {shown} is not an object of dtype, shape and data_offsets")
-        dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-        if not isinstance(dtype, str) or dtype not in dtypes.DTYPES:
-            raise refuse(f"tensor {shown} has the unknown dtype {json.dumps(dtype)[:60]}")
-        if not _naturals(shape) or len(shape) > MAX_DIMENSIONS:
-            raise refuse(f"tensor {shown} has no valid shape")
-        if not _naturals(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
-            raise refuse(f"tensor {shown} has no valid data_offsets")
-        try:
-            size = dtypes.nbytes(dtype, math.prod(shape))
-        except ValueError as error:
-            raise refuse(f"tensor {shown}: {error}") from error
-        if size != offsets[1] - offsets[0]:
-            raise refuse(
-                f"tensor {shown} of {dtype} {list(shape)} needs {size} bytes but has "
-                f"{offsets[1] - offsets[0]}"
-            )
-        entries.append(
-            TensorEntry(name, dtype, tuple(shape), data_start + offsets[0], data_start + offsets[1])
-        )
-    entries.sort(key=lambda entry: (entry.begin, entry.end))
-    position = data_start
-    for tensor in entries:
-        if tensor.begin != position:
-            raise refuse(f"the data of tensor {json.dumps(tensor.name)} leaves a hole or overlaps")
-        position = tensor.end
-    if position != file_size:
-        raise SafetensorsError(
-            f"{where}: the tensors end at byte {position} but the file has {file_size}: it is "
-            "truncated or has bytes appended; download it again."
-        )
-    return Header(tuple(entries), metadata)
-
-
 def read_header(path: str | os.PathLike[str]) -> Header:
-    """Header of the file at `path`, which must be a regular file (a FIFO would hang)."""
-    path = Path(path)
+    """Header of the file at `path`; SafetensorsError where it is not a sound regular file."""
+    with _regular_file(Path(path)) as (file, size):
+
+        def read_start(count: int) -> bytes:
+            file.seek(0)
+            return file.read(count)
+
+        return header_from(read_start, size, str(path))
+
+
+@contextmanager
+def _regular_file(path: Path) -> Iterator[tuple[BinaryIO, int]]:
+    """An open regular file and its size. Whatever else stands there is told, and never waited for:
+    to open a FIFO would take until someone writes to it, to open a device may do anything."""
     try:
-        status = path.stat()
-    except OSError as error:
-        raise SafetensorsError(f"{path}: cannot be read ({error.strerror}).") from error
-    if not stat.S_ISREG(status.st_mode):
-        raise SafetensorsError(f"{path} is not a regular file.")
-    with path.open("rb") as file:
-        start = file.read(32)
-        length = header_length(start, status.st_size, str(path))
-        file.seek(8)
-        text = file.read(length)
-    return parse_header(text, status.st_size, str(path))
+        kind = _kind(path.stat().st_mode)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK) if kind is None else None
+    except (OSError, ValueError) as error:
+        if path.is_symlink() and isinstance(error, FileNotFoundError):
+            raise SafetensorsError(
+                f"{path} is a link to a file that is not there: download the model again."
+            ) from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise SafetensorsError(
+            f"{path}: cannot be read ({reason}): check the path and its permissions."
+        ) from error
+    if descriptor is None:
+        raise SafetensorsError(f"{path} is {kind}, not a regular file: put the weights there.")
+    with open(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise SafetensorsError(f"{path} was replaced while it was opened: start again.")
+        try:
+            yield file, status.st_size
+        except OSError as error:
+            raise SafetensorsError(f"{path}: reading failed ({error.strerror}).") from error
+
+
+def _kind(mode: int) -> str | None:
+    """What stands in place of a regular file, None for a regular file."""
+    kinds = (
+        (stat.S_ISDIR, "a folder"),
+        (stat.S_ISFIFO, "a FIFO"),
+        (stat.S_ISSOCK, "a socket"),
+        (stat.S_ISBLK, "a device"),
+        (stat.S_ISCHR, "a device"),
+    )
+    return next((name for test, name in kinds if test(mode)), None)
 
 
 def read_bytes(path: str | os.PathLike[str], begin: int, end: int) -> np.ndarray:
@@ -196,18 +179,25 @@ def read_chunks(
         yield read_bytes(path, start, min(start + chunk_bytes, end))
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("a key occurs twice")
-    return result
+@contextmanager
+def unchanged(sizes: Mapping[Path, int]) -> Iterator[None]:
+    """Fail with SafetensorsError where a file has not the size given, or changes meanwhile."""
+    before = {path: _state(path) for path in sizes}
+    for path, size in sizes.items():
+        if before[path][0] != size:
+            raise SafetensorsError(
+                f"{path} has {before[path][0]} bytes and should have {size}: it was cut or "
+                "replaced since the model was resolved; start the run again."
+            )
+    yield
+    for path, state in before.items():
+        if _state(path) != state:
+            raise SafetensorsError(f"{path} was changed while it was read: start the run again.")
 
 
-def _no_constant(name: str) -> None:
-    raise ValueError(f"the number {name}")
-
-
-def _naturals(value: Any) -> bool:
-    return isinstance(value, list) and all(
-        type(item) is int and 0 <= item < 2**63 for item in value
-    )
+def _state(path: Path) -> tuple[int, int, int, int]:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise SafetensorsError(f"{path}: cannot be read ({error.strerror}).") from error
+    return status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev

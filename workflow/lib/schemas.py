@@ -112,6 +112,8 @@ VALUES = (
         ("row_absmax_max_over_median", "largest over median absmax of the rows"),
         ("col_absmax_max_over_median", "largest over median absmax of the columns"),
     ),
+    Column("zero_rows", "integer", "rows without a finite value other than zero"),
+    Column("zero_cols", "integer", "columns without a finite value other than zero"),
 )
 
 SPECTRAL = (
@@ -208,6 +210,7 @@ PARAMS = Schema(
         *ROLE,
         Column("shard", "string", "file that holds the tensor"),
         Column("nbytes", "integer", "stored size", "bytes"),
+        Column("content", "string", "first 16 digits of the sha256 of the stored bytes"),
         *STORAGE,
         *VALUES,
         *TOP,

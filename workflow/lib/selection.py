@@ -12,6 +12,9 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
+
+from workflow.lib import json_text
 
 STEMS = ("model", "diffusion_pytorch_model", "pytorch_model", "adapter_model")
 SUFFIX = ".safetensors"
@@ -27,6 +30,9 @@ VARIANT = re.compile(r"(?P<stem>[^.]+)\.(?P<variant>[A-Za-z0-9_]+)\.safetensors"
 INDEX = re.compile(r"(?P<stem>[^/]+?)\.safetensors\.index(?:\.(?P<variant>[A-Za-z0-9_]+))?\.json")
 # Copies of the same weights in another layout, beside the set that config.json describes.
 COPIES = re.compile(r"consolidated.*\.safetensors")
+MAX_INDEX_BYTES = 64 * 1024**2
+MAX_INDEX_VALUES = 1_000_000
+MAX_SHARDS = 5_000
 OTHER_FORMATS = (".bin", ".gguf", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".onnx")
 
 
@@ -201,30 +207,36 @@ def _counted(own: list[str]) -> list[str]:
     return [match.string for match in sorted(found, key=lambda match: int(match["number"]))]
 
 
-def parse_index(text: bytes, where: str) -> dict[str, str]:
-    """The weight_map of an index: tensor name -> shard path, both checked.
+def parse_index(text: bytes, where: str) -> tuple[dict[str, str], dict[str, int]]:
+    """The weight_map of an index (tensor name -> shard path) and what it says about the whole.
 
-    A shard name must be a relative path without `..` that ends in .safetensors.
+    A shard path must be relative, stay inside and end in .safetensors (`safe_shard_name`). Of
+    total_size (bytes) and total_parameters those are returned that are sensible. Raises
+    CheckpointError.
     """
     try:
-        decoded = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{where} is not valid JSON: download it again.") from error
+        decoded = json_text.parse(text, MAX_INDEX_BYTES, MAX_INDEX_VALUES, unique=True)
+    except json_text.JsonError as error:
+        raise CheckpointError(f"{where} is {error}: download it again.") from error
     weight_map = decoded.get("weight_map") if isinstance(decoded, dict) else None
     if not isinstance(weight_map, dict) or not weight_map:
         raise CheckpointError(f"{where} has no weight_map: download it again.")
-    for shard in set(map(str, weight_map.values())):
-        if not safe_shard_name(shard):
+    for shard in weight_map.values():
+        if not isinstance(shard, str) or not safe_shard_name(shard):
             raise CheckpointError(
                 f"{where} names the shard {json.dumps(shard)[:120]}, which is not a plain relative "
                 "path to a .safetensors file: the repository is damaged or hostile."
             )
-    return {str(name): str(shard) for name, shard in weight_map.items()}
+    shards = set(weight_map.values())
+    if len(shards) > MAX_SHARDS or len(shards) > len(set(map(str.casefold, shards))):
+        raise CheckpointError(
+            f"{where} names {len(shards)} shards, more than {MAX_SHARDS} or two that differ in "
+            "upper and lower case alone: the repository is damaged or hostile."
+        )
+    return weight_map, _index_totals(decoded.get("metadata"))
 
 
-def parse_index_totals(text: bytes) -> dict[str, int]:
-    """What the index says about the whole: total_size (bytes) and total_parameters, if sensible."""
-    metadata = json.loads(text).get("metadata")
+def _index_totals(metadata: Any) -> dict[str, int]:
     metadata = metadata if isinstance(metadata, dict) else {}
     found = {}
     for key in ("total_size", "total_parameters"):

@@ -30,7 +30,7 @@ PANDAS_DTYPES = {
     "numbers": "object",
 }
 # A spreadsheet runs a cell that starts like this as a formula; such text gets a leading apostrophe.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 class TableError(ValueError):
@@ -57,9 +57,10 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_text(text: str, path: str | os.PathLike[str]) -> None:
-    """Write `text` as UTF-8 with Unix line ends, atomically."""
+    """Write `text` as UTF-8 with Unix line ends, atomically; halves of surrogate pairs become
+    escapes (\\udc80), which inside JSON mean the same as before."""
     with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.write_text(text, encoding="utf-8", newline="\n", errors="backslashreplace")
 
 
 def write_json(value: Any, path: str | os.PathLike[str]) -> None:
@@ -206,10 +207,16 @@ def _cell(value: Any) -> str:
 
 def _write_csv(data: pd.DataFrame, path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(data.columns)
+        file.write(",".join(data.columns) + "\n")
         for row in data.itertuples(index=False, name=None):
-            writer.writerow([_cell(value) for value in row])
+            file.write(",".join(_quoted(_cell(value)) for value in row) + "\n")
+
+
+def _quoted(text: str) -> str:
+    """A CSV field by RFC 4180; Python's csv leaves a carriage return bare, which ends the row."""
+    if any(sign in text for sign in ',"\r\n'):
+        return '"' + text.replace('"', '""') + '"'
+    return text
 
 
 def _write_json_records(data: pd.DataFrame, path: Path) -> None:

@@ -9,7 +9,6 @@ zero-width, unassigned and other invisible characters are Python's escapes (\\n,
 that are not UTF-8 by themselves are <0xE2>.
 """
 
-import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -17,7 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from workflow.lib import json_text
+
 MAX_FILE_BYTES = 2**28
+MAX_VALUES = 10_000_000
 MAX_CHARACTERS = 200
 SPACE = "␣"
 # Characters that show nothing although Unicode counts them among letters, marks and symbols.
@@ -123,10 +125,10 @@ def _load(path: Path) -> dict[str, Any]:
                 f"{path}: larger than {MAX_FILE_BYTES >> 20} MiB, which no tokenizer is; "
                 "remove the file or put the right one there."
             )
-        spec = json.loads(path.read_bytes())
+        spec = json_text.parse(path.read_bytes(), MAX_FILE_BYTES, MAX_VALUES)
     except TokenizerError:
         raise
-    except (OSError, ValueError, RecursionError, MemoryError) as error:
+    except (OSError, ValueError, MemoryError) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise TokenizerError(
             f"{path}: not readable as JSON ({reason}); fetch the file again or remove it."

@@ -202,3 +202,8 @@ def embedding_flags(wildcards):
             "digest": dag.embedding_digest(plan_of(wildcards), manifest),
         }
     )
+
+
+def verdict():
+    """The file that stands for passed audits, where config asks for a verdict."""
+    return ["<results>/verdict.txt"] if config["audit"]["fail_on"] else []

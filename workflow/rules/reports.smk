@@ -38,7 +38,7 @@ rule transformer_analysis:
         " --matrices {input.matrices:q} --out {output:q} 2> {log:q}"
 
 
-rule audit:
+rule audit_model:
     input:
         manifest="<model>/manifest.json",
         params="<model>/params.parquet",
@@ -46,16 +46,51 @@ rule audit:
     output:
         "<model>/audit.json",
     log:
-        "<model>/logs/audit.log",
+        "<model>/logs/audit_model.log",
     benchmark:
-        "<model>/benchmarks/audit.tsv"
+        "<model>/benchmarks/audit_model.tsv"
     conda:
         "../../envs/numeric.yaml"
     params:
-        code=fingerprint("audit"),
+        code=fingerprint("audit_model"),
     shell:
-        "python workflow/scripts/audit.py --manifest {input.manifest:q} --params {input.params:q}"
+        "python workflow/scripts/audit_model.py --manifest {input.manifest:q} --params {input.params:q}"
         " --coverage {input.coverage:q} --out {output:q} 2> {log:q}"
+
+
+# `snakemake audit` says what the audits found, and fails as config says (audit: fail_on).
+rule audit:
+    input:
+        collect("<results>/{model}/audit.json", model=MODELS),
+    log:
+        "<results>/logs/audit.log",
+    conda:
+        "../../envs/numeric.yaml"
+    params:
+        args=flags({"fail_on": config["audit"]["fail_on"]}),
+    shell:
+        "python workflow/scripts/verdict.py {params.args} {input:q} 2> >(tee {log:q} >&2)"
+
+
+# Waits for all pages, so that a run that fails here has written every report.
+rule verdict:
+    input:
+        page="<results>/index.html",
+        audits=collect("<results>/{model}/audit.json", model=MODELS),
+    output:
+        "<results>/verdict.txt",
+    log:
+        "<results>/logs/verdict.log",
+    benchmark:
+        "<results>/benchmarks/verdict.tsv"
+    conda:
+        "../../envs/numeric.yaml"
+    params:
+        args=flags({"fail_on": config["audit"]["fail_on"]}),
+        code=fingerprint("verdict"),
+    shell:
+        "python workflow/scripts/verdict.py {params.args} --out {output:q} {input.audits:q}"
+        " 2> >(tee {log:q} >&2)"
 
 
 rule figures:

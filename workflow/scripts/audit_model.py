@@ -1,6 +1,6 @@
 """Ask whether a checkpoint is sound, from its manifest and tables.
 
-    python workflow/scripts/audit.py --manifest manifest.json --params params.parquet \\
+    python workflow/scripts/audit_model.py --manifest manifest.json --params params.parquet \\
         --coverage coverage.csv --out audit.json
 
 Findings have a severity (error, warning, note), evidence, place and usual meaning.
@@ -14,7 +14,10 @@ sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from workflow.lib import audit, cli, dag, tables
 
-log = logging.getLogger("audit")
+log = logging.getLogger("audit_model")
+
+
+LONGEST = 500
 
 
 def main(options):
@@ -24,7 +27,8 @@ def main(options):
         tables.read_table(options.coverage, "coverage"),
     )
     for finding in result["findings"]:
-        log.info("%(severity)s %(check)s: %(where)s: %(evidence)s", finding)
+        shown = {key: cli.printable(value)[:LONGEST] for key, value in finding.items()}
+        log.info("%(severity)s %(check)s: %(where)s: %(evidence)s", shown)
     log.info("findings: %s", result["counts"])
     tables.write_json(result, options.out)
 

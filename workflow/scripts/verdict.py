@@ -1,0 +1,45 @@
+"""Say for each model what its audit found, and fail where that is too grave.
+
+    python workflow/scripts/verdict.py --fail_on error results/*/audit.json
+
+With --fail_on error (or warning) the exit code is 1 when a model has findings of that severity or
+graver; --out is only written when none has.
+"""
+
+import logging
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[2])
+
+from workflow.lib import cli, dag, tables
+from workflow.lib.audit import SEVERITIES
+
+log = logging.getLogger("verdict")
+
+
+def main(options):
+    grave = SEVERITIES[: SEVERITIES.index(options.fail_on) + 1] if options.fail_on else ()
+    failed, lines = [], []
+    for path in options.audits:
+        counts = dag.read_json(path)["counts"]
+        said = ", ".join(f"{count} {kind}s" for kind, count in counts.items())
+        lines.append(f"{Path(path).parent.name}: {said}")
+        log.info("%s", cli.printable(lines[-1]))
+        if any(counts[severity] for severity in grave):
+            failed.append(path)
+    if failed:
+        raise ValueError(
+            f"the audit of {len(failed)} of {len(options.audits)} models has findings of severity "
+            f"{' or '.join(grave)} (audit: fail_on is {options.fail_on}), see {failed[0]}."
+        )
+    if options.out:
+        tables.write_text("\n".join([*lines, ""]), options.out)
+
+
+if __name__ == "__main__":
+    parser = cli.parser(__doc__)
+    parser.add_argument("audits", nargs="+", metavar="AUDIT", help="audit.json of a model")
+    parser.add_argument("--fail_on", choices=("error", "warning"), help="severity that fails")
+    parser.add_argument("--out", help="text file to write when nothing fails")
+    cli.run(parser, main)
