@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from workflow.lib import findings, tables
+from workflow.lib import failures, findings, tables
 from workflow.lib.artefacts import DOWNLOADS, EMBEDDING_FIGURES, LAYER_FIGURES, REPORTS
 from workflow.lib.markup import policy, script_json, visible
 from workflow.lib.schemas import SCHEMAS
@@ -113,12 +113,16 @@ def parameters(params: pd.DataFrame) -> dict[str, Any]:
 def portal(results: Path) -> tuple[str, list[dict[str, Any]]]:
     """The page of all models analysed so far, and the same as a list for programs.
 
-    A model is a folder of `results` with a manifest.json, an audit.json and an index.html.
+    A model is a folder of `results` with a manifest.json, an audit.json and an index.html, or with
+    the record that the last run failed on it.
     """
     entries = []
-    for manifest_path in sorted(results.glob("*/manifest.json")):
-        folder = manifest_path.parent
-        if (folder / "index.html").is_file() and (folder / "audit.json").is_file():
+    for folder in sorted(path for path in results.iterdir() if path.is_dir()):
+        if failed := failures.failure(folder):
+            entries.append(_failed(folder, failed))
+        elif all(
+            (folder / name).is_file() for name in ("manifest.json", "audit.json", "index.html")
+        ):
             entries.append(_entry(folder))
     page = _render("portal.html.j2", "portal.js", title="Models", models=[*map(_shown, entries)])
     return page, entries
@@ -141,7 +145,14 @@ def _entry(folder: Path) -> dict[str, Any]:
     }
 
 
+def _failed(folder: Path, failed: Mapping[str, Any]) -> dict[str, Any]:
+    known = {"model": folder.name, "revision": None, "commit": None, "folder": folder.name}
+    return {**known, "status": "failed", **failed}
+
+
 def _shown(entry: Mapping[str, Any]) -> dict[str, Any]:
+    if entry["status"] == "failed":
+        return {**entry, "name": findings.short(entry["model"])}
     counts = entry["findings"]
     named = [f"{count} {kind}{'s'[: count != 1]}" for kind, count in counts.items() if count]
     return {
