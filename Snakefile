@@ -53,13 +53,13 @@ rule all:
         verdict(),
 
 
-onsuccess:
-    print(dag.closing_words(config["results"], MODELS))
+onstart:
+    begin()
 
 
 onerror:
-    # The page of all models names those that failed, and what their logs say.
-    shell(
-        "python workflow/scripts/portal.py --results {config[results]:q}"
-        " --html {config[results]:q}/index.html --json {config[results]:q}/index.json"
-    )
+    end_after_failure()
+
+
+onsuccess:
+    end()

@@ -11,7 +11,8 @@ that it may read.
 
 As on the real hub, `*.safetensors` and big files are LFS objects, which `resolve` answers with a
 redirect to another origin (here another port); everything else is a plain git blob. Every request
-is kept in `hub.requests`; `hub.fault(...)` makes the next requests go wrong. By hand:
+is kept in `hub.requests`; `hub.fault(...)` makes the next requests go wrong, and `hub.answers` maps
+a part of a path to the JSON that is answered instead. By hand:
 
     python tests/hub_server.py ROOT --port-file FILE [--token hf_x=org/a,org/b]
 """
@@ -27,6 +28,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from math import inf
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -55,7 +57,7 @@ class Fault:
     drop    close the connection after `after` bytes of a file's content
     reset   the same with a TCP reset
     short   a well-formed answer of only `after` bytes
-    flip    invert byte `after` of the answer
+    flip    invert byte `after` of the answer, if it has that many
     stall   wait `seconds` after `after` bytes
     ignore_range  answer 200 with the whole file to a request for a part
     """
@@ -96,6 +98,7 @@ class HubServer:
         self.page_size = 1000
         self.requests: list[Request] = []
         self.faults: list[Fault] = []
+        self.answers: dict[str, Any] = {}
         self.stopping = threading.Event()
         self._lock = threading.Lock()
         self._blobs: dict[tuple, Blob] = {}
@@ -119,12 +122,15 @@ class HubServer:
         """Add a `Fault`; see there for the kinds and their settings."""
         self.faults.append(Fault(kind, **settings))
 
-    def take_fault(self, kinds: Iterable[str], path: str, cdn: bool) -> Fault | None:
+    def take_fault(
+        self, kinds: Iterable[str], path: str, cdn: bool, length: float = inf
+    ) -> Fault | None:
         """The first pending fault of these kinds for this request, counted down."""
         with self._lock:
             for fault in self.faults:
                 here = fault.cdn == cdn or fault.kind not in ("status", "html")
-                if fault.times > 0 and fault.kind in kinds and fault.path in path and here:
+                due = fault.times > 0 and fault.kind in kinds and fault.after < length
+                if due and fault.path in path and here:
                     fault.times -= 1
                     return fault
         return None
@@ -193,6 +199,8 @@ class _Handler(BaseHTTPRequestHandler):
         hub.requests.append(self.log)
         if fault := self.fault("status"):
             self.answer(fault.status, b"{}", fault.headers)
+        elif instead := [hub.answers[key] for key in hub.answers if key in path]:
+            self.json(instead[0])
         elif self.fault("html"):
             self.answer(200, b"<html>Please log in</html>", {"Content-Type": "text/html"})
         else:
@@ -205,11 +213,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_HEAD = do_GET
 
-    def fault(self, *kinds: str) -> Fault | None:
-        """A pending fault of these kinds for this request; HEAD requests never fail."""
+    def fault(self, *kinds: str, length: float = inf) -> Fault | None:
+        """A pending fault of these kinds for this request, if it comes before byte `length`; HEAD
+        requests never fail."""
         if self.command == "HEAD":
             return None
-        return self.server.hub.take_fault(kinds, self.log.path, self.server.cdn)
+        return self.server.hub.take_fault(kinds, self.log.path, self.server.cdn, length)
 
     def route(self) -> None:
         """Answer one of the hub's own addresses."""
@@ -294,7 +303,7 @@ class _Handler(BaseHTTPRequestHandler):
         with blob.source.open("rb") as source:
             source.seek(start)
             data = bytearray(source.read(stop - start))
-        if fault := self.fault("flip"):
+        if fault := self.fault("flip", length=len(data)):
             data[fault.after] ^= 255
         if fault := self.fault("short"):
             del data[fault.after :]

@@ -3,13 +3,21 @@
 import base64
 import gzip
 import json
-import os
 import re
 from html.parser import HTMLParser
 
 import pytest
 
-from workflow.lib import artefacts, comparison, glossary, model_page, portal, style, tables
+from workflow.lib import (
+    artefacts,
+    comparison,
+    failures,
+    glossary,
+    model_page,
+    portal,
+    style,
+    tables,
+)
 from workflow.lib.markup import escape, policy, script_json
 
 NAMES = [
@@ -143,9 +151,9 @@ def test_portal_says_what_is_finished_and_what_failed(tmp_path):
     for name in ("one", "two"):
         (tmp_path / name / "index.html").write_text("x")
     write_results(tmp_path / "unfinished")
-    log = tmp_path / "failed" / "logs" / "resolve_model.log"
-    log.parent.mkdir(parents=True)
-    log.write_text(f"10:00:00 INFO x\nerror: {NAMES[0]}: not there.\n")
+    failed = {"rule": "resolve_model", "reason": f"{NAMES[0]}: not there.", "log": None}
+    (tmp_path / "failed").mkdir()
+    tables.write_json(failed, tmp_path / "failed" / failures.NAME)
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "manifest.json").write_text('{"model_id":')
     (tmp_path / "no_model").mkdir()
@@ -168,12 +176,10 @@ def test_portal_says_what_is_finished_and_what_failed(tmp_path):
 def test_a_run_that_failed_after_the_page_was_made_is_named(tmp_path):
     folder = write_results(tmp_path / "one")
     (folder / "index.html").write_text("x")
-    log = folder / "logs" / "analyze" / "00001-001.log"
-    log.parent.mkdir(parents=True)
-    log.write_text("error: no space is left.\n")
-    os.utime(folder / "index.html", (1, 1))
+    record = folder / failures.NAME
+    tables.write_json({"rule": "analyze", "reason": "no space is left.", "log": None}, record)
     assert portal.entry(folder)["reason"] == "analyze: no space is left."
-    os.utime(log, (0, 0))
+    record.unlink()
     assert portal.entry(folder)["status"] == "complete"
 
 

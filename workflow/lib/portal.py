@@ -1,15 +1,13 @@
 """The page of all models analysed so far, where models can be compared, and the list behind it."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from workflow.lib import artefacts, comparison, findings
+from workflow.lib import artefacts, comparison, failures, findings
 from workflow.lib.markup import script_json, visible
 from workflow.lib.pages import read_json, render
 
-ERROR_LINE = re.compile(r"^error: (.+)$", re.MULTILINE)
 LONGEST_REASON = 300
 COUNTS = ("error", "warning", "note")
 
@@ -17,14 +15,14 @@ COUNTS = ("error", "warning", "note")
 def portal(results: Path) -> tuple[str, list[dict[str, Any]]]:
     """The page of all models, and the same as a list for programs.
 
-    A model is a folder of `results` with logs or a manifest.json. One without a page of its own is
-    listed as failed, with what its log says, or as unfinished.
+    A model is a folder of `results` with a manifest.json or with the record that the last run
+    failed on it. One that is not failed and has no page of its own is listed as unfinished.
     """
     folders = [path for path in sorted(results.iterdir()) if path.is_dir()]
     entries = [
         entry(folder)
         for folder in folders
-        if (folder / "manifest.json").is_file() or (folder / "logs" / "resolve_model.log").is_file()
+        if (folder / "manifest.json").is_file() or failures.failure(folder)
     ]
     page = render(
         "portal.html.j2",
@@ -68,31 +66,15 @@ def entry(folder: Path) -> dict[str, Any]:
         # Results of an older version have no numbers to compare.
         if (folder / "comparison.json").is_file():
             found |= read_json(folder / "comparison.json")
-        finished = (folder / "index.html").stat().st_mtime_ns
+        finished = (folder / "index.html").is_file()
     except (OSError, ValueError, KeyError):
-        finished = None
-    reason = failure(folder / "logs", finished or 0)
-    if reason:
+        finished = False
+    if failed := failures.failure(folder):
+        reason = visible(f"{failed['rule']}: {failed['reason']}")[:LONGEST_REASON]
         return found | {"status": "failed", "reason": reason}
-    if finished is None:
+    if not finished:
         return found
     return found | {"status": "damaged" if found["findings"]["error"] else "complete"}
-
-
-def failure(logs: Path, since: int) -> str | None:
-    """The error in the newest log after `since` (ns), as `rule: sentence`; None if there is none.
-
-    A rule that is run again writes its log anew, so an error that stands was not mended since.
-    """
-    ages = sorted((path.stat().st_mtime_ns, path) for path in logs.rglob("*.log"))
-    for age, path in reversed(ages):
-        if age <= since:
-            break
-        lines = ERROR_LINE.findall(path.read_text(encoding="utf-8", errors="replace"))
-        if lines:
-            rule = path.relative_to(logs).parts[0].removesuffix(".log")
-            return f"{rule}: {visible(lines[-1])[:LONGEST_REASON]}"
-    return None
 
 
 def compared(entries: list[dict[str, Any]]) -> dict[str, Any]:

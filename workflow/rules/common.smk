@@ -4,15 +4,20 @@ import json
 import math
 import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from workflow.lib import dag, progress
+from workflow.lib import checksums, dag, failures, lifeline, progress
 from workflow.lib.config import ConfigError, checked, models
 from workflow.lib.dag import fingerprint, flags
 
 dag.use_this_python()
+lifeline.take_jobs_along()
 progress.follow_without_terminal()
+FAILURES = failures.collect()
 
 try:
     config.update(checked(config, dag.read_yaml("workflow/schemas/config.schema.yaml")))
@@ -20,12 +25,27 @@ try:
 except ConfigError as error:
     raise WorkflowError(str(error))
 
+ALTERED = {}
+if workflow.is_main_process:
+    ALTERED = checksums.altered_results(config["results"], MODELS)
+    for path in ALTERED:
+        print(
+            f"{path} has been altered since it was made: made again.", file=sys.stderr
+        )
+
 
 wildcard_constraints:
     model="|".join(map(re.escape, MODELS)),
     part=r"\d{5}-\d{3}",
     key="[0-9a-f]{12}",
     file="[^/]+",
+
+
+def known_manifest(model):
+    """The manifest of a model if there is a sound one already."""
+    path = Path(config["results"], model, "manifest.json")
+    if path.exists() and ALTERED.get(path) != checksums.times_of(path):
+        return dag.read_json(path)
 
 
 def manifest_of(wildcards):
@@ -58,7 +78,11 @@ def weights_of(wildcards, files):
 
 
 def folder_files(wildcards):
-    """The files that the manifest of a local folder is made from; none for a hub model."""
+    """The files that the manifest of a local folder is made from; none for a hub model.
+
+    Everything follows from this, so here Snakemake is told which results are altered.
+    """
+    workflow.dag.forcefiles.update(map(str, ALTERED))
     model = MODELS[wildcards.model]
     return dag.model_files(model.source, model.subfolder) if model.is_folder else []
 
@@ -70,20 +94,19 @@ def provider(wildcards, output):
     names its address is no reason to download the file again.
     """
     for model in MODELS:
-        manifest = os.path.join(config["results"], model, "manifest.json")
+        manifest = known_manifest(model)
         # A model that could not be resolved must not stop the others.
-        if os.path.exists(manifest) and any(
-            dag.content_key(file) == wildcards.key
-            for file in dag.read_json(manifest)["files"]
+        if manifest and any(
+            dag.content_key(file) == wildcards.key for file in manifest["files"]
         ):
-            return manifest
+            return os.path.join(config["results"], model, "manifest.json")
 
 
 def embedding_memory(wildcards, attempt):
     """Megabytes for clustering: the larger table of tokens in float32 and room for half of it."""
-    path = os.path.join(config["results"], wildcards.model, "manifest.json")
+    manifest = known_manifest(wildcards.model)
     # A dry run asks before there is a manifest, and cannot be told to come back.
-    tensors = dag.token_tensors(dag.read_json(path)) if os.path.exists(path) else []
+    tensors = dag.token_tensors(manifest) if manifest else []
     elements = [math.prod(tensor["shape"]) for tensor in tensors]
     return attempt * (1000 + max(elements, default=0) * 6 // 1024**2)
 
@@ -207,3 +230,23 @@ def embedding_flags(wildcards):
 def verdict():
     """The file that stands for passed audits, where config asks for a verdict."""
     return ["<results>/verdict.txt"] if config["audit"]["fail_on"] else []
+
+
+def begin():
+    try:
+        failures.forget(config["results"], MODELS)
+    except ValueError as error:
+        raise WorkflowError(str(error))
+
+
+def end_after_failure():
+    """Show the models that are done all the same, beside what failed."""
+    print(*FAILURES.write(config["results"], MODELS), sep="\n", file=sys.stderr)
+    try:
+        shell(
+            "python workflow/scripts/portal.py --results {config[results]:q}"
+            " --html {config[results]:q}/index.html --json {config[results]:q}/index.json"
+        )
+        checksums.record_results(config["results"], MODELS, ALTERED)
+    except (OSError, subprocess.CalledProcessError):
+        print("The page of all models could not be made.", file=sys.stderr)
