@@ -11,7 +11,8 @@ that it may read.
 
 As on the real hub, `*.safetensors` and big files are LFS objects, which `resolve` answers with a
 redirect to another origin (here another port); everything else is a plain git blob. Every request
-is kept in `hub.requests`; `hub.fault(...)` makes the next requests go wrong. By hand:
+is kept in `hub.requests`; `hub.fault(...)` makes the next requests go wrong, and `hub.answers` maps
+a part of a path to the JSON that is answered instead. By hand:
 
     python tests/hub_server.py ROOT --port-file FILE [--token hf_x=org/a,org/b]
 """
@@ -96,6 +97,7 @@ class HubServer:
         self.page_size = 1000
         self.requests: list[Request] = []
         self.faults: list[Fault] = []
+        self.answers: dict[str, Any] = {}
         self.stopping = threading.Event()
         self._lock = threading.Lock()
         self._blobs: dict[tuple, Blob] = {}
@@ -193,6 +195,8 @@ class _Handler(BaseHTTPRequestHandler):
         hub.requests.append(self.log)
         if fault := self.fault("status"):
             self.answer(fault.status, b"{}", fault.headers)
+        elif instead := [hub.answers[key] for key in hub.answers if key in path]:
+            self.json(instead[0])
         elif self.fault("html"):
             self.answer(200, b"<html>Please log in</html>", {"Content-Type": "text/html"})
         else:

@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from huggingface_hub import constants, hf_hub_download
 
 from tests.hub_server import HubServer
-from workflow.lib import hub, hub_requests
+from workflow.lib import hub, hub_requests, partial
 from workflow.lib.hub import HubError, RepoFile
 
 REPO = "org/model"
@@ -173,6 +174,88 @@ def test_file_that_changes_between_two_tries_is_not_mixed(server, tmp_path):
     assert gets(server)[1].sent == len(changed)
 
 
+def left_behind(folder):
+    """The partials in a folder."""
+    return sorted(folder.glob(".partial-*"))
+
+
+def test_a_later_call_goes_on_where_an_earlier_one_gave_up(server, tmp_path):
+    commit, files = listed()
+    server.fault("drop", path=SHARD, after=300_000)
+    server.fault("drop", path=SHARD, times=5, after=0)
+    with pytest.raises(HubError, match="keeps breaking off"):
+        hub.download(REPO, commit, files[SHARD], tmp_path / "file")
+    assert [path.stat().st_size for path in left_behind(tmp_path)] == [300_000]
+    asked = len(gets(server))
+    hub.download(REPO, commit, files[SHARD], tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == WEIGHTS and not left_behind(tmp_path)
+    assert [r.range for r in gets(server)[asked:]] == ["bytes=300000-"]
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
+def test_a_killed_download_loses_nothing_that_came(server, tmp_path, kills):
+    step, lost = 300_000, 2 * 65_536  # bytes: between two kills, and on the way at a kill
+    weights = random.Random(kills).randbytes(step * (kills + 1))
+    put(server.root / "org/big", {SHARD: weights})
+    commit, files = listed("org/big")
+    code = (
+        "import sys; from pathlib import Path; from workflow.lib import hub;"
+        f"hub.download('org/big', {commit!r}, hub.{files[SHARD]!r}, Path(sys.argv[1]))"
+    )
+    environment = os.environ | {"HF_ENDPOINT": server.url, "HF_HOME": str(tmp_path / "home")}
+    target, received = tmp_path / "out" / "file", 0
+    for after in range(step, step * kills + 1, step):
+        server.fault("stall", path=SHARD, after=after - received, seconds=99)
+        process = subprocess.Popen([sys.executable, "-c", code, str(target)], env=environment)
+        while received < after - lost and process.poll() is None:
+            time.sleep(0.02)
+            received = sum(path.stat().st_size for path in left_behind(target.parent))
+        process.kill()
+        assert process.wait() == -9 and not target.exists()
+        received = sum(path.stat().st_size for path in left_behind(target.parent))
+    hub.download("org/big", commit, files[SHARD], target)
+    assert target.read_bytes() == weights and os.listdir(target.parent) == ["file"]
+    assert gets(server)[-1].range == f"bytes={received}-"
+    assert sum(r.sent for r in gets(server)) <= len(weights) + kills * lost
+
+
+def test_two_downloads_of_one_file_at_once_both_end_well(server, tmp_path):
+    commit, files = listed()
+    server.fault("drop", path=SHARD, times=8, after=100_000)
+    target = tmp_path / "out" / "file"
+    with ThreadPoolExecutor(8) as pool:
+        calls = [pool.submit(hub.download, REPO, commit, files[SHARD], target) for _ in range(8)]
+        assert {call.result() for call in calls} == {"downloaded"}
+    assert target.read_bytes() == WEIGHTS and os.listdir(target.parent) == ["file"]
+
+
+@pytest.mark.parametrize("length", [200_000, len(WEIGHTS), len(WEIGHTS) + 9])
+def test_a_spoilt_partial_costs_a_new_start_and_no_more(server, tmp_path, length):
+    commit, files = listed()
+    key = files[SHARD].sha256[:16]
+    (tmp_path / f".partial-{key}-{partial._machine()}-1").write_bytes(bytes(length))
+    hub.download(REPO, commit, files[SHARD], tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == WEIGHTS and not left_behind(tmp_path)
+    assert gets(server)[-1].sent == len(WEIGHTS)
+
+
+def test_nobody_goes_on_with_a_living_transfer_or_one_of_another_machine(server, tmp_path):
+    commit, files = listed()
+    key = files[SHARD].sha256[:16]
+    away = tmp_path / f".partial-{key}-elsewhere-1"
+    away.write_bytes(WEIGHTS[:5])
+    with partial.partial_file(tmp_path, key) as living:
+        living.stream.write(WEIGHTS[:7])
+        living.stream.flush()
+        hub.download(REPO, commit, files[SHARD], tmp_path / "file")
+        assert left_behind(tmp_path) == sorted([living.path, away])
+    assert [r.range for r in gets(server)] == [None]
+    then = away.stat().st_mtime - 2 * partial.ABANDONED
+    os.utime(away, (then, then))
+    with partial.partial_file(tmp_path, key) as taken:
+        assert taken.stream.read() == WEIGHTS[:7], "its writer has ended"
+
+
 def test_tries_without_progress_are_counted(server, tmp_path):
     commit, files = listed()
     server.fault("drop", path=SHARD, times=99, after=0)
@@ -218,6 +301,42 @@ def test_waits_as_long_as_the_server_asks(server, monkeypatch):
     server.fault("status", path="/revision/", status=429, times=6)
     with pytest.raises(HubError, match=r"limits the rate of requests .* wait some minutes"):
         hub.resolve_commit(REPO, "main")
+
+
+def test_redirects(server, tmp_path):
+    commit, files = listed()
+    new = {"Location": f"/api/models/{REPO}/revision/main"}  # a repository that was renamed
+    server.fault("status", path="org/old/revision", status=307, headers=new)
+    assert hub.resolve_commit("org/old", "main") == commit
+    home = {"Location": f"/{REPO}/resolve/{commit}/{SHARD}"}
+    server.fault("status", path=f"/resolve/{commit}/{SHARD}", status=302, headers=home, times=99)
+    with pytest.raises(HubError, match="redirects in circles, so it is not a Hugging Face hub"):
+        hub.download(REPO, commit, files[SHARD], tmp_path / "out" / "file")
+    assert os.listdir(tmp_path / "out") == []
+
+
+def test_a_branch_that_moves_meanwhile_changes_nothing_that_was_resolved(server, tmp_path):
+    commit, files = listed()
+    root = server.root / REPO
+    root.rename(root.with_name("model@before"))
+    put(root, {SHARD: bytes(len(WEIGHTS)), "config.json": b"{}"})
+    assert hub.resolve_commit(REPO, "main") != commit
+    assert hub.list_files(REPO, commit) == list(files.values())
+    hub.download(REPO, commit, files[SHARD], tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == WEIGHTS
+    assert hub.read_small_file(REPO, commit, files["config.json"]) == CONFIG
+
+
+@pytest.mark.parametrize("lacking", ["size", "oid", "path", "type"])
+def test_a_mirror_without_sizes_or_hashes_is_told_to_be_one(server, lacking):
+    # What cannot be proved is not fetched: the hashes of the listing are the only proof.
+    server.answers["/tree/"] = [
+        {k: v for k, v in entry.items() if k != lacking}
+        for entry in [{"type": "file", "path": "config.json", "size": 2, "oid": "0" * 40}]
+    ]
+    commit = hub.resolve_commit(REPO, "main")
+    with pytest.raises(HubError, match="lists files in an unknown form.*check HF_ENDPOINT"):
+        hub.list_files(REPO, commit)
 
 
 def test_start_of_a_file(server):
@@ -272,6 +391,30 @@ def test_cached_file_is_copied_where_links_are_not_permitted(server, tmp_path, m
     target = tmp_path / "weights" / SHARD
     assert hub.download(REPO, commit, files[SHARD], target) == "copied from cache"
     assert not target.is_symlink() and target.read_bytes() == WEIGHTS
+
+
+def test_nothing_in_the_shared_cache_is_ever_changed(server, tmp_path):
+    commit, files = listed()
+    hf_hub_download(REPO, SHARD, revision=commit)
+    hf_hub_download(REPO, "config.json", revision=commit)
+    cache = tmp_path / "cache"
+
+    def state():
+        return {
+            path: (
+                path.is_symlink() or path.is_dir() or path.read_bytes(),
+                path.lstat().st_mtime_ns,
+            )
+            for path in [cache, *cache.rglob("*")]
+        }
+
+    before = state()
+    for name in files:
+        hub.download(REPO, commit, files[name], tmp_path / "weights" / name)
+        (tmp_path / "weights" / name).unlink()
+    hub.read_small_file(REPO, commit, files["config.json"])
+    hub.read_small_file(REPO, commit, files["extra/tokenizer.json"])
+    assert state() == before
 
 
 @pytest.mark.parametrize("damage", [b"", bytes(len(WEIGHTS))])
@@ -400,15 +543,16 @@ def test_files_beyond_the_plain_limit_are_proved_too(server, tmp_path, monkeypat
     assert os.listdir(target.parent) == []
 
 
-def test_leftovers_of_killed_downloads_go_after_a_day(server, tmp_path):
+def test_what_nobody_goes_on_with_is_removed_after_a_day(server, tmp_path):
     commit, files = listed()
-    for name, age in {"old": 2 * hub.ABANDONED, "new": 0}.items():
-        put(tmp_path / f".download-{name}", {"file": b"part"})
-        for path in (tmp_path / f".download-{name}" / "file", tmp_path / f".download-{name}"):
+    for name, age in {"old": 2 * partial.ABANDONED, "new": 0}.items():
+        put(tmp_path, {f".partial-0123-{name}": b"part", f".partial-{name}/file": b"part"})
+        for path in (*tmp_path.glob(f".partial-*{name}/file"), *tmp_path.glob(f".partial-*{name}")):
             then = path.stat().st_mtime - age
             os.utime(path, (then, then))
     hub.download(REPO, commit, files[SHARD], tmp_path / "file")
-    assert not (tmp_path / ".download-old").exists() and (tmp_path / ".download-new").exists()
+    left = sorted(path.name for path in tmp_path.glob(".partial-*"))
+    assert left == [".partial-0123-new", ".partial-new"]
 
 
 def test_environment_of_a_new_process(server, tmp_path):

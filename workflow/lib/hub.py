@@ -13,7 +13,6 @@ import os
 import re
 import shutil
 import tempfile
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -31,11 +30,10 @@ from workflow.lib.hub_requests import (
     not_cached,
     offline,
 )
+from workflow.lib.partial import PREFIX, partial_file, remove_abandoned
 
 PROGRESS = 2**20  # bytes that a transfer must add for its failures to be forgotten
 XET_FROM = 50e9  # bytes; the hub gives larger files no plain address
-ABANDONED = 86400.0  # seconds without a byte after which a download belongs to nobody
-_SCRATCH = ".download-"
 
 Progress = Callable[[int, int], None]
 logger = logging.getLogger(__name__)
@@ -161,35 +159,42 @@ def download(
 ) -> str:
     """Put a file at `target`, whole and proved, or leave nothing there.
 
-    One in the user's cache is linked, or copied where links are not permitted. `progress` gets the
-    bytes received and the bytes to come to. Returns "downloaded", "linked from cache" or "copied
-    from cache".
+    One in the user's cache is linked, or copied where links are not permitted. What an earlier
+    call received before it was broken off or killed is not fetched again. `progress` gets the bytes
+    received and the bytes to come to. Returns "downloaded", "linked from cache" or "copied from
+    cache".
     """
-    place = Place(repo, commit, file.path)
+    place, folder = Place(repo, commit, file.path), target.parent
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(target.parent)
-        with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=target.parent) as folder:
-            partial = Path(folder) / "file"
-            how = _from_cache(repo, commit, file, partial)
-            if how is None:
-                free = shutil.disk_usage(folder).free
-                if free < file.size:
-                    raise HubError(
-                        f"{target.parent} has {free / 1e9:.1f} GB free where {file.path} needs "
-                        f"{file.size / 1e9:.1f} GB; make room or choose another folder"
-                    )
-                if file.size > XET_FROM:
-                    partial = _fetch_by_xet(place, file, Path(folder))
-                else:
-                    with partial.open("xb") as out:
-                        _fetch(place, file, out, progress)
-                        out.flush()
-                        os.fsync(out.fileno())
-            os.replace(partial, target)
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(folder)
+        cached = _intact_in_cache(repo, commit, file)
+        if cached is not None:
+            return _use_in_place(cached, target)
+        if file.size > XET_FROM:
+            _require_space(folder, file, file.size)
+            _fetch_by_xet(place, file, target)
+            return "downloaded"
+        with partial_file(folder, (file.sha256 or file.git_sha1 or "")[:16]) as partial:
+            _require_space(folder, file, file.size - partial.path.stat().st_size)
+            _fetch(place, file, partial.stream, progress)
+            partial.stream.flush()
+            os.fsync(partial.stream.fileno())
+            os.replace(partial.path, target)
     except OSError as error:
-        raise HubError(f"cannot write {target} ({error}); choose another folder") from error
-    return how or "downloaded"
+        raise HubError(
+            f"cannot write {target} ({error.strerror or error}); make room or choose another folder"
+        ) from error
+    return "downloaded"
+
+
+def _require_space(folder: Path, file: RepoFile, missing: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < missing:
+        raise HubError(
+            f"{folder} has {free / 1e9:.1f} GB free where {file.path} needs {missing / 1e9:.1f} GB; "
+            "make room or choose another folder"
+        )
 
 
 class _Digest:
@@ -217,12 +222,17 @@ class _Digest:
 
 
 def _fetch(place: Place, file: RepoFile, out: BinaryIO, progress: Progress | None) -> None:
-    """Fill `out` with the proved content of a file; wrong bytes get a second chance."""
+    """Fill `out` with the proved content of a file; wrong bytes get a second chance.
+
+    Goes on after what `out` holds, which leaves a failed transfer for the next one.
+    """
     for _ in range(2):
         digest = _transfer(place, file, out, progress)
         if digest.fits():
             return
         logger.warning("%s: %s", place, digest.difference())
+        out.seek(0)
+        out.truncate()
     raise HubError(
         f"{place}: {digest.difference()}, so nothing was kept; try again later, or another "
         "HF_ENDPOINT"
@@ -237,8 +247,13 @@ def _transfer(place: Place, file: RepoFile, out: BinaryIO, progress: Progress | 
     from huggingface_hub import hf_hub_url
 
     url = hf_hub_url(place.repo, place.path, revision=place.revision)
-    patience, furthest = Patience(place), 0
     digest, etag = _Digest(file), ""
+    out.seek(0)
+    while chunk := out.read(2**20):
+        digest.update(chunk)
+    patience, furthest = Patience(place), digest.size
+    if digest.size:
+        logger.info("%s: going on after %.1f MB received earlier", place, digest.size / 1e6)
     while digest.size < file.size:
         headers = {"Range": f"bytes={digest.size}-"} if digest.size else {}
         if digest.size and etag:
@@ -268,46 +283,50 @@ def _transfer(place: Place, file: RepoFile, out: BinaryIO, progress: Progress | 
     return digest
 
 
-def _fetch_by_xet(place: Place, file: RepoFile, folder: Path) -> Path:
+def _fetch_by_xet(place: Place, file: RepoFile, target: Path) -> None:
     """Let huggingface_hub fetch a file that only its xet protocol can give, and prove it."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.utils import disable_progress_bars
 
     disable_progress_bars()
-    try:
-        path = hf_hub_download(place.repo, place.path, revision=place.revision, local_dir=folder)
-    except Exception as error:  # hf_xet has no class of its own for its errors
-        reason = str(error).partition("\n")[0]
-        raise HubError(f"{place} did not come ({reason}); try again later") from error
-    if not is_intact(Path(path), file):
-        raise HubError(f"{place}: the bytes sent are not those that the hub lists; try again later")
-    return Path(path)
+    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=target.parent) as folder:
+        try:
+            path = Path(
+                hf_hub_download(place.repo, place.path, revision=place.revision, local_dir=folder)
+            )
+        except Exception as error:  # hf_xet has no class of its own for its errors
+            reason = str(error).partition("\n")[0]
+            raise HubError(f"{place} did not come ({reason}); try again later") from error
+        if not is_intact(path, file):
+            raise HubError(
+                f"{place}: the bytes sent are not those that the hub lists; try again later"
+            )
+        os.replace(path, target)
 
 
-def _from_cache(repo: str, commit: str, file: RepoFile, path: Path) -> str | None:
-    """Make `path` the file of the user's cache; None where the cache lacks it or has it damaged."""
+def _intact_in_cache(repo: str, commit: str, file: RepoFile) -> Path | None:
+    """A file of the user's cache, every byte checked; None where it is missing or damaged."""
     cached = cached_file(repo, commit, file)
-    if cached is None:
-        return None
-    if not is_intact(cached, file):
+    if cached is not None and not is_intact(cached, file):
         logger.warning("%s is damaged and not used; delete it and fetch it again", cached)
         return None
-    for link in (os.symlink, os.link):
-        # Windows wants a right for symlinks, hard links want one file system
-        with suppress(OSError):
-            link(cached, path)
-            return "linked from cache"
-    shutil.copyfile(cached, path)
-    return "copied from cache"
+    return cached
 
 
-def _remove_abandoned(folder: Path) -> None:
-    """Remove what killed downloads left behind; a living one has written within the day."""
-    for scratch in folder.glob(f"{_SCRATCH}*"):
-        with suppress(FileNotFoundError):  # a living one that ends just now
-            written = max(path.lstat().st_mtime for path in [scratch, *scratch.rglob("*")])
-            if time.time() - written > ABANDONED:
-                shutil.rmtree(scratch, ignore_errors=True)
+def _use_in_place(cached: Path, target: Path) -> str:
+    """Make `target` the file of the user's cache, by a link where links are permitted."""
+    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=target.parent) as folder:
+        path, how = Path(folder) / "file", "copied from cache"
+        for link in (os.symlink, os.link):
+            # Windows wants a right for symlinks, hard links want one file system
+            with suppress(OSError):
+                link(cached, path)
+                how = "linked from cache"
+                break
+        else:
+            shutil.copyfile(cached, path)
+        os.replace(path, target)
+    return how
 
 
 def _repo_file(entry: dict[str, Any]) -> RepoFile:
