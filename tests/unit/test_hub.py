@@ -335,7 +335,7 @@ def test_a_mirror_without_sizes_or_hashes_is_told_to_be_one(server, lacking):
         for entry in [{"type": "file", "path": "config.json", "size": 2, "oid": "0" * 40}]
     ]
     commit = hub.resolve_commit(REPO, "main")
-    with pytest.raises(HubError, match="lists files in an unknown form.*check HF_ENDPOINT"):
+    with pytest.raises(HubError, match=r"lists files in an unknown form.*check HF_ENDPOINT"):
         hub.list_files(REPO, commit)
 
 

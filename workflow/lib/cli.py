@@ -1,6 +1,7 @@
 """What all scripts share: flags in both spellings, logging, and errors as one sentence."""
 
 import argparse
+import errno
 import logging
 import os
 import sys
@@ -8,7 +9,22 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from workflow.lib import lifeline
+
 log = logging.getLogger(__name__)
+
+# By name, because neither the pool nor torch is imported by every script.
+OUT_OF_MEMORY = {
+    "BrokenProcessPool": "a worker was killed, most likely by the system because memory ran out: "
+    "use fewer --threads or give a --memory_limit.",
+    "OutOfMemoryError": "not enough memory on the GPU: use --device cpu, or end what else uses it.",
+}
+ADVICE = {
+    errno.ENOSPC: "make room there, then start the same command again",
+    errno.EDQUOT: "make room in your quota, then start the same command again",
+    errno.EROFS: "choose a folder that can be written",
+    errno.EACCES: "choose a folder that you may use, or change its permissions",
+}
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
@@ -30,8 +46,10 @@ def run(
     """Parse the command line, run `main`, and end the process with its exit code.
 
     Foreseen errors (ValueError, OSError, hub and memory errors) become one sentence on standard
-    error and exit code 1, with the traceback only under --verbose; an interrupt ends with 130.
+    error and exit code 1, with the traceback only under --verbose; SIGINT ends with 130, SIGTERM
+    with 143.
     """
+    lifeline.follow_run()
     options = parser.parse_args(underscored(sys.argv[1:] if arguments is None else arguments))
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(PrintableLines("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
@@ -41,12 +59,12 @@ def run(
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         main(options)
-    except KeyboardInterrupt:
-        sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except (ValueError, OSError, MemoryError) as error:
+    except (ValueError, OSError, MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and type(error).__name__ not in OUT_OF_MEMORY:
+            raise
         if options.verbose:
             log.exception("failed")
         sys.exit(f"error: {sentence(error)}")
@@ -75,9 +93,12 @@ def sentence(error: BaseException) -> str:
     """An error as one line for the user, control characters made visible."""
     if isinstance(error, MemoryError):
         text = "not enough memory: run fewer jobs at once (--cores), or use --low_cpu_mem_usage."
+    elif type(error).__name__ in OUT_OF_MEMORY:
+        text = OUT_OF_MEMORY[type(error).__name__]
     elif isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename else ""
-        text = f"{place}{error.strerror}."
+        advice = f": {ADVICE[error.errno]}" if error.errno in ADVICE else ""
+        text = f"{place}{error.strerror}{advice}."
     else:
         text = str(error) or type(error).__name__
     return printable(text)

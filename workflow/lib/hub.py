@@ -192,8 +192,8 @@ def _require_space(folder: Path, file: RepoFile, missing: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < missing:
         raise HubError(
-            f"{folder} has {free / 1e9:.1f} GB free where {file.path} needs {missing / 1e9:.1f} GB; "
-            "make room or choose another folder"
+            f"{folder} has {free / 1e9:.1f} GB free where {file.path} needs "
+            f"{missing / 1e9:.1f} GB; make room or choose another folder"
         )
 
 

@@ -11,6 +11,7 @@ import csv
 import json
 import math
 import os
+import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -41,19 +42,38 @@ class TableError(ValueError):
 def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it takes the name of `path`, else it goes.
 
-    The temporary name is unique per attempt, so that an orphaned job of an earlier run can never
-    write into the output of a later one.
+    The temporary name is unique per attempt, and who begins last owns the target: temporaries of
+    earlier attempts are removed, so that an orphaned job of an earlier run can never put its output
+    in the place of a later one. Raises OSError that names the target, and TableError where another
+    process has begun to write the same target.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_temporaries(target)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, target)
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and error.filename == str(temporary):
+            raise TableError(
+                f"{target}: another process writes it too; run one at a time."
+            ) from None
+        if error.errno is None or error.filename not in (None, str(temporary)):
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(target)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _remove_temporaries(target: Path) -> None:
+    ours = re.compile(re.escape(f".{target.name}.") + r"\d+\.[0-9a-f]{8}\.tmp")
+    with os.scandir(target.parent) as entries:
+        for entry in entries:
+            if ours.fullmatch(entry.name):
+                Path(entry.path).unlink(missing_ok=True)
 
 
 def write_text(text: str, path: str | os.PathLike[str]) -> None:
