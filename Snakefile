@@ -53,6 +53,19 @@ rule all:
         verdict(),
 
 
+onstart:
+    failures.forget(config["results"], MODELS)
+
+
+onerror:
+    # The models that are done are shown all the same, beside what failed.
+    print(*FAILURES.write(config["results"], MODELS), sep="\n")
+    shell(
+        "python workflow/scripts/portal.py --results {config[results]:q}"
+        " --html {config[results]:q}/index.html --json {config[results]:q}/index.json"
+    )
+
+
 onsuccess:
     print(dag.closing_words(config["results"], MODELS))
 

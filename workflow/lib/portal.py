@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from workflow.lib import artefacts, comparison, findings
+from workflow.lib import artefacts, comparison, failures, findings
 from workflow.lib.markup import script_json, visible
 from workflow.lib.pages import read_json, render
 
 ERROR_LINE = re.compile(r"^error: (.+)$", re.MULTILINE)
 LONGEST_REASON = 300
+LOOKED_UP = "logs/resolve_model.log"
 COUNTS = ("error", "warning", "note")
 
 
@@ -24,7 +25,7 @@ def portal(results: Path) -> tuple[str, list[dict[str, Any]]]:
     entries = [
         entry(folder)
         for folder in folders
-        if (folder / "manifest.json").is_file() or (folder / "logs" / "resolve_model.log").is_file()
+        if any((folder / name).is_file() for name in ("manifest.json", LOOKED_UP, failures.NAME))
     ]
     page = render(
         "portal.html.j2",
@@ -71,12 +72,18 @@ def entry(folder: Path) -> dict[str, Any]:
         finished = (folder / "index.html").stat().st_mtime_ns
     except (OSError, ValueError, KeyError):
         finished = None
-    reason = failure(folder / "logs", finished or 0)
+    reason = _recorded(folder) or failure(folder / "logs", finished or 0)
     if reason:
         return found | {"status": "failed", "reason": reason}
     if finished is None:
         return found
     return found | {"status": "damaged" if found["findings"]["error"] else "complete"}
+
+
+def _recorded(folder: Path) -> str | None:
+    """What the run itself recorded: also of jobs that were killed, and of downloads."""
+    recorded = failures.failure(folder)
+    return recorded and f"{recorded['rule']}: {visible(recorded['reason'])[:LONGEST_REASON]}"
 
 
 def failure(logs: Path, since: int) -> str | None:

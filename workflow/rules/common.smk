@@ -7,13 +7,14 @@ import re
 
 from snakemake.exceptions import WorkflowError
 
-from workflow.lib import dag, lifeline, progress
+from workflow.lib import dag, failures, lifeline, progress
 from workflow.lib.config import ConfigError, checked, models
 from workflow.lib.dag import fingerprint, flags
 
 dag.use_this_python()
 lifeline.take_jobs_along()
 progress.follow_without_terminal()
+FAILURES = failures.collect()
 
 try:
     config.update(checked(config, dag.read_yaml("workflow/schemas/config.schema.yaml")))
