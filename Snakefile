@@ -64,9 +64,11 @@ onerror:
         "python workflow/scripts/portal.py --results {config[results]:q}"
         " --html {config[results]:q}/index.html --json {config[results]:q}/index.json"
     )
+    checksums.record_results(config["results"], MODELS, ALTERED)
 
 
 onsuccess:
+    checksums.record_results(config["results"], MODELS, ALTERED)
     print(dag.closing_words(config["results"], MODELS))
 
 

@@ -4,10 +4,12 @@ import json
 import math
 import os
 import re
+import sys
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from workflow.lib import dag, failures, lifeline, progress
+from workflow.lib import checksums, dag, failures, lifeline, progress
 from workflow.lib.config import ConfigError, checked, models
 from workflow.lib.dag import fingerprint, flags
 
@@ -22,12 +24,26 @@ try:
 except ConfigError as error:
     raise WorkflowError(str(error))
 
+ALTERED = {}
+if workflow.is_main_process:
+    ALTERED = checksums.altered_results(config["results"], MODELS)
+    for path in ALTERED:
+        print(
+            f"{path} has been altered since it was made: made again.", file=sys.stderr
+        )
+
 
 wildcard_constraints:
     model="|".join(map(re.escape, MODELS)),
     part=r"\d{5}-\d{3}",
     key="[0-9a-f]{12}",
     file="[^/]+",
+
+
+def known_manifest(model):
+    """The manifest of a model if there is a sound one already."""
+    path = Path(config["results"], model, "manifest.json")
+    return dag.read_json(path) if path.exists() and path not in ALTERED else None
 
 
 def manifest_of(wildcards):
@@ -60,7 +76,11 @@ def weights_of(wildcards, files):
 
 
 def folder_files(wildcards):
-    """The files that the manifest of a local folder is made from; none for a hub model."""
+    """The files that the manifest of a local folder is made from; none for a hub model.
+
+    Everything follows from this, so here Snakemake is told which results are altered.
+    """
+    workflow.dag.forcefiles.update(map(str, ALTERED))
     model = MODELS[wildcards.model]
     return dag.model_files(model.source, model.subfolder) if model.is_folder else []
 
@@ -72,20 +92,19 @@ def provider(wildcards, output):
     names its address is no reason to download the file again.
     """
     for model in MODELS:
-        manifest = os.path.join(config["results"], model, "manifest.json")
+        manifest = known_manifest(model)
         # A model that could not be resolved must not stop the others.
-        if os.path.exists(manifest) and any(
-            dag.content_key(file) == wildcards.key
-            for file in dag.read_json(manifest)["files"]
+        if manifest and any(
+            dag.content_key(file) == wildcards.key for file in manifest["files"]
         ):
-            return manifest
+            return os.path.join(config["results"], model, "manifest.json")
 
 
 def embedding_memory(wildcards, attempt):
     """Megabytes for clustering: the larger table of tokens in float32 and room for half of it."""
-    path = os.path.join(config["results"], wildcards.model, "manifest.json")
+    manifest = known_manifest(wildcards.model)
     # A dry run asks before there is a manifest, and cannot be told to come back.
-    tensors = dag.token_tensors(dag.read_json(path)) if os.path.exists(path) else []
+    tensors = dag.token_tensors(manifest) if manifest else []
     elements = [math.prod(tensor["shape"]) for tensor in tensors]
     return attempt * (1000 + max(elements, default=0) * 6 // 1024**2)
 
