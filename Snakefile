@@ -54,17 +54,11 @@ rule all:
 
 
 onstart:
-    failures.forget(config["results"], MODELS)
+    begin()
 
 
 onerror:
-    # The models that are done are shown all the same, beside what failed.
-    print(*FAILURES.write(config["results"], MODELS), sep="\n")
-    shell(
-        "python workflow/scripts/portal.py --results {config[results]:q}"
-        " --html {config[results]:q}/index.html --json {config[results]:q}/index.json"
-    )
-    checksums.record_results(config["results"], MODELS, ALTERED)
+    end_after_failure()
 
 
 onsuccess:

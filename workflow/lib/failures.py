@@ -6,6 +6,8 @@ and names it, from the file `failure.json` that this module writes.
 
 import json
 import logging
+import shutil
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,8 @@ KILLED = (
     "the job ended without a word, most likely killed because memory ran out; run fewer jobs at "
     "once (--cores, or --resources mem_mb=...)"
 )
+ROOM = 2**16  # bytes; with less a disk counts as full
+FULL = "the disk is full; make room there, then start the same command again"
 
 
 @dataclass(frozen=True)
@@ -51,18 +55,22 @@ class Failures(logging.Handler):
             self.failed.pop(facts["job_id"], None)
 
     def write(self, results: str, models: Iterable[str]) -> list[str]:
-        """Write what failed into the models' folders; returns a line for each failed model."""
-        from workflow.lib.tables import (
-            write_json,
-        )  # pandas, which a run that goes well does not need
+        """Write what failed into the models' folders; returns a line for each failed model.
+
+        A disk that takes no more is said in a line, too.
+        """
+        from workflow.lib.tables import write_json  # pandas, which a run that goes well never needs
 
         lines = []
         for model in models:
             concerned = [job for job in self.failed.values() if _concerns(job, model, results)]
             for first in concerned[:1]:
                 entry = {"rule": first.rule, "reason": reason(first.log), "log": first.log}
-                write_json(entry, Path(results, model, NAME))
                 lines.append(f"{model} failed in {first.rule}: {entry['reason']}")
+                try:
+                    write_json(entry, Path(results, model, NAME))
+                except OSError as error:
+                    lines.append(f"cannot note that in {results}: {error.strerror}.")
         return lines
 
 
@@ -77,9 +85,22 @@ def collect(logger: str = "snakemake.logging") -> Failures:
 
 
 def forget(results: str, models: Iterable[str]) -> None:
-    """Remove what an earlier run said of these models."""
-    for model in models:
-        Path(results, model, NAME).unlink(missing_ok=True)
+    """Remove what an earlier run said of these models; ValueError where nothing can be written.
+
+    A run that cannot write its results ends here and not after hours.
+    """
+    try:
+        Path(results).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=results) as file:
+            file.write(bytes(ROOM))
+            file.flush()
+        for model in models:
+            Path(results, model, NAME).unlink(missing_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"results: cannot write into {results} ({error.strerror}); choose another folder with "
+            "`results`, or make it writable."
+        ) from error
 
 
 def failure(folder: Path) -> dict[str, Any] | None:
@@ -99,8 +120,11 @@ def reason(log: str | None) -> str:
     errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     if errors:
         return errors[-1]
-    traceback = any(line.startswith("Traceback") for line in lines)
-    return lines[-1] if traceback else KILLED
+    if any(line.startswith("Traceback") for line in lines):
+        return lines[-1]
+    folder = Path(log or ".").parent
+    full = folder.is_dir() and shutil.disk_usage(folder).free < ROOM
+    return FULL if full else KILLED
 
 
 def _concerns(job: Job, model: str, results: str) -> bool:

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -228,3 +229,23 @@ def embedding_flags(wildcards):
 def verdict():
     """The file that stands for passed audits, where config asks for a verdict."""
     return ["<results>/verdict.txt"] if config["audit"]["fail_on"] else []
+
+
+def begin():
+    try:
+        failures.forget(config["results"], MODELS)
+    except ValueError as error:
+        raise WorkflowError(str(error))
+
+
+def end_after_failure():
+    """Show the models that are done all the same, beside what failed."""
+    print(*FAILURES.write(config["results"], MODELS), sep="\n", file=sys.stderr)
+    try:
+        shell(
+            "python workflow/scripts/portal.py --results {config[results]:q}"
+            " --html {config[results]:q}/index.html --json {config[results]:q}/index.json"
+        )
+        checksums.record_results(config["results"], MODELS, ALTERED)
+    except (OSError, subprocess.CalledProcessError):
+        print("The page of all models could not be made.", file=sys.stderr)
