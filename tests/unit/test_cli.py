@@ -1,6 +1,7 @@
 """Flags in both spellings, errors as one sentence."""
 
 import logging
+from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
@@ -24,9 +25,13 @@ def test_hyphens_in_flag_names_only():
         (FileNotFoundError(2, "No such file or directory", "x.csv"), "error: x.csv: No such file"),
         (ValueError("red \x1b[31m text"), r"error: red \x1b[31m text"),
         (MemoryError(), "not enough memory"),
+        (OSError(28, "No space left on device", "x.csv"), "x.csv: No space left on device: make"),
+        (BrokenProcessPool(), "a worker was killed, most likely by the system because memory"),
     ],
 )
-def test_errors_are_one_sentence_and_traceback_only_when_verbose(error, words, caplog):
+def test_errors_are_one_sentence_and_traceback_only_when_verbose(error, words, caplog, monkeypatch):
+    monkeypatch.setattr(cli.lifeline, "follow_run", lambda: None)
+
     def fail(options):
         raise error
 

@@ -1,0 +1,251 @@
+"""Faults injected for real: killed jobs and runs, full and read-only disks, interrupts, damage."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager, suppress
+
+import numpy as np
+import psutil
+import pytest
+
+from tests import kills
+from tests.conftest import small_model, write_safetensors
+from workflow.lib import tables
+
+pytestmark = pytest.mark.workflow
+
+TABLE = "results/local--model/params.csv"
+CONFIG = ("--config", "model=model", "clustering={k_max: 4}")
+ROOT_ONLY = pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0, reason="mounts need root"
+)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    return kills.small_project(tmp_path_factory.mktemp("faults") / "project")
+
+
+@pytest.fixture(scope="module")
+def finished_small(project):
+    """The project after a run that nothing disturbed."""
+    run = project.snakemake(*CONFIG)
+    assert run.code == 0, run.text
+    return project
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """Makes a folder a small disk of its own."""
+    mounted = []
+
+    def mount(folder, options):
+        folder.mkdir(exist_ok=True)
+        again = folder in mounted
+        kind = ["-o", f"remount,{options}"] if again else ["-t", "tmpfs", "-o", options, "tmpfs"]
+        done = subprocess.run(["mount", *kind, str(folder)], capture_output=True, text=True)
+        if done.returncode and not again:
+            pytest.skip(f"cannot mount: {done.stderr}")
+        mounted.extend([] if again else [folder])
+        return folder
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_happened(tmp_path):
+    project = kills.small_project(tmp_path / "project")
+    counts = kills.survive(project, kills.undisturbed(project), kills=20, seed=20)
+    print(dict(counts))
+
+
+@pytest.fixture
+def long_job(tmp_path):
+    """A run with a job that stays in LAPACK for a while; yields it once the job is there."""
+    project = kills.small_project(tmp_path / "project")
+    folder = project.folder / "model"
+    for path in folder.glob("model*"):
+        path.unlink()
+    values = np.random.default_rng(0).random((4000, 4000), np.float32)
+    name = "model.layers.0.mlp.up_proj.weight"
+    write_safetensors(folder / "model.safetensors", {name: ("F32", [4000, 4000], values.tobytes())})
+
+    @contextmanager
+    def running():
+        process = subprocess.Popen(
+            [sys.executable, "-m", "snakemake", "--cores", "1", *CONFIG, "--", TABLE],
+            cwd=project.folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        jobs = []
+        while not jobs and process.poll() is None:
+            time.sleep(0.1)
+            with suppress(psutil.Error):
+                children = psutil.Process(process.pid).children(recursive=True)
+                jobs = [job for job in children if "analyze.py" in " ".join(job.cmdline())]
+        # By its processor time the job is beyond its imports.
+        while sum(job.cpu_times().user for job in jobs) < 2:
+            time.sleep(0.1)
+        yield process, jobs
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+    return project, running
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("to", ["group", "snakemake alone"])
+def test_an_interrupt_ends_jobs_in_seconds_and_leaves_nothing_half_written(long_job, to):
+    project, running = long_job
+    with running() as (process, jobs):
+        told = time.monotonic()
+        (os.killpg if to == "group" else os.kill)(process.pid, signal.SIGINT)
+        assert process.wait(60) != 0
+        assert time.monotonic() - told < 20
+        assert psutil.wait_procs(jobs, timeout=5)[1] == []
+    assert not list((project.folder / "results").rglob("*.parquet"))
+    assert not list((project.folder / "results").rglob("*.tmp"))
+    assert project.snakemake("--dry-run", *CONFIG, "--", TABLE).code == 0, "the lock is gone"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="processes are watched on Linux")
+def test_jobs_do_not_outlive_a_killed_run_and_the_way_on_is_said(long_job):
+    project, running = long_job
+    with running() as (process, jobs):
+        process.kill()
+        process.wait()
+        assert psutil.wait_procs(jobs, timeout=20)[1] == []
+    again = project.snakemake(*CONFIG, "--", TABLE)
+    assert again.code != 0 and "--unlock" in again.text
+
+
+@pytest.mark.slow
+def test_a_second_run_on_the_same_folder_is_refused(long_job):
+    project, running = long_job
+    with running():
+        started = time.monotonic()
+        second = project.snakemake(*CONFIG, "--", TABLE)
+        assert second.code != 0 and "Directory cannot be locked" in second.text
+        assert time.monotonic() - started < 20
+
+
+def test_a_job_that_is_killed_is_tried_again(tmp_path):
+    project = kills.small_project(tmp_path / "project")
+    script = project.folder / "workflow/scripts/merge.py"
+    # As the kernel does when memory runs out: the first attempt vanishes in the middle.
+    bomb = (
+        "    import os, pathlib\n"
+        "    seen = pathlib.Path('seen')\n"
+        "    if not seen.exists():\n"
+        "        seen.touch()\n"
+        "        os.kill(os.getpid(), 9)\n"
+    )
+    text = script.read_text()
+    script.write_text(text.replace("    log.info(\n", bomb + "    log.info(\n", 1))
+    run = project.snakemake(*CONFIG, "--", TABLE)
+    assert run.code == 0, run.text
+    assert run.jobs["merge"] == 2
+    script.write_text(script.read_text().replace("if not seen.exists()", "if True"))
+    run = project.snakemake(*CONFIG, "--", TABLE)
+    assert run.code != 0
+    assert "local--model failed in merge: the job ended without a word" in run.text
+    assert "memory" in run.text
+
+
+@ROOT_ONLY
+def test_a_full_disk_is_said_and_the_same_command_goes_on_once_there_is_room(project, disk):
+    results = disk(project.folder / "small-disk", "size=100k") / "results"
+    command = ("--config", "model=model", "clustering={k_max: 4}", f"results={results}", "--")
+    run = project.snakemake(*command, results / "local--model/params.csv")
+    assert run.code != 0
+    assert "No space left on device: make room there, then start the same command" in run.text
+    assert not list(results.rglob("*.tmp"))
+    for path in results.rglob("*.parquet"):
+        tables.read_table(path, path.name.split(".")[-2])
+    disk(project.folder / "small-disk", "size=50m")
+    run = project.snakemake(*command, results / "local--model/params.csv")
+    assert run.code == 0, run.text
+
+
+@ROOT_ONLY
+def test_read_only_model_is_measured_and_read_only_results_are_refused_at_once(project, disk):
+    place = disk(project.folder / "read-only", "size=10m")
+    small_model(place / "model")
+    disk(place, "ro")
+    run = project.snakemake("--config", "model=read-only/model", "--", TABLE)
+    assert run.code == 0, run.text
+    run = project.snakemake("--config", "model=model", "results=read-only/results")
+    assert run.code != 0 and run.jobs == {}
+    assert "results: cannot write into read-only/results (Read-only file system)" in run.text
+
+
+def spoil_start(path):
+    path.write_bytes(b"")
+
+
+def spoil_a_bit_secretly(path):
+    status, content = path.stat(), bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_results_that_were_altered_are_made_again(finished_small, tmp_path):
+    results = finished_small.folder / "results"
+    before = tmp_path / "before"
+    shutil.copytree(results, before)
+    folder = results / "local--model"
+    spoil_start(folder / "params.csv")
+    spoil_a_bit_secretly(folder / "embedding/clusters.csv")
+    spoil_a_bit_secretly(folder / "parts/00001-001.spectra.parquet")
+    spoil_start(results / "index.json")
+    dry = finished_small.snakemake("--dry-run", *CONFIG)
+    assert dry.text.count("has been altered since it was made") == 4
+    expected = {"analyze": 1, "merge": 1, "embedding_analysis": 1, "portal": 1}
+    assert {rule: dry.jobs.get(rule) for rule in expected} == expected
+    assert "resolve_model" not in dry.jobs
+    run = finished_small.snakemake(*CONFIG)
+    assert run.code == 0, run.text
+    kills.assert_same_results(folder, before / "local--model")
+    assert json.loads((results / "index.json").read_text())
+    assert "Nothing to be done" in finished_small.snakemake(*CONFIG).text
+
+
+def test_an_altered_manifest_and_plan_are_made_again(finished_small):
+    folder = finished_small.folder / "results/local--model"
+    plan = (folder / "plan.json").read_bytes()
+    for name in ("manifest.json", "plan.json"):
+        (folder / name).write_text("{")
+    run = finished_small.snakemake(*CONFIG, "--", TABLE)
+    assert run.code == 0 and run.jobs["resolve_model"] == 1, run.text
+    assert (folder / "plan.json").read_bytes() == plan
+
+
+@pytest.mark.parametrize("models", [2, pytest.param(10, marks=pytest.mark.slow)])
+def test_one_bad_model_is_named_beside_the_results_of_the_others(tmp_path, models):
+    project = kills.small_project(tmp_path / "project")
+    names = [f"m{number}" for number in range(models)]
+    for seed, name in enumerate(names):
+        small_model(project.folder / name, seed=seed, layers=1)
+    bad = project.folder / "m0/model-00002-of-00002.safetensors"
+    bad.write_bytes(bad.read_bytes()[:-7])
+    command = ("--config", f"models={json.dumps(names)}", "clustering={k_max: 4}")
+    run = project.snakemake(*command)
+    assert run.code != 0
+    line = "local--m0 failed in resolve_model: m0/model-00002-of-00002.safetensors:"
+    assert line in run.text
+    portal = json.loads((project.folder / "results/index.json").read_text())
+    status = {entry["folder"]: entry["status"] for entry in portal}
+    assert status == {"local--m0": "failed"} | {f"local--{name}": "complete" for name in names[1:]}
+    page = (project.folder / "results/index.html").read_text()
+    assert "model-00002-of-00002.safetensors" in page and "failed" in page
