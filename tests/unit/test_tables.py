@@ -73,10 +73,10 @@ def test_the_contract_columns_come_first():
 
 def test_who_begins_last_owns_the_target(tmp_path):
     target = tmp_path / "params.csv"
-    with pytest.raises(tables.TableError, match=r"params.csv: another process writes it too"):
-        with tables.atomic(target) as orphan:
-            orphan.write_text("of an earlier run")
-            tables.write_text("of this run", target)
+    refused = pytest.raises(tables.TableError, match=r"params.csv: another process writes it too")
+    with refused, tables.atomic(target) as orphan:
+        orphan.write_text("of an earlier run")
+        tables.write_text("of this run", target)
     assert target.read_text() == "of this run"
     left_by_a_kill = tmp_path / ".params.csv.1234.0123abcd.tmp"
     of_another_file = tmp_path / ".params.csv.gz.1234.0123abcd.tmp"
