@@ -32,7 +32,7 @@ from workflow.lib.schemas import SCHEMAS
 
 CONFIG = ("--config", "model=model", "clustering={k_max: 4}")
 MODEL = "local--model"
-LONGEST_WAIT = 8.0  # seconds from the start, or the last kill, to the next
+LONGEST_WAIT = 0.4  # from the start, or the last kill, to the next; share of an undisturbed run
 
 
 def small_project(folder: Path) -> Project:
@@ -47,11 +47,13 @@ def small_project(folder: Path) -> Project:
     return project
 
 
-def undisturbed(project: Project) -> Path:
-    """The results of a run that nobody kills."""
+def undisturbed(project: Project) -> tuple[Path, float]:
+    """The results of a run that nobody kills, and the seconds that it took."""
+    started = time.monotonic()
     run = project.snakemake(*CONFIG)
     assert run.code == 0, run.text
-    return (project.folder / "results").rename(project.folder / "undisturbed")
+    results = (project.folder / "results").rename(project.folder / "undisturbed")
+    return results, time.monotonic() - started
 
 
 def assert_same_results(one: Path, other: Path) -> None:
@@ -69,13 +71,14 @@ def assert_same_results(one: Path, other: Path) -> None:
 
 
 def survive(
-    project: Project, reference: Path, kills: int, seed: int, say: Callable[[str], None] = print
+    project: Project, kills: int, seed: int, say: Callable[[str], None] = print
 ) -> Counter[str]:
     """Kill `kills` times; returns what was killed and how many runs ended well in between.
 
-    AssertionError where a run that ends well has other results than `reference`, or where a run
-    does not go on after a kill.
+    AssertionError where a run that ends well has other results than an undisturbed one, or where a
+    run does not go on after a kill.
     """
+    reference, seconds = undisturbed(project)
     dice, counts = random.Random(seed), Counter[str]()
     results = project.folder / "results"
     started = time.monotonic()
@@ -91,7 +94,7 @@ def survive(
         shutil.copy(reference / MODEL / "manifest.json", results / MODEL)
         for _ in range(100):
             project.snakemake("--unlock", *CONFIG)
-            code = _run(project, dice, counts, kills - killed())
+            code = _run(project, dice, LONGEST_WAIT * seconds, counts, kills - killed())
             if code == 0:
                 break
         else:
@@ -102,7 +105,9 @@ def survive(
     return counts
 
 
-def _run(project: Project, dice: random.Random, counts: Counter[str], kills: int) -> int:
+def _run(
+    project: Project, dice: random.Random, longest: float, counts: Counter[str], kills: int
+) -> int:
     """One run, disturbed until it ends or Snakemake is killed; returns its exit code."""
     with (project.folder / "log").open("w") as log:
         process = subprocess.Popen(
@@ -114,7 +119,7 @@ def _run(project: Project, dice: random.Random, counts: Counter[str], kills: int
         )
     while kills > 0:
         try:
-            return process.wait(dice.uniform(0, LONGEST_WAIT))
+            return process.wait(dice.uniform(0, longest))
         except subprocess.TimeoutExpired:
             victim = dice.choice(("snakemake", "job", "job", "everything"))
         try:
@@ -144,7 +149,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kills-") as folder:
         project = small_project(Path(folder, "project"))
-        survive(project, undisturbed(project), options.kills, options.seed)
+        survive(project, options.kills, options.seed)
 
 
 if __name__ == "__main__":

@@ -62,8 +62,8 @@ def disk(tmp_path):
 @pytest.mark.slow
 def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_happened(tmp_path):
     project = kills.small_project(tmp_path / "project")
-    counts = kills.survive(project, kills.undisturbed(project), kills=20, seed=20)
-    print(dict(counts))
+    counts = kills.survive(project, kills=20, seed=20)
+    assert counts["runs that ended well"] >= 1
 
 
 @pytest.fixture
