@@ -46,6 +46,14 @@ def test_what_is_there_already_needs_no_space(free, tmp_path):
     download.check_space(MANIFEST, tmp_path)
 
 
+def test_what_a_broken_download_has_received_needs_no_more_space(free, tmp_path):
+    (tmp_path / ("b" * 12)).mkdir()
+    with (tmp_path / ("b" * 12) / f".partial-{'b' * 16}-here-1").open("wb") as partial:
+        partial.truncate(9 * 10**8)
+    free(15 * 10**8)
+    download.check_space(MANIFEST, tmp_path)
+
+
 def test_files_are_found_by_the_start_of_their_hash():
     assert download.file_of_key(MANIFEST, "b" * 12).path == "b.safetensors"
     with pytest.raises(download.DownloadError, match="ffff"):

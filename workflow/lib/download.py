@@ -34,7 +34,7 @@ def fetch(manifest: Mapping[str, Any], file: RepoFile, target: Path) -> None:
     """Put a file of a hub manifest at `target`, its size and hash verified."""
     repo, commit = manifest["model_id"], manifest["commit"]
     if hub.cached_file(repo, commit, file) is None:
-        require_space(target.parent, file.size)
+        require_space(target.parent, hub.still_to_come(file, target))
     started = time.monotonic()
     how = hub.download(repo, commit, file, target, progress=reporter(file))
     seconds = max(time.monotonic() - started, 1e-3)
@@ -74,11 +74,13 @@ def reporter(file: RepoFile) -> Callable[[int, int], None]:
 def check_space(manifest: Mapping[str, Any], weights: Path) -> None:
     """Refuse, before any download, a model whose missing shards do not fit on the disk."""
     repo, commit = manifest["model_id"], manifest["commit"]
+    targets = {
+        weights / content_key(file) / Path(file.path).name: file for file in shard_files(manifest)
+    }
     missing = sum(
-        file.size
-        for file in shard_files(manifest)
-        if not (weights / content_key(file) / Path(file.path).name).exists()
-        and hub.cached_file(repo, commit, file) is None
+        hub.still_to_come(file, target)
+        for target, file in targets.items()
+        if not target.exists() and hub.cached_file(repo, commit, file) is None
     )
     log.info("to download: %.1f MB", missing / 1e6)
     if missing:

@@ -30,7 +30,7 @@ from workflow.lib.hub_requests import (
     not_cached,
     offline,
 )
-from workflow.lib.partial import PREFIX, partial_file, remove_abandoned
+from workflow.lib.partial import PREFIX, partial_file, received, remove_abandoned
 
 PROGRESS = 2**20  # bytes that a transfer must add for its failures to be forgotten
 XET_FROM = 50e9  # bytes; the hub gives larger files no plain address
@@ -175,7 +175,7 @@ def download(
             _require_space(folder, file, file.size)
             _fetch_by_xet(place, file, target)
             return "downloaded"
-        with partial_file(folder, (file.sha256 or file.git_sha1 or "")[:16]) as partial:
+        with partial_file(folder, _partial_key(file)) as partial:
             _require_space(folder, file, file.size - partial.path.stat().st_size)
             _fetch(place, file, partial.stream, progress)
             partial.stream.flush()
@@ -186,6 +186,15 @@ def download(
             f"cannot write {target} ({error.strerror or error}); make room or choose another folder"
         ) from error
     return "downloaded"
+
+
+def still_to_come(file: RepoFile, target: Path) -> int:
+    """Bytes that a download to `target` would fetch, after what an earlier one has received."""
+    return max(file.size - received(target.parent, _partial_key(file)), 0)
+
+
+def _partial_key(file: RepoFile) -> str:
+    return (file.sha256 or file.git_sha1 or "")[:16]
 
 
 def _require_space(folder: Path, file: RepoFile, missing: int) -> None:

@@ -57,6 +57,11 @@ def partial_file(folder: Path, key: str) -> Iterator[Partial]:
         partial.stream.close()
 
 
+def received(folder: Path, key: str) -> int:
+    """Bytes of the largest partial for a content; 0 where there is none."""
+    return max((_size(path) for path in folder.glob(f"{PREFIX}{key}-*")), default=0)
+
+
 def remove_abandoned(folder: Path) -> None:
     """Remove partials, and folders with their prefix, that nobody has written to for a day."""
     for path in folder.glob(f"{PREFIX}*"):
@@ -116,7 +121,9 @@ def _lock(stream: BinaryIO) -> bool:
 
 
 def _size(path: Path) -> int:
-    return path.stat().st_size
+    with suppress(FileNotFoundError):
+        return path.stat().st_size
+    return 0
 
 
 def _silence(path: Path) -> float:
