@@ -62,7 +62,7 @@ def altered(folder: Path, names: Iterable[str]) -> dict[str, Times]:
         path, entry = folder / name, known.get(name)
         if entry is None or not path.is_file():
             continue
-        times = _times(path)
+        times = times_of(path)
         if list(times) != entry["times"] and _sha256(path) != entry["sha256"]:
             found[name] = times
     return found
@@ -78,7 +78,7 @@ def record(folder: Path, names: Iterable[str], distrusted: Mapping[str, Times]) 
         path, entry = folder / name, known.get(name)
         if not path.is_file():
             continue
-        times = _times(path)
+        times = times_of(path)
         if entry is None or (list(times) != entry["times"] and times != distrusted.get(name)):
             entry = {"sha256": _sha256(path), "times": list(times)}
         entries[name] = entry
@@ -95,7 +95,8 @@ def _read(folder: Path) -> dict[str, dict]:
         return {}
 
 
-def _times(path: Path) -> Times:
+def times_of(path: Path) -> Times:
+    """Size, modification and change time: what tells whether a file has been written since."""
     status = os.stat(path)
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
