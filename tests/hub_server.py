@@ -28,6 +28,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from math import inf
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -56,7 +57,7 @@ class Fault:
     drop    close the connection after `after` bytes of a file's content
     reset   the same with a TCP reset
     short   a well-formed answer of only `after` bytes
-    flip    invert byte `after` of the answer
+    flip    invert byte `after` of the answer, if it has that many
     stall   wait `seconds` after `after` bytes
     ignore_range  answer 200 with the whole file to a request for a part
     """
@@ -121,12 +122,15 @@ class HubServer:
         """Add a `Fault`; see there for the kinds and their settings."""
         self.faults.append(Fault(kind, **settings))
 
-    def take_fault(self, kinds: Iterable[str], path: str, cdn: bool) -> Fault | None:
+    def take_fault(
+        self, kinds: Iterable[str], path: str, cdn: bool, length: float = inf
+    ) -> Fault | None:
         """The first pending fault of these kinds for this request, counted down."""
         with self._lock:
             for fault in self.faults:
                 here = fault.cdn == cdn or fault.kind not in ("status", "html")
-                if fault.times > 0 and fault.kind in kinds and fault.path in path and here:
+                due = fault.times > 0 and fault.kind in kinds and fault.after < length
+                if due and fault.path in path and here:
                     fault.times -= 1
                     return fault
         return None
@@ -209,11 +213,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_HEAD = do_GET
 
-    def fault(self, *kinds: str) -> Fault | None:
-        """A pending fault of these kinds for this request; HEAD requests never fail."""
+    def fault(self, *kinds: str, length: float = inf) -> Fault | None:
+        """A pending fault of these kinds for this request, if it comes before byte `length`; HEAD
+        requests never fail."""
         if self.command == "HEAD":
             return None
-        return self.server.hub.take_fault(kinds, self.log.path, self.server.cdn)
+        return self.server.hub.take_fault(kinds, self.log.path, self.server.cdn, length)
 
     def route(self) -> None:
         """Answer one of the hub's own addresses."""
@@ -298,7 +303,7 @@ class _Handler(BaseHTTPRequestHandler):
         with blob.source.open("rb") as source:
             source.seek(start)
             data = bytearray(source.read(stop - start))
-        if fault := self.fault("flip"):
+        if fault := self.fault("flip", length=len(data)):
             data[fault.after] ^= 255
         if fault := self.fault("short"):
             del data[fault.after :]
