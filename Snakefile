@@ -57,18 +57,9 @@ onstart:
     begin()
 
 
+onsuccess:
+    end()
+
+
 onerror:
     end_after_failure()
-
-
-onsuccess:
-    checksums.record_results(config["results"], MODELS, ALTERED)
-    print(dag.closing_words(config["results"], MODELS))
-
-
-onerror:
-    # The page of all models names those that failed, and what their logs say.
-    shell(
-        "python workflow/scripts/portal.py --results {config[results]:q}"
-        " --html {config[results]:q}/index.html --json {config[results]:q}/index.json"
-    )
