@@ -57,9 +57,9 @@ onstart:
     begin()
 
 
-onerror:
-    end_after_failure()
-
-
 onsuccess:
     end()
+
+
+onerror:
+    end_after_failure()

@@ -32,7 +32,7 @@ from workflow.lib.schemas import SCHEMAS
 
 CONFIG = ("--config", "model=model", "clustering={k_max: 4}")
 MODEL = "local--model"
-LONGEST_WAIT = 0.3  # from the start, or the last kill, to the next; share of an undisturbed run
+LONGEST_WAIT = 0.2  # from the start, or the last kill, to the next; share of an undisturbed run
 
 
 def small_project(folder: Path) -> Project:

@@ -239,6 +239,16 @@ def begin():
         raise WorkflowError(str(error))
 
 
+def end():
+    if FAILURES.failed:
+        # Snakemake 9.27 drops the second attempt of a job where a checkpoint of another model ends
+        # before it begins, and calls the run a success.
+        end_after_failure()
+        raise WorkflowError("At least one job did not complete successfully.")
+    checksums.record_results(config["results"], MODELS, ALTERED)
+    print(dag.closing_words(config["results"], MODELS))
+
+
 def end_after_failure():
     """Show the models that are done all the same, beside what failed."""
     print(*FAILURES.write(config["results"], MODELS), sep="\n", file=sys.stderr)
