@@ -132,8 +132,9 @@ def test_every_field_of_a_config_may_be_anything(tmp_path):
 
 
 @pytest.mark.slow
-def test_every_field_of_a_config_may_be_anything_all_of_them(tmp_path):
-    spoil_config(tmp_path, mutations(CONFIG))
+def test_more_fields_of_a_config_may_be_anything(tmp_path):
+    # A sixth of all mutations: the rest of them takes minutes and repeats the same code.
+    spoil_config(tmp_path, random.Random(1).sample(list(mutations(CONFIG)), 250))
 
 
 def spoil_config(tmp_path, texts):
