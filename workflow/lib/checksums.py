@@ -35,14 +35,14 @@ def record_results(results: str, models: Iterable[str], distrusted: Mapping[Path
 
 
 def _covered(results: str, models: Iterable[str]) -> Iterator[tuple[Path, list[str]]]:
-    yield Path(results), ["index.html", "index.json"]
+    yield Path(results), ["index.html", "index.json", "glossary.html"]
     for model in models:
         yield Path(results, model), _artefacts_of(Path(results, model))
 
 
 def _artefacts_of(folder: Path) -> list[str]:
     """Names of the artefacts in a model's folder, with the parts of its present plan."""
-    names = [*artefacts.ALL, "index.html", "plan.json"]
+    names = [*artefacts.ALL, "index.html", "comparison.json", "plan.json"]
     try:
         plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
         parts = {part["part"] for part in plan["parts"]}
