@@ -153,7 +153,13 @@ def test_embedding_analysis_by_hand(model, tmp_path):
     clusters = tables.read_table(out, "clusters")
     assert len(clusters) == 64 and clusters["cluster"].notna().all()
     names = {path.name for path in out.parent.iterdir()}
-    assert {"clusters_summary.csv", "elbow.csv", "summary.json", "elbow.png", "map.png"} <= names
+    assert {
+        "clusters_summary.csv",
+        "elbow.csv",
+        "summary.json",
+        "elbow.png",
+        "cluster_map.png",
+    } <= names
     first = out.read_bytes()
     assert run_script("embedding_analysis", *arguments).returncode == 0
     assert out.read_bytes() == first

@@ -12,7 +12,7 @@ import html5lib
 import pytest
 
 from tests.unit.test_pages import write_results
-from workflow.lib import cli, pages, tables
+from workflow.lib import cli, model_page, portal, tables
 from workflow.lib import notebooks as nb
 from workflow.lib.markup import escape, script_json
 from workflow.lib.style import literal
@@ -65,6 +65,9 @@ HARMLESS = [f"name{number}" for number in range(len(HOSTILE))]
 STORABLE = [name for name in HOSTILE if name.isascii() or "\ud800" not in name]
 
 
+DATA = ("application/json", "application/octet-stream")  # types that no browser runs
+
+
 def skeleton(html):
     """Elements of a page in their order with the names of their attributes, and its code."""
     tree = html5lib.parse(html, treebuilder="etree", namespaceHTMLElements=False)
@@ -75,7 +78,7 @@ def skeleton(html):
     code = [
         element.text
         for element in tree.iter()
-        if element.tag in ("script", "style") and element.get("type") != "application/json"
+        if element.tag in ("script", "style") and element.get("type") not in DATA
     ]
     data = [e.text for e in tree.iter("script") if e.get("type") == "application/json"]
     return elements, code, data, "".join(tree.itertext())
@@ -88,7 +91,7 @@ def test_pages_of_hostile_names_have_the_elements_of_harmless_ones(tmp_path, mon
         monkeypatch.setattr("tests.unit.test_pages.NAMES", names)
         folder = write_results(tmp_path / kind / "model", names, commit="c" * 40)
         (folder / "index.html").write_text("x")
-        made[kind] = (pages.model_page(folder), pages.portal(tmp_path / kind)[0])
+        made[kind] = (model_page.model_page(folder)[0], portal.portal(tmp_path / kind)[0])
     for hostile, harmless in zip(made["hostile"], made["harmless"], strict=True):
         elements, code, data, text = skeleton(hostile)
         expected, expected_code, *_ = skeleton(harmless)
