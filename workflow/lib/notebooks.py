@@ -189,8 +189,8 @@ def facts(pairs: Iterable[tuple[str, str]], caption: str = "") -> Html:
         for label, value in pairs
     )
     return Html(
-        f'<div class="scroll"><table class="facts">{_caption(caption)}<tbody>{rows}</tbody>'
-        "</table></div>",
+        f'<div class="scroll" tabindex="0"><table class="facts">{_caption(caption)}'
+        f"<tbody>{rows}</tbody></table></div>",
         "\n".join(f"{label}: {value}" for label, value in pairs),
     )
 
