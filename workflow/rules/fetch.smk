@@ -14,6 +14,8 @@ checkpoint resolve_model:
         "<model>/benchmarks/resolve_model.tsv"
     conda:
         "../../envs/hub.yaml"
+    resources:
+        **asks(resolving),
     params:
         args=resolve_flags,
         code=fingerprint("resolve_model"),
@@ -41,6 +43,7 @@ rule download:
     conda:
         "../../envs/hub.yaml"
     resources:
+        **asks(downloading),
         download=1,
     params:
         manifest=provider,

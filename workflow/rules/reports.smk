@@ -29,6 +29,8 @@ rule transformer_analysis:
         "<model>/benchmarks/transformer_analysis.tsv"
     conda:
         "../../envs/reports.yaml"
+    resources:
+        **asks(merging),
     params:
         code=fingerprint("transformer_analysis", without="workflow.lib.plots"),
     shell:
@@ -49,6 +51,8 @@ rule audit:
         "<model>/benchmarks/audit.tsv"
     conda:
         "../../envs/numeric.yaml"
+    resources:
+        **asks(merging),
     params:
         code=fingerprint("audit"),
     shell:
@@ -99,6 +103,8 @@ rule figures:
         "<model>/benchmarks/figures.tsv"
     conda:
         "../../envs/reports.yaml"
+    resources:
+        **asks(merging),
     params:
         code=fingerprint("figures"),
         embedding=subpath(input.elbow, parent=True),
@@ -130,6 +136,8 @@ rule notebook_setup:
         "<model>/benchmarks/notebook_setup.tsv"
     conda:
         "../../envs/reports.yaml"
+    resources:
+        **asks(merging),
     params:
         code=fingerprint("notebook"),
         text=fingerprint("00_setup.ipynb"),
@@ -165,6 +173,8 @@ rule notebook_summary_stats:
         "<model>/benchmarks/notebook_summary_stats.tsv"
     conda:
         "../../envs/reports.yaml"
+    resources:
+        **asks(merging),
     params:
         code=fingerprint("notebook"),
         text=fingerprint("10_summary_stats.ipynb"),
@@ -198,6 +208,8 @@ rule notebook_per_layer:
         "<model>/benchmarks/notebook_per_layer.tsv"
     conda:
         "../../envs/reports.yaml"
+    resources:
+        **asks(merging),
     params:
         code=fingerprint("notebook"),
         text=fingerprint("20_per_layer.ipynb"),
@@ -236,6 +248,8 @@ rule notebook_embedding_output:
         "<model>/benchmarks/notebook_embedding_output.tsv"
     conda:
         "../../envs/reports.yaml"
+    resources:
+        **asks(merging),
     params:
         code=fingerprint("notebook"),
         text=fingerprint("30_embedding_output.ipynb"),
@@ -263,6 +277,8 @@ rule model_page:
         "<model>/benchmarks/model_page.tsv"
     conda:
         "../../envs/reports.yaml"
+    resources:
+        **asks(merging),
     params:
         code=fingerprint("model_page"),
         model_dir=subpath(input.manifest, parent=True),
@@ -290,6 +306,8 @@ rule portal:
         "<results>/benchmarks/portal.tsv"
     conda:
         "../../envs/reports.yaml"
+    resources:
+        **asks(listing),
     params:
         code=fingerprint("portal"),
         results=subpath(output.html, parent=True),
