@@ -61,12 +61,23 @@ def to_merge(plan: Mapping[str, Any], attempt: int = 1) -> Need:
     """Of merge and of what reads its tables: by the number of tensors."""
     tensors = sum(len(part["tensors"]) for part in plan["parts"])
     memory = BASE_MB * MB + MATRIX_BYTES * tensors
-    return need(MATRIX_SECONDS * tensors, memory, 4 * memory, attempt)
+    return need(MATRIX_SECONDS * tensors, memory, tables_bytes(plan), attempt)
+
+
+def tables_bytes(plan: Mapping[str, Any]) -> int:
+    """Bytes on disk of all results of a model; a start of reports and pictures beside the tables."""
+    return 20 * MB + 2 * MATRIX_BYTES * sum(len(part["tensors"]) for part in plan["parts"])
 
 
 def to_cluster(elements: int, attempt: int = 1) -> Need:
     """Of embedding_analysis: the larger of the token tables in float32 and half of it again."""
-    return need(60 + 2e-6 * elements, BASE_MB * MB + 6 * elements, attempt=attempt)
+    memory = BASE_MB * MB + 6 * elements
+    return need(clustering_seconds(elements), memory, attempt=attempt)
+
+
+def clustering_seconds(elements: int) -> float:
+    """Predicted seconds of one core for embedding_analysis of a table of so many elements."""
+    return 20 + 2e-6 * elements
 
 
 def to_list(models: int, attempt: int = 1) -> Need:

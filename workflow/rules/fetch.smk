@@ -32,6 +32,20 @@ rule resolve:
         manifests,
 
 
+# `snakemake plan` says what each model will take; only file lists and headers are read for it.
+rule plan:
+    localrule: True
+    input:
+        manifests,
+    log:
+        "<results>/logs/plan.log",
+    conda:
+        "../../envs/hub.yaml"
+    shell:
+        "for manifest in {input:q}; do"
+        " python workflow/scripts/plan.py --manifest $manifest 2>> {log:q} || exit 1; done"
+
+
 # The content is named by the path and verified, so neither a setting nor newer code can change it.
 rule download:
     output:
