@@ -22,9 +22,11 @@ def main(options):
     manifest, plan = dag.read_json(options.manifest), dag.read_json(options.plan)
     out = Path(options.out_dir)
 
+    def paths(table):
+        return [Path(options.parts, f"{part['part']}.{table}.parquet") for part in plan["parts"]]
+
     def stacked(table):
-        paths = [Path(options.parts, f"{part['part']}.{table}.parquet") for part in plan["parts"]]
-        return tables.stack(paths, table, by=["param_name"])
+        return tables.stack(paths(table), table, by=["param_name"])
 
     params = merge.with_roles(stacked("params"), "params", manifest)
     coverage = merge.coverage(manifest, set(params["param_name"]))
@@ -33,7 +35,7 @@ def main(options):
     matrices = merge.with_roles(stacked("matrices"), "matrices", manifest)
     tables.write_table(matrices, "matrices", out / "matrices.parquet")
     for table in ("spectra", "histograms"):
-        tables.write_table(stacked(table), table, out / f"{table}.parquet")
+        tables.stack_file(paths(table), table, "param_name", out / f"{table}.parquet")
     tables.write_table(coverage, "coverage", out / "coverage.csv")
     log.info(
         "%d tensors, %d matrices; coverage: %s",

@@ -38,9 +38,7 @@ def described(options):
     selection = {"subfolder": options.subfolder, "variant": options.variant}
     if model.is_folder:
         return checkpoint.describe_folder(model.source, cli.now(), hashed=False, **selection)
-    return checkpoint.describe_repo(
-        model.source, model.revision, cli.now(), log.info, **selection
-    )
+    return checkpoint.describe_repo(model.source, model.revision, cli.now(), log.info, **selection)
 
 
 if __name__ == "__main__":
