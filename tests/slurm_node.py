@@ -15,7 +15,7 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
-# The job's own srun looks nowhere else: the executor plugin takes SLURM_CONF out of its environment.
+# The job's own srun looks nowhere else: the plugin takes SLURM_CONF out of its environment.
 CONFIGURATION = Path("/etc/slurm/slurm.conf")
 MUNGE_SOCKET = Path("/run/munge/munge.socket.2")
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel")

@@ -1,4 +1,4 @@
-"""The workflow on a real Slurm: the same tables, more memory after a death, no jobs left after ^C."""
+"""The workflow on a real Slurm: same tables, more memory after a death, no jobs left after ^C."""
 
 import re
 import shutil

@@ -65,7 +65,7 @@ def to_merge(plan: Mapping[str, Any], attempt: int = 1) -> Need:
 
 
 def tables_bytes(plan: Mapping[str, Any]) -> int:
-    """Bytes on disk of all results of a model; a start of reports and pictures beside the tables."""
+    """Bytes on disk of all results of a model, reports and pictures included."""
     return 20 * MB + 2 * MATRIX_BYTES * sum(len(part["tensors"]) for part in plan["parts"])
 
 
