@@ -2,10 +2,10 @@
 
     python tests/golden/quantised.py FOLDER tests/data/quantised.npz
 
-needs torch, transformers, compressed-tensors, bitsandbytes and mlx (mlx-cpu) installed, and FOLDER
-with the unpacked sources of auto-gptq 0.7.1 (auto_gptq/) and autoawq 0.2.9 (awq/); the tests need
-none of them. Made with transformers 5.23.0, compressed-tensors 0.20.0, bitsandbytes 0.50.2,
-mlx 0.32.4.
+needs torch, transformers, compressed-tensors, bitsandbytes, torchao and mlx (mlx-cpu) installed,
+and FOLDER with the unpacked sources of auto-gptq 0.7.1 (auto_gptq/) and autoawq 0.2.9 (awq/); the
+tests need none of them. Made with transformers 5.23.0, compressed-tensors 0.20.0,
+bitsandbytes 0.50.2, mlx 0.32.4, torchao 0.18.0.
 
 The file holds for each case the bytes of its tensors, `case/name`, the library's weights as
 float32, `case`, and `cases`: JSON with the types and shapes and the quantisation part of config.
@@ -306,6 +306,31 @@ def awq_cases(out, sources):
     out.add("awq", tensors, weight, config)
 
 
+def torchao_cases(out):
+    from torchao.prototype.safetensors.safetensors_support import flatten_tensor_state_dict
+    from torchao.quantization import (
+        Float8WeightOnlyConfig,
+        Int8WeightOnlyConfig,
+        IntxWeightOnlyConfig,
+        PerGroup,
+        quantize_,
+    )
+
+    groups = IntxWeightOnlyConfig(torch.int4, PerGroup(32), version=2)
+    for case, how in {
+        "torchao_int8": Int8WeightOnlyConfig(version=2),
+        "torchao_int4_groups": groups,
+        "torchao_float8": Float8WeightOnlyConfig(version=2),
+    }.items():
+        module = torch.nn.ModuleDict({"p": torch.nn.Linear(64, 48, bias=False)})
+        random = torch.Generator().manual_seed(1)
+        module["p"].weight.data = torch.randn(48, 64, generator=random) * 0.05
+        quantize_(module, how)
+        weight = module["p"].weight.data
+        tensors, _ = flatten_tensor_state_dict({"p.weight": weight})
+        out.add(case, tensors, weight.dequantize(), {"quant_method": "torchao"})
+
+
 if __name__ == "__main__":
     collection = Collection()
     sources = Path(sys.argv[1])
@@ -315,5 +340,6 @@ if __name__ == "__main__":
     mlx_cases(collection)
     gptq_cases(collection, sources)
     awq_cases(collection, sources)
+    torchao_cases(collection)
     described = np.frombuffer(json.dumps(collection.cases).encode(), np.uint8)
     np.savez_compressed(sys.argv[2], cases=described, **collection.arrays)

@@ -4,6 +4,7 @@ What is compared is always computed from plain arrays by NumPy, or from the plai
 """
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -191,6 +192,19 @@ FUSED = {
         PAIRS,
         grouped,
     ),
+    "chatglm": (
+        {**LLAMA, "multi_query_attention": True, "multi_query_group_num": PAIRS},
+        "transformer.encoder.layers.0.self_attention.query_key_value.weight",
+        PAIRS,
+        contiguous,
+    ),
+    "chatglm of 2023": (
+        {"hidden_size": WIDTH, "num_attention_heads": HEADS},
+        "transformer.layers.0.attention.query_key_value.weight",
+        HEADS,
+        per_head,
+    ),
+    "minimax": (LLAMA, "model.layers.0.self_attn.qkv_proj.weight", HEADS, per_head),
     "internlm2": (LLAMA, "model.layers.0.attention.wqkv.weight", PAIRS, grouped),
     "codegen": (GPT, "transformer.h.0.attn.qkv_proj.weight", HEADS, four_blocks),
     "gpt2": (GPT, "h.0.attn.c_attn.weight", HEADS, lambda q, k, v: contiguous(q, k, v).T),
@@ -233,7 +247,7 @@ def test_an_order_that_is_not_known_is_not_guessed(config, tmp_path):
     name = "model.layers.0.self_attn.qkv_proj.weight"
     result = analyse(tmp_path, {name: contiguous(*projections().values())}, config)
     assert result.matrices["block_type"].tolist() == ["qkv_proj"]
-    (row,) = merge.coverage(result.manifest, {name}).to_dict("records")
+    (row,) = merge.coverage(result.manifest, {name: 1}).to_dict("records")
     assert row["status"] == "analysed" and "order" in row["reason"]
 
 
@@ -256,18 +270,57 @@ def test_gpt2_stores_its_weights_transposed(tmp_path):
     norms = np.linalg.norm(up, axis=1)
     assert row["row_norm_cv"] == pytest.approx(norms.std() / norms.mean(), rel=1e-5)
     assert row["shape"] == "[16, 64]"
-    ledger = merge.coverage(result.manifest, set(result.params["param_name"]))
+    ledger = merge.coverage(result.manifest, result.params.set_index("param_name")["numel"])
     assert ledger.set_index("param_name").loc["h.0.attn.bias", "status"] == "buffer"
 
 
-def test_gate_and_up_are_told_apart_outside_of_experts(tmp_path):
-    fused = np.arange(12.0 * WIDTH).reshape(12, WIDTH)
-    name = "model.layers.3.mlp.gate_up_proj.weight"
-    result = analyse(tmp_path, {name: fused}, {"model_type": "phi3"})
-    table = result.matrices.set_index("block_type")
-    assert table.loc["gate_proj", "max"] == 6 * WIDTH - 1
-    assert table.loc["up_proj", "min"] == 6 * WIDTH
-    assert table["projection"].tolist() == ["gate_proj", "up_proj"]
+FIRST, SECOND, EVEN, ODD = range(6), range(6, 12), range(0, 12, 2), range(1, 12, 2)
+
+
+@pytest.mark.parametrize(
+    ("family", "module", "gate", "up"),
+    [
+        ("phi3", "mlp.gate_up_proj", FIRST, SECOND),
+        ("new", "mlp.up_gate_proj", SECOND, FIRST),
+        ("moshi", "mlp.fc1", FIRST, SECOND),
+        ("moonshine", "mlp.fc1", SECOND, FIRST),
+        ("inkling_text", "mlp.w13_dn", EVEN, ODD),
+        ("phi3small", "mlp.up_proj", EVEN, ODD),
+    ],
+)
+def test_gate_and_up_are_told_apart_outside_of_experts(family, module, gate, up, tmp_path):
+    down = {"fc1": "fc2", "up_proj": "down_proj"}.get(module.rpartition(".")[2], "x")
+    tensors = {
+        f"model.layers.3.{module}.weight": np.repeat(np.arange(12.0), WIDTH).reshape(12, WIDTH),
+        f"model.layers.3.mlp.{down}.weight": np.ones((WIDTH, 6)),
+    }
+    table = analyse(tmp_path, tensors, {"model_type": family}).matrices.set_index("slice")
+    for part, rows in (("gate_proj", gate), ("up_proj", up)):
+        row = table.loc[part]
+        assert (row["block_type"], row["projection"], row["layer_index"]) == (part, part, 3)
+        assert (row["min"], row["max"], row["mean"]) == (min(rows), max(rows), np.mean(rows))
+
+
+def test_a_gate_fused_with_queries_keys_and_values_is_the_attention_s(tmp_path):
+    parts = projections(HEADS)
+    stored = {"attention gate_proj": np.ones((HEADS * SIZE, WIDTH)), **parts}
+    name = "model.H_module.layers.0.attn.gqkv_proj.weight"
+    config = {"model_type": "hrm_text", "hidden_size": WIDTH, "num_attention_heads": HEADS}
+    result = analyse(tmp_path, {name: np.concatenate(list(stored.values()))}, config)
+    found = result.matrices.set_index("projection")
+    assert list(found.index) == list(stored)
+    assert found["block_type"].tolist() == ["gate_proj", *parts]
+    for part, wanted in stored.items():
+        assert found.loc[part, "mean"] == pytest.approx(wanted.astype("<f4").mean(), rel=1e-6)
+
+
+def test_experts_of_one_module_need_not_be_as_many_everywhere(experts, tmp_path):
+    prefix = "model.layers.0.mlp.experts."
+    padded = np.concatenate((halves(experts), np.zeros((1, 2 * INNER, WIDTH))))
+    tensors = {prefix + "gate_up_proj": padded, prefix + "down_proj": experts["down"]}
+    result = analyse(tmp_path, tensors, {"model_type": "longcat_flash"})
+    counts = result.matrices.groupby("projection").size().to_dict()
+    assert counts == {"gate_proj": EXPERTS + 1, "up_proj": EXPERTS + 1, "down_proj": EXPERTS}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -287,8 +340,89 @@ def test_quantised_weights_are_measured_dequantised(case, tmp_path):
     assert row["bits_per_weight"] == pytest.approx(8 * size / wanted.size)
     norms = [np.linalg.norm(m, 2) for m in wanted.reshape(-1, *wanted.shape[-2:])]
     assert result.matrices["spectral_norm"].tolist() == pytest.approx(norms, rel=2e-3)
-    ledger = merge.coverage(result.manifest, set(result.params["param_name"]))
+    ledger = merge.coverage(result.manifest, result.params.set_index("param_name")["numel"])
     assert sorted(ledger["status"])[1:] == ["companion"] * (len(stored) - 1)
+
+
+def damaged(case, change):
+    """The tensors of a quantised weight that contradict each other."""
+    stored = {
+        name: (dtype, shape, DATA[f"{case}/{name}"].tobytes())
+        for name, (dtype, shape) in CASES[case]["tensors"].items()
+    }
+    change(stored)
+    return stored
+
+
+def data(name, value):
+    """A change of the bytes of one tensor, all of them `value` (its length: of a U8 vector)."""
+
+    def change(stored):
+        dtype, shape, old = stored[name]
+        stored[name] = ("U8", [9], value * 9) if dtype == "U8" else (dtype, shape, value * len(old))
+
+    return change
+
+
+CONTRADICTIONS = {
+    "scales of a wrong shape": (
+        "fp8_block",
+        lambda t: t.update({"p.weight_scale_inv": ("F32", [5, 7], bytes(4 * 35))}),
+        r"\[5, 7\] do not fit",
+    ),
+    "no zero points": ("gptq_4", lambda t: t.pop("p.qzeros"), "p.qzeros missing"),
+    "two sets of scales": (
+        "fp8_block",
+        lambda t: t.update({"p.weight_scale": ("F32", [], bytes(4))}),
+        "both p.weight_scale_inv and p.weight_scale claim it",
+    ),
+    "stored twice": (
+        "gptq_4",
+        lambda t: t.update({"p.weight": ("F32", [2, 2], bytes(16))}),
+        "p.weight is stored as well",
+    ),
+    "groups beyond the scales": ("gptq_4", data("p.g_idx", b"\x07"), "contradictory: g_idx"),
+    "an unreadable state": (
+        "bitsandbytes_nf4_64",
+        data("p.weight.quant_state.bitsandbytes__nf4", b"\xff"),
+        "contradictory: its quant_state",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CONTRADICTIONS)
+def test_what_contradicts_itself_is_unsupported_and_the_rest_is_analysed(what, tmp_path):
+    case, change, reason = CONTRADICTIONS[what]
+    stored = damaged(case, change) | {"lm_head.weight": ("F32", [2, 4], bytes(32))}
+    write_safetensors(tmp_path / "model.safetensors", stored)
+    config = {"quantization_config": CASES[case]["config"]}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    result = analysis.analyse_folder(str(tmp_path), Settings(), 1, NOW)
+    numel = result.params.set_index("param_name")["numel"]
+    ledger = merge.coverage(result.manifest, numel, merge.refused(result.params, result.spectra))
+    assert sorted(ledger["param_name"]) == sorted(stored)
+    rows = ledger.set_index("param_name")
+    (owner,) = rows.index[rows["status"] == "unsupported"]
+    assert owner in ("p.weight", "p.qweight")
+    assert re.search(reason, rows.loc[owner, "reason"])
+    plain = {"lm_head.weight"} | ({"p.weight"} & set(stored) - {owner})
+    assert set(numel.index) == plain and rows.loc[list(plain), "status"].eq("analysed").all()
+    assert rows.drop([owner, *plain])["status"].eq("companion").all()
+
+
+def test_the_ledger_counts_weights_without_the_padding_of_their_words(tmp_path):
+    case = next(case for case in CASES if "p.weight_shape" in CASES[case]["tensors"])
+    rows, cols = 8, 12  # two words of eight codes hold a row
+    tensors = {
+        "p.weight_packed": ("I32", [rows, 2], bytes(8 * rows)),
+        "p.weight_scale": ("F32", [rows, 1], np.ones(rows, "<f4").tobytes()),
+        "p.weight_shape": ("I64", [2], np.array([rows, cols], "<i8").tobytes()),
+    }
+    config = CASES[case]["config"]
+    result = analyse(tmp_path, tensors, {"quantization_config": {**config, "config_groups": {}}})
+    assert result.params["numel"].tolist() == [rows * cols]
+    ledger = merge.coverage(result.manifest, result.params.set_index("param_name")["numel"])
+    assert ledger.set_index("param_name").loc["p.weight_packed", "numel"] == rows * cols
 
 
 def test_a_quantised_stack_has_the_matrices_of_its_experts(tmp_path):
@@ -350,7 +484,7 @@ def test_every_type_of_element_is_measured(tmp_path):
     assert len(result.params) == len(DTYPES) == 22
     assert result.params["numel"].eq(96).all() and result.params["quantisation"].isna().all()
     assert result.params.set_index("dtype").loc["F4", "bits_per_weight"] == 4
-    ledger = merge.coverage(result.manifest, set(result.params["param_name"]))
+    ledger = merge.coverage(result.manifest, result.params.set_index("param_name")["numel"])
     assert ledger["status"].eq("analysed").all()
 
 

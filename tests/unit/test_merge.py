@@ -67,7 +67,7 @@ def test_experts_have_rows_of_their_own_in_order(analysed):
 
 def test_the_ledger_has_every_tensor_once(analysed):
     result = analysed[0]
-    ledger = merge.coverage(result.manifest, set(result.params["param_name"]))
+    ledger = merge.coverage(result.manifest, result.params.set_index("param_name")["numel"])
     assert sorted(ledger["param_name"]) == sorted(t["name"] for t in result.manifest["tensors"])
     counts = ledger["status"].value_counts().to_dict()
     assert counts == {"analysed": 21, "buffer": 1, "companion": 1, "unsupported": 1}
@@ -77,7 +77,7 @@ def test_the_ledger_has_every_tensor_once(analysed):
 def test_a_measurement_that_is_missing_is_an_error(model):
     manifest = describe_folder(model, NOW)
     with pytest.raises(ValueError, match="not measured"):
-        merge.coverage(manifest, set())
+        merge.coverage(manifest, {})
 
 
 def test_layers_pool_their_tensors(analysed):
@@ -94,7 +94,7 @@ def test_layers_pool_their_tensors(analysed):
 
 def test_the_audit_finds_what_is_unsound(analysed):
     result = analysed[0]
-    ledger = merge.coverage(result.manifest, set(result.params["param_name"]))
+    ledger = merge.coverage(result.manifest, result.params.set_index("param_name")["numel"])
     found = audit.audit(result.manifest, result.params, ledger)
     checks = {(finding["severity"], finding["check"]) for finding in found["findings"]}
     assert {
@@ -109,7 +109,7 @@ def test_the_audit_finds_what_is_unsound(analysed):
 
 def test_the_audit_compares_the_index_with_the_headers(analysed):
     result = analysed[0]
-    ledger = merge.coverage(result.manifest, set(result.params["param_name"]))
+    ledger = merge.coverage(result.manifest, result.params.set_index("param_name")["numel"])
     stated = {"total_size": result.manifest["totals"]["bytes"] + 2, "total_parameters": 7}
     found = audit.audit({**result.manifest, "index": stated}, result.params, ledger)["findings"]
     notes = {finding["check"] for finding in found if finding["where"] == "index"}
@@ -117,3 +117,20 @@ def test_the_audit_compares_the_index_with_the_headers(analysed):
     sound = {"total_size": result.manifest["totals"]["bytes"]}
     found = audit.audit({**result.manifest, "index": sound}, result.params, ledger)["findings"]
     assert not [finding for finding in found if finding["where"] == "index"]
+
+
+def test_the_audit_compares_the_layers_with_the_config(analysed):
+    result, _ = analysed
+    ledger = merge.coverage(result.manifest, result.params.set_index("param_name")["numel"])
+
+    def findings(**config):
+        found = audit.audit({**result.manifest, "config": config}, result.params, ledger)[
+            "findings"
+        ]
+        return [(f["check"], f["severity"], f["evidence"]) for f in found if "layers" in f["check"]]
+
+    assert findings(num_hidden_layers=3) == findings() == findings(num_hidden_layers="x") == []
+    (more,) = findings(text_config={"num_hidden_layers": 2})
+    assert more == ("layers", "note", "3 layers are stored, config.json counts 2")
+    (fewer,) = findings(num_hidden_layers=5)
+    assert fewer[:2] == ("missing_layers", "warning") and fewer[2].endswith("none of number 3, 4")

@@ -102,6 +102,9 @@ def test_blocks_of_a_plain_decoder():
         ("embeddings.token_type_embeddings.weight", "position_embedding", "token_type_embeddings"),
         ("layers.0.self_attn.xyz_proj.weight", "other", "xyz_proj"),
         ("linear.weight", "mlp", "linear"),
+        ("layers.0.qk_norm.temp", "norm", "qk_norm"),  # a norm's own parameter
+        ("enc_to_dec_proj.weight", "mlp", "enc_to_dec_proj"),
+        ("blocks.0.att.w1", "ssm", "w1"),
     ],
 )
 def test_block(name, block_type, projection):
@@ -149,6 +152,7 @@ def test_neighbours_decide():
     rwkv = [f"rwkv.blocks.0.attention.{word}.weight" for word in words]
     assert role(*rwkv).block_type == "ssm"
     assert role(rwkv[0]).block_type == "k_proj"
+    assert role("blocks.0.ffn.key.weight").block_type == "up_proj"
     up, down = "layers.0.mlp.dense_h_to_4h.weight", "layers.0.mlp.dense_4h_to_h.weight"
     fused = classify([(up, (64, 8), "F32"), (down, (8, 32), "F32")], {})
     assert fused[up].block_type == "gate_up_proj"
@@ -250,6 +254,18 @@ def test_the_shared_embedding_goes_first():
     roles = classify(tensors, {})
     assert input_embedding(tensors, roles, {}) == copies[0]
     assert input_embedding(tensors[1:], roles, {}) == copies[1]
+
+
+def test_the_vocabulary_tells_tokens_from_other_alphabets():
+    tensors = [
+        ("model.protein_encoder.embeddings.word_embeddings.weight", (50, 8), "F32"),
+        ("model.protein_encoder.layer.0.query.weight", (8, 8), "F32"),
+        ("model.embed_tokens.weight", (90, 8), "F32"),
+        ("model.layers.0.self_attn.q_proj.weight", (8, 8), "F32"),
+    ]
+    config = {"vocab_size": 90}
+    embedding = input_embedding(tensors, classify(tensors, config), config)
+    assert embedding == "model.embed_tokens.weight"
 
 
 def test_a_small_head_gives_no_tokens():

@@ -28,6 +28,7 @@ class Analysis:
     manifest: dict[str, Any]
     params: pd.DataFrame
     matrices: pd.DataFrame
+    spectra: pd.DataFrame
 
 
 def analyse_folder(
@@ -58,6 +59,7 @@ def analyse_folder(
         manifest,
         merge.with_roles(stacked["params"], "params", manifest),
         merge.with_roles(stacked["matrices"], "matrices", manifest),
+        stacked["spectra"],
     )
 
 

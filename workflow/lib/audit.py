@@ -18,6 +18,23 @@ PROBLEMS = {
     "unlisted_tensor": ("warning", "the index is stale or shards of another export lie beside"),
 }
 
+# Where config.json counts the layers of a component: parts of it (none = the whole), and keys.
+LAYER_KEYS = {
+    # The first two where layers are shared (ALBERT) or stacked in modules of their own (HRM).
+    "text": (
+        (),
+        (
+            *("num_hidden_groups", "num_layers_per_stack"),
+            *("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
+        ),
+    ),
+    "encoder": ((), ("encoder_layers", "num_encoder_layers", "num_layers")),
+    "decoder": ((), ("decoder_layers", "num_decoder_layers")),
+    "vision": (("vision_config",), ("num_hidden_layers", "depth", "num_layers")),
+    "audio": (("audio_config",), ("num_hidden_layers", "encoder_layers", "num_layers")),
+}
+TEXT_CONFIGS = ("text_config", "llm_config", "language_config")
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -34,7 +51,13 @@ def audit(
     manifest: Mapping[str, Any], params: pd.DataFrame, coverage: pd.DataFrame
 ) -> dict[str, Any]:
     """The audit: {"counts": {severity: number}, "findings": [...]}, gravest findings first."""
-    findings = [*_index(manifest), *_totals(manifest), *_values(params), *_coverage(coverage)]
+    findings = [
+        *_index(manifest),
+        *_totals(manifest),
+        *_layers(manifest["config"], params),
+        *_values(params),
+        *_coverage(coverage),
+    ]
     findings.sort(key=lambda f: (SEVERITIES.index(f.severity), f.check, f.where))
     return {
         "counts": {
@@ -83,6 +106,50 @@ def _totals(manifest: Mapping[str, Any]) -> Iterator[Finding]:
             f"config.json names {rows:,} tokens, the embedding is stored with {shape[0]:,} rows",
             "the config belongs to another version, or the embedding is packed",
         )
+
+
+def stated_layers(config: Mapping[str, Any], component: str) -> int | None:
+    """How many layers config.json gives a component; None where it does not say."""
+    parts, keys = LAYER_KEYS.get(component, ((), ()))
+    holders = [config.get(part) for part in parts] if parts else [config]
+    if component == "text":
+        holders = [*(config.get(part) for part in TEXT_CONFIGS), *holders]
+    for holder in holders:
+        values = [holder.get(key) for key in keys] if isinstance(holder, Mapping) else []
+        for value in values:
+            if type(value) is int and value > 0:
+                return value
+    return None
+
+
+def _layers(config: Mapping[str, Any], params: pd.DataFrame) -> Iterator[Finding]:
+    """Layers that are stored, component by component, against those that config.json counts."""
+    known = params.dropna(subset=["layer_index"])
+    for component, numbers in known.groupby("component", observed=True)["layer_index"]:
+        stated, stored = stated_layers(config, str(component)), {int(n) for n in numbers}
+        if component in ("mtp", "adapter"):  # they begin anywhere, and may skip layers
+            continue
+        lacking = sorted(set(range(max(stated or 0, max(stored) + 1))) - stored)
+        evidence = f"{len(stored):,} layers are stored"
+        if stated is not None:
+            evidence += f", config.json counts {stated:,}"
+        if lacking:
+            shown = ", ".join(map(str, lacking[:8])) + (" …" if len(lacking) > 8 else "")
+            yield Finding(
+                "warning",
+                "missing_layers",
+                str(component),
+                f"{evidence}; none of number {shown}",
+                "pruned, a part of a model, or a config of another size",
+            )
+        elif stated is not None and len(stored) > stated:
+            yield Finding(
+                "note",
+                "layers",
+                str(component),
+                evidence,
+                "the config belongs to another version, or counts other blocks",
+            )
 
 
 def _values(params: pd.DataFrame) -> Iterator[Finding]:

@@ -3,12 +3,13 @@
 Rows mean output features throughout: a matrix [out, in] as the model multiplies with it, y = W x.
 The order of a fused projection is a fact of the family, so it is looked up by `model_type` and
 never guessed; what is not known stays one matrix, with a note. To add a family, add its
-`model_type` to QKV_ORDERS (or GATE_FIRST) once its code has been read.
+`model_type` to QKV_ORDERS (or a row to GATE_ORDERS) once its code has been read.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from workflow.lib.naming import Role
 
@@ -35,36 +36,72 @@ class Piece:
         return rows
 
 
+# Read in the families' own code: `modeling_<model_type>.py` of transformers or of the repository.
 QKV_ORDERS = {
-    # [Q | K | V]
+    # [Q | K | V]: one split or chunk of the outputs
     "contiguous": {
-        *("phi3", "phi4_multimodal", "phi4mm", "dbrx", "mpt", "baichuan"),
-        *("modernbert", "nomic_bert", "chatglm", "qwen", "gpt2", "openai-gpt", "imagegpt", "jais"),
-        *("decision_transformer", "hf_olmo"),
+        *("phi3", "phi4_multimodal", "phi4mm", "dbrx", "mpt", "baichuan", "hf_olmo", "molmo2_text"),
+        *("modernbert", "nomic_bert", "qwen", "gte", "new", "jina_embeddings_v3", "xlm-roberta"),
+        *("gpt2", "openai-gpt", "imagegpt", "jais", "decision_transformer"),
     },
-    # head by head: q, k, v of d rows each
+    # head by head, q, k, v of d rows each: view(heads, 3 * d)
     "per_head": {
-        *("gpt_neox", "bloom", "persimmon", "fuyu", "deberta", "minimax", "minimax_text_01"),
-        *("gpt_neox_japanese",),
+        *("gpt_neox", "gpt_neox_japanese", "bloom", "persimmon", "fuyu", "deberta"),
+        *("minimax", "minimax_text_01"),
     },
     # per key-value head: its queries, its key, its value
-    "grouped": {"internlm2"},
+    "grouped": {"internlm2", "phi3small"},
     # four blocks, each with queries, values, keys
     "codegen": {"codegen"},
+    # [gate | Q | K | V]
+    "gated": {"hrm_text"},
 }
-# Fused gate and up projections whose first half is activated, by the module's own name.
-GATE_FIRST = {
-    "gate_up_proj": None,
-    "gate_and_up_proj": None,
-    "w13": None,
-    "input_linear": None,
-    "dense_h_to_4h": {"chatglm"},
-    "wi": {"modernbert"},
-}
-# gpt-oss alternates rows of gate and up.
-INTERLEAVED = {"gpt_oss"}
-CONV1D_NAMES = {"c_attn", "c_proj", "c_fc", "q_attn"}
-CONV1D_TYPES = {"gpt2", "openai-gpt", "imagegpt", "decision_transformer", "jais", "gpt-sw3"}
+# Vision transformers reshape to (3, heads, d); so do these, whose names do not say vision.
+THIRDS = {"pp_formulanet", "mgp-str", "vitdet", "radio", "bark", "nemo_speechlm"}
+THIRDS_NAMES = (
+    *(".qkv.weight", ".qkv_proj.weight", ".w_qkv.weight", ".Wqkv.weight", ".wqkv.weight"),
+    *("in_proj_weight", ".att_proj.weight"),
+)
+
+
+class GateOrder(NamedTuple):
+    """How a fused gate and up projection orders its rows, by the module's own name."""
+
+    order: str  # "gate first", "up first": halves; "alternating": gate, up, gate, up ...
+    modules: str
+    types: frozenset[str] | None = None  # families; None = all that use the name
+
+    def holds(self, name: str, types: set[str]) -> bool:
+        words = self.modules.replace(" ", "|")
+        found = re.search(rf"(?:^|\.)(?:{words})(?:[._]|$)", name.lower())
+        return bool(found) and (self.types is None or bool(self.types & types))
+
+
+# The first row that holds; the gate is the half that is activated.
+GATE_ORDERS = (
+    # gate_up[..., ::2], gate_up[..., 1::2]
+    GateOrder("alternating", "gate_up_proj", frozenset({"gpt_oss"})),
+    GateOrder("alternating", "up_proj", frozenset({"phi3small"})),
+    # transformers' conversion of these files begins with Interleave
+    GateOrder(
+        "alternating",
+        "w13 shared_w13 w13_dn",
+        frozenset({"inkling_mm_model", "inkling_text", "inkling2", "inkling2_text"}),
+    ),
+    GateOrder("up first", r"feed_forward_(?:in|out)\.gate_up_proj", frozenset({"phi4_multimodal"})),
+    GateOrder("up first", "up_gate_proj"),  # gte
+    GateOrder("up first", "ff_proj", frozenset({"hf_olmo", "molmo2_text", "molmo2"})),
+    GateOrder("gate first", "gate_up_proj"),  # phi3, glm, granite, every stack of transformers
+    GateOrder("gate first", "input_linear"),  # granitemoe, jetmoe
+    GateOrder("gate first", "w12 weights_in gated_layers"),  # dinov2, tipsv2; jina's bert
+    GateOrder("gate first", "dense_h_to_4h", frozenset({"chatglm"})),
+    GateOrder("gate first", "wi", frozenset({"modernbert", "modernbert-decoder"})),
+    GateOrder("gate first", "fc1", frozenset({"moshi", "moshi_depth", "kyutai_speech_to_text"})),
+    GateOrder("gate first", "fc1", frozenset({"aria", "aria_text"})),
+    GateOrder("up first", "fc1", frozenset({"moonshine", "moonshine_streaming"})),
+)
+CONV1D_NAMES = {"c_attn", "c_proj", "c_fc", "c_fc2", "q_attn"}
+CONV1D_TYPES = {"gpt2", "openai-gpt", "imagegpt", "decision_transformer", "jais"}
 TRANSPOSED_STACKS = {"gpt_oss", "llama4", "llama4_text"}
 MLP_PARTS = ("gate_up_proj", "gate_proj", "up_proj", "down_proj")
 CONFIG_PARTS = (
@@ -128,24 +165,31 @@ def qkv_pieces(
 
     `rows` and `cols` are None where the file does not tell them.
     """
-    if role.component in ("vision", "audio") or name.endswith("in_proj_weight"):
-        # nn.MultiheadAttention, and the reshape(3, heads, d) of vision transformers
-        known = name.endswith(("in_proj_weight", ".qkv.weight", ".Wqkv.weight"))
-        fits = known and rows is not None and cols is not None and rows == 3 * cols
-        return _consecutive(cols, cols, cols) if fits and cols else ()
+    thirds = role.component in ("vision", "audio") or bool(facts.types & THIRDS)
+    if thirds or name.endswith("in_proj_weight"):
+        known = name.endswith(THIRDS_NAMES) and rows is not None and cols is not None
+        if known and cols and rows == 3 * cols:
+            return _consecutive(q_proj=cols, k_proj=cols, v_proj=cols)
+        return ()
     order = next((o for o, types in QKV_ORDERS.items() if types & facts.types), None)
     if "falcon" in facts.types:
         new = facts.flag("new_decoder_architecture")
         order = "grouped" if new else "contiguous" if facts.flag("multi_query") else "per_head"
     if "gpt_bigcode" in facts.types:
         order = "contiguous" if facts.flag("multi_query") else "per_head"
+    if "chatglm" in facts.types:
+        order = "contiguous" if facts.flag("multi_query_attention") else "per_head"
     if order is None or facts.heads is None:
         return ()
     heads, pairs, size = facts.heads
-    if rows not in (None, (heads + 2 * pairs) * size) or heads % pairs:
+    if order in ("per_head", "gated"):
+        pairs = heads
+    gate = heads if order == "gated" else 0
+    if rows not in (None, (gate + heads + 2 * pairs) * size) or heads % pairs:
         return ()
-    if order == "contiguous":
-        return _consecutive(heads * size, pairs * size, pairs * size)
+    if order in ("contiguous", "gated"):
+        counts = {"gate_proj": gate, "q_proj": heads, "k_proj": pairs, "v_proj": pairs}
+        return _consecutive(**{part: n * size for part, n in counts.items() if n})
     if order == "codegen":
         local = heads * size // 4
         if heads % 4 or pairs != heads:
@@ -153,9 +197,7 @@ def qkv_pieces(
         parts = (("q_proj", 0), ("v_proj", local), ("k_proj", 2 * local))
         pieces = {part: Piece(part, at, ((4, 3 * local), (local, 1))) for part, at in parts}
         return pieces["q_proj"], pieces["k_proj"], pieces["v_proj"]
-    queries = 1 if order == "per_head" else heads // pairs
-    if order == "per_head" and pairs != heads:
-        return ()
+    queries = heads // pairs
     stride = (queries + 2) * size
     return (
         Piece("q_proj", 0, ((pairs, stride), (queries * size, 1))),
@@ -164,27 +206,25 @@ def qkv_pieces(
     )
 
 
-def _consecutive(*sizes: int) -> tuple[Piece, ...]:
+def _consecutive(**sizes: int) -> tuple[Piece, ...]:
     first, pieces = 0, []
-    for part, size in zip(("q_proj", "k_proj", "v_proj"), sizes, strict=True):
+    for part, size in sizes.items():
         pieces.append(Piece(part, first, ((size, 1),)))
         first += size
     return tuple(pieces)
 
 
-def gate_up_pieces(name: str, rows: int | None, role: Role, facts: Facts) -> tuple[Piece, ...]:
+def gate_up_pieces(name: str, rows: int | None, facts: Facts) -> tuple[Piece, ...]:
     """Gate and up projection in a fused one of `rows` rows; () where their order is not known."""
-    words = name.lower().split(".")
-    types = next((GATE_FIRST[word] for word in reversed(words) if word in GATE_FIRST), set())
-    # Bare parameters carry suffixes: gate_up_proj_blocks
-    if types == set() and any(word.startswith("gate_up_proj") for word in words):
-        types = None
-    if rows is None or rows % 2 or (types is not None and not types & facts.types):
+    order = next((row.order for row in GATE_ORDERS if row.holds(name, facts.types)), None)
+    if rows is None or rows % 2 or order is None:
         return ()
     half = rows // 2
-    if facts.types & INTERLEAVED:
+    if order == "alternating":
         return Piece("gate_proj", 0, ((half, 2),)), Piece("up_proj", 1, ((half, 2),))
-    return Piece("gate_proj", 0, ((half, 1),)), Piece("up_proj", half, ((half, 1),))
+    up_first = order == "up first"
+    gate = Piece("gate_proj", half if up_first else 0, ((half, 1),))
+    return gate, Piece("up_proj", 0 if up_first else half, ((half, 1),))
 
 
 def conv1d(tensors: Iterable[Tensor], facts: Facts) -> set[str]:

@@ -15,8 +15,17 @@ from typing import Any
 import numpy as np
 
 from workflow.lib import dequantise, dtypes
-from workflow.lib.quantised import POWERS
+from workflow.lib.quantised_shapes import POWERS
 from workflow.lib.safetensors_file import SafetensorsError, read_bytes
+
+
+class Contradiction(SafetensorsError):
+    """The data of a quantised weight and its companions do not fit each other; `rule` says how."""
+
+    def __init__(self, where: str, rule: str):
+        super().__init__(f"{where}: {rule}.")
+        self.rule = rule
+
 
 PathOf = Callable[[str], Path]
 Entry = Mapping[str, Any]  # a tensor of the plan: name, dtype, shape, begin, end …
@@ -116,18 +125,25 @@ class _Source:
         dtype = "F8_E8M0" if powers and dtype in POWERS else dtype
         return dtypes.decode(raw, dtype, np.float32).reshape(shape)
 
-    def fail(self, rule: str) -> SafetensorsError:
-        return SafetensorsError(f"{self.shard}: tensor {self.entry['name']!r}: {rule}.")
+    def fail(self, rule: str) -> Contradiction:
+        return Contradiction(f"{self.shard}: tensor {self.entry['name']!r}", rule)
 
 
 def open_grid(entry: Entry, path_of: PathOf) -> Grid:
     """The grid of a tensor of the plan; `path_of` gives the place of a shard on this machine.
 
-    Raises SafetensorsError where companions contradict what the scheme promised.
+    Raises Contradiction where companions contradict what the scheme promised.
     """
     shard = path_of(entry["shard"])
     if "scheme" in entry:
-        return FORMULAS[entry["scheme"]["formula"]](_Source(entry, path_of, shard))
+        source = _Source(entry, path_of, shard)
+        try:
+            return FORMULAS[entry["scheme"]["formula"]](source)
+        except SafetensorsError:
+            raise
+        except (ValueError, IndexError) as error:
+            sizes = {r: c["shape"] for r, c in entry["scheme"]["companions"].items()}
+            raise source.fail(f"its companions do not fit it: {json.dumps(sizes)}") from error
     shape, dtype, begin = tuple(entry["shape"]), entry["dtype"], entry["begin"]
     bits = dtypes.DTYPES[dtype].bits
     cols = shape[-1] if shape else 1

@@ -13,7 +13,6 @@ A quantised weight has a `scheme`, and everything here is said of its logical sh
 """
 
 import math
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -132,7 +131,7 @@ def _layout(
     scheme: Scheme | None,
     facts: Facts,
     across: set[str],
-    orders: Mapping[tuple[str, tuple[int, ...]], bool | None],
+    orders: Mapping[str, bool | None],
 ) -> Layout:
     kind = _kind(shape, dtype, role, scheme)
     experts = None
@@ -149,7 +148,7 @@ def _layout(
     transposed = name in across
     projection = (role.projection or "").removeprefix("shared_")
     if kind == "experts":
-        order = orders.get(_stack(name, shape))
+        order = orders.get(_module(name))
         if order is None and projection == "gate_up_proj":
             note = "experts are measured as stored: whether [in, out] or [out, in] is not known"
             return Layout(kind, note, scheme=scheme)
@@ -165,7 +164,7 @@ def _layout(
         pieces = qkv_pieces(name, rows, cols, role, facts)
         note = "" if pieces else "queries, keys and values are fused in an order not known here"
     elif projection == "gate_up_proj" and len(shape) in (2, 3):
-        pieces = gate_up_pieces(name, rows, role, facts)
+        pieces = gate_up_pieces(name, rows, facts)
         note = "" if pieces else "gate and up are fused in an order not known here"
     return Layout(kind, note, transposed, pieces, None, scheme)
 
@@ -186,20 +185,19 @@ def _is_shared(role: Role) -> bool:
     return (role.projection or "").startswith("shared_")
 
 
-def _stack(name: str, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
-    """Module that holds a stack of experts, numbers left out, and the size of the stack."""
-    return re.sub(r"\d+", "#", name.removesuffix(".weight").rpartition(".")[0]), shape[:1]
+def _module(name: str) -> str:
+    return name.removesuffix(".weight").rpartition(".")[0]
 
 
 def _stack_orders(
     tensors: Iterable[tuple[str, tuple[int, ...], str]], roles: Mapping[str, Role], facts: Facts
-) -> dict[tuple[str, tuple[int, ...]], bool | None]:
-    """For each kind of module with stacks of experts whether they are stored [in, out]."""
-    shapes: dict[tuple[str, tuple[int, ...]], dict[str, tuple[int, ...]]] = {}
+) -> dict[str, bool | None]:
+    """For each module with stacks of experts whether they are stored [in, out]."""
+    shapes: dict[str, dict[str, tuple[int, ...]]] = {}
     for name, shape, _ in tensors:
         role = roles[name]
         if len(shape) == 3 and role.block_type == "moe" and not role.is_bias and role.projection:
-            shapes.setdefault(_stack(name, shape), {}).setdefault(role.projection, shape[1:])
+            shapes.setdefault(_module(name), {})[role.projection] = shape[1:]
     return {module: stack_order(found, facts) for module, found in shapes.items()}
 
 

@@ -20,7 +20,7 @@ from workflow.lib import dtypes, matrices
 from workflow.lib.adapters import Delta, open_delta
 from workflow.lib.device import slot
 from workflow.lib.distribution import Distribution
-from workflow.lib.grids import Grid, open_grid
+from workflow.lib.grids import Contradiction, Grid, open_grid
 from workflow.lib.matrices import Matrix
 from workflow.lib.quantization_error import quantization_errors
 from workflow.lib.safetensors_file import read_chunks
@@ -118,9 +118,17 @@ def measure_tensor(
 ) -> Rows:
     """Measure one tensor of a plan (name, dtype, shape, begin, end, layout, shard …).
 
-    Memory: one chunk for the values; for the spectra what `spectrum.predicted_bytes` says.
+    A quantised weight whose companions contradict it is not measured: its only row is one of
+    spectra, whose method says why. Memory: one chunk for the values; for the spectra what
+    `spectrum.predicted_bytes` says.
     """
-    source = opened(files, tensor)
+    try:
+        source = opened(files, tensor)
+    except Contradiction as error:
+        log.warning("%s", error)
+        key = {"param_name": tensor["name"], "slice": "", "rows": None, "cols": None}
+        none = {"precision": None, "singular_values": None}
+        return Rows(spectra=[{**key, **none, "method": f"none: {error.rule}"}])
     numel = math.prod(source.shape)
     view = matrices.whole(source.shape, tensor)
     parts = matrices.matrices(source.shape, tensor)

@@ -41,7 +41,10 @@ def _take_from_slice(rows: pd.DataFrame) -> None:
     is_delta = (piece == "delta").fillna(False)
     named = piece.notna() & ~is_delta
     words = fused.str.replace(r"(?:qkv|gate_up)_proj$", "", regex=True)
+    # The gate that a family fuses with queries, keys and values is the attention's.
+    gate = named & (piece == "gate_proj") & fused.str.endswith("qkv_proj")
     rows["projection"] = fused.where(~named, words + piece)
+    rows["projection"] = rows["projection"].where(~gate.fillna(False), "attention gate_proj")
     delta = "delta " + fused.str.replace(r"^lora\w* ", "", regex=True).fillna("")
     rows["projection"] = rows["projection"].where(~is_delta, delta.str.strip())
     own_block = named & ~shared & (rows["block_type"] != "moe").fillna(True)
@@ -71,16 +74,36 @@ def role_rows(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def coverage(manifest: Mapping[str, Any], measured: set[str]) -> pd.DataFrame:
+def refused(params: pd.DataFrame, spectra: pd.DataFrame) -> dict[str, str]:
+    """Tensors that were planned but contradict their companions, with the reason."""
+    rows = spectra[~spectra["param_name"].isin(params["param_name"])]
+    reasons = rows["method"].str.removeprefix("none: ")
+    return dict(zip(rows["param_name"], reasons, strict=True))
+
+
+def coverage(
+    manifest: Mapping[str, Any],
+    measured: Mapping[str, int],
+    refused: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
     """The ledger: every tensor of headers and index exactly once, with its status and reason.
 
-    Raises ValueError when a tensor that the plan meant to measure is not among `measured`.
+    `measured` gives the number of elements of each measured tensor, `refused` the reason for each
+    that could not be measured after all. Raises ValueError when a tensor that the plan meant to
+    measure is in neither.
     """
+    refused = refused or {}
     layouts = tensor_layouts(manifest)
     rows = []
     for tensor in manifest["tensors"]:
         layout = layouts[tensor["name"]]
-        status = STATUS.get(layout.kind, layout.kind)
+        status, reason = STATUS.get(layout.kind, layout.kind), layout.reason
+        numel = math.prod(layout.scheme.shape if layout.scheme else tensor["shape"])
+        if tensor["name"] in refused:
+            status, reason = "unsupported", f"contradictory: {refused[tensor['name']]}"
+        elif tensor["name"] in measured:
+            # Some schemes tell the logical shape in the data of a companion only.
+            numel = int(measured[tensor["name"]])
         if (status == "analysed") != (tensor["name"] in measured):
             raise ValueError(
                 f"{tensor['name']} was planned as {status} but was "
@@ -92,10 +115,10 @@ def coverage(manifest: Mapping[str, Any], measured: set[str]) -> pd.DataFrame:
                 "shard": tensor["shard"],
                 "dtype": tensor["dtype"],
                 "shape": json.dumps(tensor["shape"]),
-                "numel": math.prod(layout.scheme.shape if layout.scheme else tensor["shape"]),
+                "numel": numel,
                 "nbytes": tensor["end"] - tensor["begin"],
                 "status": status,
-                "reason": layout.reason,
+                "reason": reason,
             }
         )
     present = {tensor["name"] for tensor in manifest["tensors"]}

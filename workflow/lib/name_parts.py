@@ -22,13 +22,47 @@ def whole_words(words: str) -> re.Pattern[str]:
     )
 
 
-def _path_endings(words: str) -> list[tuple[int, re.Pattern[str]]]:
-    """Patterns for the last n segments of a path; n = 0 (words with `^`) is the whole path."""
-    by_length: dict[int, list[str]] = {}
-    for word in words.split():
-        length = 0 if word.startswith("^") else word.count(".") + 1
-        by_length.setdefault(length, []).append(word.lstrip("^"))
-    return [(n, whole_words(" ".join(group))) for n, group in by_length.items()]
+class _Endings:
+    """Which rows of a table of blocks the ending of a path matches.
+
+    Most words are plain and looked up; only those with wildcards are tried one by one. The last n
+    segments count, as many as the word has; a word with `^` is the whole path (n = 0).
+    """
+
+    def __init__(self, rows: tuple[Block, ...]):
+        self.rows = rows
+        self.longest = 0
+        self._plain: dict[tuple[int, str], list[int]] = {}
+        self._wild: list[tuple[int, int, re.Pattern[str]]] = []
+        for number, row in enumerate(rows):
+            wild: dict[int, list[str]] = {}
+            for word in row.words.split():
+                length = 0 if word.startswith("^") else word.count(".") + 1
+                self.longest = max(self.longest, length)
+                if "*" in word or "?" in word:
+                    wild.setdefault(length, []).append(word.lstrip("^"))
+                else:
+                    self._plain.setdefault((length, word.lstrip("^")), []).append(number)
+            self._wild += [(number, n, whole_words(" ".join(group))) for n, group in wild.items()]
+
+    def first(self, path: str, zone: str | None, before: int) -> int:
+        """Number of the first row below `before` that a lower-case path matches, else `before`."""
+        segments = path.split(".")
+        tails = [path, *(".".join(segments[-n:]) for n in range(1, self.longest + 1))]
+        for tail in enumerate(tails):
+            for number in self._plain.get(tail, ()):
+                if number < before and self._holds(number, zone):
+                    before = number
+        for number, n, pattern in self._wild:
+            if number >= before:
+                break
+            if self._holds(number, zone) and pattern.fullmatch(tails[n]):
+                return number
+        return before
+
+    def _holds(self, number: int, zone: str | None) -> bool:
+        zones = self.rows[number].zones
+        return not zones or zone in zones
 
 
 _PRIORITY = tuple(dict.fromkeys(row.name for row in patterns.COMPONENTS))
@@ -37,13 +71,13 @@ _LAYER_LIST = whole_words(patterns.LAYER_LISTS)
 _NO_CONTAINER = whole_words(patterns.NOT_LAYERS)
 _ADAPTER = whole_words(patterns.ADAPTER_PARAMETERS)
 _NUMBER = re.compile(r"((?<![^.])[0-9]{1,9}(?![^.])|(?<=\.expert_)[0-9]{1,9}(?![^.]))")
+_SUFFIX = re.compile(r"_(?:weight|bias)$")
 _STACK_SIDE = re.compile(r"(?:.*_)?(encoder|decoder)")
 _COMPONENTS = [(row.name, whole_words(row.words)) for row in patterns.COMPONENTS]
 _ZONES = [(zone, whole_words(words)) for zone, words in patterns.ZONES.items()]
 _CONTEXTS = [(context, whole_words(words)) for words, context in patterns.CONTEXTS]
 _BUFFERS = [(row.ndim, whole_words(row.words)) for row in patterns.BUFFERS]
-_ROWS = [(row, _path_endings(row.words)) for row in patterns.BLOCKS + patterns.FALLBACKS]
-_LONGEST_ENDING = max(n for _, endings in _ROWS for n, _ in endings)
+_BLOCKS = _Endings(patterns.BLOCKS + patterns.FALLBACKS)
 
 
 def _first(table: list[tuple[str, re.Pattern[str]]], word: str) -> str | None:
@@ -82,16 +116,13 @@ def find_block(path: tuple[str, ...]) -> tuple[Block, str] | None:
     if not path:
         return None
     zone = nearest_zone(path)
-    spellings = {}
-    for name in (path[-1], re.sub(r"_(?:weight|bias)$", "", path[-1])):
-        segments = [segment.lower() for segment in (*path[:-1], name)]
-        spellings[name] = [".".join(segments[-n:]) for n in range(_LONGEST_ENDING + 1)]
-    for row, endings in _ROWS:
-        if not row.zones or zone in row.zones:
-            for name, tails in spellings.items():
-                if any(pattern.fullmatch(tails[n]) for n, pattern in endings):
-                    return row, name
-    return None
+    above = "".join(f"{segment.lower()}." for segment in path[:-1])
+    found, name = len(_BLOCKS.rows), path[-1]
+    for spelling in dict.fromkeys((path[-1], _SUFFIX.sub("", path[-1]))):
+        row = _BLOCKS.first(above + spelling.lower(), zone, found)
+        if row < found:
+            found, name = row, spelling
+    return (_BLOCKS.rows[found], name) if found < len(_BLOCKS.rows) else None
 
 
 @lru_cache(16384)
@@ -104,7 +135,7 @@ def is_unlearned(segment: str, ndim: int) -> bool:
 def is_companion(name: str) -> bool:
     """Whether a tensor only helps to read a quantised weight and holds none of its values."""
     suffix = patterns.QUANTISATION.search(name)
-    return suffix is not None and not suffix[0].endswith(("qweight", "packed", "blocks"))
+    return suffix is not None and not suffix[0].endswith(("qweight", "packed", "blocks", "qdata"))
 
 
 def split(name: str) -> tuple[str, list[str]]:

@@ -36,7 +36,7 @@ COMPONENTS = (
     Component("vision", "vit vit_* *_vit vpm vqmodel sam_*", "vit.layers.0.mlp.fc1.weight"),
     Component("audio", "audio* *_audio *_audio_* speech_* *_speech", "audio_tower.conv1.weight"),
     Component("audio", "acoustic_* semantic_tokenizer* codec_* apm", "codec_model.conv.weight"),
-    Component("audio", "talker *2wav vocoder t2u_* depth_decoder", "talker.model.norm.weight"),
+    Component("audio", "talker tts *2wav vocoder t2u_* depth_decoder", "talker.model.norm.weight"),
 )
 
 # The segment before a layer's number.
@@ -50,7 +50,7 @@ NOT_LAYERS = "*embed* *head*"
 
 # What a parameter is called inside its module: such a word says nothing about the block.
 LEAVES = {"weight", "bias", "weights", "gamma", "beta", "scale", "kernel"}
-LEAVES |= {"weight_g", "weight_v", "original0", "original1"}
+LEAVES |= {"weight_g", "weight_v", "original", "original0", "original1"}
 
 # Wrappers around a module that leave its role as it is, and the parameters that adapters add.
 WRAPPERS = {"base_layer", "modules_to_save", "original_module", "parametrizations"}
@@ -61,6 +61,7 @@ QUANTISATION = re.compile(
     r"(?:\.weight[._]|[._])"
     r"(?:scale_inv|scale_2|scales|zeros|zero_points?|qzeros|qweight|g_idx|global_scale|packed|blocks"
     r"|absmax|quant_map|nested_absmax|nested_quant_map|quant_state\..*|bitsandbytes__.*)$"
+    r"|\._weight_(?:qdata|scale|zero_point)$"
     r"|\.(?:weight_(?:scale|shape|format|integer|scaling_factor)|bias_integer|biases|SCB"
     r"|qscale_(?:weight|act)|activation_scale|(?:in|out)put_(?:global_)?scale|fc_scaling_factor)$"
 )
@@ -81,7 +82,7 @@ ZONES = {
     "ssm": "*mamba* mixer *ssm linear_attn *lstm* *deltanet* rg_lru temporal_block *forget_gate"
     " time_mixing",
     "mlp": "mlp* *_mlp *ffn ffn* ff ff1 ff2 *feed_forward* *feedforward* densereludense moe *_moe"
-    " pos_ff",
+    " moe_block pos_ff",
     "attention": "*attn* *attention* *att *attends",
     "conv": "conv short_conv shortconv",
     "head": "*lm_head cls *predictions head",
@@ -130,7 +131,10 @@ position_embedding | *
     rel_logits_proj rel_logits_proj.proj pos_proj pos_*_proj : attn.rel_logits_proj.proj
     rel_attn.r *attn.r_proj *attn.wr_* r_net r_kernel r_r_bias r_s_bias r_w_bias : h.0.attn.r_proj
     ape *_ape row_embedder column_embedder : attn.compressor.ape
-    *token_type_* *segment_embed* seg_embed : embeddings.token_type_embeddings.weight
+    relative_k_proj linear_pos bias_u bias_v pos_bias_? : self_attn.relative_k_proj.weight
+    pos_enc slopes : position_embedding.pos_enc
+    *position_*.weights : reformer.embeddings.position_embeddings.weights.0
+    *token_type_* task_type_* *segment_embed* seg_embed : embeddings.token_type_embeddings.weight
 moe | down_proj
     down_embed : layers.0.mlp.down_embed.weight
 moe | up_proj
@@ -152,10 +156,11 @@ output | transform | head
 output | transform
     vocab_transform ^head.dense : vocab_transform.weight
 output | lm_head
-    *lm_head *lm_heads *lm_head.decoder lm_head.out_proj : lm_head.weight
+    *lm_head *lm_heads *lm_head.decoder lm_head.out_proj lm_head.linear : lm_head.weight
     *predictions *predictions.decoder head.decoder mlm_*.decoder : predictions.decoder.weight
     embed_out unembed* output_layer lm_loss pred_layer.proj vocab_projector : embed_out.weight
     shared_head.head *logits_dense embedding_decoder : layers.61.shared_head.head.weight
+    log_softmax.mlp.layer? : log_softmax.mlp.layer0.weight
     ^output ^head ^decoder ^proj_out ^output_projection ^ff_out : output.weight
 output | classifier
     ^score ^classifier ^cls ^qa_outputs ^classification_head : score.weight
@@ -165,8 +170,10 @@ embedding | embed_tokens
     tok_embeddings token_embed token_embedding token_embeddings : model.tok_embeddings.weight
     tokens_embed embed_in embed_text_tokens : transformer.tokens_embed.weight
     input_embedding input_embeddings input_embeds_layer : cpmant.input_embedding.weight
+    input_embeds_layers : fine_acoustics.input_embeds_layers.0.weight
     ^embed ^embedding ^embeddings ^shared ^w ^embeddings.embed : shared.weight
     input_preprocessor.embeddings : perceiver.input_preprocessor.embeddings.weight
+    wte.embedding wte.new_embedding ^emb in_out_embed : model.transformer.wte.embedding
 conv | *
     conv* *conv *conv? *conv?d *_conv_* *sconv.* *conv*.*wise : layers.0.mixer.conv1d.weight
     patch_embed* patch_embed*.proj* *patch_proj* : visual.patch_embed.proj.weight
@@ -176,26 +183,35 @@ conv | * | conv
 ssm | *
     a_log dt_bias dt_proj x_proj in_proj_qkvz in_proj_ba in_proj_? : layers.0.mixer.A_log
     f_proj b_proj f_a_proj f_b_proj self_attn.a : layers.0.self_attn.f_a_proj.weight
-    time_decay time_first time_mix* time_maa* time_faaaa : blocks.0.attention.time_decay
+    time_decay* time_first time_mix* time_maa* time_faaaa : blocks.0.attention.time_decay
+ssm | * | attention
+    x_? w0 w1 w2 a0 a1 a2 v0 v1 v2 g1 g2 k_k k_a r_k ?_lora.lora : blocks.0.att.w1
 ssm | * | ssm
     in_proj out_proj in_proj_qkv d linear_x linear_y linear_out : layers.0.mixer.in_proj.weight
     key value receptance output : blocks.0.time_mixing.receptance.weight
 qkv_proj | qkv_proj
     qkv wqkv qkv_proj query_key_value c_attn w_pack gqkv_proj : h.0.attn.c_attn.weight
-    in_proj_qkv qkv_net att_proj : layers.0.dec_attn.qkv_net.weight
+    in_proj_qkv qkv_net att_proj w_qkv *_query_key_value : layers.0.dec_attn.qkv_net.weight
 qkv_proj | qkv_proj | attention
     in_proj : vision_model.head.attention.in_proj_weight
 qkv_proj | *
     kv_proj kv_a_proj* kv_b_proj wkv wkv_* to_kv kv *qk_proj query_key : self_attn.kv_b_proj.weight
+up_proj | up_proj | mlp
+    key : blocks.0.ffn.key.weight
+down_proj | down_proj | mlp
+    value : blocks.0.ffn.value.weight
 q_proj | q_proj
     q_proj q_proj.linear q query wq q_lin q_head query_proj : layers.0.self_attn.q_proj.weight
     query_layer project_q linear_q to_q query_global ?2?_query : self_attention.project_q.weight
+    query_net layout_query : first_sub_layer.query_net.weight
 k_proj | k_proj
     k_proj k_proj.linear k key wk k_lin k_head key_proj : layers.0.self_attn.k_proj.weight
     key_layer project_k linear_k to_k key_global : self_attention.project_k.weight
+    key_net layout_key key_protein : first_sub_layer.key_net.weight
 v_proj | v_proj
     v_proj v_proj.linear v value wv v_lin v_head value_proj : layers.0.self_attn.v_proj.weight
     value_layer project_v linear_v to_v value_global : self_attention.project_v.weight
+    value_net layout_value value_protein : first_sub_layer.value_net.weight
 o_proj | o_proj
     o_proj o_proj.linear out_lin to_out attention_out attn_out o_net post_proj : attn.o_proj.weight
 q_proj | *
@@ -210,7 +226,7 @@ mlp | *
     bottleneck.*.dense bottleneck.dense : encoder.layer.0.bottleneck.attention.dense.weight
 o_proj | o_proj | attention
     output.dense dense o wo out output out_proj : layer.0.attention.output.dense.weight
-    output_proj proj projection c_proj linear_out : h.0.attn.c_proj.weight
+    output_proj proj projection c_proj linear_out *_expert_dense : h.0.attn.c_proj.weight
 gate_proj | attention * | attention
     *gate gate_* *_gate_* : layers.0.self_attn.gate_proj.weight
 gate_proj | attention *
@@ -219,7 +235,8 @@ bias | *
     *sinks *sink *sink_bias *sink_param softmax_offset : layers.0.self_attn.sinks
     final_logits_bias logit_bias : final_logits_bias
 gate_up_proj | gate_up_proj
-    gate_up_proj up_gate_proj w13 gate_and_up_proj : layers.0.mlp.gate_up_proj.weight
+    gate_up_proj up_gate_proj w13 gate_and_up_proj gated_layers : layers.0.mlp.gate_up_proj.weight
+    w12 weights_in w13_dn shared_w13 : encoder.layer.0.mlp.weights_in.weight
 gate_up_proj | *
     gate_up_proj_* : layers.6.feed_forward.gate_up_proj_adapter_list.0.0.weight
 gate_up_proj | gate_up_proj | mlp expert shared
@@ -234,6 +251,7 @@ up_proj | up_proj
 down_proj | down_proj
     down_proj w2 w_out fc2 fc_out lin2 linear_fc2 ffn_output : layers.0.mlp.down_proj.weight
     dense_4h_to_h dense2 proj_down output_dense ff_out : layers.0.mlp.dense_4h_to_h.weight
+    weights_out w2_md shared_w2 : encoder.layer.0.mlp.weights_out.weight
 up_proj | up_proj | mlp
     linear1 linear_1 layer_1 in_proj : transformer.layer.0.ff.layer_1.weight
 down_proj | down_proj | mlp
@@ -259,7 +277,7 @@ mlp | *
     *embedding*projection *embedding*transformation *embedding*mapping* : embedding_projection.bias
     hc_*_fn : layers.0.hc_attn_fn
 embedding | *
-    *embed *embed_* *embedding *embeddings *embedding_* : model.embed_tokens_per_layer.weight
+    *embed *embed_* *embedding *embeddings *embedding_* emb_* : model.embed_tokens_per_layer.weight
 mlp | * | hyper
     hc_fn hc_head_fn fn *_weight *_weight_* : hyper_connection_mixer.input_mix_weight_up.weight
 other | * | hyper
@@ -270,6 +288,8 @@ mlp | * | mlp shared projector
     * : multi_modal_projector.linear_1.weight
 output | *
     *lm_head.* *_head : lm_head.additional_fc.weight
+output | classifier
+    classifier : mask_predictions.classifier.weight
 moe | *
     *experts : layers.0.self_attention.experts.bias
 mlp | *
@@ -277,6 +297,11 @@ mlp | *
     *linear* *dense* *projection* *projector* *merger* out out_* : pooler.dense.weight
     weights_proj per_layer_input_gate *inputs_layer : layers.0.self_attn.indexer.weights_proj.weight
     eh_proj project_in project_out : layers.61.eh_proj.weight
+    *_project *_mlp_in *_mlp_out *transform ff : electra.embeddings_project.weight
+other | * | attention
+    *_proj : layers.0.self_attn.some_proj.weight
+mlp | *
+    *_proj : enc_to_dec_proj.weight
 """)
 
 
@@ -312,13 +337,6 @@ class Dialect(NamedTuple):
 
 
 DIALECTS = (
-    # c_proj(w1(x) * silu(w2(x)))
-    Dialect("w1 w2 c_proj", "", {"w1": "up_proj", "w2": "gate_proj"}),
-    Dialect("w1 w2", "w3 v1", {"w1": "up_proj"}),
-    Dialect("fc0 fc1", "fc2", {"fc0": "up_proj", "fc1": "down_proj"}),
-    Dialect("ffn ffn_output", "", {"ffn": "up_proj"}),
-    Dialect("ff_proj up_proj", "", {"ff_proj": "gate_proj"}),
-    Dialect("wqkv out_proj", "", {"out_proj": "o_proj"}),
     # RWKV's time mixing has no softmax attention, its channel mixing is an MLP.
     Dialect(
         "key value receptance output",
@@ -330,4 +348,19 @@ DIALECTS = (
         "output",
         {"key": "up_proj", "value": "down_proj", "receptance": "gate_proj"},
     ),
+    # c_proj(w1(x) * silu(w2(x)))
+    Dialect("w1 w2 c_proj", "", {"w1": "up_proj", "w2": "gate_proj"}),
+    Dialect("w1 w2", "w3 v1", {"w1": "up_proj"}),
+    Dialect("w12 w3", "", {"w3": "down_proj"}),
+    # x1 * silu(x2) of c_fc and c_fc2
+    Dialect("c_fc c_fc2", "", {"c_fc2": "gate_proj"}),
+    Dialect("fc0 fc1", "fc2", {"fc0": "up_proj", "fc1": "down_proj"}),
+    Dialect("ffn ffn_output", "", {"ffn": "up_proj"}),
+    Dialect("ff_proj up_proj", "", {"ff_proj": "gate_proj"}),
+    Dialect(
+        "linear linear_v linear_1",
+        "",
+        {"linear": "gate_proj", "linear_v": "up_proj", "linear_1": "down_proj"},
+    ),
+    Dialect("wqkv out_proj", "", {"out_proj": "o_proj"}),
 )

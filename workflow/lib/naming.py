@@ -144,8 +144,10 @@ class _Checkpoint:
     def block(self, text: str, dims: int, is_buffer: bool) -> tuple[str, str | None, bool]:
         """Block type, projection and is_bias; `dims` of the module's weight (0 without one)."""
         t, path, found = self.templates[text], self.paths[text], self.blocks[text]
-        if is_buffer and (of_norm := find_block(path[:-1])) and of_norm[0].block_type == "norm":
-            found = of_norm
+        vague = found is None or found[0].block_type == "other"
+        if (is_buffer or (vague and not t.leaf)) and (of_norm := find_block(path[:-1])):
+            # A parameter of a norm of its own name, such as a shift or a temperature.
+            found = of_norm if of_norm[0].block_type == "norm" else found
         row, name = found or (None, path[-1] if path else None)
         bare_bias = not t.leaf and bool(name) and path[-1].lower().endswith(("_bias", "_biases"))
         corrected = None if is_buffer else self._correction(t, path, row, dims, bare_bias)
@@ -185,7 +187,7 @@ class _Checkpoint:
             return "norm"
         if row is None and dims == 0 and t.leaf == "bias":
             return "bias"
-        if dims > 3 and block_type not in ("norm", "position_embedding"):
+        if dims > 3 and block_type not in ("norm", "position_embedding", "ssm"):
             return "conv"
         if block_type == "up_proj" and t.module in self.fused:
             return "gate_up_proj"
@@ -315,8 +317,8 @@ def input_embedding(
 ) -> str | None:
     """Name of the token embedding of the text model; None if it has none.
 
-    Of several tables the shared one goes first, then the encoder's, then one with as many rows as
-    the config names tokens. Embeddings of vision, audio and MTP parts do not count.
+    Of several tables the shared one goes first, then one with as many rows as the config names
+    tokens, then the encoder's. Embeddings of vision, audio and MTP parts do not count.
     """
     vocabulary = _positive(config, "vocab_size")
     order = ("encoder", "text", "decoder", "adapter")
@@ -324,7 +326,7 @@ def input_embedding(
     def rank(tensor: Tensor) -> tuple[Any, ...]:
         name, shape, _ = tensor
         shared = "shared" in name.split(".")
-        return not shared, order.index(roles[name].component), shape[0] != vocabulary, name
+        return not shared, shape[0] != vocabulary, order.index(roles[name].component), name
 
     tables = [
         tensor

@@ -263,7 +263,7 @@ SPECTRA = Schema(
             "method",
             "string",
             "how the values were computed: direct, gram, gram+projection, gram+deflation; "
-            "sketch: an estimate of the largest values only",
+            "sketch: an estimate of the largest values only; none: and why there are no values",
         ),
         Column("precision", "string", "type of number in which they were computed"),
         Column("singular_values", "numbers", "all singular values, largest first"),

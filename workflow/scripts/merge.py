@@ -11,6 +11,8 @@ import logging
 import sys
 from pathlib import Path
 
+import pandas as pd
+
 sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from workflow.lib import cli, dag, merge, tables
@@ -29,13 +31,15 @@ def main(options):
         return tables.stack(paths(table), table, by=["param_name"])
 
     params = merge.with_roles(stacked("params"), "params", manifest)
-    coverage = merge.coverage(manifest, set(params["param_name"]))
+    for table in ("spectra", "histograms"):
+        tables.stack_file(paths(table), table, "param_name", out / f"{table}.parquet")
+    spectra = pd.read_parquet(out / "spectra.parquet", columns=["param_name", "method"])
+    numel = dict(zip(params["param_name"], params["numel"], strict=True))
+    coverage = merge.coverage(manifest, numel, merge.refused(params, spectra))
     for suffix in ("csv", "json", "parquet"):
         tables.write_table(params, "params", out / f"params.{suffix}")
     matrices = merge.with_roles(stacked("matrices"), "matrices", manifest)
     tables.write_table(matrices, "matrices", out / "matrices.parquet")
-    for table in ("spectra", "histograms"):
-        tables.stack_file(paths(table), table, "param_name", out / f"{table}.parquet")
     tables.write_table(coverage, "coverage", out / "coverage.csv")
     log.info(
         "%d tensors, %d matrices; coverage: %s",
