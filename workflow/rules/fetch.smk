@@ -34,11 +34,11 @@ rule resolve:
 
 # `snakemake plan` says what each model will take; only file lists and headers are read for it.
 rule plan:
-    localrule: True
     input:
         manifests,
     log:
         "<results>/logs/plan.log",
+    localrule: True
     conda:
         "../../envs/hub.yaml"
     shell:
