@@ -7,14 +7,11 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
 from workflow.lib.cluster_checks import checks, is_beyond_null
-from workflow.lib.clustering import (
-    cluster_rows,
-    elbow_curve,
-    is_clear,
-    principal_components,
-    to_unit_length,
-    warm_path,
-)
+from workflow.lib.cluster_space import find_curve
+from workflow.lib.clustering import cluster_rows, warm_path
+from workflow.lib.elbow import elbow_curve, is_clear
+from workflow.lib.lloyd import settled
+from workflow.lib.vectors import principal_components, to_unit_length, whitened
 
 
 def planted(clusters: int, size: int = 150, d: int = 100, seed: int = 0):
@@ -179,6 +176,77 @@ def test_rows_of_length_one():
     rows = np.float32([[3, 4], [0, 0], [0, -2]])
     to_unit_length(rows)
     np.testing.assert_allclose(rows, [[0.6, 0.8], [0, 0], [0, -1]])
+
+
+def test_whitened_rows_have_length_one_and_no_leading_direction():
+    rows = cloud(4000, 20)
+    units = whitened(rows, principal_components(rows, 20))
+    np.testing.assert_allclose(np.linalg.norm(units, axis=1), 1, atol=1e-6)
+    variances = np.linalg.eigvalsh(np.cov(units.T.astype(float)))
+    assert variances[-1] < 1.2 * variances[0]
+    flat = np.repeat(rows[:, :1], 3, axis=1)
+    assert np.isfinite(whitened(flat, principal_components(flat, 3))).all()
+
+
+def frequent(seed: int = 0):
+    """Six groups of directions under a continuous direction that is ten times as wide."""
+    rng = np.random.default_rng(seed)
+    truth = np.arange(6000) % 6
+    rows = 4 * np.eye(6, 24)[truth] + rng.standard_normal((6000, 24))
+    rows[:, 23] += 60 * rng.random(6000)
+    return rows.astype(np.float32), truth
+
+
+def test_whitening_shows_groups_that_a_wide_direction_hides():
+    rows, truth = frequent()
+    hidden = cluster_rows(rows.copy(), 6, start=warm_path(rows, 6, 6)[0].labels)
+    assert adjusted_rand_score(truth, hidden.labels) < 0.1
+    curve = find_curve(rows, "auto", 2, 8)
+    assert curve.metric == "whitened" and "no clear elbow" in curve.rule
+    found = next(fit for fit in curve.fits if fit.k == 6)
+    assert adjusted_rand_score(truth, found.labels) > 0.9
+
+
+def test_clusters_that_lie_apart_are_taken_as_they_are():
+    rows, truth = planted(7)
+    curve = find_curve(rows, "auto", 2, 10)
+    assert curve.metric == "euclidean" and curve.clear is True
+    assert adjusted_rand_score(truth, curve.fits[5].labels) >= 0.99
+    assert find_curve(rows, "auto", 3, 3).metric == "euclidean"
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_clusters_of_very_different_sizes_are_taken_as_they_are(seed):
+    # They bend the curve twice, so there may be no clear elbow, but they are stable.
+    rows = np.random.default_rng(seed).standard_normal((900, 32)).astype(np.float32)
+    rows += 5 * np.eye(4, 32, dtype=np.float32)[np.arange(900) % 4]
+    rows[-60:] *= 0.05
+    curve = find_curve(rows, "auto", 2, 8)
+    assert curve.metric == "euclidean"
+    assert curve.clear or "samples" in curve.rule
+
+
+def test_torch_finds_the_same_clusters():
+    rows = cloud(2000)
+    for one, two in zip(warm_path(rows, 2, 6), warm_path(rows, 2, 6, device="cpu:0"), strict=True):
+        assert two.inertia == pytest.approx(one.inertia, rel=1e-3)
+    labels = warm_path(rows, 5, 5)[0].labels
+    ours, theirs = (cluster_rows(rows.copy(), 5, 0, labels, device) for device in ("cpu", "cpu:0"))
+    assert theirs.inertia == pytest.approx(ours.inertia, rel=1e-5)
+    assert adjusted_rand_score(ours.labels, theirs.labels) > 0.98
+
+
+def test_torch_iterates_to_the_step_before_the_last():
+    rows = cloud(800, 10)
+    start = rows[:4].copy()
+    centres = settled(rows, start, "cpu:0", 0.0)
+    last = KMeans(4, init=centres, n_init=1, tol=0, max_iter=3).fit(rows)
+    np.testing.assert_allclose(last.cluster_centers_, centres, atol=1e-4)
+    whole = KMeans(4, init=start, n_init=1, tol=0, max_iter=1000).fit(rows)
+    assert last.inertia_ == pytest.approx(whole.inertia_, rel=1e-5)
+    # A centre far from every row keeps its place.
+    far = np.vstack([start, np.full((1, 10), 1e6, np.float32)])
+    assert (settled(rows, far, "cpu:0", 0.0)[4] == 1e6).all()
 
 
 def test_margins_are_to_the_next_centre():

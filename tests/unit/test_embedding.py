@@ -97,7 +97,7 @@ def test_a_set_number_of_clusters_rules(n_clusters):
 
 def test_no_clear_elbow_is_said():
     rows = np.random.default_rng(0).standard_normal((900, 12)).astype(np.float32)
-    analysis = analyse_embedding(rows, read_tokens(None, 900))
+    analysis = analyse_embedding(rows, read_tokens(None, 900), k_max=12)
     assert analysis.summary["clear_elbow"] is False
     assert "no clear elbow" in analysis.summary["k_rule"]
     assert analysis.clusters_summary["central_tokens"].str.fullmatch(r"(⟨\d+⟩( {2})?){12}").all()

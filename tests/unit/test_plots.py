@@ -212,6 +212,6 @@ def test_the_null_is_drawn_beside_the_curve():
     row |= {"stability": 0.9, "null_stability": 0.3, "silhouette": 0.1, "chosen": False}
     table = tables.frame([{"k": k, **row} for k in (2, 3, 4)], "elbow")
     figure = plots.elbow(table, {})
-    null = [line for line in figure.axes[0].lines if line.get_label().startswith("one cloud")]
+    null = [line for line in figure.axes[0].lines if line.get_label().startswith("one normal")]
     np.testing.assert_allclose(null[0].get_ydata(), 90.0)
     style.png(figure)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
-from workflow.lib import tables, token_vectors
+from workflow.lib import findings, tables
 from workflow.lib.embedding import analyse_embedding, find_probes, with_output
-from workflow.lib.neighbours import nearest
+from workflow.lib.neighbours import Neighbours, nearest, operations
 from workflow.lib.token_traits import is_impossible, traits
 from workflow.lib.token_vectors import describe_rows, paired_cosines, row_norms
 from workflow.lib.tokens import Token, read_tokens, readable
@@ -66,18 +66,40 @@ def test_word_pieces_and_bytes_keep_what_they_are(tmp_path):
     assert [token.raw for token in read_tokens(path, 2)] == ["\udcc0", " a"]
 
 
-def test_neighbours_are_those_of_scikit_learn(monkeypatch):
-    monkeypatch.setattr("workflow.lib.clustering.BLOCK_ELEMENTS", 700)
-    monkeypatch.setattr("workflow.lib.neighbours.QUERIES", 64)
+@pytest.mark.parametrize("device", ["cpu", "cpu:0"])
+@pytest.mark.parametrize("step", [1, 3])
+def test_neighbours_are_those_of_scikit_learn(monkeypatch, device, step):
+    monkeypatch.setattr("workflow.lib.neighbours.BLOCK_ROWS", 64)
     rows = np.random.default_rng(0).standard_normal((500, 20)).astype(np.float32) + 0.5
     rows[40] = 0
-    queries = np.arange(0, 500, 3)
-    found = nearest(rows, row_norms(rows), queries)
+    queries = np.setdiff1d(np.arange(0, 500, step), [] if step == 1 else [40])
+    found = nearest(rows, row_norms(rows), queries, device)
+    if step == 1:
+        assert (found.places[40] == -1).all()
+        found = Neighbours(np.delete(found.places, 40, 0), np.delete(found.cosines, 40, 0))
+        queries = np.delete(queries, 40)
     others = np.delete(np.arange(500), 40)
     model = NearestNeighbors(n_neighbors=6, metric="cosine", algorithm="brute")
     distances, places = model.fit(rows[others].astype(float)).kneighbors(rows[queries])
     np.testing.assert_array_equal(found.places, others[places[:, 1:]])
     np.testing.assert_allclose(found.cosines, 1 - distances[:, 1:], atol=1e-6)
+
+
+def test_a_small_budget_is_spent_on_an_even_sample():
+    rows = np.random.default_rng(0).standard_normal((3000, 8)).astype(np.float32)
+    tokens = [token(f" w{i}") for i in range(3000)]
+    about = list(map(traits, tokens))
+    budget = operations(3000, 8, 700)
+    table, facts = describe_rows(rows, tokens, about, [7], budget)
+    searched = np.flatnonzero(table["neighbours"].notna())
+    assert facts["neighbours_searched"] == len(searched) <= 700
+    assert 7 in searched and np.diff(searched).max() < 8 and searched[-1] == 2999
+    whole, _ = describe_rows(rows, tokens, about, [7])
+    assert whole["neighbours"].notna().all()
+    assert (whole["neighbours"][searched] == table["neighbours"][searched]).all()
+    note = findings.neighbours_note(facts | {"rows": 3000})
+    assert f"{len(searched)} of 3,000" in note
+    assert findings.neighbours_note(facts | {"rows": len(searched)}) is None
 
 
 def test_neighbours_of_equal_zero_and_few_rows():
@@ -132,8 +154,7 @@ def test_the_table_of_tokens(monkeypatch):
     rows, known = untrained_sample()
     rows[5], rows[9], rows[11, 3] = rows[2], rows[2], np.nan
     tokens = [token(f"[unused{i}]") if k else token(f" w{i}") for i, k in enumerate(known)]
-    monkeypatch.setattr(token_vectors, "SEARCH_OPERATIONS", 0.0)
-    table, facts = describe_rows(rows, tokens, list(map(traits, tokens)), [7, 11])
+    table, facts = describe_rows(rows, tokens, list(map(traits, tokens)), [7, 11], 0.0)
     assert table.dtypes.equals(tables.typed(table, "tokens").dtypes)
     assert table["duplicate_of"].dropna().to_dict() == {5: 2, 9: 2}
     assert facts["duplicate_rows"] == 2 and facts["left_out_rows"] == 1

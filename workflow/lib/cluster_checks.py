@@ -2,32 +2,60 @@
 
 Stability: the partitions that K-means finds on two samples of the rows, carried over to the same
 other rows, are compared by the adjusted Rand index (Hubert and Arabie 1985): 1 for the same groups,
-0 for chance. Null: a normal cloud with the covariance of the rows, cut by the same path from
-samples of the same size; any cloud can be cut, so only what goes beyond the null speaks for
-clusters (the reference of the gap statistic, Tibshirani et al. 2001, with the covariance kept).
+0 for chance. Null: a normal cloud with the covariance of the rows (scaled to length 1 where they
+are), cut by the same path from samples of the same size; any cloud can be cut, so only what goes
+beyond the null speaks for clusters (the reference of the gap statistic, Tibshirani et al. 2001,
+with the covariance kept). It need not be clusters: a skewed or heavy-tailed cloud goes beyond the
+normal one as well.
 """
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from workflow.lib.clustering import Check, Components, path
+from workflow.lib.clustering import path
+from workflow.lib.vectors import Components
 
 SAMPLE_ROWS = 4_096
 SAMPLES = 4
+NULL_SAMPLES = 8
 SIGNIFICANT = 3.0
+STABLE = 0.8  # adjusted Rand index
+MORE_STABLE = 0.3
 
 Draw = Callable[[int], np.ndarray]
 
 
+@dataclass(frozen=True)
+class Check:
+    """One k on samples of the rows beside samples of one cloud without clusters (`null_…`).
+
+    `sample_share` is the explained share and `stability` the mean adjusted Rand index between the
+    partitions that two samples give; `null_error` the standard deviation of the null's share.
+    """
+
+    stability: float
+    sample_share: float
+    null_stability: float
+    null_share: float
+    null_error: float
+
+
 def checks(
-    reduced: np.ndarray, components: Components, k_max: int, random_state: int = 0
+    reduced: np.ndarray,
+    components: Components,
+    k_max: int,
+    random_state: int = 0,
+    unit_length: bool = False,
 ) -> dict[int, Check]:
     """Stability and null of each k from 2 to `k_max`, as far as half of the rows go.
 
-    `reduced` [n, p] are the rows along `components`. Everything random comes from `random_state`.
+    `reduced` [n, p] are the rows along `components`, `unit_length` whether the rows have length 1.
+    Everything random comes from `random_state`.
     """
     n = len(reduced)
     size = min(n // 2, SAMPLE_ROWS)
@@ -41,11 +69,17 @@ def checks(
         return reduced[np.sort(generator.choice(n, count, replace=False))]
 
     def simulated(count: int) -> np.ndarray:
-        return (generator.standard_normal((count, len(scales))) * scales).astype(np.float32)
+        places = generator.standard_normal((count, len(scales))) * scales
+        if unit_length:
+            # What lies outside of the components enters the length by its mean.
+            points = places @ components.axes.T + components.mean
+            points /= np.sqrt((points**2).sum(axis=1, keepdims=True) + rest)
+            places = (points - components.mean) @ components.axes
+        return places.astype(np.float32)
 
     with threadpool_limits(1):
-        real = _agreement(drawn, size, k_max, rest)
-        null = _agreement(simulated, size, k_max, rest)
+        real = _agreement(drawn, size, k_max, rest, SAMPLES)
+        null = _agreement(simulated, size, k_max, rest, NULL_SAMPLES)
     return {
         k: Check(
             stability=real[k][0],
@@ -59,12 +93,22 @@ def checks(
 
 
 def is_beyond_null(check: Check) -> bool:
-    """Whether the clusters explain more than cuts through one cloud do, beyond its spread."""
-    return check.sample_share - check.null_share > SIGNIFICANT * check.null_error
+    """Whether the clusters explain more than cuts through one normal cloud do, beyond its spread.
+
+    The spread is that of `NULL_SAMPLES` clouds, with the gap statistic's factor for their number.
+    By Student's t one more such cloud passes about once in a hundred times.
+    """
+    spread = check.null_error * math.sqrt(1 + 1 / NULL_SAMPLES)
+    return check.sample_share - check.null_share > SIGNIFICANT * spread
+
+
+def is_found_again(check: Check) -> bool:
+    """Whether samples give nearly the same clusters, where those of one cloud do not."""
+    return check.stability >= max(STABLE, check.null_stability + MORE_STABLE)
 
 
 def _agreement(
-    draw: Draw, size: int, k_max: int, rest: float
+    draw: Draw, size: int, k_max: int, rest: float, samples: int
 ) -> dict[int, tuple[float, float, float]]:
     """Per k: mean adjusted Rand index, and mean and standard deviation of the explained share.
 
@@ -75,7 +119,7 @@ def _agreement(
     common = draw(size)
     labels: dict[int, list[np.ndarray]] = {}
     shares: dict[int, list[float]] = {}
-    for _ in range(SAMPLES):
+    for _ in range(samples):
         sample = draw(size)
         mean = sample.mean(axis=0, dtype=np.float64)
         total = float(((sample - mean) ** 2).sum()) + rest * size
@@ -90,7 +134,7 @@ def _agreement(
             float(np.std(shares[k], ddof=1)),
         )
         for k, found in labels.items()
-        if k > 1 and len(found) == SAMPLES
+        if k > 1 and len(found) == samples
     }
 
 

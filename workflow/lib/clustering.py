@@ -1,4 +1,4 @@
-"""K-means of a table of rows for a range of k, and the elbow of its inertia curve.
+"""K-means of a table of rows for a range of k.
 
 The path: k + 1 clusters start from the k found before. The cluster whose scatter matrix has the
 largest eigenvalue is split in two along that eigenvector, at one standard deviation to either
@@ -6,46 +6,30 @@ side of its centre, and scikit-learn's K-means goes on from there. This needs no
 ends as low as the best of several of them. The path runs in the space of the leading principal
 components, where the centres of k clusters, which span k - 1 dimensions at most, lose next to
 nothing; the inertia of each partition is exact, over all dimensions. The final clusters are a fit
-by scikit-learn over all dimensions that starts from the path.
+by scikit-learn over all dimensions that starts from the path. On a GPU its steps but the last are
+taken by `lloyd`; scikit-learn's is the last word.
 
-Rows with a value that is not finite or above `LIMIT` are left out of every fit. One BLAS thread is
-used throughout, because a sum split over threads rounds differently and K-means amplifies that.
+Rows with a value that is not finite or is huge (`vectors.usable`) are left out of every fit. One
+BLAS thread is used throughout, because a sum split over threads rounds differently and K-means
+amplifies that.
 """
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from workflow.lib import tables
+from workflow.lib import lloyd
+from workflow.lib.vectors import Components, blocks, principal_components, usable_rows
 
-LIMIT = 1e12  # a sum of squares of larger values need not fit float32
 SUBSPACE = 64
 SILHOUETTE_ROWS = 2_000
-CLEAR_ELBOW = 3.0
-BLOCK_ELEMENTS = 2**21
+TOLERANCE = 1e-4  # of the mean variance: a smaller squared step of the centres ends the path's fits
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Components:
-    """Leading principal components of n rows: mean [d], axes [d, p], variances [p], their total."""
-
-    mean: np.ndarray
-    axes: np.ndarray
-    variances: np.ndarray
-    total_variance: float
-
-    def project(self, rows: np.ndarray) -> np.ndarray:
-        """Coordinates [n, p] of `rows` [n, d] along the axes, float32."""
-        axes, mean = self.axes.astype(np.float32), self.mean.astype(np.float32)
-        parts = [(rows[part] - mean) @ axes for part in blocks(rows)]
-        return np.concatenate(parts) if parts else np.empty((0, axes.shape[1]), np.float32)
 
 
 @dataclass(frozen=True)
@@ -64,21 +48,6 @@ class Fit:
 
 
 @dataclass(frozen=True)
-class Check:
-    """One k on samples of the rows beside samples of one cloud without clusters (`null_…`).
-
-    `sample_share` is the explained share and `stability` the mean adjusted Rand index between the
-    partitions that two samples give; `null_error` the standard deviation of the null's share.
-    """
-
-    stability: float
-    sample_share: float
-    null_stability: float
-    null_share: float
-    null_error: float
-
-
-@dataclass(frozen=True)
 class Clustering:
     """Clusters of n rows, numbered by size from 0, the largest; ties by their first row.
 
@@ -94,58 +63,6 @@ class Clustering:
     inertia: float
 
 
-def blocks(rows: np.ndarray) -> Iterator[slice]:
-    """Slices of consecutive rows that hold about `BLOCK_ELEMENTS` elements each."""
-    size = max(1, BLOCK_ELEMENTS // max(1, rows.shape[1]))
-    return (slice(start, start + size) for start in range(0, len(rows), size))
-
-
-def usable(rows: np.ndarray) -> np.ndarray:
-    """True for the rows whose values are all finite and at most `LIMIT` in magnitude."""
-    mask = np.zeros(len(rows), bool)
-    for part in blocks(rows):
-        mask[part] = (np.abs(rows[part]) <= LIMIT).all(axis=1)
-    return mask
-
-
-def usable_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The usable rows as float32 (not copied when all are) and the mask [n] that chose them."""
-    mask = usable(rows)
-    return np.ascontiguousarray(rows if mask.all() else rows[mask], dtype=np.float32), mask
-
-
-def to_unit_length(rows: np.ndarray) -> None:
-    """Scale each row to length 1 in place; rows of zeros stay."""
-    for part in blocks(rows):
-        lengths = np.linalg.norm(rows[part].astype(np.float64), axis=1, keepdims=True)
-        rows[part] /= np.where(lengths > 0, lengths, 1.0).astype(rows.dtype)
-
-
-def principal_components(rows: np.ndarray, count: int) -> Components:
-    """The `count` leading principal components of usable `rows` [n, d], or all where d is less.
-
-    Eigenvectors of the covariance (ddof 0), accumulated in float64. The sign of each axis makes
-    its element of largest magnitude positive.
-    """
-    from scipy.linalg import eigh
-
-    n, d = rows.shape
-    count = min(count, d)
-    with threadpool_limits(1):
-        mean = sum((rows[part].sum(axis=0, dtype=np.float64) for part in blocks(rows)), np.zeros(d))
-        mean /= max(n, 1)
-        covariance = np.zeros((d, d))
-        for part in blocks(rows):
-            centred = rows[part] - mean
-            covariance += centred.T @ centred
-        covariance /= max(n, 1)
-        variances, axes = eigh(covariance, subset_by_index=[d - count, d - 1])
-    variances, axes = np.maximum(variances[::-1], 0.0), axes[:, ::-1]
-    largest = np.abs(axes).argmax(axis=0)
-    axes = axes * np.where(axes[largest, np.arange(count)] < 0, -1.0, 1.0)
-    return Components(mean, axes, variances, float(np.trace(covariance)))
-
-
 def subspace(d: int, k_max: int) -> int:
     """How many principal components the path to `k_max` clusters uses of `d` dimensions."""
     return min(d, max(SUBSPACE, 2 * k_max))
@@ -158,6 +75,7 @@ def warm_path(
     random_state: int = 0,
     progress: Progress | None = None,
     components: Components | None = None,
+    device: str = "cpu",
 ) -> list[Fit]:
     """K-means of usable `rows` [m, d] for each k from `k_min` to `k_max`, each from the one before.
 
@@ -181,7 +99,7 @@ def warm_path(
 
     fits: list[Fit] = []
     with threadpool_limits(1):
-        for k, labels, _ in path(components.project(rows), k_max):
+        for k, labels, _ in path(components.project(rows), k_max, device):
             if k >= k_min:
                 fits.append(measured(k, labels))
             if progress:
@@ -189,7 +107,9 @@ def warm_path(
         return fits or [measured(k, labels)]
 
 
-def path(reduced: np.ndarray, k_max: int) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+def path(
+    reduced: np.ndarray, k_max: int, device: str = "cpu"
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """(k, labels [m], centres [k, p]) of K-means of `reduced` [m, p] for k from 1 on.
 
     It ends with `k_max`, or before when nothing is left to split.
@@ -201,91 +121,18 @@ def path(reduced: np.ndarray, k_max: int) -> Iterator[tuple[int, np.ndarray, np.
         start = _split(reduced, labels, centres)
         if start is None:
             return
-        labels, centres = _kmeans(reduced, start)
+        labels, centres = _kmeans(reduced, start, device)
         if len(np.unique(labels)) < k:
             return
         yield k, labels, centres
 
 
-def elbow_curve(
-    rows: np.ndarray,
-    k_min: int,
-    k_max: int,
-    random_state: int = 0,
-    progress: Progress | None = None,
-) -> pd.DataFrame:
-    """Table `elbow` for `rows` [n, d]: inertia, height and silhouette of K-means for each k.
-
-    The elbow is chosen. Fewer distinct rows than `k_max` end the table early.
-    """
-    fits = warm_path(usable_rows(rows)[0], k_min, k_max, random_state, progress)
-    return elbow_table(fits, elbow(fits) if fits else None)
-
-
-def heights(fits: list[Fit]) -> np.ndarray:
-    """Height [len(fits)] of each k over the chord of the scaled inertia curve.
-
-    With x and y the k and the inertia scaled to [0, 1], the height is 1 - x - y: Kneedle for a
-    falling convex curve (Satopaa et al. 2011). Zeros for fewer than three k or a flat curve.
-    """
-    k = np.array([fit.k for fit in fits], float)
-    inertia = np.array([fit.inertia for fit in fits])
-    if len(fits) < 3 or inertia[0] <= inertia[-1]:
-        return np.zeros(len(fits))
-    x = (k - k[0]) / (k[-1] - k[0])
-    y = (inertia - inertia[-1]) / (inertia[0] - inertia[-1])
-    return 1.0 - x - y
-
-
-def elbow(fits: list[Fit]) -> int:
-    """The k with the largest height, the smallest of equals."""
-    return fits[int(np.argmax(heights(fits)))].k
-
-
-def is_clear(fits: list[Fit], null: Mapping[int, float] | None = None) -> bool | None:
-    """Whether the curve bends sharply at its elbow; None for fewer than three k.
-
-    Clear: the last step to the elbow saves at least `CLEAR_ELBOW` times the inertia that the next
-    step saves. Separated clusters give factors above 10, one cloud without clusters 1 to 2. A few
-    leading directions can bend the curve of one cloud too: with `null`, its inertia by k, the
-    factor must also be `CLEAR_ELBOW` times that of the null.
-    """
-    if len(fits) < 3:
-        return None
-    at = int(np.argmax(heights(fits)))
-    if at == 0:
-        return False
-    around = [fit.k for fit in fits[at - 1 : at + 2]]
-    before, after = -np.diff([fit.inertia for fit in fits[at - 1 : at + 2]])
-    factor = CLEAR_ELBOW
-    if null and all(k in null for k in around):
-        expected = -np.diff([null[k] for k in around])
-        factor *= max(1.0, expected[0] / expected[1]) if expected[1] > 0 else 1.0
-    return bool(before >= factor * after)
-
-
-def elbow_table(
-    fits: list[Fit], chosen: int | None, checks: Mapping[int, Check] | None = None
-) -> pd.DataFrame:
-    """Table `elbow` of `fits`, with the row of k = `chosen` marked, and their `checks` by k."""
-    checks = checks or {}
-    rows = [
-        {
-            "k": fit.k,
-            "inertia": fit.inertia,
-            "explained_share": 1.0 - fit.inertia / fit.total if fit.total > 0 else None,
-            "elbow_height": float(height),
-            "silhouette": None if math.isnan(fit.silhouette) else fit.silhouette,
-            "chosen": fit.k == chosen,
-            **(asdict(checks[fit.k]) if fit.k in checks else {}),
-        }
-        for fit, height in zip(fits, heights(fits), strict=True)
-    ]
-    return tables.frame(rows, "elbow")
-
-
 def cluster_rows(
-    rows: np.ndarray, k: int, random_state: int = 0, start: np.ndarray | None = None
+    rows: np.ndarray,
+    k: int,
+    random_state: int = 0,
+    start: np.ndarray | None = None,
+    device: str = "cpu",
 ) -> Clustering:
     """scikit-learn's K-means of `rows` [n, d] with `k` clusters, over all dimensions.
 
@@ -311,7 +158,10 @@ def cluster_rows(
         if start is None:
             model = KMeans(min(k, len(values)), n_init=3, **options)
         else:
-            model = KMeans(k, init=_means(values, start, k), n_init=1, **options)
+            centres = _means(values, start, k)
+            if device != "cpu":
+                centres = lloyd.settled(values, centres, device, 0.0)
+            model = KMeans(k, init=centres, n_init=1, **options)
         model.fit(values)
     found, order = _renumbered(model.labels_)
     centres = model.cluster_centers_[order]
@@ -368,12 +218,14 @@ def _split(rows: np.ndarray, labels: np.ndarray, centres: np.ndarray) -> np.ndar
     return start.astype(np.float32)
 
 
-def _kmeans(rows: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _kmeans(rows: np.ndarray, start: np.ndarray, device: str) -> tuple[np.ndarray, np.ndarray]:
     from sklearn.cluster import KMeans
 
+    if device != "cpu":
+        start = lloyd.settled(rows, start, device, TOLERANCE * float(rows.var(axis=0).mean()))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # few distinct rows: the next split ends the path
-        model = KMeans(len(start), init=start, n_init=1).fit(rows)
+        model = KMeans(len(start), init=start, n_init=1, tol=TOLERANCE).fit(rows)
     return model.labels_, model.cluster_centers_
 
 

@@ -10,30 +10,15 @@ import numpy as np
 import pandas as pd
 
 from workflow.lib import tables
-from workflow.lib.cluster_checks import checks, is_beyond_null
-from workflow.lib.clustering import (
-    Check,
-    Clustering,
-    Components,
-    Fit,
-    Progress,
-    cluster_rows,
-    elbow,
-    elbow_table,
-    heights,
-    is_clear,
-    principal_components,
-    silhouette_scorer,
-    subspace,
-    to_unit_length,
-    usable_rows,
-    warm_path,
-)
+from workflow.lib.cluster_checks import NULL_SAMPLES, SAMPLES, Check, is_beyond_null
+from workflow.lib.cluster_space import METRICS, find_curve
+from workflow.lib.clustering import Clustering, Fit, Progress, cluster_rows, silhouette_scorer
+from workflow.lib.elbow import elbow, elbow_table, heights
 from workflow.lib.token_traits import Traits, traits
-from workflow.lib.token_vectors import describe_rows
+from workflow.lib.token_vectors import SEARCH_OPERATIONS, describe_rows
 from workflow.lib.tokens import Token
+from workflow.lib.vectors import Components, usable_rows
 
-METRICS = ("euclidean", "spherical")
 PROJECTIONS = ("pca", "tsne")
 TSNE_ROWS = 10_000
 TSNE_DIMENSIONS = 50
@@ -78,19 +63,23 @@ def analyse_embedding(
     k_min: int = 2,
     k_max: int = 30,
     n_clusters: int | None = None,
-    metric: str = "euclidean",
+    metric: str = "auto",
     projection: str = "pca",
     probe_tokens: Sequence[str | int] = (),
+    search_operations: float = SEARCH_OPERATIONS,
     random_state: int = 0,
+    device: str = "cpu",
     progress: Progress | None = None,
 ) -> EmbeddingAnalysis:
     """Cluster the `rows` [n, d] (float32) of an embedding and describe them.
 
     `tokens` [n] name the rows. K-means is tried for k from `k_min` to `k_max`; the elbow of its
-    inertia chooses k unless `n_clusters` sets it. With the metric ``spherical`` the rows are scaled
-    to length 1 first, in place: only directions count. `probe_tokens` are texts or ids whose
-    neighbours are wanted. `progress` is called with (k, k_max). Rows that are not finite (or beyond
-    1e12) are left out: their cluster, distance and place are missing.
+    inertia chooses k unless `n_clusters` sets it. For `metric` see `cluster_space`; distances,
+    inertia and places are those of the space that it names. ``spherical`` changes `rows` in place.
+    `probe_tokens` are texts or ids whose neighbours are wanted, `search_operations` limits the
+    search for the neighbours of all others. `device` is the CPU or a GPU by torch's name.
+    `progress` is called with (k, k_max). Rows that are not finite (or beyond 1e12) are left out:
+    their cluster, distance and place are missing.
     """
     n, d = rows.shape
     if len(tokens) != n:
@@ -105,33 +94,32 @@ def analyse_embedding(
         return nothing(f"The token embedding of shape [{n}, {d}] has no row of finite values.")
     about = [traits(token) for token in tokens]
     probes = find_probes(tokens, probe_tokens)
-    table, facts = describe_rows(rows, tokens, about, [probe["token_id"] for probe in probes])
+    wanted = [probe["token_id"] for probe in probes]
+    table, facts = describe_rows(rows, tokens, about, wanted, search_operations, device)
     norms = table["norm"].to_numpy(float, na_value=np.nan)
-    if metric == "spherical":
-        to_unit_length(values)
-    components = principal_components(values, subspace(d, k_max))
-    reduced = components.project(values)
-    fits = warm_path(values, k_min, k_max, random_state, progress, components)
-    checked = checks(reduced, components, max(k_max, n_clusters or 0), random_state)
-    clear = is_clear(fits, {k: 1.0 - check.null_share for k, check in checked.items()})
+    curve = find_curve(values, metric, k_min, k_max, n_clusters, random_state, device, progress)
+    fits, checked = curve.fits, curve.checked
     best = elbow(fits)
-    wanted = best if n_clusters is None else n_clusters
-    start = next((fit.labels for fit in fits if fit.k == wanted), None)
-    found = cluster_rows(values, wanted, random_state, start)
+    chosen = best if n_clusters is None else n_clusters
+    start = next((fit.labels for fit in fits if fit.k == chosen), None)
+    found = cluster_rows(curve.rows, chosen, random_state, start, device)
     clustering = _of_all_rows(found, mask)
     k = len(clustering.centres)
     summary = {
         "rows": n,
         "dimensions": d,
-        "metric": metric,
+        "metric": curve.metric,
+        "metric_rule": curve.rule,
         "k": k,
-        "k_rule": _rule(fits, n_clusters, k, clear),
+        "k_rule": _rule(fits, n_clusters, k, curve.clear),
         "elbow_k": best,
-        "clear_elbow": clear,
-        "silhouette": _number(silhouette_scorer(values, random_state)(found.labels)),
+        "clear_elbow": curve.clear,
+        "silhouette": _number(silhouette_scorer(curve.rows, random_state)(found.labels)),
         "explained_share": _share(fits[0].total - clustering.inertia, fits[0].total),
+        "samples": SAMPLES,
+        "null_samples": NULL_SAMPLES,
         "beyond_null": is_beyond_null(checked[k]) if k in checked else None,
-        "pca_explained": _explained(components),
+        "pca_explained": _explained(curve.components),
         **facts,
         "probes": probes,
         "random_state": random_state,
@@ -141,7 +129,7 @@ def analyse_embedding(
         clusters=_clusters(clustering, tokens, norms),
         clusters_summary=_clusters_summary(clustering, tokens, about, norms),
         elbow=_elbow(fits, clustering, checked),
-        projection=_projection(reduced, mask, projection, random_state),
+        projection=_projection(curve.reduced, mask, projection, random_state),
         tokens=table,
         output_tokens=tables.frame([], "tokens"),
         summary=summary,
@@ -149,7 +137,12 @@ def analyse_embedding(
 
 
 def with_output(
-    analysis: EmbeddingAnalysis, rows: np.ndarray, tokens: list[Token], cosines: np.ndarray
+    analysis: EmbeddingAnalysis,
+    rows: np.ndarray,
+    tokens: list[Token],
+    cosines: np.ndarray,
+    search_operations: float = SEARCH_OPERATIONS,
+    device: str = "cpu",
 ) -> EmbeddingAnalysis:
     """The analysis with the `rows` [m, d] of an output layer of its own described beside it.
 
@@ -160,7 +153,8 @@ def with_output(
         return analysis
     probes = [probe["token_id"] for probe in analysis.summary["probes"]]
     wanted = [number for number in probes if number < len(rows)]
-    table, facts = describe_rows(rows, tokens, [traits(token) for token in tokens], wanted)
+    about = [traits(token) for token in tokens]
+    table, facts = describe_rows(rows, tokens, about, wanted, search_operations, device)
     paired = np.full(len(rows), np.nan)
     paired[: len(cosines)] = cosines[: len(rows)]
     known = cosines[np.isfinite(cosines)]

@@ -250,14 +250,16 @@ def cluster_worth(summary: Mapping[str, Any], elbow: pd.DataFrame) -> str | None
         return None
     row = chosen.iloc[0]
     verdict = (
-        "so there is more structure than in one cloud"
+        "so there is more structure than in one normal cloud (clusters, or another shape)"
         if summary["beyond_null"]
         else "so by this measure they are cuts through one cloud"
     )
     return (
-        f"On samples, {integer(row['k'])} clusters explain {percent(row['sample_share'])} of the "
-        f"variance, and {percent(row['null_share'])} in a cloud of the same covariance without "
-        f"clusters, {verdict}. Clusters of two samples agree with an adjusted Rand index of "
+        f"On {integer(summary['samples'])} samples, {integer(row['k'])} clusters explain "
+        f"{percent(row['sample_share'])} of the variance, and {percent(row['null_share'])} in "
+        f"{integer(summary['null_samples'])} samples of a cloud of the same covariance without "
+        f"clusters, {verdict}. "
+        f"Clusters of two samples agree with an adjusted Rand index of "
         f"{number(row['stability'], 2)} ({number(row['null_stability'], 2)} in that cloud; 1: the "
         "same clusters)."
     )
@@ -294,6 +296,20 @@ def geometry(summary: Mapping[str, Any]) -> pd.DataFrame:
         for label, text in facts.items()
     ]
     return pd.DataFrame(texts)
+
+
+def neighbours_note(facts: Mapping[str, Any]) -> str | None:
+    """Which tokens have neighbours, where not all; `facts` are those of the summary."""
+    if "rows" not in facts:
+        return None
+    searched, rows = facts["neighbours_searched"], facts["rows"]
+    if searched >= rows - facts["left_out_rows"]:
+        return None
+    return (
+        f"The nearest tokens were searched, among all, for {integer(searched)} of {integer(rows)} "
+        "tokens: the chosen ones, those that look most untrained and an even sample over the ids. "
+        "A larger clustering.search_operations allows more."
+    )
 
 
 def undertrained_finding(tokens: pd.DataFrame, facts: Mapping[str, Any]) -> str:

@@ -5,19 +5,20 @@ Pictures that only the notebooks show are in `report_plots`.
 
 import textwrap
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib.colors import LogNorm, Normalize
+from matplotlib.colors import LogNorm, Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from workflow.lib import style
 from workflow.lib.style import HEAT, MISSING, PALETTE, canvas, literal, message, save
 
-__all__ = ["cluster_map", "elbow", "layer_figures", "layer_map", "save"]
+__all__ = ["cluster_map", "elbow", "embedding_figures", "layer_figures", "layer_map", "save"]
 
 # Column of the table layers -> name, unit or definition, whether the colours are logarithmic.
 LAYER_METRICS = {
@@ -168,10 +169,12 @@ def elbow(table: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
         for name in ("null_share", "stability", "null_stability")
     )
     if np.isfinite(null).any():
-        left.plot(k, _null_inertia(table), "--", color="#777777", label="one cloud, no clusters")
+        left.plot(
+            k, _null_inertia(table), "--", color="#777777", label="one normal cloud, no clusters"
+        )
     left.set_ylabel("inertia: Σ distance² to the own centre")
     drop = 1 - inertia[-1] / inertia[0] if inertia[0] > 0 else 0.0
-    left.set_title(f"Inertia: {drop:.0%} lower at the right end (axis not from 0)")
+    left.set_title(f"Inertia: {drop:.1%} lower at k = {k[-1]:.0f} (axis not from 0)")
     style.plain_ticks(left.yaxis)
     right.set_ylabel("index (1 is best)")
     right.set_title("Silhouette: how far apart; stability: found again?")
@@ -221,10 +224,11 @@ def cluster_map(
     clusters_summary: pd.DataFrame,
     summary: Mapping[str, Any],
 ) -> Figure:
-    """Tokens in the plane of the first two principal components, or by t-SNE, coloured by cluster.
+    """Tokens by the first two principal components where they were clustered, or by t-SNE.
 
-    The number of a cluster stands at the median of its tokens; the list beside the picture gives
-    its size and a few of its typical tokens. Of very many tokens an even selection is drawn.
+    The colour is the cluster. Its number stands at the median of its tokens; the list beside the
+    picture gives its size and a few of its typical tokens. Of very many tokens an even selection
+    is drawn.
     """
     if projection.empty:
         return message(_no_embedding(summary))
@@ -240,7 +244,7 @@ def cluster_map(
     numbers = clusters_summary["cluster"].astype(int).tolist()
     height = max(5.6, 1.2 + 0.21 * len(numbers))
     figure, (axes, side) = canvas(11.5, height, cols=2, width_ratios=[1.5, 1])
-    colours = [PALETTE[number % len(PALETTE)] for number in shown["cluster"].astype(int)]
+    colours = [_hue(number) for number in shown["cluster"].astype(int)]
     x, y = shown["x"].to_numpy(dtype=float), shown["y"].to_numpy(dtype=float)
     size = 14 if len(shown) < 2000 else 4 if len(shown) < 15000 else 1.6
     axes.scatter(x, y, s=size, c=colours, alpha=0.45, linewidths=0, rasterized=True)
@@ -259,19 +263,36 @@ def cluster_map(
             bbox={
                 "boxstyle": "round,pad=0.2",
                 "facecolor": "white",
-                "edgecolor": PALETTE[int(number) % len(PALETTE)],
+                "edgecolor": _hue(int(number)),
                 "alpha": 0.9,
             },
         )
     shares = list(summary.get("pca_explained") or [None, None])
+    metric = summary.get("metric")
     axes.set_xlabel(
-        "t-SNE 1 (distances between groups mean little)" if tsne else _component(1, shares[0])
+        "t-SNE 1 (distances between groups mean little)"
+        if tsne
+        else _component(1, shares[0], metric)
     )
-    axes.set_ylabel("t-SNE 2" if tsne else _component(2, shares[1]))
+    axes.set_ylabel("t-SNE 2" if tsne else _component(2, shares[1], metric))
     thinned = f", every {every}. token drawn" if every > 1 else ""
     axes.set_title(f"{len(points):,} tokens in {len(numbers)} clusters{thinned}")
     _cluster_list(side, clusters, clusters_summary)
     return figure
+
+
+def embedding_figures(
+    elbow_table: pd.DataFrame,
+    projection: pd.DataFrame,
+    clusters: pd.DataFrame,
+    clusters_summary: pd.DataFrame,
+    summary: Mapping[str, Any],
+) -> dict[str, Figure]:
+    """The pictures of the embedding that are files of their own: `elbow` and `cluster_map`."""
+    return {
+        "elbow": elbow(elbow_table, summary),
+        "cluster_map": cluster_map(projection, clusters, clusters_summary, summary),
+    }
 
 
 def spread(places: np.ndarray, gap: float = 0.045) -> np.ndarray:
@@ -313,7 +334,7 @@ def _cluster_list(side: Any, clusters: pd.DataFrame, clusters_summary: pd.DataFr
     for place, row in enumerate(rows.to_dict("records")):
         y = 1 - (place + 0.5) * step
         number = int(row["cluster"])
-        hue = PALETTE[number % len(PALETTE)]
+        hue = _hue(number)
         options = {"transform": side.transAxes, "va": "center", "fontsize": 8.5}
         side.text(0.06, y, str(number), ha="right", weight="bold", color=hue, **options)
         side.text(0.24, y, f"{row['size']:,}", ha="right", **options)
@@ -322,9 +343,20 @@ def _cluster_list(side: Any, clusters: pd.DataFrame, clusters_summary: pd.DataFr
     side.set_ylim(0, 1)
 
 
-def _component(number: int, share: float | None) -> str:
+def _component(number: int, share: float | None, metric: str | None) -> str:
     explained = "" if share is None else f" ({share:.1%} of the variance)"
-    return f"principal component {number}{explained}"
+    space = {"whitened": " after whitening", "spherical": " of the directions"}.get(
+        metric or "", ""
+    )
+    return f"principal component {number}{space}{explained}"
+
+
+@cache
+def _hue(number: int) -> tuple[float, ...]:
+    """The colour of a cluster: the palette, then the palette darker, then lighter."""
+    colour = to_rgb(PALETTE[number % len(PALETTE)])
+    end, share = ((0, 0.0), (0, 0.45), (1, 0.5), (0, 0.7))[number // len(PALETTE) % 4]
+    return tuple(end * share + (1 - share) * part for part in colour)
 
 
 def _no_embedding(summary: Mapping[str, Any]) -> str:

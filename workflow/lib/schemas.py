@@ -337,7 +337,11 @@ CLUSTERS = Schema(
         Column("token", "string", "the token's text with visible escapes; empty: not in tokenizer"),
         Column("kind", "string", "normal, special, added, byte, or padding (beyond the tokenizer)"),
         Column("cluster", "integer", "cluster of the row, from 0 (the largest)"),
-        Column("distance", "number", "distance to the centre of its cluster"),
+        Column(
+            "distance",
+            "number",
+            "distance to the centre of its cluster, in the space of the metric",
+        ),
         Column(
             "margin", "number", "squared distance to the next centre less that to its own centre"
         ),
@@ -411,7 +415,11 @@ ELBOW = Schema(
     "one number of clusters tried",
     (
         Column("k", "integer", "number of clusters"),
-        Column("inertia", "number", "sum of squared distances to the centres"),
+        Column(
+            "inertia",
+            "number",
+            "sum of squared distances to the centres, in the space of the metric",
+        ),
         Column("explained_share", "number", "1 - inertia / inertia of one cluster", "share"),
         Column("elbow_height", "number", "height over the chord of the scaled curve (Kneedle)"),
         Column("silhouette", "number", "mean silhouette of a sample of rows"),
@@ -420,7 +428,7 @@ ELBOW = Schema(
             "stability", "number", "mean adjusted Rand index between clusters of samples of rows"
         ),
         Column("sample_share", "number", "mean explained share of those samples", "share"),
-        Column("null_stability", "number", "the same for one cloud of the same covariance"),
+        Column("null_stability", "number", "stability for one normal cloud of the same covariance"),
         Column("null_share", "number", "mean explained share of samples of that cloud", "share"),
         Column("null_error", "number", "standard deviation of that share over samples", "share"),
     ),
@@ -430,8 +438,8 @@ PROJECTION = Schema(
     "one row of the token embedding in two dimensions",
     (
         Column("token_id", "integer", "row of the embedding"),
-        Column("x", "number", "first principal component of the centred rows"),
-        Column("y", "number", "second principal component of the centred rows"),
+        Column("x", "number", "first principal component in the space where tokens are clustered"),
+        Column("y", "number", "second principal component there"),
         Column("tsne_x", "number", "first t-SNE coordinate, where it was asked for"),
         Column("tsne_y", "number", "second t-SNE coordinate"),
     ),

@@ -12,25 +12,30 @@ import numpy as np
 import pandas as pd
 
 from workflow.lib import tables
-from workflow.lib.clustering import blocks, usable_rows
-from workflow.lib.neighbours import nearest
+from workflow.lib.neighbours import nearest, operations
 from workflow.lib.token_traits import Traits, is_impossible
 from workflow.lib.tokens import Token
 from workflow.lib.undertrained import Untrained, untrained_scores
+from workflow.lib.vectors import blocks, usable_rows
 
-SEARCH_OPERATIONS = 1e12
+SEARCH_OPERATIONS = 2e12
 NEAR_DUPLICATE = 0.99
 LISTED = 100
 
 
 def describe_rows(
-    rows: np.ndarray, tokens: list[Token], traits: list[Traits], wanted: Sequence[int] = ()
+    rows: np.ndarray,
+    tokens: list[Token],
+    traits: list[Traits],
+    wanted: Sequence[int] = (),
+    search_operations: float = SEARCH_OPERATIONS,
+    device: str = "cpu",
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The table tokens of `rows` [n, d] (float32), and facts for a summary.
 
-    Rows that are not finite have no numbers. Neighbours are exact. They are searched for the
-    `wanted` rows and those of highest score first, then in the order of ids until the search would
-    take more than `SEARCH_OPERATIONS`.
+    Rows that are not finite have no numbers. Neighbours are exact, among all rows. Where the search
+    for all would take more than `search_operations`, they are searched for the `wanted` rows, those
+    of highest score, and as many others, evenly spread over the ids, as that allows.
     """
     values, mask = usable_rows(rows)
     places = np.flatnonzero(mask)
@@ -50,13 +55,11 @@ def describe_rows(
         np.array([token.kind == "special" for token in tokens])[mask],
     )
     ranks = _ranks(untrained, (impossible | padding)[mask])
-    budget = math.ceil(SEARCH_OPERATIONS / max(1, 2 * values.size))
     suspects = np.argsort(np.where(ranks > 0, ranks, np.inf), kind="stable")[:LISTED]
     inside = np.isin(np.asarray(wanted, np.int64), places)
     asked = np.searchsorted(places, np.asarray(wanted, np.int64)[inside])
-    order = [*asked, *suspects, *range(len(values))]
-    queries = np.array(sorted(dict.fromkeys(order[: max(budget, len(asked) + LISTED)])), np.int64)
-    found = nearest(values, norms[mask], queries)
+    queries = _queries(values, np.concatenate([asked, suspects]), search_operations)
+    found = nearest(values, norms[mask], queries, device)
 
     neighbours: list[list[int] | None] = [None] * len(rows)
     for query, near in zip(queries, found.places, strict=True):
@@ -106,6 +109,16 @@ def describe_rows(
         },
     }
     return tables.typed(table, "tokens"), facts
+
+
+def _queries(rows: np.ndarray, first: np.ndarray, budget: float) -> np.ndarray:
+    """Numbers of the rows whose neighbours are searched: all, or `first` and an even sample."""
+    count, d = rows.shape
+    if operations(count, d, count) <= budget:
+        return np.arange(count)
+    room = int(budget / operations(count, d, 1)) - len(first)
+    even = np.linspace(0, count - 1, max(room, 0)).astype(np.int64)
+    return np.unique(np.concatenate([first, even]))
 
 
 def row_norms(rows: np.ndarray, origin: np.ndarray | None = None) -> np.ndarray:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from workflow.lib.clustering import blocks
+from workflow.lib.vectors import blocks
 
 POWER_STEPS = 100
 SETTLED = 1e-7

@@ -30,10 +30,12 @@ rule embedding_analysis:
         **asks(clustering_tokens),
     params:
         args=embedding_flags,
+        device=device,
         code=fingerprint("embedding_analysis", without="workflow.lib.plots"),
         out_dir=subpath(output.clusters, parent=True),
         weights=weights_root,
     shell:
         "python workflow/scripts/embedding_analysis.py --manifest {input.manifest:q}"
-        " --weights {params.weights:q} --out {params.out_dir:q} --tables_only {params.args}"
+        " --weights {params.weights:q} --out {params.out_dir:q} --tables_only"
+        " --device {params.device:q} {params.args}"
         " 2> {log:q}"

@@ -4,8 +4,8 @@
 
 writes one row per token to clusters.csv and everything else beside it; when --out is no table it
 is the folder for all of it: clusters.csv, clusters_summary.csv, elbow.csv, tokens.csv,
-output_tokens.csv, projection.parquet, summary.json, elbow.png and map.png. The rule of the workflow
-gives a manifest instead of a folder.
+output_tokens.csv, projection.parquet, summary.json, elbow.png and cluster_map.png. The rule of the
+workflow gives a manifest instead of a folder.
 """
 
 import argparse
@@ -26,11 +26,17 @@ from workflow.lib import (
     tables,
     token_vectors,
 )
+from workflow.lib.device import chosen_device, slot
 
 log = logging.getLogger("embedding_analysis")
 
 
 def main(options):
+    with slot(chosen_device(options.device)) as device:
+        analyse(options, device)
+
+
+def analyse(options, device):
     if options.model_path:
         manifest = checkpoint.describe_folder(
             options.model_path,
@@ -60,7 +66,9 @@ def main(options):
             metric=options.metric,
             projection=options.projection,
             probe_tokens=options.probe_tokens,
+            search_operations=options.search_operations,
             random_state=options.random_state,
+            device=device,
             progress=lambda k, last: log.info("k-means, k = %d of %d", k, last),
         )
         head, reason = embedding_rows.find_output(manifest, place, len(rows))
@@ -69,7 +77,13 @@ def main(options):
             cosines = token_vectors.paired_cosines(rows, head.panels())
             del rows  # the output layer takes their place in memory
             tokens = embedding_rows.read_row_tokens(manifest, place, head.matrix.rows)
-            result = embedding.with_output(result, head.read(), tokens, cosines)
+            result = embedding.with_output(
+                result, head.read(), tokens, cosines, options.search_operations, device
+            )
+    write(result, options)
+
+
+def write(result, options):
     out = Path(options.out)
     is_file = out.suffix in (".csv", ".json", ".parquet")
     folder, clusters = (out.parent, out) if is_file else (out, out / "clusters.csv")
@@ -80,15 +94,15 @@ def main(options):
     tables.write_table(result.tokens, "tokens", folder / "tokens.csv")
     tables.write_table(result.output_tokens, "tokens", folder / "output_tokens.csv")
     tables.write_json(result.summary, folder / "summary.json")
-    if options.tables_only:
-        return
-    plots.save(plots.elbow(result.elbow, result.summary), folder / "elbow.png")
-    plots.save(
-        plots.cluster_map(
-            result.projection, result.clusters, result.clusters_summary, result.summary
-        ),
-        folder / "map.png",
-    )
+    if not options.tables_only:
+        for name, picture in plots.embedding_figures(
+            result.elbow,
+            result.projection,
+            result.clusters,
+            result.clusters_summary,
+            result.summary,
+        ).items():
+            plots.save(picture, folder / f"{name}.png")
 
 
 def texts_or_ids(text):
@@ -114,7 +128,7 @@ if __name__ == "__main__":
     parser.add_argument("--k_min", type=cli.positive_int, default=2)
     parser.add_argument("--k_max", type=cli.positive_int, default=30)
     parser.add_argument("--n_clusters", type=cli.positive_int, help="default: by the elbow rule")
-    parser.add_argument("--metric", choices=embedding.METRICS, default="euclidean")
+    parser.add_argument("--metric", choices=embedding.METRICS, default="auto")
     parser.add_argument("--projection", choices=embedding.PROJECTIONS, default="pca")
     parser.add_argument(
         "--probe_tokens",
@@ -123,6 +137,13 @@ if __name__ == "__main__":
         help="tokens whose neighbours are wanted: words with commas, or a JSON list",
     )
     parser.add_argument(
+        "--search_operations",
+        type=cli.threshold,
+        default=token_vectors.SEARCH_OPERATIONS,
+        help="floating-point operations that the search for nearest tokens may take",
+    )
+    parser.add_argument(
         "--random_state", type=cli.seed, default=0, help="seed of everything random"
     )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     cli.run(parser, main)

@@ -22,11 +22,10 @@ def main(options):
     summary = dag.read_json(embedding / "summary.json")
     figures = {
         **plots.layer_figures(tables.read_table(options.layers, "layers")),
-        "elbow": plots.elbow(elbow, summary),
-        "cluster_map": plots.cluster_map(projection, clusters, overview, summary),
+        **plots.embedding_figures(elbow, projection, clusters, overview, summary),
     }
-    for name in ("layers_std", "layers_stable_rank", "elbow", "cluster_map"):
-        plots.save(figures[name], Path(options.out, f"{name}.png"))
+    for name, picture in figures.items():
+        plots.save(picture, Path(options.out, f"{name}.png"))
 
 
 if __name__ == "__main__":
