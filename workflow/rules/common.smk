@@ -194,7 +194,7 @@ def require_plans_before_groups():
     """Snakemake loses its groups of jobs when a checkpoint ends while some of them run."""
     grouped = workflow.is_main_process and workflow.group_settings.overwrite_groups
     unknown = dag.without_plan(config["results"], MODELS)
-    if grouped and unknown:
+    if grouped and unknown and not workflow.dryrun:
         raise WorkflowError(
             f"{len(unknown)} of {len(MODELS)} models are not looked up yet, which has to come before "
             "jobs are grouped: run the same command with `-- resolve` at its end first."
