@@ -73,5 +73,5 @@ constraints: $(DEV_STAMP) ## write constraints.txt anew from .venv
 	mv constraints.txt.new constraints.txt
 
 clean: ## remove everything made (results and .venv; downloaded weights stay)
-	rm -rf .venv .venv-bench .snakemake results/* .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-bench .snakemake build results/* .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -9,6 +9,7 @@
 #     embedding/                    embedding_analysis
 #     audit.json                    audit
 #     reports/ index.html           notebooks and pages
+#     overview.json                 model_page: the numbers that the page of all models compares
 #
 # Downloaded weights lie in <weights>/{key}/, key being the start of their hash.
 from snakemake.utils import min_version
@@ -42,13 +43,22 @@ rule all:
     input:
         "<results>/index.html",
         "<results>/index.json",
+        "<results>/glossary.html",
         # Named one by one, so that a file that was deleted is made again.
         collect(
             "<results>/{model}/{artefact}",
             model=MODELS,
-            artefact=["index.html", *artefacts.ALL],
+            artefact=["index.html", "overview.json", *artefacts.ALL],
         ),
 
 
 onsuccess:
     print(dag.closing_words(config["results"], MODELS))
+
+
+onerror:
+    # The page of all models names those that failed, and what their logs say.
+    shell(
+        "python workflow/scripts/portal.py --results {config[results]:q}"
+        " --html {config[results]:q}/index.html --json {config[results]:q}/index.json"
+    )

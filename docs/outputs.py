@@ -5,22 +5,9 @@ python -m docs.outputs
 
 from pathlib import Path
 
+from workflow.lib.glossary import FILES
 from workflow.lib.schemas import SCHEMAS
 from workflow.lib.tables import write_text
-
-FILES = {
-    "params": "params.csv, params.json, params.parquet",
-    "matrices": "matrices.parquet",
-    "spectra": "spectra.parquet",
-    "histograms": "histograms.parquet",
-    "coverage": "coverage.csv",
-    "layers": "layers.csv",
-    "clusters": "embedding/clusters.csv",
-    "clusters_summary": "embedding/clusters_summary.csv",
-    "tokens": "embedding/tokens.csv, embedding/output_tokens.csv",
-    "elbow": "embedding/elbow.csv",
-    "projection": "embedding/projection.parquet",
-}
 
 HEAD = """\
 # Outputs

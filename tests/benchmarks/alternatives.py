@@ -124,5 +124,5 @@ if __name__ == "__main__":
     with contextlib.suppress(ImportError):
         import torch
 
-        torch.set_num_threads(1)
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     main(*sys.argv[1:])

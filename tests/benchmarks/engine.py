@@ -17,12 +17,14 @@ from pathlib import Path
 
 import numpy as np
 from scipy.linalg import svdvals
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from tests.benchmarks.alternatives import peak
 from workflow.lib.checkpoint import describe_folder
 from workflow.lib.distribution import Distribution
 from workflow.lib.dtypes import decode
+from workflow.lib.measure import Settings, measure_part
+from workflow.lib.plan import make_plan, shards_of
 from workflow.lib.safetensors_file import read_bytes
 from workflow.lib.tables import write_text
 
@@ -33,13 +35,13 @@ METHODS = ("ours", "torch-f32", "torch-f64", "numpy-f32")
 BENCH_PYTHON = os.environ.get("BENCH_PYTHON", str(ROOT / ".venv-bench" / "bin" / "python"))
 
 
-def alternative(method, *arguments):
+def alternative(method, *arguments, threads=1):
     """The JSON that alternatives.py prints, or None where the method cannot run."""
     python = BENCH_PYTHON if method == "weightwatcher" else sys.executable
     if not Path(python).exists():
         return None
     command = [python, str(HERE / "alternatives.py"), method, *map(str, arguments)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "MPLBACKEND": "Agg"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:
         print(done.stderr[-2000:], file=sys.stderr)
@@ -48,7 +50,7 @@ def alternative(method, *arguments):
 
 
 def shell(command):
-    """Seconds of a command as the shell would run it, and the peak memory of its first process."""
+    """Seconds of a command as the shell would run it, and its peak memory."""
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     memory = 0
@@ -153,24 +155,114 @@ def roofline():
     return f"Roofline, {m} x {n}, one thread: " + ", ".join(parts) + "."
 
 
+def analyze(folder, threads, *flags):
+    out = Path(tempfile.gettempdir(), f"bench-{os.getpid()}.parquet")
+    command = [sys.executable, str(ROOT / "workflow" / "scripts" / "analyze.py")]
+    command += ["--model_path", str(folder), "--device", "cpu", *flags]
+    try:
+        return shell([*command, "--threads", str(threads), "--out", str(out)])
+    finally:
+        out.unlink(missing_ok=True)
+
+
 def whole_model(folder):
+    """Rows for a whole model, and how much faster two workers are than one."""
     cells = {}
     for threads in (1, 2, 2, 1):
-        out = Path(tempfile.gettempdir(), f"bench-{os.getpid()}.parquet")
-        command = [sys.executable, str(ROOT / "workflow" / "scripts" / "analyze.py")]
-        command += ["--model_path", folder, "--device", "cpu"]
-        command += ["--threads", str(threads), "--out", str(out)]
         method = f"ours, whole process, {threads} thread(s)"
         # the first run may compile; the better of two counts
         cells[method] = min(
-            (cell for cell in (shell(command), cells.get(method)) if cell),
+            (cell for cell in (analyze(folder, threads), cells.get(method)) if cell),
             key=lambda cell: cell["seconds"],
         )
-        out.unlink()
+    one, two = (cell["seconds"] for cell in cells.values())
     for method in ("torch", "numpy", "weightwatcher"):
         cells[method] = alternative(method, folder)
-    ours = cells["ours, whole process, 2 thread(s)"]["seconds"]
-    return [row("whole model", ours, method, cell) for method, cell in cells.items()]
+    cells["torch, 2 threads"] = alternative("torch", folder, threads=2)
+    table = [row("whole model", two, method, cell) for method, cell in cells.items()]
+    return table, f"Two workers on the whole model, start and end among it: {one / two:.2f}x one."
+
+
+def two_at_once():
+    """What the machine gives to two: the sum of their dgemm rates over that of one alone."""
+    code = "from tests.benchmarks.engine import dgemm_rate; print(dgemm_rate())"
+    command = [sys.executable, "-c", code]
+
+    def rates(count):
+        running = [
+            subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) for _ in range(count)
+        ]
+        return sum(float(process.communicate()[0]) for process in running)
+
+    return f"Two processes of dgemm at once: {rates(2) / rates(1):.2f}x one alone."
+
+
+def dgemm_rate():
+    from scipy.linalg.blas import dgemm
+
+    a = np.asfortranarray(np.random.default_rng(0).standard_normal((1024, 1024)))
+    with threadpool_limits(1):
+        return 1 / best(lambda: [dgemm(1.0, a, a) for _ in range(20)], 5)
+
+
+def write_random(folder, shapes, shards=1):
+    """A checkpoint of BF16 matrices, random by rows that repeat."""
+    values = np.random.default_rng(0).standard_normal(2**22, dtype=np.float32) * 0.02
+    pool = (values.view(np.uint32) >> 16).astype("<u2").tobytes()
+    folder.mkdir()
+    for shard in range(shards):
+        header, end = {}, 0
+        for number in range(shard, len(shapes), shards):
+            rows, cols = shapes[number]
+            place = {"dtype": "BF16", "shape": [rows, cols]}
+            header[f"layers.{number}.weight"] = place | {
+                "data_offsets": [end, end + 2 * rows * cols]
+            }
+            end += 2 * rows * cols
+        text = json.dumps(header).encode()
+        with (folder / f"model-{shard + 1:05d}-of-{shards:05d}.safetensors").open("wb") as file:
+            file.write(len(text).to_bytes(8, "little") + text)
+            while end:
+                file.write(pool[: min(end, len(pool))])
+                end -= min(end, len(pool))
+    return folder
+
+
+def sizes(work):
+    """Rows of time and peak for one file or many, and for tensors that are large."""
+    shapes = [(2048, 2048)] * 128
+    one = write_random(work / "one", shapes)
+    many = write_random(work / "many", shapes, shards=8)
+    large = write_random(work / "large", [(151_936, 4096)])
+    huge = write_random(work / "huge", [(524_288, 4096)])
+    cells = {}
+    for what, folder, spectra in (
+        ("1 GB in one file, without spectra", one, "none"),
+        ("the same in 8 shards", many, "none"),
+        ("151,936 x 4,096, without spectra", large, "none"),
+        ("151,936 x 4,096, all singular values", large, "full"),
+        ("one tensor of 4 GiB, without spectra", huge, "none"),
+    ):
+        threads = 2 if folder in (one, many) else 1
+        cells[what] = analyze(folder, threads, "--spectra", spectra)
+    first = cells["1 GB in one file, without spectra"]["seconds"]
+    for what, cell in cells.items():
+        yield row(what, first, "ours, whole process", cell)
+
+
+def predictions(folder):
+    """Predicted over measured time of each part."""
+    manifest = describe_folder(folder, "", hashed=False)
+    ratios = []
+    for part in make_plan(manifest, 1.0)["parts"]:
+        files = {name: Path(folder, name) for name in shards_of(part)}
+        start = time.process_time()
+        measure_part(files, part, Settings())
+        ratios.append(part["seconds"] / (time.process_time() - start))
+    return (
+        f"Predicted over measured time of a part: {min(ratios):.2f} to {max(ratios):.2f} "
+        f"({len(ratios)} parts)."
+    )
 
 
 def main(folder="resources/demo", name=None):
@@ -178,20 +270,24 @@ def main(folder="resources/demo", name=None):
     manifest = describe_folder(folder, "", hashed=False)
     with threadpool_limits(1), tempfile.TemporaryDirectory() as work:
         table = [*value_pass(), *spectra(folder, Path(work), matrices(folder, manifest))]
-        table += whole_model(folder)
-        line = roofline()
+        rows, workers = whole_model(folder)
+        table += [*rows, *sizes(Path(work))]
+        lines = "\n".join([roofline(), two_at_once(), workers, predictions(folder)])
+        blas = ", ".join(sorted({str(info.get("architecture")) for info in threadpool_info()}))
     load = os.getloadavg()[0]
     text = f"""\
 # Benchmarks of the engine
 
 Written by `make bench`. Model: {name}, {manifest["totals"]["parameters"] / 1e6:.0f} million
 parameters. Machine: {platform.machine()}, {os.cpu_count()} cores, {platform.system()}, Python
-{platform.python_version()}, load {load:.1f} at the end. One thread where not said; ratio = seconds
-over ours; error = largest relative error against LAPACK's float64 SVD for σ ≥ 1e-4·σ₁; peak =
-memory over that of the process before (for the whole model that of our first process).
+{platform.python_version()}, BLAS kernels {blas}, load {load:.1f} at the end. One thread where not
+said; ratio = seconds over ours; error = largest relative error against LAPACK's float64 SVD for
+σ ≥ 1e-4·σ₁; peak = memory over that of the process before (of our whole processes: all of it,
+interpreter included). For the whole model torch and numpy are timed without their start and import,
+ours with it.
 WeightWatcher analyses the matrices as a loaded model of linear layers; loading is not counted.
 
-{line}
+{lines}
 
 | what | method | seconds | ratio | error | peak, MiB |
 |---|---|---|---|---|---|

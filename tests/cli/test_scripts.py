@@ -1,6 +1,7 @@
 """The command lines by hand, on small folders; numbers against an independent computation."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -107,14 +108,31 @@ def test_every_format_holds_the_same_table(zoo, tmp_path):
     assert_same_numbers(written[0], written[2])
 
 
-def test_low_memory_and_more_threads_change_no_number(model, tmp_path):
-    results = []
-    for number, flags in enumerate([(), ("--low_cpu_mem_usage",), ("--threads", 2)]):
+def test_workers_memory_and_fresh_compilation_change_no_byte(tmp_path):
+    random = np.random.default_rng(0)
+    folder, stored = tmp_path / "model", {}
+    graded = {"projection": np.r_[np.linspace(1, 0.1, 140), np.logspace(-4, -9, 10)]}
+    graded |= {"deflation": np.logspace(0, -9, 150)}
+    for name, values in graded.items():
+        left, right = (np.linalg.qr(random.standard_normal((n, 150)))[0] for n in (410, 150))
+        matrix = left * values @ right.T
+        stored[f"{name}.weight"] = ("F32", [410, 150], matrix.astype("<f4").tobytes())
+        stored[f"{name}.bf16.weight"] = ("BF16", [150, 410], bf16(matrix.T))
+    stored["small.weight"] = ("F64", [9, 70], random.standard_normal((9, 70)).tobytes())
+    write_safetensors(folder / "model.safetensors", stored)
+    written = []
+    for number, (flags, environment) in enumerate(
+        [
+            (("--threads", 1), {}),
+            (("--threads", 2), {"NUMBA_CACHE_DIR": str(tmp_path / "cold")}),
+            (("--threads", 2, "--low_cpu_mem_usage"), {}),
+        ]
+    ):
         out = tmp_path / f"{number}.csv"
-        assert run_script("analyze", "--model_path", model, "--out", out, *flags).returncode == 0
-        results.append(tables.read_table(out, "params"))
-    assert_same_numbers(results[0], results[1])
-    assert_same_numbers(results[0], results[2])
+        done = run_script("analyze", "--model_path", folder, "--out", out, *flags, **environment)
+        assert done.returncode == 0, done.stderr
+        written.append(re.sub(r"\d{4}-\d\d-\d\dT[\d:]+Z", "", out.read_text()))
+    assert written[0] == written[1] == written[2]
 
 
 def test_transformer_analysis_by_hand(model, tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from tests.conftest import bf16, write_safetensors
 from workflow.lib import analysis, device, measure
 from workflow.lib.measure import Settings
+from workflow.lib.plan import BASE_BYTES
 
 
 def row_of(tmp_path, matrix, **settings):
@@ -83,9 +84,9 @@ def test_jobs_take_different_gpus_and_wait_when_all_are_taken(monkeypatch, tmp_p
 
 
 def test_a_memory_limit_lowers_the_workers_or_says_what_to_do():
-    parts = [{"memory": 10**9}, {"memory": 10**9}, {"memory": 5 * 10**8}]
+    parts = [{"memory": BASE_BYTES + size * 10**8} for size in (4, 5, 3)]
     assert analysis._within(None, parts, 3) == 3
-    assert analysis._within(2 * 10**9, parts, 3) == 2
-    assert analysis._within(10**9, parts, 3) == 1
+    assert analysis._within(BASE_BYTES + 10**9, parts, 3) == 2
+    assert analysis._within(BASE_BYTES + 5 * 10**8, parts, 3) == 1
     with pytest.raises(ValueError, match="--memory_limit"):
-        analysis._within(9 * 10**8, parts, 3)
+        analysis._within(BASE_BYTES + 4 * 10**8, parts, 3)

@@ -1,12 +1,15 @@
 """Pages: nothing from a model becomes markup, and nothing is fetched from anywhere."""
 
+import base64
+import gzip
 import json
+import os
 import re
 from html.parser import HTMLParser
 
 import pytest
 
-from workflow.lib import artefacts, pages, tables
+from workflow.lib import artefacts, glossary, model_page, overview, portal, style, tables
 from workflow.lib.markup import escape, policy, script_json
 
 NAMES = [
@@ -69,6 +72,7 @@ def write_results(folder, names=NAMES, commit=None):
             "dtype": "BF16",
             "numel": 16,
             "std": 0.1 * (number + 1),
+            "finite_count": 16,
             "nan_count": 0,
             "posinf_count": 0,
             "neginf_count": 0,
@@ -85,6 +89,7 @@ def write_results(folder, names=NAMES, commit=None):
     tables.write_table(params, "params", folder / "params.parquet")
     tables.write_table(tables.frame([], "matrices"), "matrices", folder / "matrices.parquet")
     tables.write_table(tables.frame([], "layers"), "layers", folder / "layers.csv")
+    tables.write_table(tables.frame([], "elbow"), "elbow", folder / "embedding" / "elbow.csv")
     tables.write_table(
         tables.frame([], "clusters_summary"),
         "clusters_summary",
@@ -103,47 +108,141 @@ def assert_harmless(html):
     return page
 
 
+def unpacked(html):
+    text = re.search(r'id="data">(.*?)</script>', html, re.S)[1]
+    return json.loads(gzip.decompress(base64.b64decode(text)))
+
+
+def names_of(data):
+    """Names as the page's script puts them together."""
+    names = []
+    for packed in data["values"]["param_name"]:
+        place, *numbers = packed if isinstance(packed, list) else [packed]
+        name = data["texts"]["param_name"][place]
+        for number in numbers:
+            name = name.replace("#", str(number), 1)
+        names.append(name)
+    return names
+
+
 def test_hostile_names_are_text_on_the_page(tmp_path):
-    html = pages.model_page(write_results(tmp_path))
+    html, numbers = model_page.model_page(write_results(tmp_path))
     page = assert_harmless(html)
     assert "onerror" not in dict(page.attributes)
     assert page.tags.count("script") == 2 and "alert(1)" in " ".join(page.texts)
-    data = json.loads(re.search(r'id="data">(.*?)</script>', html, re.S)[1])
-    assert data["values"]["param_name"][0] == NAMES[0]
-    assert data["values"]["param_name"][3] == "a\\u202eb\\u200bc\\x00\\u2028d"
+    names = names_of(unpacked(html))
+    assert NAMES[0] in names and "a\\u202eb\\u200bc\\x00\\u2028d" in names
+    json.dumps(numbers, allow_nan=False)
 
 
-def test_portal_lists_finished_models_only(tmp_path):
+def test_portal_says_what_is_finished_and_what_failed(tmp_path):
     write_results(tmp_path / "one")
     write_results(tmp_path / "two", commit="c" * 40)
-    (tmp_path / "one" / "index.html").write_text("x")
-    (tmp_path / "two" / "index.html").write_text("x")
+    page, numbers = model_page.model_page(tmp_path / "two")
+    tables.write_json(numbers, tmp_path / "two" / "overview.json")
+    for name in ("one", "two"):
+        (tmp_path / name / "index.html").write_text("x")
     write_results(tmp_path / "unfinished")
-    html, entries = pages.portal(tmp_path)
-    assert_harmless(html)
-    assert [entry["folder"] for entry in entries] == ["one", "two"]
-    assert entries[0] | {"findings": None} == {
-        "model": NAMES[0],
-        "revision": None,
-        "commit": None,
-        "folder": "one",
-        "status": "complete",
-        "type": NAMES[1],
-        "parameters": 12345,
-        "bytes": 24690,
-        "created_at": "2026-01-02T03:04:05Z",
-        "findings": None,
+    log = tmp_path / "failed" / "logs" / "resolve_model.log"
+    log.parent.mkdir(parents=True)
+    log.write_text(f"10:00:00 INFO x\nerror: {NAMES[0]}: not there.\n")
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "manifest.json").write_text('{"model_id":')
+    (tmp_path / "no_model").mkdir()
+    html, entries = portal.portal(tmp_path)
+    page = assert_harmless(html)
+    assert {entry["folder"]: entry["status"] for entry in entries} == {
+        "damaged": "unfinished",
+        "failed": "failed",
+        "one": "complete",
+        "two": "complete",
+        "unfinished": "unfinished",
     }
-    assert entries[1]["commit"] == "c" * 40
-    assert pages.portal(tmp_path)[0] == html
+    one = next(entry for entry in entries if entry["folder"] == "one")
+    assert one["model"] == NAMES[0] and one["type"] == NAMES[1] and one["parameters"] == 12345
+    assert page.tags.count("input") == 2, "a search and one model with numbers to compare"
+    assert f"resolve_model: {NAMES[0]}: not there." in " ".join(page.texts)
+    assert portal.portal(tmp_path)[0] == html
 
 
-def test_numbers_are_rounded_and_infinities_missing():
-    rows = [{"param_name": "w", "std": 0.123456789, "mean": float("inf"), "numel": 10**12}]
-    data = pages.parameters(tables.frame(rows, "params"))
+def test_a_run_that_failed_after_the_page_was_made_is_named(tmp_path):
+    folder = write_results(tmp_path / "one")
+    (folder / "index.html").write_text("x")
+    log = folder / "logs" / "analyze" / "00001-001.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("error: no space is left.\n")
+    os.utime(folder / "index.html", (1, 1))
+    assert portal.entry(folder)["reason"] == "analyze: no space is left."
+    os.utime(log, (0, 0))
+    assert portal.entry(folder)["status"] == "complete"
+
+
+def test_parameters_are_packed_rounded_and_in_natural_order():
+    rows = [
+        {"param_name": name, "std": 0.123456789, "mean": float("inf"), "numel": 10**12}
+        for name in ("b.10.w", "b.2.w", "b.02.x", "#1")
+    ]
+    data = model_page.parameters(tables.frame(rows, "params"))
     values = data["values"]
-    assert (values["std"], values["mean"], values["numel"]) == ([0.12346], [None], [10**12])
-    assert values["rank"] == [None]
+    assert names_of(data) == ["#1", "b.2.w", "b.02.x", "b.10.w"]
+    assert values["std"] == [0.1235] * 4 and values["mean"] == [None] * 4
+    assert values["numel"] == [10**12] * 4 and values["rank"] == [None] * 4
+
+
+def test_numbers_to_compare_are_those_of_the_tables():
+    params = tables.frame(
+        [
+            {"block_type": "q_proj", "numel": 30, "dtype": "F32", "shape": "[5, 6]"},
+            {"block_type": "embedding", "numel": 10, "dtype": "BF16", "shape": "[5, 2]"},
+            {"block_type": "norm", "numel": 60, "dtype": "F32", "shape": "[60]"},
+        ],
+        "params",
+    )
+    matrices = tables.frame(
+        [
+            {"rows": 5, "cols": 6, "rank_ratio": 1.0, "stable_rank": 2.0, "max_over_rms": 9.0},
+            {"rows": 5, "cols": 2, "rank_ratio": 0.5, "stable_rank": 4.0, "max_over_rms": 3.0},
+        ],
+        "matrices",
+    )
+    manifest = {"totals": {"parameters": 100, "tensors": 3, "bytes": 380}}
+    audit = {"counts": {"error": 0, "warning": 2, "note": 0}}
+    found = overview.numbers(manifest, params, matrices, audit, {"rows": 5, "dimensions": 2})
+    assert [found[key] for key in ("attention_share", "embedding_share", "other_share")] == [
+        0.3,
+        0.1,
+        pytest.approx(0.6),
+    ]
+    assert found["dtypes"] == "F32, BF16" and found["full_rank_share"] == 0.5
+    assert found["stable_rank"] == 3.0 and found["max_over_rms"] == 9.0
+    assert found["alpha"] is None and found["warnings"] == 2 and found["layers"] is None
+    texts = dict(zip([row.key for row in overview.ROWS], overview.written(found), strict=True))
+    assert (
+        texts["stable_rank"] == "3.00" and texts["alpha"] == "–" and texts["bytes"] == "380 bytes"
+    )
+    [blocks] = overview.composition(params).values()
+    assert [block.block_type for block in blocks] == ["embedding", "q_proj", "norm"]
+
+
+def test_every_column_is_defined_and_every_anchor_exists():
+    html = glossary.page()
+    for table, schema in glossary.SCHEMAS.items():
+        assert table in glossary.FILES
+        for column in schema.columns:
+            entry = glossary.definition(table, column.name)
+            assert entry.meaning and f'id="{entry.anchor}"' in html, column.name
+    for name in model_page.COLUMNS:
+        entry = glossary.definition("params", name)
+        measured = glossary.SCHEMAS["params"].columns
+        numeric = next(one.type for one in measured if one.name == name) == "number"
+        assert entry.formula or not numeric, f"{name} has no formula"
+    assert {row.anchor for row in overview.ROWS} - {""} <= set(re.findall('id="(.*?)"', html))
+    names = {column.name for schema in glossary.SCHEMAS.values() for column in schema.columns}
+    assert set(glossary.FORMULAS) <= names
+
+
+def test_block_types_have_a_colour_and_a_definition():
+    assert set(glossary.BLOCK_TYPES) == set(style.BLOCKS)
 
 
 @pytest.mark.parametrize("name", NAMES)

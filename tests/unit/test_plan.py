@@ -51,7 +51,13 @@ def test_the_digest_follows_the_content_and_nothing_else(manifest):
 
 def test_memory_grows_with_the_largest_tensor_not_with_the_shard():
     def tensor(rows, cols):
-        return {"shape": [rows, cols], "begin": 0, "end": 2 * rows * cols, "layout": "matrix"}
+        return {
+            "shape": [rows, cols],
+            "begin": 0,
+            "end": 2 * rows * cols,
+            "dtype": "BF16",
+            "layout": "matrix",
+        }
 
     assert plan.memory(tensor(4096, 4096)) > plan.memory(tensor(1024, 1024))
     tall = plan.memory(tensor(151_936, 2560)) - plan.memory(tensor(10_000, 2560))

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.workflow
 
 ARTIFACTS = """
 manifest.json plan.json params.csv params.json params.parquet matrices.parquet spectra.parquet
-histograms.parquet coverage.csv layers.csv audit.json index.html
+histograms.parquet coverage.csv layers.csv audit.json index.html overview.json
 embedding/clusters.csv embedding/clusters_summary.csv embedding/elbow.csv
 embedding/tokens.csv embedding/output_tokens.csv embedding/projection.parquet
 embedding/summary.json
@@ -102,6 +102,16 @@ def test_snakemakes_own_report_can_be_made(finished):
     assert run.code == 0, run.text
     names = zipfile.ZipFile(finished.folder / "report.zip").namelist()
     assert any(name.endswith("layers_std.png") for name in names)
+
+
+def test_everything_in_snakemakes_report_has_caption_category_and_label():
+    rules = (ROOT / "workflow/rules").glob("*.smk")
+    shown = re.findall(r"report\(\n(.*?)\n\s+\)", "".join(p.read_text() for p in rules), re.S)
+    assert len(shown) >= 12
+    for text in shown:
+        [caption] = re.findall(r'"\.\./report/(\w+\.rst)"', text)
+        assert (ROOT / "workflow/report" / caption).read_text().strip()
+        assert "category=" in text and "subcategory=" in text and "labels={" in text
 
 
 def test_a_dry_run_works_before_anything_is_known(tmp_path):

@@ -1,9 +1,8 @@
 """Analyse a local folder without Snakemake: the same parts, the same numbers."""
 
 import logging
-import multiprocessing
-from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,12 @@ from threadpoolctl import threadpool_limits
 
 from workflow.lib import checkpoint, merge, tables
 from workflow.lib.measure import TABLES, Rows, Settings, measure_part
-from workflow.lib.plan import make_plan, shards_of
+from workflow.lib.plan import BASE_BYTES, make_plan, shards_of
 
 log = logging.getLogger(__name__)
 
-PIECE_SECONDS = 1.0
-"""By hand parts are small, so that all cores end at about the same time: no job starts anew."""
+PIECE_SECONDS = 0.2
+"""By hand parts are small, so that all cores end at about the same time."""
 
 
 @dataclass(frozen=True)
@@ -67,33 +66,27 @@ def _within(memory_limit: int | None, parts: list[Mapping[str, Any]], threads: i
     """How many of `threads` workers the memory holds, whichever parts meet."""
     if memory_limit is None:
         return threads
-    needs = sorted((part["memory"] for part in parts), reverse=True)
-    if needs[0] > memory_limit:
+    # The workers share the interpreter and its libraries.
+    needs = sorted((part["memory"] - BASE_BYTES for part in parts), reverse=True)
+    if BASE_BYTES + needs[0] > memory_limit:
         raise ValueError(
-            f"the largest part needs {needs[0] / 1e9:.1f} GB and the limit is "
+            f"the largest part needs {(BASE_BYTES + needs[0]) / 1e9:.1f} GB and the limit is "
             f"{memory_limit / 1e9:.1f} GB: raise --memory_limit, or use --spectra none."
         )
-    fitting = [n for n in range(1, min(threads, len(needs)) + 1) if sum(needs[:n]) <= memory_limit]
-    return max(fitting)
+    together = (BASE_BYTES + sum(needs[:count]) for count in range(1, threads + 1))
+    return sum(needed <= memory_limit for needed in together)
 
 
-def _measured(folder: Path, parts: list[Mapping[str, Any]], settings: Settings, threads: int):
-    if min(threads, len(parts)) <= 1:
-        yield from (_measure(folder, part, settings) for part in parts)
-        return
-    # Fresh interpreters: a forked BLAS may hang, and a spawned one is the same on every system.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(threads, len(parts)) - 1, mp_context=context) as pool:
-        waiting = [pool.submit(_measure, folder, part, settings) for part in parts]
-        # This process is ready while the others still start: it works from the short end.
-        for future, part in reversed(list(zip(waiting, parts, strict=True))):
-            if future.cancel():
-                yield _measure(folder, part, settings)
-        taken = [future for future in waiting if not future.cancelled()]
-        yield from (future.result() for future in as_completed(taken))
-
-
-def _measure(folder: Path, part: Mapping[str, Any], settings: Settings) -> Rows:
-    # One core a part: two single-threaded solvers beat one solver on two threads.
-    with threadpool_limits(1):
+def _measured(
+    folder: Path, parts: list[Mapping[str, Any]], settings: Settings, threads: int
+) -> Iterator[Rows]:
+    def measured(part: Mapping[str, Any]) -> Rows:
         return measure_part({name: folder / name for name in shards_of(part)}, part, settings)
+
+    # One core a part: two single-threaded solvers beat one solver on two threads.
+    with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
+        waiting = [pool.submit(measured, part) for part in parts]
+        try:
+            yield from (future.result() for future in as_completed(waiting))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)

@@ -7,9 +7,11 @@ float64. Histograms add up, so parts and layers merge bit for bit.
 Wider types (F32, F64, 32- and 64-bit integers) are summed in float64: central moments of blocks,
 merged by Chan's formulas (Chan, Golub & LeVeque 1983; Pébay, SAND2008-6212 for the third and
 fourth), exact counts, and a histogram over sign, exponent and the leading 10 mantissa bits.
-Quantiles and outlier shares come from that histogram, interpolated: an order statistic is off by
-less than 2⁻¹⁰ of its value (integers below 2048 in magnitude are exact). `distinct_values` and the
-entropies that would need every code are None there. C64 counts by modulus |z|.
+Quantiles and outlier shares come from that histogram. For F32 a second pass (`again`) counts every
+value of the few bins that they fall into, which makes them exact (radix selection); without it, and
+for other types, they are interpolated: an order statistic is off by less than 2⁻¹⁰ of its value
+(integers below 2048 in magnitude are exact). `distinct_values` and the entropies that would need
+every code are None there. C64 counts by modulus |z|.
 
 The same pass collects norms and largest magnitudes of rows and columns, the largest values with
 their places, and what rounding to the stored type can have added (`rows_and_columns`).
@@ -27,6 +29,7 @@ from workflow.lib.loops import (
     count_bins,
     count_codes,
     count_values,
+    count_within,
     read_only,
     weighted_moments,
 )
@@ -129,6 +132,15 @@ class Distribution:
             wide.count(values)
             self._grid.take(values.view(f"<u{values.itemsize}"), self._seen)
             self._seen += len(tile)
+
+    def wants_second_pass(self) -> bool:
+        """Whether `again` over all bytes would make the quantiles exact."""
+        return self.dtype.name == "F32" and self._values.open_bins()  # type: ignore[union-attr]
+
+    def again(self, raw_chunk: np.ndarray) -> None:
+        """Take bytes a second time, after `wants_second_pass` and in pieces of any size."""
+        chunk = read_only(codes(raw_chunk, self.dtype))
+        self._values.count_again(chunk)  # type: ignore[union-attr]
 
     def merge(self, other: "Distribution") -> None:
         """Append `other`, the rows that follow these (same dtype and columns): as if read in one.
@@ -272,6 +284,32 @@ class WideValues:
         self.low, self.high = math.inf, -math.inf
         # memory comes from the system page by page: only the exponents that occur take any
         self.fine = np.zeros(2 ** (1 + self.layout.exponent + FINE_BITS), dtype=np.int64)
+        # bins whose values are all counted (their places in `fine`), and the counts by low bits
+        self.opened = np.zeros(0, dtype=np.int64)
+        self.within = np.zeros((0, 0), dtype=np.int64)
+
+    def open_bins(self) -> bool:
+        """Choose the bins that decide quantiles and outlier shares; False where there are none."""
+        finite = int(self.counts[0])
+        if not finite:
+            return False
+        edges, counts, places = self._bins()
+        ranks = [
+            int(level * (finite - 1)) + step for level in QUANTILES.values() for step in (0, 1)
+        ]
+        chosen = set(np.searchsorted(np.cumsum(counts), np.minimum(ranks, finite - 1), "right"))
+        _, mean, m2, _, _ = (float(moment) for moment in self.moments)
+        reach = math.sqrt(m2 / finite)
+        bounds = [mean + factor * reach for factor in (-6, -3, 3, 6)]
+        chosen |= set(np.maximum(np.searchsorted(edges[:, 0], bounds) - 1, 0))
+        self.opened = np.sort(places[sorted(chosen)])
+        self.within = np.zeros((len(chosen), 2 ** (self.layout.mantissa - FINE_BITS)), np.int64)
+        return True
+
+    def count_again(self, bits: np.ndarray) -> None:
+        slots = np.full(len(self.fine), -1, dtype=np.int8)
+        slots[self.opened] = np.arange(len(self.opened))
+        count_within(bits, bits.dtype.type(self.layout.mantissa - FINE_BITS), slots, self.within)
 
     def count(self, values: np.ndarray) -> None:
         low, high = float(values.min()), float(values.max())
@@ -298,6 +336,7 @@ class WideValues:
         self.counts += other.counts
         used = np.flatnonzero(other.fine)
         self.fine[used] += other.fine[used]
+        self.opened, self.within = self.opened[:0], self.within[:0]
         self.low, self.high = min(self.low, other.low), max(self.high, other.high)
         chan_merge(self.moments, other.moments)
 
@@ -324,7 +363,7 @@ class WideValues:
         summary |= {"zero_fraction": zeros / finite, "sparsity": small / finite}
         if is_float:
             summary["fp16_exact_fraction"] = half / finite
-        edges, counts = self._bins()
+        edges, counts, _ = self._bins()
         reached = np.concatenate(([0], np.cumsum(counts)))
         is_int = DTYPES[self.dtype].kind == "int"
 
@@ -345,17 +384,21 @@ class WideValues:
                 summary[name] = (below + above) / finite
         return summary
 
-    def _bins(self) -> tuple[np.ndarray, np.ndarray]:
-        """Edges [bins, 2] in ascending order and counts of the bins that hold values."""
-        place = np.flatnonzero(self.fine).astype("u4" if self.dtype == "F32" else "u8")
-        word = place.dtype.type
+    def _bins(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Edges [bins, 2] in ascending order, counts and places of the bins that hold values; every
+        value of an opened bin has one of its own."""
+        closed = np.setdiff1d(np.flatnonzero(self.fine), self.opened, assume_unique=True)
+        bin_of, low = np.nonzero(self.within)
+        place = np.concatenate((closed, self.opened[bin_of]))
+        counts = np.concatenate((self.fine[closed], self.within[bin_of, low]))
+        word = np.dtype("u4" if self.dtype == "F32" else "u8").type
         shift = word(self.layout.mantissa - FINE_BITS)
-        real = f"f{place.itemsize}"
-        inner = (place << shift).view(real).astype(np.float64)
-        outer = (((place + word(1)) << shift) - word(1)).view(real).astype(np.float64)
-        edges = np.sort(np.stack((inner, outer), axis=1), axis=1)
+        ends = np.stack((place, place), axis=1).astype(word) << shift
+        ends[: len(closed), 1] += (word(1) << shift) - word(1)
+        ends[len(closed) :] += low[:, None].astype(word)
+        edges = np.sort(ends.view(f"f{ends.itemsize}").astype(np.float64), axis=1)
         order = np.lexsort((edges[:, 1], edges[:, 0]))
-        return edges[order], self.fine[place[order]]
+        return edges[order], counts[order], place[order]
 
 
 def _quantiles(total: int, order_statistic: Callable[[int], float]) -> Summary:

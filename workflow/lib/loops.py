@@ -64,14 +64,15 @@ def scan(codes, tile, counts, form, position, cols, sides, top):
     sorted. Codes of NaN and Inf count as zero in `sides` and `top`.
     """
     row_sums, row_peaks, col_sums, col_peaks = sides
+    zero = codes.dtype.type(0)
     for first in range(0, len(codes), tile):
         part, place = codes[first : first + tile], position + first
         if len(counts):
             count_codes(part, counts)
         if len(row_peaks):
             peak = add_peaks(part, form, place, cols, row_peaks, col_peaks)
-            add_squares(part, form, place, cols, row_sums[0], col_sums[0])
-            add_spacings(part, form, place, cols, row_sums[1], col_sums[1])
+            add_squares(part, form, place, cols, form[0], zero, row_sums[0], col_sums[0])
+            add_squares(part, form, place, cols, form[1], form[3], row_sums[1], col_sums[1])
         else:
             peak = largest(part, form)
         if peak > top[0][-1] & form[0]:
@@ -101,8 +102,11 @@ def add_peaks(codes, form, position, cols, row_peaks, col_peaks):
 
 
 @compiled(fastmath={"reassoc", "contract"})
-def add_squares(codes, form, position, cols, row_sums, col_sums):
-    """Sums of the squares of the floats that the shifted codes spell, of each row and column."""
+def add_squares(codes, form, position, cols, kept, least, row_sums, col_sums):
+    """Sums of squares of each row and column, of |w| or of the power of two at or below it.
+
+    A magnitude code that is not zero counts as the float of `code & kept`, at least `least`.
+    """
     magnitude, infinity, shift = form[0], form[2], form[4]
     zero = codes.dtype.type(0)
     start = 0
@@ -114,30 +118,8 @@ def add_squares(codes, form, position, cols, row_sums, col_sums):
         for k in range(width):
             size = row[k] & magnitude
             size = size if size < infinity else zero
+            size = max(size & kept, least) if size else size
             value = np.float64(float_of(size, shift))  # type: ignore[call-arg]
-            value *= value
-            total += value
-            sums[k] += value
-        row_sums[i] += total
-        start += width
-
-
-@compiled(fastmath={"reassoc", "contract"})
-def add_spacings(codes, form, position, cols, row_sums, col_sums):
-    """Sums of the squared power of two at or below |w|, of each row and column."""
-    magnitude, exponent, infinity, normal, shift = form
-    zero = codes.dtype.type(0)
-    start = 0
-    while start < len(codes):
-        i, j = (position + start) // cols, (position + start) % cols
-        width = min(cols - j, len(codes) - start)
-        row, sums = codes[start : start + width], col_sums[j:]
-        total = 0.0
-        for k in range(width):
-            size = row[k] & magnitude
-            size = size if size < infinity else zero
-            power = max(size & exponent, normal) if size else size
-            value = np.float64(float_of(power, shift))  # type: ignore[call-arg]
             value *= value
             total += value
             sums[k] += value
@@ -205,6 +187,16 @@ def count_bins(bits, shift, fine):
     """Count float bits by their leading ones."""
     for i in range(len(bits)):
         fine[bits[i] >> shift] += 1
+
+
+@compiled
+def count_within(bits, shift, slots, within):
+    """Count the low bits of those floats whose leading bits have a slot (-1: none)."""
+    low = (bits.dtype.type(1) << shift) - bits.dtype.type(1)
+    for i in range(len(bits)):
+        slot = slots[bits[i] >> shift]
+        if slot >= 0:
+            within[slot, bits[i] & low] += 1
 
 
 @compiled(fastmath={"reassoc", "contract", "nnan", "nsz"})

@@ -1,6 +1,7 @@
 """Text from a model inside HTML: the one place where it is escaped, and the pages' policy."""
 
 import base64
+import gzip
 import hashlib
 import json
 import unicodedata
@@ -14,11 +15,14 @@ HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 def visible(text: Any) -> str:
     """Text whose control, bidirectional, zero-width and unassigned characters stand as escapes."""
+    text = str(text)
+    if text.isprintable():
+        return text
     return "".join(
         character.encode("unicode_escape").decode("ascii")
         if unicodedata.category(character) in HIDDEN
         else character
-        for character in str(text)
+        for character in text
     )
 
 
@@ -31,6 +35,12 @@ def script_json(value: Any) -> str:
     """JSON that may stand inside a script element: nothing in it can end the element."""
     text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def packed(value: Any) -> str:
+    """JSON as base64 of gzip, for a script element; the browser unpacks it by itself."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode()
 
 
 def policy(styles: Iterable[str] = (), scripts: Iterable[str] = (), images: str = "data:") -> str:

@@ -23,7 +23,8 @@ from workflow.lib.distribution import Distribution
 from workflow.lib.grids import Contradiction, Grid, open_grid
 from workflow.lib.matrices import Matrix
 from workflow.lib.quantization_error import quantization_errors
-from workflow.lib.safetensors_file import read_chunks
+from workflow.lib.rows_and_columns import TILE_BYTES
+from workflow.lib.safetensors_file import read_bytes, read_chunks
 from workflow.lib.spectral_metrics import spectral_metrics
 from workflow.lib.spectrum import Spectrum, predicted_seconds, singular_values, storage_rank
 
@@ -34,8 +35,10 @@ NOT_ASKED = "none: not asked for"
 TABLES = ("params", "matrices", "spectra", "histograms")
 # What values of the small end decide: not known where they are not refined (mode rank).
 SMALL_END = ("condition_number", "bottom_decile_energy")
+READ_BYTES = 8 * 2**20
+"""Matrices up to here are read once; larger ones again for each pass."""
 PANEL_BYTES = 2**20
-"""Panels of the rounding pass stay in the cache."""
+"""Panels that are decoded stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,18 @@ class Opened:
     entry: Mapping[str, Any]
     shard: Path
     grid: Grid
+    kept: dict[tuple[int, int], np.ndarray] = field(default_factory=dict)
+
+    def chunks(self, begin: int, end: int, chunk_bytes: int) -> Iterator[np.ndarray]:
+        """Bytes of the file in pieces; what fits into READ_BYTES is read once for all passes."""
+        if end - begin > READ_BYTES:
+            yield from read_chunks(self.shard, begin, end, chunk_bytes)
+            return
+        if (begin, end) not in self.kept:
+            self.kept.clear()
+            self.kept[begin, end] = read_bytes(self.shard, begin, end)
+        whole = self.kept[begin, end]
+        yield from (whole[i : i + chunk_bytes] for i in range(0, len(whole), chunk_bytes))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -133,12 +148,13 @@ def measure_tensor(
     view = matrices.whole(source.shape, tensor)
     parts = matrices.matrices(source.shape, tensor)
     whole = values(source, view, settings)
+    numbers = described(whole)
     storage = {
         "quantisation": tensor["scheme"]["method"] if "scheme" in tensor else None,
         "bits_per_weight": 8 * stored_bytes(tensor) / numel if numel else None,
     }
     solved = [
-        measure_matrix(source, matrix, whole if matrix == view else None, settings)
+        measure_matrix(source, matrix, (whole, numbers) if matrix == view else None, settings)
         for matrix in parts
     ]
     result = Rows(
@@ -151,7 +167,7 @@ def measure_tensor(
                 "dtype": tensor["dtype"],
                 "nbytes": tensor["end"] - tensor["begin"],
                 **storage,
-                **described(whole),
+                **numbers,
                 **(solved[0].metrics if parts == (view,) else {}),
             }
         ],
@@ -192,15 +208,22 @@ class Measured:
 
 
 def measure_matrix(
-    source: Opened, matrix: Matrix, known: Distribution | None, settings: Settings
+    source: Opened,
+    matrix: Matrix,
+    known: tuple[Distribution, dict[str, Any]] | None,
+    settings: Settings,
 ) -> Measured:
-    """Values and spectrum of one matrix of a tensor; `known` saves the value pass where it is had.
+    """Values and spectrum of one matrix of a tensor; `known` is its distribution, described, where
+    that is had.
 
     A matrix with NaN or infinite elements has no singular values: they and all that follows from
     them are missing.
     """
-    distribution = known or values(source, matrix, settings)
-    numbers = described(distribution)
+    if known is None:
+        distribution = values(source, matrix, settings)
+        numbers = described(distribution)
+    else:
+        distribution, numbers = known
     if numbers["finite_count"] != numbers["numel"]:
         return _measured(source.entry, matrix, numbers, None, NOT_FINITE, {})
     metrics: dict[str, Any] = {}
@@ -216,7 +239,7 @@ def measure_matrix(
             metrics |= dict.fromkeys(SMALL_END)
     if dtypes.DTYPES[source.grid.dtype].kind == "float":
         metrics |= quantization_errors(
-            panels(source, matrix, min(PANEL_BYTES, settings.chunk_bytes)),
+            panels(source, matrix, PANEL_BYTES),
             numbers["absmax"] or 0.0,
         )
     if spectrum is None:
@@ -279,7 +302,7 @@ def _spectrum(source: Opened, matrix: Matrix, settings: Settings) -> Spectrum:
         mode = "full"
     with slot(settings.device) as device:
         return singular_values(
-            lambda: panels(source, matrix, settings.chunk_bytes),
+            lambda: panels(source, matrix, PANEL_BYTES),
             matrix.rows,
             matrix.cols,
             device=device,
@@ -303,13 +326,18 @@ def values(source: Opened, matrix: Matrix, settings: Settings) -> Distribution:
     distribution = Distribution(
         source.grid.dtype, matrix.rows, matrix.cols, near_zero=settings.near_zero
     )
-    if source.is_plain(matrix):
+
+    def pieces() -> Iterator[np.ndarray]:
+        if not source.is_plain(matrix):
+            return matrices.blocks(source.grid, matrix, settings.chunk_bytes)
         begin, end = extent(source.entry, matrix)
-        for chunk in read_chunks(source.shard, begin, end, _whole_elements(settings.chunk_bytes)):
-            distribution.update(chunk)
-    else:
-        for block in matrices.blocks(source.grid, matrix, settings.chunk_bytes):
-            distribution.update(block)
+        return source.chunks(begin, end, _whole_elements(settings.chunk_bytes))
+
+    for piece in pieces():
+        distribution.update(piece)
+    if distribution.wants_second_pass():
+        for piece in pieces():
+            distribution.again(piece)
     return distribution
 
 
@@ -327,7 +355,7 @@ def panels(source: Opened, matrix: Matrix, chunk_bytes: int) -> Iterator[np.ndar
     # A panel starts and ends on a whole byte, which for sub-byte types may take several rows.
     step = 1 if row_bits % 8 == 0 else 8
     per_panel = max(step, chunk_bytes * 8 // row_bits // step * step)
-    for chunk in read_chunks(source.shard, begin, end, per_panel * row_bits // 8):
+    for chunk in source.chunks(begin, end, per_panel * row_bits // 8):
         yield dtypes.decode(chunk, dtype, number).reshape(-1, matrix.cols)
 
 
@@ -339,5 +367,6 @@ def extent(tensor: Mapping[str, Any], matrix: Matrix) -> tuple[int, int]:
 
 
 def _whole_elements(chunk_bytes: int) -> int:
-    """A chunk size that cuts no element: 48 bytes are whole elements of every type."""
-    return max(48, chunk_bytes // 48 * 48)
+    """A chunk size that cuts no element (three bytes hold four of six bits) and no tile, so that
+    sums are the same for every size."""
+    return max(1, chunk_bytes // (3 * TILE_BYTES)) * 3 * TILE_BYTES

@@ -1,163 +1,18 @@
-"""The page of a model and the page of all models: static files that need no network."""
+"""Static pages from templates: style and script inside, a policy that allows these and no more."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import pandas as pd
 
-from workflow.lib import findings, tables
-from workflow.lib.artefacts import DOWNLOADS, EMBEDDING_FIGURES, LAYER_FIGURES, REPORTS
-from workflow.lib.markup import policy, script_json, visible
-from workflow.lib.schemas import SCHEMAS
+from workflow.lib.markup import policy, visible
 
 TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
-# Column of params -> heading on the page; texts that repeat are sent once.
-COLUMNS = {
-    "param_name": "tensor",
-    "component": "component",
-    "layer_index": "layer",
-    "block_type": "block type",
-    "shape": "shape",
-    "dtype": "stored as",
-    "numel": "parameters",
-    "mean": "mean",
-    "std": "std",
-    "absmax": "largest |w|",
-    "zero_fraction": "zeros",
-    "kurtosis_excess": "excess kurtosis",
-    "rank": "rank",
-    "stable_rank": "stable rank",
-    "spectral_norm": "σ₁",
-    "alpha": "α",
-}
-REPEATED = ("component", "block_type", "shape", "dtype")
-DIGITS = 5
 
 
-def model_page(folder: Path) -> str:
-    """The page of the model whose results are in `folder`."""
-    manifest = _read(folder / "manifest.json")
-    params = tables.read_table(folder / "params.parquet", "params")
-    matrices = tables.read_table(folder / "matrices.parquet", "matrices")
-    layers = tables.read_table(folder / "layers.csv", "layers")
-    overview = tables.read_table(folder / "embedding" / "clusters_summary.csv", "clusters_summary")
-    elbow = tables.read_table(folder / "embedding" / "elbow.csv", "elbow")
-    audit = _read(folder / "audit.json")
-    summary = _read(folder / "embedding" / "summary.json")
-    figures = {
-        **(LAYER_FIGURES if layers["layer_index"].notna().any() else {}),
-        **(EMBEDDING_FIGURES if len(overview) else {}),
-    }
-    return _render(
-        "model.html.j2",
-        "table.js",
-        title=findings.title(manifest),
-        what=findings.what(manifest, params),
-        findings=[
-            findings.audit_finding(audit),
-            *findings.value_findings(params, matrices),
-            *findings.layer_findings(layers)[:2],
-            *findings.embedding_findings(summary, overview, elbow)[:2],
-        ],
-        identity=findings.identity(manifest),
-        audit=audit,
-        reports=[
-            {"path": path, "label": label, "text": text} for path, (label, text) in REPORTS.items()
-        ],
-        figures=[{"path": path, "caption": caption} for path, caption in figures.items()],
-        downloads=[
-            {"path": path, "text": text, "size": findings.size((folder / path).stat().st_size)}
-            for path, text in DOWNLOADS.items()
-        ],
-        data=script_json(parameters(params)),
-        tensors=findings.integer(len(params)),
-    )
-
-
-def parameters(params: pd.DataFrame) -> dict[str, Any]:
-    """The table params as the page's script reads it: columns of values, numbers rounded.
-
-    A column of REPEATED holds indices into its list in `texts`.
-    """
-    known = {column.name: column for column in SCHEMAS["params"].columns}
-    texts: dict[str, list[str]] = {}
-    values: dict[str, list[Any]] = {}
-    for name in COLUMNS:
-        column = params[name]
-        if name in REPEATED:
-            shown = column.fillna("").map(visible)
-            texts[name] = sorted(set(shown))
-            places = {text: place for place, text in enumerate(texts[name])}
-            values[name] = [places[text] for text in shown]
-        elif known[name].type == "string":
-            values[name] = [visible(text) for text in column]
-        else:
-            values[name] = [_rounded(value) for value in column]
-    heads = [
-        {
-            "key": name,
-            "label": label,
-            "text": known[name].type == "string",
-            "whole": known[name].type == "integer",
-            "meaning": known[name].meaning,
-        }
-        for name, label in COLUMNS.items()
-        if name != "component" or len(texts["component"]) > 1
-    ]
-    return {"rows": len(params), "columns": heads, "texts": texts, "values": values}
-
-
-def portal(results: Path) -> tuple[str, list[dict[str, Any]]]:
-    """The page of all models analysed so far, and the same as a list for programs.
-
-    A model is a folder of `results` with a manifest.json, an audit.json and an index.html.
-    """
-    entries = []
-    for manifest_path in sorted(results.glob("*/manifest.json")):
-        folder = manifest_path.parent
-        if (folder / "index.html").is_file() and (folder / "audit.json").is_file():
-            entries.append(_entry(folder))
-    page = _render("portal.html.j2", "portal.js", title="Models", models=[*map(_shown, entries)])
-    return page, entries
-
-
-def _entry(folder: Path) -> dict[str, Any]:
-    manifest = _read(folder / "manifest.json")
-    counts = _read(folder / "audit.json")["counts"]
-    return {
-        "model": manifest["model_id"] or manifest["model"],
-        "revision": manifest["revision"],
-        "commit": manifest["commit"],
-        "folder": folder.name,
-        "status": "damaged" if counts["error"] else "complete",
-        "type": findings.model_type(manifest),
-        "parameters": manifest["totals"]["parameters"],
-        "bytes": manifest["totals"]["bytes"],
-        "created_at": manifest["created_at"],
-        "findings": counts,
-    }
-
-
-def _shown(entry: Mapping[str, Any]) -> dict[str, Any]:
-    counts = entry["findings"]
-    named = [f"{count} {kind}{'s'[: count != 1]}" for kind, count in counts.items() if count]
-    return {
-        **entry,
-        "name": findings.short(entry["model"]).rstrip("/").rsplit("/", 1)[-1]
-        if entry["commit"] is None
-        else findings.short(entry["model"]),
-        "count": findings.integer(entry["parameters"]),
-        "size": findings.size(entry["bytes"]),
-        "date": entry["created_at"][:10],
-        "short_commit": (entry["commit"] or "")[:10],
-        "audit": ", ".join(named) or "nothing unusual",
-    }
-
-
-def _render(template: str, script: str, **values: Any) -> str:
+def render(template: str, script: str | None = None, **values: Any) -> str:
+    """The page of a template; every text that it prints is escaped and made visible."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -166,28 +21,25 @@ def _render(template: str, script: str, **values: Any) -> str:
         lstrip_blocks=True,
         finalize=_made_visible,
     )
-    style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
-    code = (TEMPLATES / script).read_text(encoding="utf-8")
+    styles = [_read_text(name) for name in ("style.css", "page.css")]
+    scripts = [_read_text(script)] if script else []
     return environment.get_template(template).render(
-        style=style,
-        script=code,
-        policy=policy(styles=[style], scripts=[code], images="'self' data:"),
+        styles=styles,
+        scripts=scripts,
+        policy=policy(styles=styles, scripts=scripts, images="'self' data:"),
         **values,
     )
+
+
+def read_json(path: Path) -> Any:
+    """The JSON value in a file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _read_text(name: str) -> str:
+    return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
 def _made_visible(value: Any) -> Any:
     """Every text that a template prints, but what it marks as safe, with visible escapes."""
     return visible(value) if type(value) is str else value
-
-
-def _rounded(value: Any) -> Any:
-    if pd.isna(value):
-        return None
-    if isinstance(value, float):
-        return float(f"{value:.{DIGITS}g}") if abs(value) != float("inf") else None
-    return int(value)
-
-
-def _read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))

@@ -19,17 +19,20 @@ from typing import Any
 from workflow.lib import matrices, naming
 from workflow.lib.adapters import planned_delta
 from workflow.lib.checkpoint import shard_files
+from workflow.lib.dtypes import DTYPES
 from workflow.lib.spectrum import predicted_bytes, predicted_seconds
 
 # Short enough that one large shard fills the cores as evenly as many small ones do, long enough
 # that the start of a job (two seconds) does not count; more than MAX_PARTS would burden Snakemake.
 PART_SECONDS = 15.0
 MAX_PARTS = 400
-VALUE_BYTES_PER_SECOND = 5e8
+VALUE_BYTES_PER_SECOND = 1e9
 # Rounding one element to all low-bit formats.
-ROUNDING_SECONDS = 6e-9
+ROUNDING_SECONDS = 4.5e-9
+# The tables of a tensor, whatever its size: of codes, or of the leading bits of wide types.
+NARROW_SECONDS, WIDE_SECONDS = 1e-3, 4e-3
 # Interpreter, libraries and the chunks of the value pass.
-BASE_BYTES = 500 * 1024**2
+BASE_BYTES = 320 * 1024**2
 
 
 def make_plan(manifest: Mapping[str, Any], part_seconds: float | None = None) -> dict[str, Any]:
@@ -164,7 +167,9 @@ def seconds(tensor: Mapping[str, Any]) -> float:
     if "scheme" in tensor:
         # Dequantised to four bytes an element, for the values and for each of the spectra.
         values = 8 * math.prod(logical_shape(tensor))
-    return spectra + rounding + values / VALUE_BYTES_PER_SECOND
+    wide = "scheme" in tensor or DTYPES[tensor["dtype"]].bits > 16
+    tables = WIDE_SECONDS if wide else NARROW_SECONDS
+    return spectra + rounding + tables + values / VALUE_BYTES_PER_SECOND
 
 
 def memory(tensor: Mapping[str, Any]) -> int:

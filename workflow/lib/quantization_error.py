@@ -63,8 +63,8 @@ GROUP, NF4_BLOCK, MX_BLOCK, NV_BLOCK = 128, 64, 32, 16
 E4M3_MAX, E2M1_MAX = np.float32(448), np.float32(6)
 # so far below the largest |w| = 1 float32 has no reciprocals, and no sum would notice
 NOTHING = np.float32(1e-30)
-# sums of a group run in float32 lanes and in any order; no value is NaN
-FAST = {"reassoc", "contract", "nnan", "nsz", "arcp"}
+# groups whose squares are added in float32
+FLUSH_AFTER = 32
 
 
 def quantization_errors(panels: Iterable[np.ndarray], absmax: float) -> dict[str, float | None]:
@@ -80,16 +80,28 @@ def quantization_errors(panels: Iterable[np.ndarray], absmax: float) -> dict[str
     # a power of two brings the weights to [-1, 1] and changes no error but by that factor
     exponent = math.frexp(absmax)[1]
     peak = np.float32(math.ldexp(absmax, -exponent))
-    energy, noise, worst = 0.0, np.zeros(len(FORMATS)), np.zeros(len(FORMATS))
+    sums = np.zeros((len(FORMATS) + 1, GROUP))
+    squares, pending = sums.astype(np.float32), 0
+    worst = np.zeros((len(FORMATS), GROUP), dtype=np.uint32)
+    factor = math.ldexp(1.0, min(-exponent, 1023))
+    room = np.empty((0, 0), dtype=np.float32)
     for panel in panels:
+        rows, cols = panel.shape
+        if len(room) < rows:
+            # zeros behind a short group are represented exactly by every format
+            room = np.zeros((rows, -(-cols // GROUP) * GROUP), dtype=np.float32)
+        scaled = room[:rows]
         wide = panel.dtype == np.float64 or abs(exponent) > 100
-        factor = math.ldexp(1.0, min(-exponent, 1023))
-        scaled = np.multiply(panel, factor, dtype=np.float64 if wide else np.float32)
-        energy += float(add_errors(scaled.astype(np.float32, copy=False), peak, noise, worst))
-    for name, lost, largest in zip(FORMATS, noise, worst, strict=True):
-        result[f"{name}_max_error"] = math.ldexp(float(largest), exponent)
+        number = np.float64 if wide else np.float32
+        np.multiply(panel, factor, out=scaled[:, :cols], dtype=number, casting="same_kind")
+        pending = add_errors(scaled, peak, squares, pending, sums, worst)
+    flush(squares, sums)
+    *noise, energy = (math.fsum(places) for places in sums)
+    largest = worst.max(axis=1).view(np.float32)
+    for name, lost, error in zip(FORMATS, noise, largest, strict=True):
+        result[f"{name}_max_error"] = math.ldexp(float(error), exponent)
         if lost > 0:
-            result[f"{name}_sqnr_db"] = 10 * math.log10(energy / float(lost))
+            result[f"{name}_sqnr_db"] = 10 * math.log10(energy / lost)
     return result
 
 
@@ -128,59 +140,72 @@ def reciprocal(power):
     return from_bits(np.uint32(0x7F000000) - bits_of(power))  # type: ignore[call-arg]
 
 
-@compiled(fastmath=FAST)
-def add_errors(panel, peak, noise, worst):
-    """Add the squared errors of a panel to `noise` and raise `worst`, in the order of FORMATS.
+@compiled
+def add_errors(panel, peak, squares, pending, sums, worst):
+    """Add the squared errors of a panel [r, whole groups] to `sums`, and raise `worst`.
 
-    `peak` is the largest |w| of the whole matrix. Returns the sum of squares of the panel.
+    `peak` is the largest |w| of the matrix. `sums` (float64) and `worst` (bits of float32) are
+    [formats, 128], in the order of FORMATS and with one number for each place in a group; the last
+    row of `sums` is for the squares of w itself. `squares` is as `sums` in float32, with the errors
+    of the last `pending` groups; returns the new `pending`.
+
+    Every sum has one fixed order, and no liberty is given to the compiler: always the same bits,
+    however the matrix is cut into panels.
     """
-    energy = 0.0
-    cols = panel.shape[1]
-    values = np.zeros(GROUP, dtype=np.float32)
-    scales, inverse = np.empty_like(values), np.empty_like(values)
+    scales, inverse = np.empty(GROUP, dtype=np.float32), np.empty(GROUP, dtype=np.float32)
     sizes = np.empty(GROUP // NV_BLOCK, dtype=np.float32)
     unit = peak / (E4M3_MAX * E2M1_MAX)
     for i in range(panel.shape[0]):
         row = panel[i]
         channel_bits = np.uint32(0)
-        for j in range(cols):
+        for j in range(len(row)):
             channel_bits = max(channel_bits, size_bits(row[j]))
         channel = from_bits(channel_bits)
         if channel < NOTHING:
             continue
-        for first in range(0, cols, GROUP):
-            width = min(GROUP, cols - first)
-            # zeros behind a short group are represented exactly by every format
-            values[width:] = 0
-            for j in range(width):
-                values[j] = row[first + j]
+        for first in range(0, len(row), GROUP):
+            values = row[first : first + GROUP]
             largest_of_blocks(values, sizes)
             size = sizes.max()
             if size < NOTHING:
                 continue
-            low, high, square = extent(values)
-            energy += square
-            integer(values, channel / np.float32(127.5), -128, 127, noise, worst, 0)
-            integer(values, size / np.float32(7.5), -8, 7, noise, worst, 1)
+            for j in range(GROUP):
+                squares[8, j] += values[j] * values[j]
+            integer(values, channel / np.float32(127.5), -128, 127, squares[0], worst[0])
+            integer(values, size / np.float32(7.5), -8, 7, squares[1], worst[1])
+            low, high = extent(values)
             step = (high - low) / np.float32(15)
             zero = np.rint(-low / step)
-            integer(values, step, -zero, np.float32(15) - zero, noise, worst, 2)
+            integer(values, step, -zero, np.float32(15) - zero, squares[2], worst[2])
             spread(sizes, NF4_BLOCK, scales)
-            normal_quantiles(values, scales, inverse, noise, worst, 3)
-            eight_bits(values, peak / E4M3_MAX, noise, worst, 4)
-            eight_bits(values, channel / E4M3_MAX, noise, worst, 5)
+            normal_quantiles(values, scales, squares[3], worst[3])
+            eight_bits(values, peak / E4M3_MAX, squares[4], worst[4])
+            eight_bits(values, channel / E4M3_MAX, squares[5], worst[5])
             spread(sizes, MX_BLOCK, scales)
             for j in range(GROUP):
                 scales[j] = power_below(scales[j]) * np.float32(0.25)
-            four_bits(values, scales, inverse, noise, worst, 6)
+            four_bits(values, scales, inverse, squares[6], worst[6])
             for j in range(len(sizes)):
                 sizes[j] = unit * rounded_e4m3(sizes[j] / (E2M1_MAX * unit))
             spread(sizes, NV_BLOCK, scales)
-            four_bits(values, scales, inverse, noise, worst, 7)
-    return energy
+            four_bits(values, scales, inverse, squares[7], worst[7])
+            pending += 1
+            if pending == FLUSH_AFTER:
+                flush(squares, sums)
+                pending = 0
+    return pending
 
 
-@compiled(fastmath=FAST)
+@compiled
+def flush(squares, sums):
+    """Move sums of a few squares, in float32, to those in float64."""
+    for f in range(len(sums)):
+        for i in range(GROUP):
+            sums[f, i] += np.float64(squares[f, i])
+            squares[f, i] = 0
+
+
+@compiled
 def largest_of_blocks(values, sizes):
     """Largest |w| of each block of NV_BLOCK values."""
     for b in range(GROUP // NV_BLOCK):
@@ -190,7 +215,7 @@ def largest_of_blocks(values, sizes):
         sizes[b] = from_bits(bits)
 
 
-@compiled(fastmath=FAST)
+@compiled
 def spread(sizes, block, scales):
     """Largest |w| of the block of `block` values that each value lies in."""
     count = block // NV_BLOCK
@@ -201,90 +226,88 @@ def spread(sizes, block, scales):
         scales[start * NV_BLOCK : (start + count) * NV_BLOCK] = size
 
 
-@compiled(fastmath=FAST)
+@compiled
 def extent(values):
-    """Smallest and largest w (0 among them), sum of squares."""
-    low, high, square = np.uint32(0), np.uint32(0), np.float32(0)
+    """Smallest and largest w, 0 among them."""
+    low, high = np.uint32(0), np.uint32(0)
     for i in range(GROUP):
         bits = bits_of(values[i])  # type: ignore[call-arg, var-annotated]
         size, negative = bits & np.uint32(0x7FFFFFFF), bits >> np.uint32(31)
         low = max(low, size if negative else np.uint32(0))
         high = max(high, np.uint32(0) if negative else size)
-        square += values[i] * values[i]
-    return -from_bits(low), from_bits(high), square
+    return -from_bits(low), from_bits(high)
 
 
-@compiled(fastmath=FAST)
+@compiled
 def rounded_e4m3(size):
     """|x| to the nearest E4M3 number (3 mantissa bits, smallest normal 2⁻⁶, largest 448)."""
-    power = max(power_below(size), np.float32(2.0**-6))
+    power = larger(power_below(size), np.float32(2.0**-6))
     steps = np.rint(size * reciprocal(power) * np.float32(8))
-    return min(steps * power * np.float32(0.125), E4M3_MAX)
+    return smaller(steps * power * np.float32(0.125), E4M3_MAX)
 
 
-@compiled(fastmath=FAST)
+@compiled
 def rounded_e2m1(size):
     """|x| to the nearest E2M1 number: 0, 0.5, 1, 1.5, 2, 3, 4, 6."""
-    power = max(power_below(size), np.float32(1))
+    power = larger(power_below(size), np.float32(1))
     steps = np.rint(size * reciprocal(power) * np.float32(2))
-    return min(steps * power * np.float32(0.5), E2M1_MAX)
+    return smaller(steps * power * np.float32(0.5), E2M1_MAX)
 
 
-@compiled(fastmath=FAST)
-def integer(values, scale, low, high, noise, worst, place):
+@compiled
+def larger(a, b):
+    """max of two numbers, which the compiler vectorises as no value is NaN."""
+    return a if a > b else b
+
+
+@compiled
+def smaller(a, b):
+    """min of two numbers."""
+    return a if a < b else b
+
+
+@compiled
+def integer(values, scale, low, high, squares, worst):
     """Integers from `low` to `high` times `scale`."""
     low, high, inverse = np.float32(low), np.float32(high), np.float32(1) / scale
-    total, peak = np.float32(0), np.uint32(0)
     for i in range(GROUP):
-        code = np.rint(values[i] * inverse)
-        error = values[i] - min(max(code, low), high) * scale
-        total += error * error
-        peak = max(peak, size_bits(error))
-    noise[place] += total
-    worst[place] = max(worst[place], from_bits(peak))
+        code = smaller(larger(np.rint(values[i] * inverse), low), high)
+        error = values[i] - code * scale
+        squares[i] += error * error
+        worst[i] = max(worst[i], size_bits(error))
 
 
-@compiled(fastmath=FAST)
-def eight_bits(values, scale, noise, worst, place):
+@compiled
+def eight_bits(values, scale, squares, worst):
     """E4M3 numbers times `scale`."""
     inverse = np.float32(1) / scale
-    total, peak = np.float32(0), np.uint32(0)
     for i in range(GROUP):
         size = abs(values[i])
         error = size - rounded_e4m3(size * inverse) * scale
-        total += error * error
-        peak = max(peak, size_bits(error))
-    noise[place] += total
-    worst[place] = max(worst[place], from_bits(peak))
+        squares[i] += error * error
+        worst[i] = max(worst[i], size_bits(error))
 
 
-@compiled(fastmath=FAST)
-def four_bits(values, scales, inverse, noise, worst, place):
+@compiled
+def four_bits(values, scales, inverse, squares, worst):
     """E2M1 numbers times `scales`; `inverse` is room for as many numbers."""
     for i in range(GROUP):
         inverse[i] = np.float32(1) / scales[i] if scales[i] > 0 else np.float32(0)
-    total, peak = np.float32(0), np.uint32(0)
     for i in range(GROUP):
         size = abs(values[i])
         error = size - rounded_e2m1(size * inverse[i]) * scales[i]
-        total += error * error
-        peak = max(peak, size_bits(error))
-    noise[place] += total
-    worst[place] = max(worst[place], from_bits(peak))
+        squares[i] += error * error
+        worst[i] = max(worst[i], size_bits(error))
 
 
-@compiled(fastmath=FAST)
-def normal_quantiles(values, scales, nearest, noise, worst, place):
-    """NF4 levels times `scales`; `nearest` is room for as many numbers."""
-    nearest[:] = NF4_LEVELS[0]
-    for level in range(15):
-        middle, above = NF4_MIDDLES[level], NF4_LEVELS[level + 1]
-        for i in range(GROUP):
-            nearest[i] = above if values[i] > middle * scales[i] else nearest[i]
-    total, peak = np.float32(0), np.uint32(0)
+@compiled
+def normal_quantiles(values, scales, squares, worst):
+    """NF4 levels times `scales`."""
     for i in range(GROUP):
-        error = values[i] - nearest[i] * scales[i]
-        total += error * error
-        peak = max(peak, size_bits(error))
-    noise[place] += total
-    worst[place] = max(worst[place], from_bits(peak))
+        nearest = NF4_LEVELS[0]
+        for level in range(15):
+            above = NF4_LEVELS[level + 1]
+            nearest = above if values[i] > NF4_MIDDLES[level] * scales[i] else nearest
+        error = values[i] - nearest * scales[i]
+        squares[i] += error * error
+        worst[i] = max(worst[i], size_bits(error))

@@ -28,18 +28,16 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import svdvals
-from scipy.linalg.blas import dsyrk
 
-from workflow.lib import eigen
+from workflow.lib import eigen, lapack
 
 logger = logging.getLogger(__name__)
 
 Panels = Callable[[], Iterable[np.ndarray]]
 
 REFINE_BELOW = 3e-4
-BLOCK_BYTES = 32 * 2**20
-WIDE_BYTES = 128 * 2**20
+BLOCK_BYTES = 16 * 2**20
+WIDE_BYTES = 64 * 2**20
 """A wide matrix is read once for each block of columns: larger blocks, fewer readings."""
 DIRECT_ELEMENTS = 2**14
 SKETCH_RANK = 256
@@ -82,7 +80,7 @@ def singular_values(
     if mode == "none" or matrix.n == 0:
         values, method, refined_from = np.empty(0), "none", 0
     elif rows * cols <= DIRECT_ELEMENTS:
-        values, method = svdvals(matrix.whole(), check_finite=False), "direct"
+        values, method = _svdvals(matrix.whole()), "direct"
         refined_from = len(values)
     elif mode == "sketch" and matrix.n > 2 * SKETCH_RANK:
         values, method = _sketch(matrix), "sketch"
@@ -176,7 +174,7 @@ def _gram_route(matrix: _Matrix, device: str, mode: str) -> tuple[np.ndarray, st
     if small <= matrix.n // 2:
         vectors = solver.smallest_vectors(small)
         factor = _triangle(solver.project(block, vectors) for block in matrix.blocks())
-        refined, method = svdvals(factor)[-small:], "gram+projection"
+        refined, method = _svdvals(factor)[-small:], "gram+projection"
     else:
         matrix.deflated = solver.largest_vectors(first)
         # its n² numbers would stay beside those of the second Gram matrix
@@ -213,9 +211,7 @@ class _CpuSolver:
         for block in matrix.blocks():
             if matrix.deflated is not None:
                 block -= (block @ matrix.deflated) @ matrix.deflated.T
-            tall = block.flags.c_contiguous
-            operand, trans = (block.T, 0) if tall else (block, 1)
-            gram = dsyrk(1.0, operand, beta=1.0, c=gram, trans=trans, lower=1, overwrite_c=1)
+            lapack.add_gram(gram, block)
         solved = eigen.solve(gram)
         self.eigenvalues = solved.eigenvalues
         self.smallest_vectors, self.largest_vectors = (
@@ -297,6 +293,10 @@ def _fallen_back(matrix: _Matrix, device: str, reason: str) -> _CpuSolver:
     return _CpuSolver(matrix)
 
 
+def _svdvals(array: np.ndarray) -> np.ndarray:
+    return np.linalg.svd(array, compute_uv=False)
+
+
 def _triangle(blocks: Iterable[np.ndarray]) -> np.ndarray:
     """R of the QR decomposition of the stacked blocks, one block at a time."""
     factor: np.ndarray | None = None
@@ -318,7 +318,7 @@ def _sketch(matrix: _Matrix, power_iterations: int = 2) -> np.ndarray:
             product += block.T @ (block @ basis)
         basis = product
     basis = np.linalg.qr(basis)[0]
-    return svdvals(_triangle(block @ basis for block in matrix.blocks()))[:SKETCH_RANK]
+    return _svdvals(_triangle(block @ basis for block in matrix.blocks()))[:SKETCH_RANK]
 
 
 def numerical_rank(values: np.ndarray, rows: int, cols: int) -> int:
@@ -340,7 +340,7 @@ def storage_rank(values: np.ndarray, bound: float) -> int:
 def predicted_seconds(rows: int, cols: int) -> float:
     """Seconds of one core for `singular_values` of a [rows, cols] matrix without refinement."""
     n, m = sorted((rows, cols))
-    return 2.4e-4 + 2.36e-11 * m * n**2 + 2.5e-8 * n**2 + 3.4e-11 * n**3
+    return 8e-4 + 2.36e-11 * m * n**2 + 2.5e-8 * n**2 + 3.4e-11 * n**3
 
 
 def predicted_bytes(rows: int, cols: int) -> int:

@@ -20,6 +20,7 @@ rule analyze:
     threads: 1
     resources:
         **asks(measuring),
+        gpu=part_gpus,
     params:
         args=analyze_flags,
         code=fingerprint("analyze"),

@@ -201,6 +201,11 @@ def require_plans_before_groups():
         )
 
 
+def part_gpus(wildcards):
+    """One GPU where the config names one: `--resources gpu=N`, or what a cluster grants."""
+    return 1 if config["device"].startswith("cuda") else 0
+
+
 def part_tables(wildcards):
     require_plans_before_groups()
     return collect(

@@ -8,7 +8,11 @@ NOTEBOOK_PAGE = [
     "workflow/templates/notebook/index.html.j2",
     "workflow/templates/notebook/conf.json",
 ]
-PAGE = ["workflow/templates/style.css", "workflow/templates/base.html.j2"]
+PAGE = [
+    "workflow/templates/style.css",
+    "workflow/templates/page.css",
+    "workflow/templates/base.html.j2",
+]
 
 
 rule transformer_analysis:
@@ -270,7 +274,8 @@ rule model_page:
             "workflow/templates/table.js",
         ],
     output:
-        "<model>/index.html",
+        html="<model>/index.html",
+        overview="<model>/overview.json",
     log:
         "<model>/logs/model_page.log",
     benchmark:
@@ -283,13 +288,31 @@ rule model_page:
         code=fingerprint("model_page"),
         model_dir=subpath(input.manifest, parent=True),
     shell:
-        "python workflow/scripts/model_page.py --model_dir {params.model_dir:q} --html {output:q}"
-        " 2> {log:q}"
+        "python workflow/scripts/model_page.py --model_dir {params.model_dir:q}"
+        " --html {output.html:q} --overview {output.overview:q} 2> {log:q}"
+
+
+rule glossary:
+    input:
+        page=[*PAGE, "workflow/templates/glossary.html.j2"],
+    output:
+        "<results>/glossary.html",
+    log:
+        "<results>/logs/glossary.log",
+    benchmark:
+        "<results>/benchmarks/glossary.tsv"
+    conda:
+        "../../envs/reports.yaml"
+    params:
+        code=fingerprint("glossary"),
+    shell:
+        "python workflow/scripts/glossary.py --html {output:q} 2> {log:q}"
 
 
 rule portal:
     input:
         pages=collect("<results>/{model}/index.html", model=MODELS),
+        overviews=collect("<results>/{model}/overview.json", model=MODELS),
         manifests=collect("<results>/{model}/manifest.json", model=MODELS),
         audits=collect("<results>/{model}/audit.json", model=MODELS),
         page=[

@@ -9,13 +9,13 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-from workflow.lib import cli, pages, tables
+from workflow.lib import cli, portal, tables
 
 log = logging.getLogger("portal")
 
 
 def main(options):
-    page, entries = pages.portal(Path(options.results))
+    page, entries = portal.portal(Path(options.results))
     tables.write_text(page, options.html)
     tables.write_json(entries, options.json)
     log.info("%d models in %s", len(entries), options.html)

@@ -1,0 +1,253 @@
+"""Pages as readers meet them: in a real browser, from a folder and from a static server."""
+
+import json
+import re
+import time
+from urllib.parse import unquote, urldefrag
+
+import numpy as np
+import pytest
+
+from tests.browser.conftest import ARTEFACTS, HOSTILE
+from tests.unit.test_pages import write_results
+from workflow.lib import artefacts, model_page, tables
+
+pytestmark = pytest.mark.slow
+
+OWN = ("index.html", "glossary.html", "local--demo/index.html", "local--hostile/index.html")
+REPORTS = tuple(
+    f"local--{model}/{path}" for model in ("demo", "hostile") for path in artefacts.REPORTS
+)
+COMPARED = "index.html#compare=local--demo,local--hostile"
+
+
+def ready(page):
+    """The page, once its table of parameters is drawn."""
+    if page.locator("#window").count():
+        page.wait_for_selector("#window[data-ready]")
+    return page
+
+
+def picture(page, name):
+    ARTEFACTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=ARTEFACTS / f"{name}.png", full_page=True)
+
+
+def violations(page):
+    """Serious and critical findings of axe, as (rule, first element)."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page).response["violations"]
+    return [
+        (one["id"], one["nodes"][0]["html"][:200])
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.mark.parametrize("path", [*OWN, *REPORTS, COMPARED])
+@pytest.mark.parametrize("scheme", ["file", "http"])
+def test_a_page_loads_without_errors_and_without_other_hosts(site, server, visit, path, scheme):
+    page = ready(visit((site.as_uri() + "/" if scheme == "file" else server) + path).page)
+    page.wait_for_load_state("networkidle")
+    blank = "images => images.filter(i => !i.naturalWidth).map(i => i.src)"
+    assert page.eval_on_selector_all("img", blank) == []
+    assert "alert" not in page.evaluate("[...document.scripts].map(s => s.src).join()")
+
+
+@pytest.mark.parametrize("path", [*OWN, *REPORTS, COMPARED])
+@pytest.mark.parametrize("look", ["light", "dark", "narrow"])
+def test_a_page_is_accessible_and_fits(site, visit, path, look):
+    options = {"color_scheme": "dark"} if look == "dark" else {}
+    width = 400 if look == "narrow" else 1200
+    page = ready(visit(f"{site.as_uri()}/{path}", width, **options).page)
+    picture(page, re.sub(r"\W+", "-", path.replace(".html", "")) + f"-{look}")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    dark = sum(map(int, re.findall(r"\d+", background)[:3])) < 200
+    assert dark == (look == "dark")
+    assert violations(page) == []
+
+
+def test_axe_would_find_something(site, visit):
+    page = visit(f"{site.as_uri()}/glossary.html").page
+    page.evaluate("document.body.append(document.createElement('button'))")
+    assert [rule for rule, _ in violations(page)] == ["button-name"]
+
+
+@pytest.mark.parametrize("path", OWN)
+def test_links_lead_somewhere(site, visit, path):
+    page = ready(visit(f"{site.as_uri()}/{path}").page)
+    for link in page.eval_on_selector_all("a[href]", "links => links.map(l => l.href)"):
+        file, anchor = urldefrag(link)
+        target = site / unquote(file).removeprefix(unquote(site.as_uri()) + "/")
+        assert target.is_file(), link
+        if anchor and not anchor.startswith("compare="):
+            assert f'id="{anchor}"' in target.read_text(encoding="utf-8"), link
+
+
+def column(page, place):
+    return page.locator(f"#window tbody tr[aria-rowindex] td:nth-child({place})").all_inner_texts()
+
+
+def test_the_table_sorts_by_mouse_and_keyboard(site, visit):
+    page = ready(visit(f"{site.as_uri()}/local--demo/index.html").page)
+    table = page.locator("#window")
+    head = table.get_by_role("columnheader", name="parameters")
+    head.get_by_role("button").click()
+    assert head.get_attribute("aria-sort") == "descending"
+    sizes = [int(text.replace(",", "")) for text in column(page, 6)]
+    assert sizes == sorted(sizes, reverse=True) and len(set(sizes)) > 3
+    name = table.get_by_role("columnheader", name="tensor")
+    name.get_by_role("button").focus()
+    page.keyboard.press("Enter")
+    assert name.get_attribute("aria-sort") == "ascending"
+    assert head.get_attribute("aria-sort") == "none"
+    assert column(page, 1) == sorted(column(page, 1), key=model_page.natural)
+    table.locator("th:has(button[title^='numerical rank'])").get_by_role("button").click()
+    assert column(page, 12)[0] != "–", "missing numbers come last"
+
+
+def test_the_table_filters_by_name_number_and_type(site, visit):
+    page = ready(visit(f"{site.as_uri()}/local--demo/index.html").page)
+    page.get_by_label("Search").fill("q_proj layer>=4")
+    assert page.locator("#shown").inner_text().startswith("2 of 68 tensors, 61,440")
+    assert page.locator("#window table").get_attribute("aria-rowcount") == "3"
+    page.get_by_label("Search").fill("")
+    page.locator("#controls").get_by_label("block type").select_option(label="embedding")
+    assert column(page, 1) == ["model.embed_tokens.weight"]
+    page.get_by_label("Search").fill("nothing is called so")
+    assert column(page, 1) == [] and page.locator("#shown").inner_text().startswith("0 of 68")
+
+
+def test_the_table_is_printed_whole(site, visit):
+    page = ready(visit(f"{site.as_uri()}/local--demo/index.html").page)
+    assert len(column(page, 1)) < 68
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert len(column(page, 1)) == 68
+    page.emulate_media(media="print")
+    picture(page, "print-demo")
+
+
+def test_hostile_names_are_text(site, visit):
+    page = ready(visit(f"{site.as_uri()}/local--hostile/index.html").page)
+    names = column(page, 1)
+    assert HOSTILE[0] in names and HOSTILE[1] in names and HOSTILE[3] in names
+    assert any("a\\u202eb\\u200bc {{ 7*7 }}" in name for name in names)
+    assert page.locator("img[src=x], [onload], [onerror]").count() == 0
+    clusters = visit(f"{site.as_uri()}/local--hostile/reports/30_embedding_output.html").page
+    assert "<img src=x onerror=alert(1)>" in clusters.locator("body").inner_text()
+    assert clusters.locator("img[src=x], [onload], [onerror], script").count() == 0
+
+
+def test_the_portal_names_a_failed_model_and_searches(site, visit):
+    page = visit(f"{site.as_uri()}/index.html").page
+    row = page.locator("#models tbody tr", has_text="broken")
+    assert "failed" in row.inner_text() and "resolve_model: " in row.inner_text()
+    assert row.locator("input, a").count() == 0
+    page.get_by_label("Search").fill("demo")
+    assert page.locator("#models tbody tr:visible").count() == 1
+    assert page.locator("#shown").inner_text() == "1 of 3 models"
+
+
+def test_models_are_compared_and_the_address_keeps_the_choice(site, visit):
+    page = visit(f"{site.as_uri()}/index.html").page
+    assert page.locator("#comparison").is_hidden()
+    for name in ("demo", "hostile"):
+        page.get_by_label(f"compare {name}").check()
+    assert page.url.endswith("#compare=local--demo,local--hostile")
+    line = page.locator("#side-by-side tr", has_text="parameters").first
+    assert line.locator("td").all_inner_texts()[0] == "2,444,704"
+    assert page.locator("#pictures img").count() >= 4
+    page.reload()
+    assert page.locator("#side-by-side thead th").count() == 3
+    page.get_by_role("button", name="Clear").click()
+    assert page.locator("#comparison").is_hidden() and "#" not in page.url
+    strange = visit(f"{site.as_uri()}/index.html#compare=%zz,<img src=x>,local--demo").page
+    assert strange.locator("#comparison").is_hidden()
+
+
+def test_snakemakes_report_opens_and_names_every_model(site, visit):
+    report = visit(f"{site.as_uri()}/report/report.html")
+    page = report.page
+    page.wait_for_selector("text=local--demo")
+    # Snakemake's page holds a copy of Tailwind, which warns that it is one.
+    report.problems[:] = [text for text in report.problems if "Tailwind CSS" not in text]
+    picture(page, "snakemake-report")
+    page.get_by_text("local--demo").first.click()
+    page.get_by_text("layers", exact=True).first.click()
+    page.wait_for_selector("text=stable rank")
+    picture(page, "snakemake-report-layers")
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """The page of a model with 90,000 tensors, as a mixture of 500 experts has in 60 layers."""
+    folder = write_results(tmp_path_factory.mktemp("large"))
+    random = np.random.default_rng(0)
+    data = tables.frame(
+        [
+            {
+                "param_name": f"model.layers.{layer}.mlp.experts.{expert}.{name}.weight",
+                "component": "text",
+                "layer_index": layer,
+                "block_type": ("moe", "router", "norm")[expert % 3],
+                "shape": "[2048, 7168]",
+                "dtype": "BF16",
+                "numel": 2048 * 7168,
+                "rank": 2048 - int(random.integers(3)),
+            }
+            for layer in range(60)
+            for expert in range(500)
+            for name in ("gate_proj", "up_proj", "down_proj")
+        ],
+        "params",
+    )
+    for name in model_page.COLUMNS:
+        if data[name].isna().all():
+            data[name] = random.lognormal(0, 1, len(data)) / 50
+    for name in ("nan_count", "posinf_count", "neginf_count", "finite_count"):
+        data[name] = 0
+    tables.write_table(data, "params", folder / "params.parquet")
+    page = folder / "index.html"
+    tables.write_text(model_page.model_page(folder)[0], page)
+    return page
+
+
+def test_ninety_thousand_rows(large, visit):
+    """Seconds and bytes go to a file: a machine that is busy must not fail the test."""
+    assert large.stat().st_size < 5_000_000
+    start = time.perf_counter()
+    page = ready(visit(large.as_uri()).page)
+    opened = time.perf_counter() - start
+    in_page = page.evaluate("performance.now()") / 1000
+    assert len(column(page, 1)) < 100, "only rows in sight are drawn"
+    timed = """([find, event, value]) => {
+      const field = document.querySelector(find), start = performance.now();
+      if (value !== null) field.value = value;
+      field.dispatchEvent(new Event(event));
+      document.getElementById("window").getBoundingClientRect();
+      return performance.now() - start;
+    }"""
+    steps = {
+        "search": ["#controls input", "input", "experts.77."],
+        "condition": ["#controls input", "input", "layer>=30 std>0.02"],
+        "everything": ["#controls input", "input", ""],
+        "choice": ["#controls select", "change", "1"],
+        "no_choice": ["#controls select", "change", ""],
+        "sort_by_name": ["#window th:nth-child(1) button", "click", None],
+        "sort_by_number": ["#window th:nth-child(8) button", "click", None],
+        "sort_the_other_way": ["#window th:nth-child(8) button", "click", None],
+    }
+    spent = {name: round(page.evaluate(timed, step), 1) for name, step in steps.items()}
+    page.locator("#controls input").fill("experts.77.down layer=59")
+    assert column(page, 1) == ["model.layers.59.mlp.experts.77.down_proj.weight"]
+    page.locator("#controls input").fill("")
+    page.evaluate("document.getElementById('window').scrollTop = 1e9")
+    last = page.locator("#window tr[aria-rowindex='90001']")
+    last.wait_for(state="attached")
+    figures = {"rows": 90_000, "bytes": large.stat().st_size, "opened_s": round(opened, 2)}
+    figures["opened_in_page_s"] = round(in_page, 2)
+    ARTEFACTS.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(figures | {"milliseconds": spent}, indent=1)
+    (ARTEFACTS / "ninety_thousand_rows.json").write_text(text + "\n")
