@@ -42,8 +42,8 @@ def test_the_whole_demo_through_slurm_gives_the_tables_of_a_local_run(slurm, tmp
         assert run.code == 0, run.text
     assert not slurm.queue()
     assert sum(run.jobs.values()) > 12
-    # resolve_model, the parts, merge, embedding_analysis, the reports, portal
-    assert [job["state"] for job in slurm.jobs()] == 6 * ["COMPLETED"]
+    # resolve_model, the parts, merge, embedding_analysis, glossary, the reports, portal
+    assert [job["state"] for job in slurm.jobs()] == 7 * ["COMPLETED"]
 
     # With the manifest that is there a model keeps its date, so the tables have the same bytes.
     folder = "results/local--demo"

@@ -303,6 +303,8 @@ rule glossary:
         "<results>/benchmarks/glossary.tsv"
     conda:
         "../../envs/reports.yaml"
+    resources:
+        **asks(listing),
     params:
         code=fingerprint("glossary"),
     shell:
