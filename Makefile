@@ -30,7 +30,7 @@ $(STAMP): requirements.txt requirements-torch.txt constraints.txt | .venv/bin/py
 	rm -f .venv/.with-torch-*
 	touch $@
 
-$(DEV_STAMP): requirements-dev.txt $(STAMP)
+$(DEV_STAMP): requirements-dev.txt requirements-cluster.txt $(STAMP)
 	$(PIP) --requirement requirements-dev.txt
 	touch $@
 

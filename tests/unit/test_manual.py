@@ -20,7 +20,10 @@ def pins(name: str) -> dict[str, str]:
 
 def test_direct_requirements_are_pinned_and_agree_with_the_constraints():
     constraints = pins("constraints.txt")
-    for name in ("requirements.txt", "requirements-torch.txt", "requirements-dev.txt"):
+    for name in (
+        "requirements.txt",
+        *(f"requirements-{use}.txt" for use in ("torch", "cluster", "dev")),
+    ):
         lines = [
             line
             for line in (ROOT / name).read_text().splitlines()

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -84,3 +85,24 @@ def test_who_begins_last_owns_the_target(tmp_path):
         path.touch()
     tables.write_text("again", target)
     assert sorted(tmp_path.iterdir()) == [of_another_file, target]
+
+
+def test_stacking_into_a_file_gives_what_stacking_in_memory_gives(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "STACK_ROWS", 4)
+    random, paths = np.random.default_rng(0), []
+    names = random.permutation(10)
+    for number, some in enumerate((names[:3], names[3:9], [], names[9:])):
+        rows = [
+            {"param_name": f"t{name}", "slice": piece, "singular_values": list(random.random(name))}
+            for name in some
+            for piece in (["[1]", "[0]"] if name % 2 else [None])
+        ]
+        paths.append(tmp_path / f"{number}.parquet")
+        tables.write_table(tables.frame(rows, "spectra"), "spectra", paths[-1])
+    out = tmp_path / "spectra.parquet"
+    tables.stack_file(paths, "spectra", "param_name", out)
+    expected = tables.stack(paths, "spectra", by=["param_name"])
+    assert len(expected) == 15
+    assert tables.read_table(out, "spectra").equals(expected)
+    tables.stack_file(paths[2:3], "spectra", "param_name", out)
+    assert tables.read_table(out, "spectra").empty

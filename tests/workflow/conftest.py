@@ -25,7 +25,7 @@ class Run:
     @property
     def jobs(self) -> dict[str, int]:
         """Rules that were run or planned, with the number of their jobs, targets left out."""
-        started = re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):", self.text, re.MULTILINE)
+        started = re.findall(r"^ *(?:local)?(?:rule|checkpoint) (\w+):", self.text, re.MULTILINE)
         return {rule: started.count(rule) for rule in started if rule not in ("all", "resolve")}
 
 
@@ -73,3 +73,10 @@ def finished(tmp_path_factory) -> Project:
     run = project.snakemake("--config", "model=model", "clustering={k_max: 6}")
     assert run.code == 0, run.text
     return project
+
+
+def assert_same_tables(one: Path, other: Path) -> None:
+    """Two runs left the same tables, byte for byte."""
+    tables = [path.name for path in (*one.glob("*.parquet"), *one.glob("*.csv"))]
+    for name in (*tables, "manifest.json", "plan.json", "params.json", "embedding/clusters.csv"):
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name

@@ -155,6 +155,56 @@ def content_key(entry: Mapping[str, Any]) -> str:
     return (entry["sha256"] or entry["git_sha1"] or "")[:12]
 
 
+def without_plan(results: str, models: Iterable[str]) -> list[str]:
+    """Models that have no plan yet."""
+    return [model for model in models if not Path(results, model, "plan.json").exists()]
+
+
+def planned_parts(plan: str) -> Mapping[str, Any]:
+    """The parts of a plan file by name."""
+    status = os.stat(plan)
+    return _planned_parts(plan, status.st_mtime_ns, status.st_size)
+
+
+@cache
+def _planned_parts(path: str, changed: int, size: int) -> Mapping[str, Any]:
+    return {part["part"]: part for part in _read_json(path, changed, size)["parts"]}
+
+
+def provider(key: str, manifests: Iterable[str]) -> str | None:
+    """The manifest, of those that exist, that lists a file whose content key is `key`."""
+    path = _providers.get(key)
+    if path is None or not os.path.exists(path) or key not in _listed(path):
+        # A model that could not be resolved must not stop the others.
+        for path in filter(os.path.exists, manifests):
+            _providers.update(dict.fromkeys(_listed(path), path))
+        path = _providers.get(key)
+    return path
+
+
+# Where each file was found the last time: asking a thousand manifests for each of a thousand files
+# would take minutes.
+_providers: dict[str, str] = {}
+
+
+def size_of(key: str, manifests: Iterable[str]) -> int:
+    """Bytes of the file whose content key is `key`; 0 when no manifest lists it."""
+    path = provider(key, manifests)
+    return _listed(path).get(key, 0) if path else 0
+
+
+def _listed(manifest: str) -> Mapping[str, int]:
+    """Sizes of the files of a manifest by content key."""
+    status = os.stat(manifest)
+    return _listed_files(manifest, status.st_mtime_ns, status.st_size)
+
+
+@cache
+def _listed_files(path: str, changed: int, size: int) -> Mapping[str, int]:
+    files = _read_json(path, changed, size)["files"]
+    return {content_key(file): file["size"] for file in files}
+
+
 def token_tensors(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The token embedding, and the output layer where it is a tensor of its own."""
     wanted = (manifest["embedding"], manifest["output"]) if manifest["embedding"] else ()

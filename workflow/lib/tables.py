@@ -15,12 +15,16 @@ import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from workflow.lib.schemas import SCHEMAS, Column
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 PANDAS_DTYPES = {
     "string": "string",
@@ -30,6 +34,8 @@ PANDAS_DTYPES = {
     "integers": "object",
     "numbers": "object",
 }
+# Rows that `stack_file` has in memory at once; spectra have a few thousand numbers each.
+STACK_ROWS = 1000
 # A spreadsheet runs a cell that starts like this as a formula; such text gets a leading apostrophe.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
@@ -151,11 +157,7 @@ def read_table(path: str | os.PathLike[str], table: str) -> pd.DataFrame:
     if path.suffix == ".parquet":
         import pyarrow.parquet as pq
 
-        data = pq.read_table(path).to_pandas(integer_object_nulls=True)
-        for column in SCHEMAS[table].columns:
-            if column.type in ("integers", "numbers") and column.name in data:
-                data[column.name] = data[column.name].map(_plain).astype(object)
-        return typed(data, table)
+        return _from_arrow(pq.read_table(path), table)
     if path.suffix == ".json":
         return frame(map(_restored, json.loads(path.read_text(encoding="utf-8"))), table)
     with path.open(encoding="utf-8", newline="") as file:
@@ -165,6 +167,14 @@ def read_table(path: str | os.PathLike[str], table: str) -> pd.DataFrame:
         [{name: parse[name](text) for name, text in row.items() if name in parse} for row in rows],
         table,
     )
+
+
+def _from_arrow(rows: "pa.Table", table: str) -> pd.DataFrame:
+    data = rows.to_pandas(integer_object_nulls=True)
+    for column in SCHEMAS[table].columns:
+        if column.type in ("integers", "numbers") and column.name in data:
+            data[column.name] = data[column.name].map(_plain).astype(object)
+    return typed(data, table)
 
 
 def guarded(text: str) -> str:
@@ -205,6 +215,9 @@ def _parser(column: Column):
 
 def _plain(value: Any) -> Any:
     """A cell as JSON knows it: None for missing, Python scalars, lists."""
+    # Most of ten million cells are one of these.
+    if type(value) is str or (type(value) is float and math.isfinite(value)):
+        return value
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, list):
@@ -219,6 +232,8 @@ def _plain(value: Any) -> Any:
 def _cell(value: Any) -> str:
     if isinstance(value, str):
         return guarded(value)
+    if type(value) is float and math.isfinite(value):
+        return repr(value)  # what json.dumps writes, a few times faster
     value = _plain(value)
     if value is None:
         return ""
@@ -250,9 +265,8 @@ def _write_json_records(data: pd.DataFrame, path: Path) -> None:
         file.write("\n]\n")
 
 
-def _write_parquet(data: pd.DataFrame, table: str, path: Path) -> None:
+def _arrow_schema(table: str) -> "pa.Schema":
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     types = {
         "string": pa.string(),
@@ -262,14 +276,60 @@ def _write_parquet(data: pd.DataFrame, table: str, path: Path) -> None:
         "integers": pa.list_(pa.int64()),
         "numbers": pa.list_(pa.float64()),
     }
-    schema = pa.schema([(column.name, types[column.type]) for column in SCHEMAS[table].columns])
-    arrays = pa.Table.from_pandas(data, schema=schema, preserve_index=False)
+    return pa.schema([(column.name, types[column.type]) for column in SCHEMAS[table].columns])
+
+
+def _write_parquet(data: pd.DataFrame, table: str, path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    arrays = pa.Table.from_pandas(data, schema=_arrow_schema(table), preserve_index=False)
     # The pandas metadata would record library versions, and bytes must depend on the data alone.
     pq.write_table(arrays.replace_schema_metadata(None), path, compression="zstd")
 
 
+def stack_file(paths: Iterable[str | os.PathLike[str]], table: str, by: str, out: Path) -> None:
+    """What `stack` gives, as a Parquet file `out` and without having it in memory.
+
+    Only the sort keys are read at first, then the rows in their order, a few thousand at a time:
+    the spectra of a large model have a billion numbers.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    paths = list(paths)
+
+    @lru_cache(maxsize=16)
+    def part(number: int) -> pa.Table:
+        return pq.read_table(paths[number], schema=schema)
+
+    schema = _arrow_schema(table)
+    keys = [pq.read_table(path, columns=[by])[by].to_pylist() for path in paths]
+    order = sorted(
+        ((key, number, row) for number, some in enumerate(keys) for row, key in enumerate(some)),
+    )
+    with atomic(out) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as file:
+        for start in range(0, max(len(order), 1), STACK_ROWS):
+            places: dict[int, list[int]] = {}
+            for _, number, row in order[start : start + STACK_ROWS]:
+                places.setdefault(number, []).append(row)
+            taken = [part(number).take(rows) for number, rows in places.items()]
+            rows = pa.concat_tables(taken) if taken else schema.empty_table()
+            # Rows of one key lie in one part, so a stable sort by the key restores the order.
+            indices = pa.compute.sort_indices(rows, sort_keys=[(by, "ascending")])
+            file.write_table(rows.take(indices))
+
+
 def stack(paths: Iterable[str | os.PathLike[str]], table: str, by: list[str]) -> pd.DataFrame:
     """Tables of all parts as one, rows sorted by the columns `by`: the order of jobs is moot."""
-    tables = [read_table(path, table) for path in paths]
-    whole = pd.concat(tables, ignore_index=True) if tables else frame([], table)
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = _arrow_schema(table)
+    whole = _from_arrow(
+        pa.concat_tables(
+            [schema.empty_table(), *(pq.read_table(path, schema=schema) for path in paths)]
+        ),
+        table,
+    )
     return whole.sort_values(by, kind="stable", ignore_index=True)

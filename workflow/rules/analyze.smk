@@ -19,7 +19,7 @@ rule analyze:
         "../../envs/numeric.yaml"
     threads: 1
     resources:
-        mem_mb=part_memory,
+        **asks(measuring),
         gpu=part_gpus,
     params:
         args=analyze_flags,
@@ -64,6 +64,8 @@ rule merge:
         "<model>/benchmarks/merge.tsv"
     conda:
         "../../envs/numeric.yaml"
+    resources:
+        **asks(merging),
     params:
         out_dir=subpath(output.parquet, parent=True),
         parts=parts_folder,

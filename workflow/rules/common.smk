@@ -10,7 +10,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from workflow.lib import checksums, dag, failures, lifeline, progress
+from workflow.lib import checksums, dag, failures, lifeline, needs, progress
 from workflow.lib.config import ConfigError, checked, models
 from workflow.lib.dag import fingerprint, flags
 
@@ -41,11 +41,15 @@ wildcard_constraints:
     file="[^/]+",
 
 
-def known_manifest(model):
-    """The manifest of a model if there is a sound one already."""
-    path = Path(config["results"], model, "manifest.json")
+def known(model, name):
+    """The path of a file of a model if there is a sound one already.
+
+    For resources, which a dry run asks for before there is a plan, and which cannot be told to come
+    back as the input functions of a checkpoint are.
+    """
+    path = Path(config["results"], model, name)
     if path.exists() and ALTERED.get(path) != checksums.times_of(path):
-        return dag.read_json(path)
+        return str(path)
 
 
 def manifest_of(wildcards):
@@ -64,9 +68,8 @@ def plan_of(wildcards):
 
 def part_of(wildcards):
     """The entry of the plan that a job of analyze measures."""
-    return next(
-        part for part in plan_of(wildcards)["parts"] if part["part"] == wildcards.part
-    )
+    plan = checkpoints.resolve_model.get(model=wildcards.model).output.plan
+    return dag.planned_parts(plan)[wildcards.part]
 
 
 def weights_of(wildcards, files):
@@ -93,22 +96,52 @@ def provider(wildcards, output):
     Takes `output` so that Snakemake does not compare it: which of several models that share a file
     names its address is no reason to download the file again.
     """
-    for model in MODELS:
-        manifest = known_manifest(model)
-        # A model that could not be resolved must not stop the others.
-        if manifest and any(
-            dag.content_key(file) == wildcards.key for file in manifest["files"]
-        ):
-            return os.path.join(config["results"], model, "manifest.json")
+    return dag.provider(wildcards.key, manifest_paths())
 
 
-def embedding_memory(wildcards, attempt):
-    """Megabytes for clustering: the larger table of tokens in float32 and room for half of it."""
-    manifest = known_manifest(wildcards.model)
-    # A dry run asks before there is a manifest, and cannot be told to come back.
-    tensors = dag.token_tensors(manifest) if manifest else []
-    elements = [math.prod(tensor["shape"]) for tensor in tensors]
-    return attempt * (1000 + max(elements, default=0) * 6 // 1024**2)
+def manifest_paths():
+    """Manifests of the models that have one already."""
+    return filter(None, (known(model, "manifest.json") for model in MODELS))
+
+
+def asks(predict):
+    """The resources of a rule whose needs are `predict(wildcards, attempt)`."""
+
+    def resource(name):
+        return lambda wildcards, attempt: predict(wildcards, attempt)[name]
+
+    return {name: resource(name) for name in ("mem_mb", "runtime", "disk_mb")}
+
+
+def resolving(wildcards, attempt):
+    return needs.to_resolve(sum(map(os.path.getsize, folder_files(wildcards))), attempt)
+
+
+def downloading(wildcards, attempt):
+    size = dag.size_of(wildcards.key, manifest_paths())
+    return needs.to_download(size, attempt)
+
+
+def measuring(wildcards, attempt):
+    plan = known(wildcards.model, "plan.json")
+    part = dag.planned_parts(plan).get(wildcards.part) if plan else None
+    return needs.to_measure(part, attempt) if part else needs.need(60, attempt=attempt)
+
+
+def merging(wildcards, attempt):
+    plan = known(wildcards.model, "plan.json")
+    return needs.to_merge(dag.read_json(plan) if plan else {"parts": []}, attempt)
+
+
+def listing(wildcards, attempt):
+    return needs.to_list(len(MODELS), attempt)
+
+
+def clustering_tokens(wildcards, attempt):
+    manifest = known(wildcards.model, "manifest.json")
+    tensors = dag.token_tensors(dag.read_json(manifest)) if manifest else []
+    elements = max((math.prod(tensor["shape"]) for tensor in tensors), default=0)
+    return needs.to_cluster(elements, attempt)
 
 
 def weights_root(wildcards, output):
@@ -183,8 +216,15 @@ def device(wildcards, threads):
     return config["device"]
 
 
-def part_memory(wildcards, attempt):
-    return attempt * part_of(wildcards)["memory"] // 1024**2
+def require_plans_before_groups():
+    """Snakemake loses its groups of jobs when a checkpoint ends while some of them run."""
+    grouped = workflow.is_main_process and workflow.group_settings.overwrite_groups
+    unknown = dag.without_plan(config["results"], MODELS)
+    if grouped and unknown and not workflow.dryrun:
+        raise WorkflowError(
+            f"{len(unknown)} of {len(MODELS)} models are not looked up yet, which has to come before "
+            "jobs are grouped: run the same command with `-- resolve` at its end first."
+        )
 
 
 def part_gpus(wildcards):
@@ -193,6 +233,7 @@ def part_gpus(wildcards):
 
 
 def part_tables(wildcards):
+    require_plans_before_groups()
     return collect(
         "<model>/parts/{part}.{table}.parquet",
         model=wildcards.model,

@@ -27,7 +27,7 @@ rule embedding_analysis:
         "../../envs/numeric.yaml"
     threads: 1
     resources:
-        mem_mb=embedding_memory,
+        **asks(clustering_tokens),
     params:
         args=embedding_flags,
         device=device,

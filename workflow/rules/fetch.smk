@@ -14,6 +14,8 @@ checkpoint resolve_model:
         "<model>/benchmarks/resolve_model.tsv"
     conda:
         "../../envs/hub.yaml"
+    resources:
+        **asks(resolving),
     params:
         args=resolve_flags,
         code=fingerprint("resolve_model"),
@@ -30,6 +32,20 @@ rule resolve:
         manifests,
 
 
+# `snakemake plan` says what each model will take; only file lists and headers are read for it.
+rule plan:
+    input:
+        manifests,
+    log:
+        "<results>/logs/plan.log",
+    localrule: True
+    conda:
+        "../../envs/hub.yaml"
+    shell:
+        "for manifest in {input:q}; do"
+        " python workflow/scripts/plan.py --manifest $manifest 2>> {log:q} || exit 1; done"
+
+
 # The content is named by the path and verified, so neither a setting nor newer code can change it.
 rule download:
     output:
@@ -41,6 +57,7 @@ rule download:
     conda:
         "../../envs/hub.yaml"
     resources:
+        **asks(downloading),
         download=1,
     params:
         manifest=provider,

@@ -31,6 +31,8 @@ rule transformer_analysis:
         "<model>/benchmarks/transformer_analysis.tsv"
     conda:
         "../../envs/reports.yaml"
+    resources:
+        **asks(merging),
     params:
         code=fingerprint("transformer_analysis", without="workflow.lib.depth_plots"),
     shell:
@@ -51,6 +53,8 @@ rule audit_model:
         "<model>/benchmarks/audit_model.tsv"
     conda:
         "../../envs/numeric.yaml"
+    resources:
+        **asks(merging),
     params:
         code=fingerprint("audit_model"),
     shell:
@@ -136,6 +140,8 @@ rule figures:
         "<model>/benchmarks/figures.tsv"
     conda:
         "../../envs/reports.yaml"
+    resources:
+        **asks(merging),
     params:
         code=fingerprint("figures"),
         embedding=subpath(input.elbow, parent=True),
@@ -168,6 +174,8 @@ rule notebook_setup:
         "<model>/benchmarks/notebook_setup.tsv"
     conda:
         "../../envs/reports.yaml"
+    resources:
+        **asks(merging),
     params:
         code=fingerprint("notebook"),
         text=fingerprint("00_setup.ipynb"),
@@ -201,6 +209,8 @@ rule notebook_summary_stats:
         "<model>/benchmarks/notebook_summary_stats.tsv"
     conda:
         "../../envs/reports.yaml"
+    resources:
+        **asks(merging),
     params:
         code=fingerprint("notebook"),
         text=fingerprint("10_summary_stats.ipynb"),
@@ -234,6 +244,8 @@ rule notebook_per_layer:
         "<model>/benchmarks/notebook_per_layer.tsv"
     conda:
         "../../envs/reports.yaml"
+    resources:
+        **asks(merging),
     params:
         code=fingerprint("notebook"),
         text=fingerprint("20_per_layer.ipynb"),
@@ -272,6 +284,8 @@ rule notebook_embedding_output:
         "<model>/benchmarks/notebook_embedding_output.tsv"
     conda:
         "../../envs/reports.yaml"
+    resources:
+        **asks(merging),
     params:
         code=fingerprint("notebook"),
         text=fingerprint("30_embedding_output.ipynb"),
@@ -300,6 +314,8 @@ rule model_page:
         "<model>/benchmarks/model_page.tsv"
     conda:
         "../../envs/reports.yaml"
+    resources:
+        **asks(merging),
     params:
         code=fingerprint("model_page"),
         model_dir=subpath(input.manifest, parent=True),
@@ -319,6 +335,8 @@ rule glossary:
         "<results>/benchmarks/glossary.tsv"
     conda:
         "../../envs/reports.yaml"
+    resources:
+        **asks(listing),
     params:
         code=fingerprint("glossary"),
     shell:
@@ -345,6 +363,8 @@ rule portal:
         "<results>/benchmarks/portal.tsv"
     conda:
         "../../envs/reports.yaml"
+    resources:
+        **asks(listing),
     params:
         code=fingerprint("portal"),
         results=subpath(output.html, parent=True),

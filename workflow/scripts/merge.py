@@ -11,6 +11,8 @@ import logging
 import sys
 from pathlib import Path
 
+import pandas as pd
+
 sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from workflow.lib import cli, dag, merge, tables
@@ -22,20 +24,22 @@ def main(options):
     manifest, plan = dag.read_json(options.manifest), dag.read_json(options.plan)
     out = Path(options.out_dir)
 
+    def paths(table):
+        return [Path(options.parts, f"{part['part']}.{table}.parquet") for part in plan["parts"]]
+
     def stacked(table):
-        paths = [Path(options.parts, f"{part['part']}.{table}.parquet") for part in plan["parts"]]
-        return tables.stack(paths, table, by=["param_name"])
+        return tables.stack(paths(table), table, by=["param_name"])
 
     params = merge.with_roles(stacked("params"), "params", manifest)
-    spectra = stacked("spectra")
+    for table in ("spectra", "histograms"):
+        tables.stack_file(paths(table), table, "param_name", out / f"{table}.parquet")
+    spectra = pd.read_parquet(out / "spectra.parquet", columns=["param_name", "method"])
     numel = dict(zip(params["param_name"], params["numel"], strict=True))
     coverage = merge.coverage(manifest, numel, merge.refused(params, spectra))
     for suffix in ("csv", "json", "parquet"):
         tables.write_table(params, "params", out / f"params.{suffix}")
     matrices = merge.with_roles(stacked("matrices"), "matrices", manifest)
     tables.write_table(matrices, "matrices", out / "matrices.parquet")
-    tables.write_table(spectra, "spectra", out / "spectra.parquet")
-    tables.write_table(stacked("histograms"), "histograms", out / "histograms.parquet")
     tables.write_table(coverage, "coverage", out / "coverage.csv")
     log.info(
         "%d tensors, %d matrices; coverage: %s",

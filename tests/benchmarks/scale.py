@@ -1,0 +1,229 @@
+"""How far it goes: models with the true shapes of large ones, planned and merged, not measured.
+
+    python -m tests.benchmarks.scale
+
+writes a section of RESULTS.md: the time and memory of resolve_model (headers to plan), of Snakemake
+(until the first job would start) and of merge, and the files that a run makes.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.benchmarks.shapes import MODELS, SMALL, WIDE, Dense, Experts, write
+from tests.workflow.conftest import Project, copy_of_the_project
+from workflow.lib import matrices, tables
+from workflow.lib.checkpoint import describe_folder
+from workflow.lib.plan import logical_shape, make_plan
+from workflow.lib.schemas import SCHEMAS
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+TITLE = "# How far it goes"
+MANY = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """CPU seconds and peak memory (MB) of a process."""
+
+    seconds: float
+    memory: float
+
+
+def in_a_process(work: Callable[..., Any], *arguments: Any) -> tuple[Any, Cost]:
+    """The result of `work` in a process of its own, and what it cost."""
+    with ProcessPoolExecutor(1) as pool:
+        return pool.submit(_measured, work, arguments).result()
+
+
+def _measured(work: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, Cost]:
+    before = time.process_time()
+    result = work(*arguments)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return result, Cost(time.process_time() - before, peak)
+
+
+def command(arguments: list[str], folder: Path) -> tuple[str, Cost]:
+    """Run a command that must succeed."""
+    with tempfile.TemporaryFile("w+") as out:
+        process = subprocess.Popen(arguments, cwd=folder, stdout=out, stderr=subprocess.STDOUT)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = status
+        out.seek(0)
+        text = out.read()
+    if status:
+        raise RuntimeError(text[-2000:])
+    return text, Cost(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+
+
+def resolved(model: Dense | Experts, name: str, results: Path) -> dict[str, int]:
+    """Write manifest and plan of a hub model `name` of these shapes; tensors and parts."""
+    with tempfile.TemporaryDirectory() as folder:
+        write(model, Path(folder))
+        manifest = describe_folder(folder, "now", hashed=False)
+    for file in manifest["files"]:
+        file["sha256"] = hashlib.sha256(f"{name}/{file['path']}".encode()).hexdigest()
+    manifest |= {"model": name, "model_id": name, "model_path": name, "revision": "main"}
+    plan = make_plan(manifest)
+    place = results / name.replace("/", "--")
+    tables.write_json(manifest, place / "manifest.json")
+    tables.write_json(plan, place / "plan.json")
+    return {"tensors": len(manifest["tensors"]), "parts": len(plan["parts"])} | manifest["totals"]
+
+
+def many(names: list[str], results: Path) -> None:
+    """Manifests and plans of small models that differ in their files' hashes."""
+    resolved(SMALL, names[0], results)
+    first = results / names[0].replace("/", "--")
+    manifest = json.loads((first / "manifest.json").read_text())
+    for name in names[1:]:
+        for file in manifest["files"]:
+            file["sha256"] = hashlib.sha256(f"{name}/{file['path']}".encode()).hexdigest()
+        place = results / name.replace("/", "--")
+        tables.write_json(manifest | {"model": name, "model_id": name}, place / "manifest.json")
+        (place / "plan.json").write_bytes((first / "plan.json").read_bytes())
+
+
+def planned(project: Project, names: list[str]) -> tuple[int, Cost]:
+    """Jobs that Snakemake plans for models that are resolved."""
+    config = project.folder / "models.yaml"
+    config.write_text(json.dumps({"models": names}))
+    call = ["-m", "snakemake", "--cores", "1", "--dry-run", "--quiet", "rules"]
+    text, cost = command([sys.executable, *call, "--configfile", str(config)], project.folder)
+    counts = [line.split() for line in text.splitlines() if line.strip().startswith("total")]
+    return int(counts[0][1]), cost
+
+
+def rows_of(part: Mapping[str, Any]) -> Iterator[tuple[str, str, int, int]]:
+    """(tensor, slice, rows, cols) of the matrices of a part."""
+    for tensor in part["tensors"]:
+        for matrix in matrices.matrices(logical_shape(tensor), tensor):
+            yield tensor["name"], matrix.slice, matrix.rows, matrix.cols
+
+
+def write_parts(plan: Mapping[str, Any], folder: Path) -> int:
+    """Tables of all parts with random numbers, as analyze leaves them; number of matrices."""
+    random = np.random.default_rng(0)
+    codes = np.arange(256)
+    count = 0
+    for part in plan["parts"]:
+        found = list(rows_of(part))
+        count += len(found)
+        place = [{"param_name": name, "slice": piece} for name, piece, _, _ in found]
+        names = [{"param_name": tensor["name"]} for tensor in part["tensors"]]
+        content = {
+            "params": [_random_row("params", row, random) for row in names],
+            "matrices": [_random_row("matrices", row, random) for row in place],
+            "spectra": [
+                row | {"singular_values": random.random(min(rows, cols))}
+                for row, (_, _, rows, cols) in zip(place, found, strict=True)
+            ],
+            "histograms": [
+                row | {"codes": codes, "counts": random.integers(0, 10**6, 256)} for row in names
+            ],
+        }
+        for table, rows in content.items():
+            path = folder / f"{part['part']}.{table}.parquet"
+            tables.write_table(tables.frame(rows, table), table, path)
+    return count
+
+
+def _random_row(
+    table: str, known: Mapping[str, Any], random: np.random.Generator
+) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for column in SCHEMAS[table].columns:
+        if column.type == "number":
+            row[column.name] = random.random()
+        elif column.type == "integer":
+            row[column.name] = int(random.integers(1000))
+        elif column.type == "numbers":
+            row[column.name] = list(random.random(8))
+        elif column.type == "integers":
+            row[column.name] = list(range(8))
+    return row | known
+
+
+def merged(folder: Path) -> tuple[int, Cost]:
+    """The merge of a model of WIDE's shapes: number of matrices, and the cost."""
+    in_a_process(resolved, WIDE, "wide", folder)
+    place = folder / "wide"
+    plan = json.loads((place / "plan.json").read_text())
+    count, _ = in_a_process(write_parts, plan, place / "parts")
+    options = ["--manifest", "manifest.json", "--plan", "plan.json", "--parts", "parts"]
+    script = Path(__file__).parents[2] / "workflow/scripts/merge.py"
+    _, cost = command([sys.executable, str(script), *options, "--out_dir", "."], place)
+    return count, cost
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+def main() -> None:
+    lines = []
+    with scratch() as folder:
+        project = copy_of_the_project(folder / "project")
+        results = project.folder / "results"
+        for name, model in MODELS.items():
+            slug = "org/" + name.replace(" ", "-")
+            facts, cost = in_a_process(resolved, model, slug, results)
+            jobs, dag = planned(project, [slug])
+            lines.append(
+                f"| {name} | {facts['parameters'] / 1e9:,.0f} | {facts['tensors']:,} | "
+                f"{model.shards} | {cost.seconds:.1f} | {cost.memory:,.0f} | {facts['parts']} | "
+                f"{jobs:,} | {dag.seconds:.1f} | {dag.memory:,.0f} |"
+            )
+            print(lines[-1], file=sys.stderr)
+        names = [f"org/small-{number}" for number in range(MANY)]
+        many(names, results)
+        for count in (MANY // 4, MANY):
+            jobs, dag = planned(project, names[:count])
+            lines.append(
+                f"| {count:,} small models | {count * 0.135:,.0f} | | {count} | | | {count} | "
+                f"{jobs:,} | {dag.seconds:.1f} | {dag.memory:,.0f} |"
+            )
+            print(lines[-1], file=sys.stderr)
+        count, cost = merged(folder)
+    section = f"""{TITLE}
+
+Written by `python -m tests.benchmarks.scale`: true shapes, no weights. CPU seconds and peak memory
+of resolve_model (headers to plan; without the network) and of Snakemake until the first job would
+start, models looked up before.
+
+| model | 10⁹ parameters | tensors | shards | resolve, s | MB | parts | jobs | Snakemake, s | MB |
+|---|---|---|---|---|---|---|---|---|---|
+{chr(10).join(lines)}
+
+Merge of {count:,} matrices: {cost.seconds:.0f} s, {cost.memory:,.0f} MB.
+"""
+    write_section(section)
+
+
+def write_section(section: str) -> None:
+    """Replace this benchmark's section in RESULTS.md, the others stay."""
+    text = RESULTS.read_text(encoding="utf-8")
+    start = text.find(TITLE)
+    if start >= 0:
+        following = text.find("\n# ", start + 1)
+        text = text[:start] + (text[following + 1 :] if following >= 0 else "")
+    RESULTS.write_text(text.rstrip() + "\n\n" + section, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""Say what the analysis of a model will take, before anyone commits hours.
+
+    python workflow/scripts/plan.py --model_id deepseek-ai/DeepSeek-V3
+
+reads the file list and the headers of the shards (a few MB, also of a model of a TB) and prints
+size, parameters by block type, dtypes, jobs, and predicted time, memory, disk and download. The
+rule of the workflow says it of models that are looked up: --manifest FILE --plan FILE.
+"""
+
+import json
+import logging
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[2])
+
+from workflow.lib import checkpoint, cli, config, dag, forecast, plan
+
+log = logging.getLogger("plan")
+
+
+def main(options):
+    if options.manifest:
+        manifest = dag.read_json(options.manifest)
+        parts = dag.read_json(options.plan or Path(options.manifest).with_name("plan.json"))
+    else:
+        manifest = described(options)
+        parts = plan.make_plan(manifest)
+    told = forecast.forecast(manifest, parts)
+    if options.json:
+        print(json.dumps(told, indent=2))
+    else:
+        print("\n".join(forecast.lines(told)))
+
+
+def described(options):
+    model = config.parse_model(options.model_id, options.revision)
+    selection = {"subfolder": options.subfolder, "variant": options.variant}
+    if model.is_folder:
+        return checkpoint.describe_folder(model.source, cli.now(), hashed=False, **selection)
+    return checkpoint.describe_repo(model.source, model.revision, cli.now(), log.info, **selection)
+
+
+if __name__ == "__main__":
+    parser = cli.parser(__doc__)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--model_id", help="hub id or local folder")
+    what.add_argument("--manifest", help="manifest of a model that is looked up")
+    parser.add_argument("--plan", help="plan beside that manifest (default: plan.json there)")
+    parser.add_argument("--revision", default=config.MAIN, help="branch, tag, commit or refs/pr/N")
+    cli.add_selection(parser)
+    parser.add_argument("--json", action="store_true", help="as JSON, times in s, sizes in bytes")
+    cli.run(parser, main)
