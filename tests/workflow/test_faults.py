@@ -66,6 +66,23 @@ def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_happened(tmp_path
     assert counts["runs that ended well"] >= 1
 
 
+def measuring(run):
+    """The processes of a run that belong to analyze."""
+    jobs = []
+    for process in psutil.Process(run).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if "analyze.py" in " ".join(process.cmdline()):
+                jobs.append(process)
+    return jobs
+
+
+def cpu_seconds(process):
+    try:
+        return process.cpu_times().user
+    except psutil.NoSuchProcess:
+        return 0
+
+
 @pytest.fixture
 def long_job(tmp_path):
     """A run with a job that stays in LAPACK for a while; yields it once the job is there."""
@@ -86,14 +103,9 @@ def long_job(tmp_path):
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        jobs = []
-        while not jobs and process.poll() is None:
-            time.sleep(0.1)
-            with suppress(psutil.Error):
-                children = psutil.Process(process.pid).children(recursive=True)
-                jobs = [job for job in children if "analyze.py" in " ".join(job.cmdline())]
-        # By its processor time the job is beyond its imports.
-        while sum(job.cpu_times().user for job in jobs) < 2:
+        # By its processor time the job is beyond its imports; processes that it starts come and go.
+        while not (jobs := [job for job in measuring(process.pid) if cpu_seconds(job) > 2]):
+            assert process.poll() is None, "the run ended before its job was seen"
             time.sleep(0.1)
         yield process, jobs
         with suppress(ProcessLookupError):
