@@ -63,7 +63,8 @@ $(BENCH_STAMP): requirements-bench.txt | .venv/bin/python
 bench: $(DEV_STAMP) $(BENCH_STAMP) ## measure speed against the alternatives (BENCH_MODEL=folder)
 	python -m tests.benchmarks.engine $(BENCH_MODEL)
 	python -m tests.benchmarks.formats
-	python -m tests.benchmarks.embedding $(BENCH_MODEL)
+	python -m tests.benchmarks.embedding $(firstword $(BENCH_MODEL))
+	python -m tests.benchmarks.scale
 
 docs: $(STAMP) ## the manual's column lists from the table schemas
 	python -m docs.outputs

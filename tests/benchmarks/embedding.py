@@ -12,8 +12,6 @@ time of one thread.
 
 import argparse
 import json
-import os
-import platform
 import resource
 import subprocess
 import sys
@@ -25,17 +23,15 @@ import numpy as np
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
+from tests.benchmarks.results import machine, write_section
 from workflow.lib import checkpoint, cli, embedding_rows
 from workflow.lib.cluster_space import WHITENED
 from workflow.lib.clustering import warm_path
 from workflow.lib.neighbours import nearest
-from workflow.lib.tables import write_text
 from workflow.lib.token_vectors import row_norms
 from workflow.lib.vectors import principal_components, whitened
 
 ROOT = Path(__file__).resolve().parents[2]
-RESULTS = Path(__file__).with_name("RESULTS.md")
-HEADING = "## Token embeddings"
 LARGE = (151_936, 2_560)
 DIMENSIONS = 576
 MEASURED = 3
@@ -143,19 +139,14 @@ def main() -> None:
     nearest(rows[:2000], norms[:2000], np.arange(2000))
     _, spent = timed(lambda: nearest(rows, norms, np.arange(len(rows))))
     lines.append(f"| {size}: exact neighbours of all rows | {spent:.1f} s | |")
-    section = f"""{HEADING}
-
+    text = f"""\
 Table: {Path(options.model).resolve().name if options.model else "simulated"}. Machine:
-{platform.machine()}, {os.cpu_count()} cores. Seconds of one thread; the explained share is
-1 - inertia / total variance.
+{machine()}. Seconds of one thread; the explained share is 1 - inertia / total variance.
 
 | what | measured | target |
 |---|---|---|
 """
-    text = RESULTS.read_text() if RESULTS.exists() else ""
-    kept = text.split(HEADING)[0].rstrip()
-    write_text(f"{kept}\n\n{section}" + "\n".join(lines) + "\n", RESULTS)
-    print(section + "\n".join(lines))
+    write_section("Token embeddings", text + "\n".join(lines))
 
 
 if __name__ == "__main__":

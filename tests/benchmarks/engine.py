@@ -3,12 +3,11 @@
     python -m tests.benchmarks.engine [FOLDER [NAME]]
 
 measures one model (default: the bundled demo) and two shapes of Qwen3-4B, each alternative in a
-process of its own on one thread, and writes RESULTS.md beside this file.
+process of its own on one thread, and writes a section of RESULTS.md.
 """
 
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -20,13 +19,13 @@ from scipy.linalg import svdvals
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from tests.benchmarks.alternatives import peak
+from tests.benchmarks.results import machine, write_section
 from workflow.lib.checkpoint import describe_folder
 from workflow.lib.distribution import Distribution
 from workflow.lib.dtypes import decode
 from workflow.lib.measure import Settings, measure_part
 from workflow.lib.plan import make_plan, shards_of
 from workflow.lib.safetensors_file import read_bytes
-from workflow.lib.tables import write_text
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -278,24 +277,19 @@ def main(folder="resources/demo", name=None):
         )
     load = os.getloadavg()[0]
     text = f"""\
-# Benchmarks of the engine
-
-Written by `make bench`. Model: {name}, {manifest["totals"]["parameters"] / 1e6:.0f} million
-parameters. Machine: {platform.machine()}, {os.cpu_count()} cores, {platform.system()}, Python
-{platform.python_version()}, BLAS kernels {blas}, load {load:.1f} at the end. One thread where not
-said; ratio = seconds over ours; error = largest relative error against LAPACK's float64 SVD for
-σ ≥ 1e-4·σ₁; peak = memory over that of the process before (of our whole processes: all of it,
-interpreter included). For the whole model torch and numpy are timed without their start and import,
-ours with it.
-WeightWatcher analyses the matrices as a loaded model of linear layers; loading is not counted.
+Model: {name}, {manifest["totals"]["parameters"] / 1e6:.0f} million parameters. Machine:
+{machine()}, BLAS kernels {blas}, load {load:.1f} at the end. One thread where not said; ratio =
+seconds over ours; error = largest relative error against LAPACK's float64 SVD for σ ≥ 1e-4·σ₁;
+peak = memory over that of the process before (of our whole processes: all of it, interpreter
+included). For the whole model torch and numpy are timed without their start and import, ours with
+it. WeightWatcher analyses the matrices as a loaded model of linear layers; loading is not counted.
 
 {lines}
 
 | what | method | seconds | ratio | error | peak, MiB |
 |---|---|---|---|---|---|
-""" + "\n".join(table)
-    write_text(text + "\n", HERE / "RESULTS.md")
-    print(text)
+"""
+    write_section("Engine", text + "\n".join(table))
 
 
 if __name__ == "__main__":

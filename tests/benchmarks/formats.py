@@ -2,13 +2,12 @@
 
     python -m tests.benchmarks.formats
 
-writes tests/benchmarks/FORMATS.md: names classified a second, by a process that has classified none
+writes a section of RESULTS.md: names classified a second, by a process that has classified none
 before and by one that has; time and peak memory of planning a checkpoint of DeepSeek-V3's shape;
 gigabytes of dequantised output a second of one core, scheme by scheme. No model is needed.
 """
 
 import json
-import platform
 import subprocess
 import sys
 import tempfile
@@ -18,12 +17,12 @@ from pathlib import Path
 import numpy as np
 
 from tests.benchmarks import planning
+from tests.benchmarks.results import machine, write_section
 from tests.conftest import write_safetensors
 from workflow.lib import grids, naming, plan
 from workflow.lib.checkpoint import describe_folder
 from workflow.lib.dtypes import DTYPES, nbytes
 
-RESULTS = Path(__file__).with_name("FORMATS.md")
 SIZE = 4096  # rows and columns of the dequantised weight
 GROUPS = SIZE // 128
 REPEATS = 3
@@ -166,10 +165,7 @@ def main() -> None:
         check=True,
     ).stdout
     lines = [
-        "# Benchmarks of names, plans and quantised weights",
-        "",
-        f"Written by `make bench`. Machine: {platform.machine()}, {platform.system()}, Python",
-        f"{platform.python_version()}; one thread, processor time.",
+        f"Machine: {machine()}; one thread, processor time.",
         "",
         "| what | speed |",
         "|---|---|",
@@ -185,8 +181,7 @@ def main() -> None:
         planned.strip(),
         "```",
     ]
-    RESULTS.write_text("\n".join(lines) + "\n")
-    print(RESULTS.read_text())
+    write_section("Names, plans and quantised weights", "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.benchmarks.results import machine, write_section
 from tests.benchmarks.shapes import MODELS, SMALL, WIDE, Dense, Experts, write
 from tests.workflow.conftest import Project, copy_of_the_project
 from workflow.lib import matrices, tables
@@ -30,8 +31,6 @@ from workflow.lib.checkpoint import describe_folder
 from workflow.lib.plan import logical_shape, make_plan
 from workflow.lib.schemas import SCHEMAS
 
-RESULTS = Path(__file__).with_name("RESULTS.md")
-TITLE = "# How far it goes"
 MANY = 1000
 
 
@@ -200,11 +199,10 @@ def main() -> None:
             )
             print(lines[-1], file=sys.stderr)
         count, cost = merged(folder)
-    section = f"""{TITLE}
-
-Written by `python -m tests.benchmarks.scale`: true shapes, no weights. CPU seconds and peak memory
-of resolve_model (headers to plan; without the network) and of Snakemake until the first job would
-start, models looked up before.
+    text = f"""\
+True shapes, no weights. Machine: {machine()}. CPU seconds and
+peak memory of resolve_model (headers to plan; without the network) and of Snakemake until the first
+job would start, models looked up before.
 
 | model | 10⁹ parameters | tensors | shards | resolve, s | MB | parts | jobs | Snakemake, s | MB |
 |---|---|---|---|---|---|---|---|---|---|
@@ -212,17 +210,7 @@ start, models looked up before.
 
 Merge of {count:,} matrices: {cost.seconds:.0f} s, {cost.memory:,.0f} MB.
 """
-    write_section(section)
-
-
-def write_section(section: str) -> None:
-    """Replace this benchmark's section in RESULTS.md, the others stay."""
-    text = RESULTS.read_text(encoding="utf-8")
-    start = text.find(TITLE)
-    if start >= 0:
-        following = text.find("\n# ", start + 1)
-        text = text[:start] + (text[following + 1 :] if following >= 0 else "")
-    RESULTS.write_text(text.rstrip() + "\n\n" + section, encoding="utf-8")
+    write_section("How far it goes", text)
 
 
 if __name__ == "__main__":
