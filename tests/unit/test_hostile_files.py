@@ -7,6 +7,7 @@ sentence; other exceptions fail the test.
 import json
 import os
 import random
+from contextlib import suppress
 
 import pytest
 
@@ -242,6 +243,26 @@ def test_shard_names_are_on_a_list_of_what_is_allowed(tmp_path, shard):
     index.write_text(json.dumps(content))
     with pytest.raises(CheckpointError, match=r"hostile|not there"):
         describe_folder(folder, NOW, hashed=False)
+
+
+@pytest.mark.parametrize("name", ["a\nb", "$(touch y)", "\u202e", "{model}", "-rf", "x;y"])
+def test_a_lone_file_of_weights_has_a_plain_name_too(tmp_path, name):
+    write_safetensors(tmp_path / "m" / f"{name}.safetensors", {"w": ("F32", [2], bytes(8))})
+    with pytest.raises(CheckpointError, match="rename it") as caught:
+        describe_folder(tmp_path / "m", NOW)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(("file", "limit"), [("config.json", 16), ("README.md", 1)])
+def test_small_files_are_not_read_beyond_their_limit(tmp_path, monkeypatch, file, limit):
+    folder = small_model(tmp_path / "m")
+    with (folder / file).open("r+b" if (folder / file).exists() else "wb") as stream:
+        stream.truncate(limit * 2**20 + 1)
+    read = []
+    monkeypatch.setattr("pathlib.Path.read_bytes", lambda path: read.append(path.name) or b"{}")
+    with suppress(CheckpointError):
+        describe_folder(folder, NOW, hashed=False)
+    assert file not in read
 
 
 def test_links_lead_inside_or_into_the_cache_only(tmp_path, monkeypatch):

@@ -93,13 +93,13 @@ def describe_folder(
 
     mismatches: list[dict[str, str]] = []
 
-    def read(name: str) -> bytes:
+    def read(name: str, limit: int) -> bytes:
         path = root / name
         _refuse_outside(path, root)
         if not path.is_file():
             raise CheckpointError(f"{path} is not a regular file: put the model's file there.")
-        if path.stat().st_size > MAX_INDEX_BYTES:
-            raise CheckpointError(f"{path} is larger than {MAX_INDEX_BYTES} bytes: not read.")
+        if path.stat().st_size > limit:
+            raise CheckpointError(f"{path} is larger than {limit} bytes: not read.")
         return path.read_bytes()
 
     def file(name: str) -> RepoFile:
@@ -202,7 +202,7 @@ def describe_repo(
     return _describe(
         origin,
         listed,
-        lambda name: hub.read_small_file(repo, commit, listed[name], MAX_INDEX_BYTES),
+        lambda name, limit: hub.read_small_file(repo, commit, listed[name], limit),
         file,
         header,
         f"{repo} at {revision}",
@@ -262,7 +262,7 @@ def content_key(file: RepoFile) -> str:
 def _describe(
     origin: dict[str, Any],
     names: Iterable[str],
-    read: Callable[[str], bytes],
+    read: Callable[[str, int], bytes],
     file: Callable[[str], RepoFile],
     header: Callable[[str], Header],
     where: str,
@@ -274,7 +274,7 @@ def _describe(
     index_totals: dict[str, int] = {}
 
     def index_shards(index: str) -> list[str]:
-        text = read(index)
+        text = read(index, MAX_INDEX_BYTES)
         folder = index.rpartition("/")[0]
         named, totals = parse_index(text, f"{where}/{index}")
         for name, shard in named.items():
@@ -293,12 +293,12 @@ def _describe(
         return inner if inner in names else name
 
     config_name = beside(CONFIG) if beside(CONFIG) in names else beside(PARAMS)
-    config = _config(read(config_name), f"{where}/{config_name}") if config_name in names else {}
+    config = _config(read, config_name, where) if config_name in names else {}
     if config_name.endswith(PARAMS):
         config = {PARAMS_WORDS.get(key, key): value for key, value in config.items()}
     adapter_name = beside(ADAPTER_CONFIG)
     is_adapter = adapter_name in names and any("adapter" in shard for shard in selection.shards)
-    adapter = _config(read(adapter_name), f"{where}/{adapter_name}") if is_adapter else None
+    adapter = _config(read, adapter_name, where) if is_adapter else None
     roles = {
         "shard": selection.shards,
         "index": (selection.index,),
@@ -389,21 +389,22 @@ def _totals(
     }
 
 
-def _licence(read: Callable[[str], bytes], card: str) -> str | None:
+def _licence(read: Callable[[str, int], bytes], card: str) -> str | None:
     """What the card states; a card that cannot be had stops nothing."""
     try:
-        return model_card.stated_licence(read(card))
+        return model_card.stated_licence(read(card, model_card.MAX_BYTES))
     except (CheckpointError, hub.HubError, OSError):
         return None
 
 
-def _config(text: bytes, where: str) -> dict[str, Any]:
+def _config(read: Callable[[str, int], bytes], name: str, where: str) -> dict[str, Any]:
+    text = read(name, MAX_CONFIG_BYTES)
     try:
         decoded = json_text.parse(text, MAX_CONFIG_BYTES, MAX_CONFIG_VALUES)
     except json_text.JsonError as error:
-        raise CheckpointError(f"{where} is {error}: download it again.") from error
+        raise CheckpointError(f"{where}/{name} is {error}: download it again.") from error
     if not isinstance(decoded, dict):
-        raise CheckpointError(f"{where} is not a JSON object: download it again.")
+        raise CheckpointError(f"{where}/{name} is not a JSON object: download it again.")
     return decoded
 
 

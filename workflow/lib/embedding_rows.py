@@ -10,6 +10,7 @@ import numpy as np
 
 from workflow.lib import matrices
 from workflow.lib.checkpoint import used_files
+from workflow.lib.grids import Contradiction
 from workflow.lib.measure import Opened, opened, panels
 from workflow.lib.plan import entry, shards_read, tensor_layouts
 from workflow.lib.tokens import Token, TokenizerError, read_tokens
@@ -81,7 +82,10 @@ def _find(
     by_name = {tensor["name"]: tensor for tensor in manifest["tensors"]}
     planned = {**entry(tensor, layout, by_name), "shard": tensor["shard"]}
     files = {shard: Path(path_of(shard)) for shard in {tensor["shard"], *shards_read(planned)}}
-    source = opened(files, planned)
+    try:
+        source = opened(files, planned)
+    except Contradiction as error:
+        return None, f"the {label} {name} is not read: {error.rule}"
     return StoredRows(source, matrices.whole(source.shape, planned)), ""
 
 

@@ -33,6 +33,7 @@ from workflow.lib.hub_requests import (
 from workflow.lib.partial import PREFIX, partial_file, received, remove_abandoned
 
 PROGRESS = 2**20  # bytes that a transfer must add for its failures to be forgotten
+MAX_FILES, MAX_PAGES = 200_000, 1_000  # of a listing; the hub puts 1000 files on a page
 XET_FROM = 50e9  # bytes; the hub gives larger files no plain address
 
 Progress = Callable[[int, int], None]
@@ -74,6 +75,7 @@ def list_files(repo: str, commit: str) -> list[RepoFile]:
     from huggingface_hub.utils import fix_hf_endpoint_in_url
 
     files: list[RepoFile] = []
+    pages = 0
     url: str | None = f"{place.address('tree')}?recursive=true&expand=false"
     while url is not None:
         page, following = get_json(url, place)
@@ -85,6 +87,9 @@ def list_files(repo: str, commit: str) -> list[RepoFile]:
         url = following and fix_hf_endpoint_in_url(urljoin(url, following), None)
         if url and urlsplit(url)[:2] != urlsplit(place.address("tree"))[:2]:
             raise HubError(not_a_hub("continues its listing on another server"))
+        pages += 1
+        if len(files) > MAX_FILES or pages > MAX_PAGES:
+            raise HubError(f"{place} lists files without end; choose another model")
     return sorted(files, key=lambda file: file.path)
 
 

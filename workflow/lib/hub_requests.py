@@ -29,6 +29,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 TRIES = 6  # failures in a row, without progress between them, before giving up
 FIRST_WAIT = 1.0  # seconds before the second try; doubles with each failure
 LONGEST_WAIT = 300.0  # seconds; the hub counts its rate limits over five minutes
+MAX_ANSWER = 64 * 2**20  # bytes of one page of a listing, of which the hub sends a megabyte at most
 TIMEOUT = 30.0  # seconds without a byte before a connection counts as dead
 
 logger = logging.getLogger(__name__)
@@ -148,7 +149,11 @@ def get_json(url: str, place: Place) -> tuple[Any, str | None]:
     patience = Patience(place)
     while True:
         with patience, get(url) as response:
-            body = response.read()
+            body = bytearray()
+            for chunk in response.iter_bytes():
+                body += chunk
+                if len(body) > MAX_ANSWER:
+                    raise HubError(not_a_hub("answers without end"))
             try:
                 return json.loads(body), response.links.get("next", {}).get("url")
             except (ValueError, RecursionError):

@@ -5,6 +5,9 @@ import re
 import yaml
 
 CARD = "README.md"
+MAX_BYTES = 2**20
+MAX_BLOCK = 10_000
+"""Characters that are given to the YAML parser, which is slow."""
 LONGEST = 100
 FRONT_MATTER = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|\Z)", re.S)
 
@@ -20,7 +23,7 @@ def stated_licence(card: bytes) -> str | None:
     # Only these keys with what is indented below them: the rest may be anything.
     lines = re.findall(r"^license(?:_name)?:[^\n]*(?:\n[ \t]*-[ \t][^\n]*)*", block[1], re.M)
     try:
-        stated = yaml.safe_load("\n".join(lines)) or {}
+        stated = yaml.safe_load("\n".join(lines)[:MAX_BLOCK]) or {}
     except (yaml.YAMLError, ValueError, RecursionError):
         return None
     if not isinstance(stated, dict):

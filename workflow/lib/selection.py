@@ -84,6 +84,13 @@ def select_files(
     else:
         files = sorted(name for name in inside if name.endswith(SUFFIX))
         shards = [folder + name for name in _without_index(files, inside, variant, folder)]
+    # The name becomes that of a downloaded file; a numbered or lone file is on no index's list.
+    odd = next((s for s in shards if not safe_shard_name(s.removeprefix(folder))), None)
+    if odd is not None:
+        raise CheckpointError(
+            f"The weights have the file name {json.dumps(odd)[:120]}: rename it to letters, "
+            "digits and ._+=@()[]- of ASCII."
+        )
     skipped = {name: _why_skipped(name, folder) for name in weights if name not in shards}
     return Selection(folder + index if index else None, tuple(shards), skipped)
 
