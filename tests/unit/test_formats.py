@@ -12,7 +12,8 @@ import pytest
 
 from tests.conftest import bf16, write_safetensors
 from tests.unit.test_quantised import CASES, DATA
-from workflow.lib import analysis, merge
+from workflow.lib import analysis, embedding_rows, merge
+from workflow.lib.checkpoint import describe_folder
 from workflow.lib.dtypes import DTYPES, nbytes
 from workflow.lib.measure import Settings
 
@@ -408,6 +409,18 @@ def test_what_contradicts_itself_is_unsupported_and_the_rest_is_analysed(what, t
     plain = {"lm_head.weight"} | ({"p.weight"} & set(stored) - {owner})
     assert set(numel.index) == plain and rows.loc[list(plain), "status"].eq("analysed").all()
     assert rows.drop([owner, *plain])["status"].eq("companion").all()
+
+
+def test_a_token_embedding_that_contradicts_itself_is_a_reason_and_no_failure(tmp_path):
+    stored = damaged("bitsandbytes_nf4_64", CONTRADICTIONS["an unreadable state"][1])
+    named = {name.replace("p.", "model.embed_tokens.", 1): t for name, t in stored.items()}
+    write_safetensors(tmp_path / "model.safetensors", named)
+    config = {"quantization_config": CASES["bitsandbytes_nf4_64"]["config"]}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    manifest = describe_folder(tmp_path, NOW)
+    rows, reason = embedding_rows.read_rows(manifest, lambda name: str(tmp_path / name))
+    assert rows is None
+    assert "model.embed_tokens.weight is not read: its quant_state" in reason
 
 
 def test_the_ledger_counts_weights_without_the_padding_of_their_words(tmp_path):

@@ -87,6 +87,17 @@ def test_listing_has_sizes_and_hashes_over_all_pages(server):
     assert sum("/tree/" in r.path for r in server.requests) == 3
 
 
+def test_a_listing_comes_to_an_end(server, monkeypatch):
+    commit = hub.resolve_commit(REPO, "main")
+    server.page_size = 1
+    monkeypatch.setattr(hub, "MAX_PAGES", 2)
+    with pytest.raises(HubError, match="without end"):
+        hub.list_files(REPO, commit)
+    monkeypatch.setattr("workflow.lib.hub_requests.MAX_ANSWER", 10)
+    with pytest.raises(HubError, match="without end"):
+        hub.list_files(REPO, commit)
+
+
 def test_download_is_proved_and_leaves_nothing_else(server, tmp_path):
     commit, files = listed()
     seen = []
