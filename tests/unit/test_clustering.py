@@ -8,7 +8,7 @@ from sklearn.metrics import adjusted_rand_score, silhouette_score
 
 from workflow.lib.cluster_checks import checks, is_beyond_null
 from workflow.lib.cluster_space import find_curve
-from workflow.lib.clustering import cluster_rows, warm_path
+from workflow.lib.clustering import cluster_rows, silhouette_scorer, warm_path
 from workflow.lib.elbow import elbow_curve, is_clear
 from workflow.lib.lloyd import settled
 from workflow.lib.vectors import principal_components, to_unit_length, whitened
@@ -62,6 +62,14 @@ def test_inertia_and_silhouette_are_those_of_the_labels():
         inertia = sum(((part - part.mean(axis=0)) ** 2).sum() for part in own)
         assert fit.inertia == pytest.approx(inertia, rel=1e-6)
         assert fit.silhouette == pytest.approx(silhouette_score(wide, fit.labels), abs=1e-5)
+
+
+def test_silhouette_of_a_sample_is_near_that_of_all_rows(monkeypatch):
+    monkeypatch.setattr("workflow.lib.clustering.SILHOUETTE_ROWS", 500)
+    rows, truth = planted(4, size=300, d=20)
+    score = silhouette_scorer(rows, 0)(truth)
+    assert score == pytest.approx(silhouette_score(rows, truth), abs=0.01)
+    assert score != silhouette_score(rows, truth)
 
 
 def test_elbow_is_the_largest_height_over_the_chord():

@@ -2,9 +2,10 @@ import json
 
 import numpy as np
 import pytest
+from sklearn.metrics import adjusted_rand_score
 
 from workflow.lib import findings, tables
-from workflow.lib.embedding import analyse_embedding, nothing
+from workflow.lib.embedding import METRICS, analyse_embedding, nothing
 from workflow.lib.token_vectors import first_equal, mean_cosine
 from workflow.lib.tokens import Token, read_tokens
 
@@ -187,3 +188,28 @@ def test_typical_tokens_have_the_largest_margin(analysis):
         own = analysis.clusters[analysis.clusters["cluster"] == row["cluster"]]
         best = own.sort_values("margin", ascending=False, kind="stable")["token"].head(12)
         assert row["typical_tokens"].split("  ") == best.tolist()
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_planted_clusters_are_recovered_in_every_space(metric):
+    rows, tokens = sample()
+    truth = np.arange(len(rows)) % 3
+    analysis = analyse_embedding(rows, tokens, k_max=8, metric=metric, n_clusters=3)
+    found = analysis.clusters["cluster"].to_numpy(int)
+    # The first two rows are zeros, in no cluster of the three.
+    assert adjusted_rand_score(truth[2:], found[2:]) >= 0.99
+
+
+def test_a_gpu_gives_the_tables_of_the_cpu():
+    # Torch's own CPU device goes the way of a GPU.
+    one, two = (
+        analyse_embedding(*sample(), k_max=6, probe_tokens=["a3"], device=device)
+        for device in ("cpu", "cpu:0")
+    )
+    assert one.summary["k"] == two.summary["k"] == 3
+    assert one.clusters["cluster"].equals(two.clusters["cluster"])
+    assert one.tokens["neighbours"].tolist() == two.tokens["neighbours"].tolist()
+    for name in ("explained_share", "silhouette"):
+        assert two.elbow[name].to_numpy(float) == pytest.approx(
+            one.elbow[name].to_numpy(float), rel=0.01
+        )

@@ -7,15 +7,19 @@ names must be those of the same page about harmless ones.
 import csv
 import json
 import logging
+import re
 
 import html5lib
+import numpy as np
 import pytest
 
 from tests.unit.test_pages import write_results
-from workflow.lib import cli, model_page, portal, tables
+from workflow.lib import cli, model_page, plots, portal, tables
 from workflow.lib import notebooks as nb
+from workflow.lib.embedding import analyse_embedding
 from workflow.lib.markup import escape, script_json
 from workflow.lib.style import literal
+from workflow.lib.tokens import read_tokens
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -143,6 +147,46 @@ def test_csv_holds_no_formula_and_gives_the_texts_back(tmp_path):
     for form in ("json", "parquet"):
         tables.write_table(data, "coverage", tmp_path / f"coverage.{form}")
         assert tables.read_table(tmp_path / f"coverage.{form}", "coverage").equals(data)
+
+
+def test_hostile_tokens_are_texts_in_tables_pictures_and_cards(tmp_path):
+    vocabulary = {text: place for place, text in enumerate(dict.fromkeys(HOSTILE))}
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps({"model": {"type": "BPE", "vocab": vocabulary}}))
+    rows = np.random.default_rng(0).standard_normal((len(vocabulary), 6)).astype(np.float32)
+    tokens = read_tokens(path, len(rows))
+    analysis = analyse_embedding(rows, tokens, k_max=3, probe_tokens=HOSTILE)
+    for name in ("clusters", "clusters_summary", "tokens"):
+        file = tmp_path / f"{name}.csv"
+        tables.write_table(getattr(analysis, name), name, file)
+        with file.open(encoding="utf-8", newline="") as lines:
+            cells = [cell for line in csv.reader(lines) for cell in line]
+        assert all(cell.isprintable() for cell in cells)
+        numbers = re.compile(r"-?[\d.]+(e-?\d+)?")
+        assert not [c for c in cells if c[:1] in "=+-@＝" and c and not numbers.fullmatch(c)]
+        texts = "typical_tokens" if name == "clusters_summary" else "token"
+        back = tables.read_table(file, name)[texts].fillna("")  # CSV has no empty text
+        assert back.tolist() == getattr(analysis, name)[texts].tolist()
+    tables.write_json(analysis.summary, tmp_path / "summary.json")
+    for name, figure in plots.embedding_figures(
+        analysis.elbow,
+        analysis.projection,
+        analysis.clusters,
+        analysis.clusters_summary,
+        analysis.summary,
+    ).items():
+        plots.save(figure, tmp_path / f"{name}.png")
+    shown = nb.cluster_cards(analysis.clusters_summary)._repr_html_()
+    near = nb.neighbour_table(analysis.tokens, range(len(rows)))
+    shown += nb.table(near, {"token": ("token", None), "near": ("near", None)}, "x")._repr_html_()
+    tree = html5lib.parseFragment(shown, treebuilder="etree", namespaceHTMLElements=False)
+    known = set(
+        "ul li strong p bdi div table caption thead tbody tr th td DOCUMENT_FRAGMENT".split()
+    )
+    assert {element.tag for element in tree.iter()} <= known
+    text = "".join(tree.itertext())
+    assert "<script>alert(1)</script>" in text and "$\\\\frac{1}{0}$" in text.replace("␣", " ")
+    assert not set("\x00\x1b\u202e\u200b\u2028") & set(shown)
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))

@@ -110,6 +110,15 @@ def test_neighbours_of_equal_zero_and_few_rows():
     assert (found.places[1:2, :3] == [0, 3, 4]).all()
 
 
+def test_near_duplicates_are_counted():
+    rows = np.random.default_rng(0).standard_normal((300, 40)).astype(np.float32)
+    rows[250:] = 3 * rows[:50] + 0.01 * rows[100:150]  # another length, nearly the same direction
+    tokens = [token(f" w{i}") for i in range(300)]
+    table, facts = describe_rows(rows, tokens, list(map(traits, tokens)))
+    assert facts["near_duplicate_rows"] == 100 and facts["duplicate_rows"] == 0
+    assert table["neighbours"][260][0] == 10 and table["nearest_cosine"][260] > 0.99
+
+
 def untrained_sample(tied_like=True, n=3000, d=48):
     """Rows with a common direction; of the last 60, 30 named unused, none was ever trained."""
     rng = np.random.default_rng(1)
@@ -185,6 +194,42 @@ def test_an_output_layer_of_its_own():
     assert isinstance(both.output_tokens["neighbours"][399], list)
     json.dumps(both.summary, allow_nan=False)
     assert np.isnan(paired_cosines(rows, iter([np.ones((400, 3), np.float32)]))).all()
+
+
+def test_untrained_tokens_of_an_output_layer_of_its_own_are_ranked_first():
+    rows, known = untrained_sample(n=600)
+    head, _ = untrained_sample(tied_like=False, n=600)
+    head[:-60] += np.random.default_rng(7).standard_normal(48)  # trained rows move together
+    tokens = [token(f"<unused{i}>") if k else token(f" w{i}") for i, k in enumerate(known)]
+    cosines = paired_cosines(rows, iter([head]))
+    analysis = with_output(analyse_embedding(rows, tokens, k_max=3), head, tokens, cosines)
+    planted = set(range(541, 600, 2))
+    for table in (analysis.tokens, analysis.output_tokens):
+        first = table.dropna(subset=["undertrained_rank"]).nsmallest(30, "undertrained_rank")
+        assert set(first["token_id"]) == planted
+    expected = (rows * head).sum(1) / np.linalg.norm(rows, axis=1) / np.linalg.norm(head, axis=1)
+    for table in (analysis.tokens, analysis.output_tokens):
+        assert table["output_cosine"].to_numpy(float) == pytest.approx(expected, abs=1e-6)
+
+
+def test_rows_beyond_the_tokenizer_are_the_reference_and_not_ranked(tmp_path):
+    rows, known = untrained_sample(n=400)
+    order = np.argsort(known, kind="stable")  # the known ones last, as padding rows are
+    rows = rows[order]
+    vocabulary = {f"▁w{i}": i for i in range(len(rows) - known.sum())}
+    path = tmp_path / "tokenizer.json"
+    path.write_text(
+        json.dumps({"model": {"type": "BPE", "byte_fallback": True, "vocab": vocabulary}})
+    )
+    analysis = analyse_embedding(rows, read_tokens(path, len(rows)), k_max=4)
+    assert analysis.summary["padding_rows"] == 30
+    assert "rows beyond the tokenizer" in analysis.summary["undertrained"]["method"]
+    padding = analysis.tokens[analysis.tokens["kind"] == "padding"]
+    assert len(padding) == 30 and padding["reference"].all()
+    assert padding["undertrained_rank"].isna().all() and padding["category"].eq("unused").all()
+    first = analysis.tokens.nsmallest(30, "undertrained_rank")["token_id"]
+    assert set(first) == set(range(340, 370))
+    assert analysis.clusters["cluster"].notna().all()
 
 
 def test_probes_are_looked_for_with_a_space_first():
