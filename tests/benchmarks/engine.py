@@ -6,8 +6,10 @@ measures one model (default: the bundled demo) and two shapes of Qwen3-4B, each 
 process of its own on one thread, and writes a section of RESULTS.md.
 """
 
+import cProfile
 import json
 import os
+import pstats
 import subprocess
 import sys
 import tempfile
@@ -30,6 +32,16 @@ from workflow.lib.safetensors_file import read_bytes
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 SYNTHETIC = ((4096, 2560), (9728, 2560))
+ANALYZE = ROOT / "workflow" / "scripts" / "analyze.py"
+STAGES = {
+    "Gram matrices": ("lapack", "add_gram"),
+    "their eigenvalues": ("eigen", "solve"),
+    "metrics of spectra": ("spectral_metrics", "spectral_metrics"),
+    "values": ("measure", "values"),
+    "rounding errors": ("quantization_error", "quantization_errors"),
+    "summaries of values": ("measure", "described"),
+    "hashes": ("measure", "content_hash"),
+}
 METHODS = ("ours", "torch-f32", "torch-f64", "numpy-f32")
 BENCH_PYTHON = os.environ.get("BENCH_PYTHON", str(ROOT / ".venv-bench" / "bin" / "python"))
 
@@ -156,7 +168,7 @@ def roofline():
 
 def analyze(folder, threads, *flags):
     out = Path(tempfile.gettempdir(), f"bench-{os.getpid()}.parquet")
-    command = [sys.executable, str(ROOT / "workflow" / "scripts" / "analyze.py")]
+    command = [sys.executable, str(ANALYZE)]
     command += ["--model_path", str(folder), "--device", "cpu", *flags]
     try:
         return shell([*command, "--threads", str(threads), "--out", str(out)])
@@ -249,18 +261,38 @@ def sizes(work):
         yield row(what, first, "ours, whole process", cell)
 
 
-def predictions(folder):
-    """Predicted over measured time of each part."""
+def measured_parts(folder):
+    """Measure a model part by part; yields each part of its plan and the time it took."""
     manifest = describe_folder(folder, "", hashed=False)
-    ratios = []
     for part in make_plan(manifest, 1.0)["parts"]:
         files = {name: Path(folder, name) for name in shards_of(part)}
         start = time.process_time()
         measure_part(files, part, Settings())
-        ratios.append(part["seconds"] / (time.process_time() - start))
+        yield part, time.process_time() - start
+
+
+def predictions(folder):
+    """Predicted over measured time of each part."""
+    ratios = [part["seconds"] / spent for part, spent in measured_parts(folder)]
     return (
         f"Predicted over measured time of a part: {min(ratios):.2f} to {max(ratios):.2f} "
         f"({len(ratios)} parts)."
+    )
+
+
+def profile(folder):
+    """Where one worker's time goes on the model."""
+    profiler = cProfile.Profile()
+    profiler.enable()
+    total = sum(spent for _, spent in measured_parts(folder))
+    profiler.disable()
+    spent = {}
+    for (file, _, name), (_, _, _, cumulative, _) in pstats.Stats(profiler).stats.items():
+        spent[Path(file).stem, name] = cumulative
+    shares = ", ".join(f"{what} {spent[stage] / total:.0%}" for what, stage in STAGES.items())
+    start = shell([sys.executable, str(ANALYZE), "--help"])["seconds"]
+    return (
+        f"One worker measures for {total:.1f} s: {shares}; `analyze.py --help` takes {start:.2f} s."
     )
 
 
@@ -271,7 +303,9 @@ def main(folder="resources/demo", name=None):
         table = [*value_pass(), *spectra(folder, Path(work), matrices(folder, manifest))]
         rows, workers = whole_model(folder)
         table += [*rows, *sizes(Path(work))]
-        lines = "\n".join([roofline(), two_at_once(), workers, predictions(folder)])
+        lines = "\n".join(
+            [roofline(), two_at_once(), workers, predictions(folder), profile(folder)]
+        )
         blas = ", ".join(
             sorted({lib["architecture"] for lib in threadpool_info() if "architecture" in lib})
         )
