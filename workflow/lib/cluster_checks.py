@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from workflow.lib.clustering import path
 from workflow.lib.vectors import Components
 
-SAMPLE_ROWS = 4_096
+SAMPLE_ROWS = 8_192
 SAMPLES = 4
 NULL_SAMPLES = 8
 SIGNIFICANT = 3.0
@@ -45,20 +45,26 @@ class Check:
     null_error: float
 
 
+def sample_size(count: int, sample_rows: int = SAMPLE_ROWS) -> int:
+    """How many of `count` rows a sample holds: at most half of them."""
+    return min(count // 2, sample_rows)
+
+
 def checks(
     reduced: np.ndarray,
     components: Components,
     k_max: int,
     random_state: int = 0,
     unit_length: bool = False,
+    sample_rows: int = SAMPLE_ROWS,
 ) -> dict[int, Check]:
-    """Stability and null of each k from 2 to `k_max`, as far as half of the rows go.
+    """Stability and null of each k from 2 to `k_max`, on samples of `sample_size` rows.
 
     `reduced` [n, p] are the rows along `components`, `unit_length` whether the rows have length 1.
     Everything random comes from `random_state`.
     """
     n = len(reduced)
-    size = min(n // 2, SAMPLE_ROWS)
+    size = sample_size(n, sample_rows)
     if size < 2:
         return {}
     generator = np.random.default_rng(random_state)

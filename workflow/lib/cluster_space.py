@@ -20,7 +20,8 @@ from workflow.lib.elbow import elbow, is_clear
 from workflow.lib.vectors import Components, principal_components, to_unit_length, whitened
 
 METRICS = ("auto", "euclidean", "spherical", "whitened")
-WHITENED = 64
+WHITENED = 32
+TRIAL_ROWS = 4_096  # in larger samples cuts along a few leading directions are found again too
 ROWS_PER_DIRECTION = 10  # fewer rows for each direction would make directions of noise equal to all
 SET = "The metric {metric} was set."
 CLEAR = "Tokens were clustered as they are (euclidean), because that curve has a clear elbow."
@@ -91,7 +92,9 @@ def find_curve(
             return curve("euclidean", FEW, rows, components, fits)
         k = elbow(fits)
         # One more than the elbow counts as well: a small cluster bends the curve too little.
-        checked = checks(components.project(rows), components, k + 1, random_state)
+        checked = checks(
+            components.project(rows), components, k + 1, random_state, sample_rows=TRIAL_ROWS
+        )
         again = any(is_found_again(checked[j]) for j in (k, k + 1) if j in checked)
         if again or is_clear(fits):
             found = curve("euclidean", CLEAR, rows, components, fits)

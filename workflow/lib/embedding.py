@@ -10,16 +10,17 @@ import numpy as np
 import pandas as pd
 
 from workflow.lib import tables
-from workflow.lib.cluster_checks import NULL_SAMPLES, SAMPLES, Check, is_beyond_null
+from workflow.lib.cluster_checks import NULL_SAMPLES, SAMPLES, Check, is_beyond_null, sample_size
 from workflow.lib.cluster_space import METRICS, find_curve
 from workflow.lib.clustering import Clustering, Fit, Progress, cluster_rows, silhouette_scorer
 from workflow.lib.elbow import elbow, elbow_table, heights
 from workflow.lib.token_traits import Traits, traits
 from workflow.lib.token_vectors import SEARCH_OPERATIONS, describe_rows
 from workflow.lib.tokens import Token
-from workflow.lib.vectors import Components, usable_rows
+from workflow.lib.vectors import Components, oriented, usable_rows
 
 PROJECTIONS = ("pca", "tsne")
+PLACES = ("x", "y", "plane_x", "plane_y", "tsne_x", "tsne_y")
 TSNE_ROWS = 10_000
 TSNE_DIMENSIONS = 50
 SHARES_SHOWN = 3
@@ -104,6 +105,7 @@ def analyse_embedding(
     start = next((fit.labels for fit in fits if fit.k == chosen), None)
     found = cluster_rows(curve.rows, chosen, random_state, start, device)
     clustering = _of_all_rows(found, mask)
+    plane, plane_explained = _centre_plane(curve.rows, found, curve.components)
     k = len(clustering.centres)
     summary = {
         "rows": n,
@@ -117,9 +119,11 @@ def analyse_embedding(
         "silhouette": _number(silhouette_scorer(curve.rows, random_state)(found.labels)),
         "explained_share": _share(fits[0].total - clustering.inertia, fits[0].total),
         "samples": SAMPLES,
+        "sample_rows": sample_size(len(values)),
         "null_samples": NULL_SAMPLES,
         "beyond_null": is_beyond_null(checked[k]) if k in checked else None,
         "pca_explained": _explained(curve.components),
+        "plane_explained": plane_explained,
         **facts,
         "probes": probes,
         "random_state": random_state,
@@ -129,7 +133,7 @@ def analyse_embedding(
         clusters=_clusters(clustering, tokens, norms),
         clusters_summary=_clusters_summary(clustering, tokens, about, norms),
         elbow=_elbow(fits, clustering, checked),
-        projection=_projection(curve.reduced, mask, projection, random_state),
+        projection=_projection(curve.reduced, plane, mask, projection, random_state),
         tokens=table,
         output_tokens=tables.frame([], "tokens"),
         summary=summary,
@@ -230,7 +234,7 @@ def _rule(fits: list[Fit], n_clusters: int | None, k: int, clear: bool | None) -
         return f"{rule} There is no clear elbow: the curve does not bend."
     return (
         f"{rule} There is no clear elbow: k = {near[0]} to {near[-1]} reach at least "
-        f"{NEAR_ELBOW:.0%} of that height."
+        f"{100 * NEAR_ELBOW:.0f} % of that height."
     )
 
 
@@ -307,21 +311,41 @@ def _elbow(fits: list[Fit], clustering: Clustering, checked: Mapping[int, Check]
     return tables.typed(pd.concat([table, row]).sort_values("k", ignore_index=True), "elbow")
 
 
+def _centre_plane(
+    rows: np.ndarray, found: Clustering, components: Components
+) -> tuple[np.ndarray, list[float | None]]:
+    """Coordinates [m, 2] of `rows` [m, d] in the plane in which the centres lie farthest apart.
+
+    The plane of the two leading principal components of the centres, each weighted by the rows of
+    its cluster, and the shares of the variance of the rows along them. Fewer than three centres
+    span no plane: NaN, None.
+    """
+    if len(found.centres) < 3 or rows.shape[1] < 2:
+        return np.full((len(rows), 2), np.nan), [None, None]
+    sizes = np.bincount(found.labels)
+    offsets = (found.centres - components.mean) * np.sqrt(sizes)[:, None]
+    axes = oriented(np.linalg.svd(offsets, full_matrices=False)[2][:2].T)
+    places = replace(components, axes=axes).project(rows)
+    variances = places.var(axis=0, dtype=np.float64)
+    return places, [_share(float(part), components.total_variance) for part in variances]
+
+
 def _projection(
-    reduced: np.ndarray, mask: np.ndarray, projection: str, random_state: int
+    reduced: np.ndarray, plane: np.ndarray, mask: np.ndarray, projection: str, random_state: int
 ) -> pd.DataFrame:
     """Table `projection` from the coordinates `reduced` [m, p] of the rows that `mask` marks."""
-    places = np.full((len(mask), 4), np.nan)
+    places = np.full((len(mask), 6), np.nan)
     own = np.flatnonzero(mask)
-    plane = reduced[:, :2]
-    places[own, : plane.shape[1]] = plane
-    if plane.shape[1] < 2:
+    leading = reduced[:, :2]
+    places[own, : leading.shape[1]] = leading
+    if leading.shape[1] < 2:
         places[own, 1] = 0.0
+    places[own, 2:4] = plane
     if projection == "tsne":
         chosen = np.arange(0, len(own), -(-len(own) // TSNE_ROWS))
-        places[own[chosen], 2:] = _tsne(reduced[chosen, :TSNE_DIMENSIONS], random_state)
+        places[own[chosen], 4:] = _tsne(reduced[chosen, :TSNE_DIMENSIONS], random_state)
     data = {"token_id": np.arange(len(mask))}
-    data |= dict(zip(("x", "y", "tsne_x", "tsne_y"), places.T, strict=True))
+    data |= dict(zip(PLACES, places.T, strict=True))
     return tables.typed(pd.DataFrame(data), "projection")
 
 

@@ -223,7 +223,8 @@ def cluster_worth(summary: Mapping[str, Any], elbow: pd.DataFrame) -> str | None
         else "so by this measure they are cuts through one cloud"
     )
     return (
-        f"On {integer(summary['samples'])} samples, {integer(row['k'])} clusters explain "
+        f"On {integer(summary['samples'])} samples of {integer(summary['sample_rows'])} rows, "
+        f"{integer(row['k'])} clusters explain "
         f"{percent(row['sample_share'])} of the variance, and {percent(row['null_share'])} in "
         f"{integer(summary['null_samples'])} samples of a cloud of the same covariance without "
         f"clusters, {verdict}. "
@@ -305,7 +306,7 @@ def embedding_findings(
 ) -> list[str]:
     """The most telling findings about the token embedding."""
     if overview.empty:
-        return [_as_sentence(summary.get("reason") or "this model has no token embedding")]
+        return [as_sentence(summary.get("reason") or "this model has no token embedding")]
     found = [str(summary["k_rule"])]
     worth = cluster_worth(summary, elbow)
     if worth:
@@ -449,5 +450,6 @@ def _licence(stated: Any) -> str:
     return f"{short(stated)}, by the model card" if stated else "not stated by a model card"
 
 
-def _as_sentence(text: str) -> str:
+def as_sentence(text: str) -> str:
+    """A reason as a sentence of its own."""
     return text[:1].upper() + text[1:].rstrip(".") + "."

@@ -290,12 +290,17 @@ def settings_facts(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
     return pairs or [("settings", "the defaults of the scripts")]
 
 
-def output_sentence(manifest: Mapping[str, Any]) -> str:
-    """One sentence: what turns the last layer into tokens."""
+def output_sentence(manifest: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
+    """What turns the last layer into tokens, and whether its rows are described."""
     if manifest["output"]:
-        return f"The output layer is a matrix of its own, {findings.short(manifest['output'])}."
+        text = f"The output layer is a matrix of its own, {findings.short(manifest['output'])}."
+        reason = summary.get("output_reason")
+        return f"{text} {findings.as_sentence(reason)}" if reason else text
     if manifest["tied"]:
-        return "The output layer is the token embedding itself (tied weights)."
+        return (
+            "The output layer is the token embedding itself (tied weights): what is said of the "
+            "rows of one holds for the other."
+        )
     return "The checkpoint stores no output layer over tokens."
 
 

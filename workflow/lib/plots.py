@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from workflow.lib import style
 from workflow.lib.style import PALETTE, canvas, literal, message, save
+from workflow.lib.wording import percent
 
 __all__ = ["cluster_map", "elbow", "embedding_figures", "save"]
 
@@ -47,7 +48,7 @@ def elbow(table: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
         )
     left.set_ylabel("inertia: Σ distance² to the own centre")
     drop = 1 - inertia[-1] / inertia[0] if inertia[0] > 0 else 0.0
-    left.set_title(f"Inertia: {drop:.1%} lower at k = {k[-1]:.0f} (axis not from 0)")
+    left.set_title(f"Inertia: {percent(drop)} lower at k = {k[-1]:.0f} (axis not from 0)")
     style.plain_ticks(left.yaxis)
     right.set_ylabel("index (1 is best)")
     right.set_title("Silhouette: how far apart; stability: found again?")
@@ -72,10 +73,17 @@ def elbow(table: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
                     "o",
                     color=PALETTE[5],
                     markersize=8,
-                    label=f"chosen: k = {k[place]:.0f}",
+                    label=f"chosen: k = {k[place]:.0f}{_why(k[place], summary)}",
                 )
     left.legend()
     return figure
+
+
+def _why(k: float, summary: Mapping[str, Any]) -> str:
+    """By which rule `k` was chosen."""
+    if "elbow_k" not in summary:
+        return ""
+    return ", farthest below the chord" if k == summary["elbow_k"] else ", set by n_clusters"
 
 
 def _null_inertia(table: pd.DataFrame) -> np.ndarray:
@@ -97,18 +105,20 @@ def cluster_map(
     clusters_summary: pd.DataFrame,
     summary: Mapping[str, Any],
 ) -> Figure:
-    """Tokens by the first two principal components where they were clustered, or by t-SNE.
+    """Tokens in the plane in which the centres of the clusters lie farthest apart, or by t-SNE.
 
-    The colour is the cluster. Its number stands at the median of its tokens; the list beside the
+    Fewer than three clusters span no plane: then the first two principal components are shown. The
+    colour is the cluster. Its number stands at the median of its tokens; the list beside the
     picture gives its size and a few of its typical tokens. Of very many tokens an even selection
     is drawn.
     """
     if projection.empty:
         return message(_no_embedding(summary))
-    tsne = bool(projection["tsne_x"].notna().any())
-    places = projection[["token_id", "x", "y"]]
-    if tsne:
-        places = projection[["token_id", "tsne_x", "tsne_y"]].set_axis(places.columns, axis=1)
+    kind = next(
+        (kind for kind in ("tsne", "plane") if projection[f"{kind}_x"].notna().any()), "pca"
+    )
+    across, along = ("x", "y") if kind == "pca" else (f"{kind}_x", f"{kind}_y")
+    places = projection[["token_id", across, along]].set_axis(["token_id", "x", "y"], axis=1)
     points = places.merge(clusters[["token_id", "cluster"]], on="token_id").dropna()
     if points.empty:
         return message("No token of this model has a place on the map.")
@@ -140,14 +150,8 @@ def cluster_map(
                 "alpha": 0.9,
             },
         )
-    shares = list(summary.get("pca_explained") or [None, None])
-    metric = summary.get("metric")
-    axes.set_xlabel(
-        "t-SNE 1 (distances between groups mean little)"
-        if tsne
-        else _component(1, shares[0], metric)
-    )
-    axes.set_ylabel("t-SNE 2" if tsne else _component(2, shares[1], metric))
+    axes.set_xlabel(_direction(kind, 1, summary))
+    axes.set_ylabel(_direction(kind, 2, summary))
     thinned = f", every {every}. token drawn" if every > 1 else ""
     axes.set_title(f"{len(points):,} tokens in {len(numbers)} clusters{thinned}")
     _cluster_list(side, clusters, clusters_summary)
@@ -216,12 +220,15 @@ def _cluster_list(side: Any, clusters: pd.DataFrame, clusters_summary: pd.DataFr
     side.set_ylim(0, 1)
 
 
-def _component(number: int, share: float | None, metric: str | None) -> str:
-    explained = "" if share is None else f" ({share:.1%} of the variance)"
-    space = {"whitened": " after whitening", "spherical": " of the directions"}.get(
-        metric or "", ""
-    )
-    return f"principal component {number}{space}{explained}"
+def _direction(kind: str, number: int, summary: Mapping[str, Any]) -> str:
+    """What an axis of the map is, and the share of the variance along it."""
+    if kind == "tsne":
+        return f"t-SNE {number}{' (distances between groups mean little)' * (number == 1)}"
+    share = (summary.get(f"{kind}_explained") or [None, None])[number - 1]
+    explained = "" if share is None else f" ({percent(share)} of the variance)"
+    name = "direction" if kind == "plane" else "principal component"
+    between = " between cluster centres" if kind == "plane" else ""
+    return f"{name} {number}{between}{explained}"
 
 
 @cache

@@ -445,6 +445,12 @@ PROJECTION = Schema(
         Column("token_id", "integer", "row of the embedding"),
         Column("x", "number", "first principal component in the space where tokens are clustered"),
         Column("y", "number", "second principal component there"),
+        Column(
+            "plane_x",
+            "number",
+            "place along the direction in which the centres of the clusters lie farthest apart",
+        ),
+        Column("plane_y", "number", "along the second such direction; missing below 3 clusters"),
         Column("tsne_x", "number", "first t-SNE coordinate, where it was asked for"),
         Column("tsne_y", "number", "second t-SNE coordinate"),
     ),

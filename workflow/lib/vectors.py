@@ -81,8 +81,7 @@ def whitened(rows: np.ndarray, components: Components) -> np.ndarray:
 def principal_components(rows: np.ndarray, count: int) -> Components:
     """The `count` leading principal components of usable `rows` [n, d], or all where d is less.
 
-    Eigenvectors of the covariance (ddof 0), accumulated in float64. The sign of each axis makes
-    its element of largest magnitude positive.
+    Eigenvectors of the covariance (ddof 0), accumulated in float64, `oriented`.
     """
     from scipy.linalg import eigh
 
@@ -97,7 +96,11 @@ def principal_components(rows: np.ndarray, count: int) -> Components:
             covariance += centred.T @ centred
         covariance /= max(n, 1)
         variances, axes = eigh(covariance, subset_by_index=[d - count, d - 1])
-    variances, axes = np.maximum(variances[::-1], 0.0), axes[:, ::-1]
-    largest = np.abs(axes).argmax(axis=0)
-    axes = axes * np.where(axes[largest, np.arange(count)] < 0, -1.0, 1.0)
+    variances, axes = np.maximum(variances[::-1], 0.0), oriented(axes[:, ::-1])
     return Components(mean, axes, variances, float(np.trace(covariance)))
+
+
+def oriented(axes: np.ndarray) -> np.ndarray:
+    """Axes [d, p] with signs that make the element of largest magnitude of each positive."""
+    largest = np.abs(axes).argmax(axis=0)
+    return axes * np.where(axes[largest, np.arange(axes.shape[1])] < 0, -1.0, 1.0)

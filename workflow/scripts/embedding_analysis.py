@@ -12,6 +12,7 @@ import argparse
 import json
 import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[2])
@@ -73,6 +74,7 @@ def analyse(options, device):
         )
         head, reason = embedding_rows.find_output(manifest, place, len(rows))
         log.info("output layer: %s", reason or manifest["output"])
+        result = replace(result, summary=result.summary | {"output_reason": reason or None})
         if head is not None and len(result.tokens):
             cosines = token_vectors.paired_cosines(rows, head.panels())
             del rows  # the output layer takes their place in memory
