@@ -235,8 +235,23 @@ def embedding_digest(plan: Mapping[str, Any], manifest: Mapping[str, Any]) -> st
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def own(path: str) -> str:
+    """A file of this project, as a job finds it.
+
+    Relative in the project's own folder, so that a project can be moved and nothing is rebuilt;
+    absolute where another workflow has imported this one.
+    """
+    return path if Path.cwd() == ROOT else str(ROOT / path)
+
+
 def use_this_python() -> None:
-    """Let `python` in the rules be the interpreter that runs Snakemake, also without activation."""
+    """Let `python -m workflow…` in the rules be this project, run by the interpreter of Snakemake.
+
+    Also without activation, and from the folder of a workflow that has imported this one.
+    """
+    modules = os.environ.get("PYTHONPATH", "")
+    if str(ROOT) not in modules.split(os.pathsep):
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), modules)))
     here = str(Path(sys.executable).parent)
     path = os.environ.get("PATH", "")
     if path.split(os.pathsep)[0] != here:

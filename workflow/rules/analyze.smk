@@ -28,7 +28,7 @@ rule analyze:
         device=device,
         prefix=subpath(output[0], strip_suffix=".params.parquet"),
     shell:
-        "python workflow/scripts/analyze.py --plan {input.plan:q} --part {wildcards.part}"
+        "python -m workflow.scripts.analyze --plan {input.plan:q} --part {wildcards.part}"
         " --shard {input.shard:q} {params.companions} --out {params.prefix:q} --device {params.device:q}"
         " {params.args} 2> {log:q}"
 
@@ -71,5 +71,5 @@ rule merge:
         parts=parts_folder,
         code=fingerprint("merge"),
     shell:
-        "python workflow/scripts/merge.py --manifest {input.manifest:q} --plan {input.plan:q}"
+        "python -m workflow.scripts.merge --manifest {input.manifest:q} --plan {input.plan:q}"
         " --parts {params.parts:q} --out_dir {params.out_dir:q} 2> {log:q}"

@@ -12,7 +12,7 @@ from snakemake.exceptions import WorkflowError
 
 from workflow.lib import checksums, dag, failures, lifeline, needs, progress
 from workflow.lib.config import ConfigError, checked, models
-from workflow.lib.dag import fingerprint, flags
+from workflow.lib.dag import fingerprint, flags, own
 
 dag.use_this_python()
 lifeline.take_jobs_along()
@@ -20,7 +20,9 @@ progress.follow_without_terminal()
 FAILURES = failures.collect()
 
 try:
-    config.update(checked(config, dag.read_yaml("workflow/schemas/config.schema.yaml")))
+    config.update(
+        checked(config, dag.read_yaml(own("workflow/schemas/config.schema.yaml")))
+    )
     MODELS = models(config, workflow.config_settings.config)
 except ConfigError as error:
     raise WorkflowError(str(error))
@@ -295,7 +297,7 @@ def end_after_failure():
     print(*FAILURES.write(config["results"], MODELS), sep="\n", file=sys.stderr)
     try:
         shell(
-            "python workflow/scripts/portal.py --results {config[results]:q}"
+            "python -m workflow.scripts.portal --results {config[results]:q}"
             " --html {config[results]:q}/index.html --json {config[results]:q}/index.json"
         )
         checksums.record_results(config["results"], MODELS, ALTERED)

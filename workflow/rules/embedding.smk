@@ -35,7 +35,7 @@ rule embedding_analysis:
         out_dir=subpath(output.clusters, parent=True),
         weights=weights_root,
     shell:
-        "python workflow/scripts/embedding_analysis.py --manifest {input.manifest:q}"
+        "python -m workflow.scripts.embedding_analysis --manifest {input.manifest:q}"
         " --weights {params.weights:q} --out {params.out_dir:q} --tables_only"
         " --device {params.device:q} {params.args}"
         " 2> {log:q}"

@@ -21,7 +21,7 @@ checkpoint resolve_model:
         code=fingerprint("resolve_model"),
         weights=weights_root,
     shell:
-        "python workflow/scripts/resolve_model.py {params.args}"
+        "python -m workflow.scripts.resolve_model {params.args}"
         " --weights {params.weights:q} --manifest {output.manifest:q} --plan {output.plan:q}"
         " 2> >(tee {log:q} >&2)"
 
@@ -43,7 +43,7 @@ rule plan:
         "../../envs/hub.yaml"
     shell:
         "for manifest in {input:q}; do"
-        " python workflow/scripts/plan.py --manifest $manifest 2>> {log:q} || exit 1; done"
+        " python -m workflow.scripts.plan --manifest $manifest 2>> {log:q} || exit 1; done"
 
 
 # The content is named by the path and verified, so neither a setting nor newer code can change it.
@@ -62,5 +62,5 @@ rule download:
     params:
         manifest=provider,
     shell:
-        "python workflow/scripts/download.py --manifest {params.manifest:q} --key {wildcards.key}"
+        "python -m workflow.scripts.download --manifest {params.manifest:q} --key {wildcards.key}"
         " --out {output:q} 2> >(tee {log:q} >&2)"

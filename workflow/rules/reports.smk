@@ -2,14 +2,14 @@
 from workflow.lib import artefacts
 
 NOTEBOOK_PAGE = [
-    "workflow/templates/style.css",
-    "workflow/templates/notebook/index.html.j2",
-    "workflow/templates/notebook/conf.json",
+    own("workflow/templates/style.css"),
+    own("workflow/templates/notebook/index.html.j2"),
+    own("workflow/templates/notebook/conf.json"),
 ]
 PAGE = [
-    "workflow/templates/style.css",
-    "workflow/templates/page.css",
-    "workflow/templates/base.html.j2",
+    own("workflow/templates/style.css"),
+    own("workflow/templates/page.css"),
+    own("workflow/templates/base.html.j2"),
 ]
 
 
@@ -36,7 +36,7 @@ rule transformer_analysis:
     params:
         code=fingerprint("transformer_analysis", without="workflow.lib.depth_plots"),
     shell:
-        "python workflow/scripts/transformer_analysis.py --params {input.params:q}"
+        "python -m workflow.scripts.transformer_analysis --params {input.params:q}"
         " --matrices {input.matrices:q} --out {output:q} 2> {log:q}"
 
 
@@ -58,7 +58,7 @@ rule audit_model:
     params:
         code=fingerprint("audit_model"),
     shell:
-        "python workflow/scripts/audit_model.py --manifest {input.manifest:q} --params {input.params:q}"
+        "python -m workflow.scripts.audit_model --manifest {input.manifest:q} --params {input.params:q}"
         " --coverage {input.coverage:q} --out {output:q} 2> {log:q}"
 
 
@@ -73,7 +73,7 @@ rule audit:
     params:
         args=flags({"fail_on": config["audit"]["fail_on"]}),
     shell:
-        "python workflow/scripts/verdict.py {params.args} {input:q} 2> >(tee {log:q} >&2)"
+        "python -m workflow.scripts.verdict {params.args} {input:q} 2> >(tee {log:q} >&2)"
 
 
 # Waits for all pages, so that a run that fails here has written every report.
@@ -93,7 +93,7 @@ rule verdict:
         args=flags({"fail_on": config["audit"]["fail_on"]}),
         code=fingerprint("verdict"),
     shell:
-        "python workflow/scripts/verdict.py {params.args} --out {output:q} {input.audits:q}"
+        "python -m workflow.scripts.verdict {params.args} --out {output:q} {input.audits:q}"
         " 2> >(tee {log:q} >&2)"
 
 
@@ -147,7 +147,7 @@ rule figures:
         embedding=subpath(input.elbow, parent=True),
         out_dir=subpath(output.std, parent=True),
     shell:
-        "python workflow/scripts/figures.py --layers {input.layers:q}"
+        "python -m workflow.scripts.figures --layers {input.layers:q}"
         " --embedding {params.embedding:q} --out {params.out_dir:q} 2> {log:q}"
 
 
@@ -182,7 +182,7 @@ rule notebook_setup:
         model_dir=subpath(input.manifest, parent=True),
         settings=measurement_settings,
     shell:
-        "python workflow/scripts/notebook.py --notebook notebooks/00_setup.ipynb"
+        "python -m workflow.scripts.notebook --notebook notebooks/00_setup.ipynb"
         " --model_dir {params.model_dir:q} --settings {params.settings:q}"
         " --ipynb {output.ipynb:q} --html {output.html:q} 2> {log:q}"
 
@@ -216,7 +216,7 @@ rule notebook_summary_stats:
         text=fingerprint("10_summary_stats.ipynb"),
         model_dir=subpath(input.manifest, parent=True),
     shell:
-        "python workflow/scripts/notebook.py --notebook notebooks/10_summary_stats.ipynb"
+        "python -m workflow.scripts.notebook --notebook notebooks/10_summary_stats.ipynb"
         " --model_dir {params.model_dir:q} --ipynb {output.ipynb:q} --html {output.html:q}"
         " 2> {log:q}"
 
@@ -251,7 +251,7 @@ rule notebook_per_layer:
         text=fingerprint("20_per_layer.ipynb"),
         model_dir=subpath(input.manifest, parent=True),
     shell:
-        "python workflow/scripts/notebook.py --notebook notebooks/20_per_layer.ipynb"
+        "python -m workflow.scripts.notebook --notebook notebooks/20_per_layer.ipynb"
         " --model_dir {params.model_dir:q} --ipynb {output.ipynb:q} --html {output.html:q}"
         " 2> {log:q}"
 
@@ -291,7 +291,7 @@ rule notebook_embedding_output:
         text=fingerprint("30_embedding_output.ipynb"),
         model_dir=subpath(input.manifest, parent=True),
     shell:
-        "python workflow/scripts/notebook.py --notebook notebooks/30_embedding_output.ipynb"
+        "python -m workflow.scripts.notebook --notebook notebooks/30_embedding_output.ipynb"
         " --model_dir {params.model_dir:q} --ipynb {output.ipynb:q} --html {output.html:q}"
         " 2> {log:q}"
 
@@ -302,8 +302,8 @@ rule model_page:
         manifest="<model>/manifest.json",
         page=[
             *PAGE,
-            "workflow/templates/model.html.j2",
-            "workflow/templates/table.js",
+            own("workflow/templates/model.html.j2"),
+            own("workflow/templates/table.js"),
         ],
     output:
         html="<model>/index.html",
@@ -320,13 +320,13 @@ rule model_page:
         code=fingerprint("model_page"),
         model_dir=subpath(input.manifest, parent=True),
     shell:
-        "python workflow/scripts/model_page.py --model_dir {params.model_dir:q}"
+        "python -m workflow.scripts.model_page --model_dir {params.model_dir:q}"
         " --html {output.html:q} --comparison {output.comparison:q} 2> {log:q}"
 
 
 rule glossary:
     input:
-        page=[*PAGE, "workflow/templates/glossary.html.j2"],
+        page=[*PAGE, own("workflow/templates/glossary.html.j2")],
     output:
         "<results>/glossary.html",
     log:
@@ -340,7 +340,7 @@ rule glossary:
     params:
         code=fingerprint("glossary"),
     shell:
-        "python workflow/scripts/glossary.py --html {output:q} 2> {log:q}"
+        "python -m workflow.scripts.glossary --html {output:q} 2> {log:q}"
 
 
 rule portal:
@@ -351,8 +351,8 @@ rule portal:
         audits=collect("<results>/{model}/audit.json", model=MODELS),
         page=[
             *PAGE,
-            "workflow/templates/portal.html.j2",
-            "workflow/templates/portal.js",
+            own("workflow/templates/portal.html.j2"),
+            own("workflow/templates/portal.js"),
         ],
     output:
         html="<results>/index.html",
@@ -369,5 +369,5 @@ rule portal:
         code=fingerprint("portal"),
         results=subpath(output.html, parent=True),
     shell:
-        "python workflow/scripts/portal.py --results {params.results:q} --html {output.html:q}"
+        "python -m workflow.scripts.portal --results {params.results:q} --html {output.html:q}"
         " --json {output.json:q} 2> {log:q}"

@@ -20,7 +20,8 @@ log = logging.getLogger("notebook")
 
 
 def main(options):
-    notebook = Path(options.notebook)
+    ours = notebook_runs.ROOT / options.notebook
+    notebook = ours if ours.is_file() else Path(options.notebook)
     folder = Path(options.model_dir).resolve()
     if not (folder / "manifest.json").is_file():
         raise ValueError(f"{options.model_dir} has no manifest.json: run the workflow first.")
