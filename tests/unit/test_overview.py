@@ -4,16 +4,28 @@ import math
 
 import pytest
 
-from workflow.lib import environment, findings, model_card, overview, tables, wording
+from workflow.lib import depth_findings, environment, model_card, overview, tables, wording
 
 
 def test_numbers_have_units_and_sensible_digits():
-    assert [wording.number(value) for value in (1234.5, 0.01234, 1.234e-7, -2e20, None)] == [
+    values = (1234.5, 999.7, 0.01234, -0.5, 1.234e-7, 12345678, -2e20, None)
+    assert [wording.number(value) for value in values] == [
         "1,234",
+        "1,000",
         "0.0123",
+        "−0.5",
         "1.23 × 10⁻⁷",
-        "-2.00 × 10²⁰",
+        "1.23 × 10⁷",
+        "−2.00 × 10²⁰",
         "–",
+    ]
+    assert [wording.aligned(value) for value in (0.06, 2.3, -40, 0, 999.7, 5e-9)] == [
+        "0.0600",
+        "2.30",
+        "−40.0",
+        "0",
+        "1,000",
+        "5.00 × 10⁻⁹",
     ]
     assert [wording.percent(share) for share in (0, 1, 1e-5, 0.00123, 0.5, None)] == [
         "0 %",
@@ -29,6 +41,13 @@ def test_numbers_have_units_and_sensible_digits():
         "2 min 5 s",
         "1,000 h 0 min",
         "–",
+    ]
+    assert wording.unbroken("8 % of 4 tensors, 3 MB") == "8\u00a0% of 4 tensors, 3\u00a0MB"
+    assert wording.by_component(["text", "x", "encoder", "vision"]) == [
+        "vision",
+        "encoder",
+        "text",
+        "x",
     ]
     assert wording.plural(1, "tensor") == "1 tensor" and wording.plural(2000, "job") == "2,000 jobs"
 
@@ -65,11 +84,28 @@ def test_depth_findings_compare_with_the_same_block_type():
 
     norms = [("q_proj", (1, 1, 4)), ("v_proj", (50, 50, 51))]
     rows = [row(n, block, norm) for block, own in norms for n, norm in enumerate(own)]
-    found = " ".join(findings.layer_findings(tables.frame(rows, "layers")))
+    found = " ".join(depth_findings.layer_findings(tables.frame(rows, "layers")))
     assert (
         "farthest above the median of its block type is 4, of q_proj in layer 2 (median 1)" in found
     )
     assert "text" not in found, "there is only one component"
+    alike = [row(n, "q_proj", 2 + n / 50) | {"std": 1 + n / 50} for n in range(3)]
+    found = " ".join(depth_findings.layer_findings(tables.frame(alike, "layers")))
+    assert "change little with depth" in found and "No spectral norm lies far above" in found
+
+
+def test_the_expert_that_differs_most_is_named():
+    def expert(layer, number, std):
+        where = {"component": "text", "layer_index": layer, "projection": "up_proj"}
+        return where | {"expert_index": number, "std": std}
+
+    rows = [expert(layer, number, 1.0 + layer) for layer in (0, 1) for number in range(4)]
+    alike = depth_findings.expert_finding(tables.frame(rows, "matrices"))
+    assert alike.endswith("further than 0 % from the median of its layer.")
+    rows[6] |= {"std": 0.5}
+    found = depth_findings.expert_finding(tables.frame(rows, "matrices"))
+    assert "number 2 in layer 1: its standard deviation is 0.5, the median there 2." in found
+    assert depth_findings.expert_finding(tables.frame([], "matrices")) is None
 
 
 def test_benchmarks_are_summed_by_stage(tmp_path):

@@ -225,7 +225,7 @@ def test_maps_of_several_components_share_their_colours():
     figure = depth_plots.layer_maps(layers, ["std", "alpha", "stable_rank"])
     style.png(figure)
     maps = [axes for axes in figure.axes if axes.get_xticklabels() and axes.get_ylabel() != ""]
-    assert [axes.get_ylabel() for axes in maps] == ["decoder layer", "encoder layer"]
+    assert [axes.get_ylabel() for axes in maps] == ["encoder layer", "decoder layer"]
     assert len({axes.collections[0].get_clim() for axes in maps}) == 1
     alternative = style.alternative(figure)
     assert "Standard deviation" in alternative and "Stable rank" in alternative

@@ -8,9 +8,8 @@ import pandas as pd
 
 from workflow.lib import findings
 from workflow.lib.glossary import BLOCK_TYPES
+from workflow.lib.wording import aligned, by_component
 
-# In the order in which data passes through them.
-COMPONENTS = ("vision", "audio", "projector", "encoder", "text", "decoder", "mtp", "adapter")
 FORMATS = {
     "int8_channel": "int8 per row",
     "int4_g128_sym": "int4, groups of 128",
@@ -26,12 +25,6 @@ def _decibel(value: float) -> str:
 
 def _bits(value: float) -> str:
     return f"{value:.2f} bits"
-
-
-def _number(value: float) -> str:
-    """Three significant digits, also where the last is 0, so that columns compare."""
-    text = f"{value:#.3g}".rstrip(".") if 1e-4 <= abs(value) < 1000 else findings.number(value)
-    return text.replace("-", "−")
 
 
 @dataclass(frozen=True)
@@ -96,7 +89,7 @@ ROWS = (
         "kurtosis",
         VALUES,
         "excess kurtosis, median",
-        _number,
+        aligned,
         "over the matrices",
         "matrices.kurtosis_excess",
     ),
@@ -104,7 +97,7 @@ ROWS = (
         "max_over_rms",
         VALUES,
         "largest |w| over rms",
-        _number,
+        aligned,
         "the matrix where it is most",
         "matrices.max_over_rms",
     ),
@@ -121,7 +114,7 @@ ROWS = (
         "stable_rank",
         SPECTRA,
         "stable rank, median",
-        _number,
+        aligned,
         "over the matrices",
         "matrices.stable_rank",
     ),
@@ -137,7 +130,7 @@ ROWS = (
         "spectral_norm",
         SPECTRA,
         "spectral norm, largest",
-        _number,
+        aligned,
         "over the matrices",
         "matrices.spectral_norm",
     ),
@@ -145,7 +138,7 @@ ROWS = (
         "alpha",
         SPECTRA,
         "α, median",
-        _number,
+        aligned,
         "exponent of the tail, over the matrices",
         "matrices.alpha",
     ),
@@ -162,7 +155,7 @@ ROWS = (
     ),
     Row("vocabulary", TOKENS, "rows", findings.integer, "rows of the token embedding"),
     Row("width", TOKENS, "dimensions", findings.integer, "columns of the token embedding"),
-    Row("mean_cosine", TOKENS, "mean cosine of two rows", _number, "0: no common direction"),
+    Row("mean_cosine", TOKENS, "mean cosine of two rows", aligned, "0: no common direction"),
     Row("clusters", TOKENS, "clusters", findings.integer, "K-means, number by the elbow or as set"),
     Row(
         "explained_share",
@@ -242,7 +235,7 @@ def layers(params: pd.DataFrame) -> str | None:
     counts = counts[counts > 0]
     if len(counts) == 1:
         return findings.integer(counts.iloc[0])
-    return ", ".join(f"{count} {name}" for name, count in counts.items()) or None
+    return ", ".join(f"{counts[name]} {name}" for name in by_component(counts.index)) or None
 
 
 def shares(params: pd.DataFrame) -> dict[str, float | None]:
@@ -298,8 +291,7 @@ def composition(params: pd.DataFrame) -> dict[str, list[Block]]:
         )
     for blocks in found.values():
         blocks.sort(key=lambda one: (order.get(one.block_type, len(order)), one.block_type))
-    places = {name: place for place, name in enumerate(COMPONENTS)}
-    return {name: found[name] for name in sorted(found, key=lambda one: places.get(one, 99))}
+    return {name: found[name] for name in by_component(found)}
 
 
 def _ratio(part: float, whole: float) -> float | None:

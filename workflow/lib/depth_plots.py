@@ -24,6 +24,7 @@ from workflow.lib.style import (
     message,
     ordered,
 )
+from workflow.lib.wording import by_component
 
 # Column -> name, unit or definition, scale of the colours. symlog is linear within ±1; a log or
 # decibel scale does not blow up differences of less than a fifth or 2 dB.
@@ -42,7 +43,7 @@ ROUND: dict[str, Any] = {"nbins": 6, "steps": [1, 2, 5, 10]}
 KEYS = ["component", "layer_index", "block_type"]
 LOWEST = 1e-3  # of the largest singular value: the fall at the end would hide the rest
 ROW = 0.21  # inches of a layer in a map, where there is room
-TALLEST = 10.0
+TALLEST = 7.0
 ANNOTATED_LAYERS = 16
 MOST_LAYERS = 2000  # of a map that has a row for each number
 
@@ -76,7 +77,7 @@ def layer_maps(layers: pd.DataFrame, columns: Sequence[str]) -> Figure | None:
     columns = [name for name in columns if rows[name].notna().any()]
     if rows.empty or not columns:
         return None
-    parts = {str(name): part for name, part in rows.groupby("component", sort=True)}
+    parts = {name: rows[rows["component"] == name] for name in by_component(rows["component"])}
     depths = [len(_layer_numbers(part)) for part in parts.values()]
     blocks = max(part["block_type"].nunique() for part in parts.values())
     height = min(max(ROW * sum(depths), 0.9), TALLEST)
@@ -175,42 +176,53 @@ def _thin_rows(panel: Axes, part: pd.DataFrame, inches: float) -> None:
 
 
 def depth_curves(layers: pd.DataFrame, metrics: Mapping[str, tuple[str, bool]]) -> Figure | None:
-    """Columns of the table layers over depth; `metrics`: column -> (label, logarithmic)."""
+    """Columns of the table layers over depth; `metrics`: column -> (label, logarithmic).
+
+    A row of panels per metric, a column of them per component.
+    """
     rows = layers[layers["layer_index"].notna() & (layers["matrices"] > 0)]
     metrics = {name: how for name, how in metrics.items() if rows[name].notna().any()}
     if rows.empty or not metrics or rows["layer_index"].nunique() < 2:
         return None
-    figure, panels = canvas(10.4, 2.7 * len(metrics) + 0.3, rows=len(metrics), sharex=True)
+    components = by_component(rows["component"])
+    cols = len(components)
+    figure, panels = canvas(
+        10.4 if cols < 3 else 3.6 * cols,
+        2.7 * len(metrics) + 0.3,
+        len(metrics),
+        cols,
+        sharex="col",
+        sharey="row",
+    )
     seen: dict[str, Line2D] = {}
-    several = rows["component"].nunique() > 1
-    groups = [
-        ((str(component), str(block)), own)
-        for (component, block), own in rows.groupby(["component", "block_type"], sort=True)
-    ]
-    for panel, (column, (label, logarithmic)) in zip(panels, metrics.items(), strict=True):
-        for (component, block), line in groups:
+    for place, panel in enumerate(panels):
+        component = components[place % cols]
+        column, (label, logarithmic) = list(metrics.items())[place // cols]
+        own = rows[rows["component"] == component]
+        for block, line in own.groupby("block_type", sort=True):
             line = line[line[column].notna()].sort_values("layer_index")
-            name = f"{block} ({component})" if several else block
             (drawn,) = panel.plot(
                 line["layer_index"].astype(float),
                 line[column].astype(float),
-                marker=marker(block),
+                marker=marker(str(block)),
                 markersize=4 if len(line) <= 60 else 2,
                 linewidth=1.3,
-                linestyle="-" if component in ("text", "decoder") else "--",
-                color=colour(block),
+                color=colour(str(block)),
             )
-            seen.setdefault(name, drawn)
+            seen.setdefault(str(block), drawn)
         if logarithmic:
             panel.set_yscale("log")
+        panel.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=True))
+        if place % cols == 0:
+            panel.set_ylabel(label)
+        if place < cols and cols > 1:
+            panel.set_title(literal(component))
+        if place >= len(panels) - cols:
+            panel.set_xlabel("layer (0 is next to the input)")
+    for panel, (_, logarithmic) in zip(panels[::cols], metrics.values(), strict=True):
         style.plain_ticks(panel.yaxis, logarithmic)
-        panel.set_ylabel(label)
-        panel.xaxis.set_major_locator(MaxNLocator(integer=True, **ROUND))
-    panels[-1].set_xlabel("layer (0 is next to the input)")
-    places = ordered(rows["block_type"])
-    names = sorted(seen, key=lambda name: places.index(name.split(" (")[0]))
-    handles = [seen[name] for name in names]
-    figure.legend(handles, [literal(name) for name in names], loc="outside right upper")
+    names = ordered(seen)
+    figure.legend([seen[name] for name in names], names, loc="outside right upper")
     return figure
 
 
@@ -289,7 +301,7 @@ def norm_scales(params: pd.DataFrame) -> Figure | None:
         axes.plot(x, own["q50"].astype(float), color=hue, label=literal(name, 40), linewidth=1.6)
         low, high = own["q05"].astype(float), own["q95"].astype(float)
         axes.fill_between(x, low, high, color=hue, alpha=0.18, linewidth=0)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, **ROUND))
+    axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=True))
     axes.set_xlabel("layer (0 is next to the input)")
     axes.set_ylabel("scale γ (as stored)")
     axes.set_title("Normalisation scales: median, and range of 90 % of the channels")

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 
 from workflow.lib import style
 from workflow.lib.style import PALETTE, canvas
@@ -49,6 +50,7 @@ def norms_by_id(tokens: pd.DataFrame, output_tokens: pd.DataFrame) -> Figure | N
         panel.set_xlabel("token id (small: frequent in most vocabularies)")
         panel.set_ylabel("L2 norm of the token's row")
         panel.set_ylim(0, 1.06 * float(norms.max()) or 1.0)
+        panel.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         panel.set_title(f"{title[0].upper()}{title[1:]}: {len(part):,} rows")
         panel.legend(markerscale=2)
     return figure
@@ -64,7 +66,7 @@ def scores(tokens: pd.DataFrame) -> Figure | None:
     edges = _edges(values)
     figure, (axes,) = canvas(8.6, 3.4)
     for label, mask, hue in (
-        ("other tokens", ~reference, PALETTE[0]),
+        ("other tokens" if reference.any() else "tokens", ~reference, PALETTE[0]),
         ("reference rows", reference, PALETTE[3]),
     ):
         if mask.any():

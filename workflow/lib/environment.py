@@ -25,7 +25,7 @@ LIBRARIES = (
     "snakemake",
 )
 # The stages whose results the report on the set-up shows, in their order.
-STAGES = ("resolve_model", "download", "analyze", "merge", "audit")
+STAGES = ("resolve_model", "download", "analyze", "merge", "audit_model")
 MEBIBYTE = 2**20
 
 

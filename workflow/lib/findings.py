@@ -11,6 +11,7 @@ import pandas as pd
 
 from workflow.lib.dtypes import DTYPES
 from workflow.lib.wording import (
+    by_component,
     integer,
     listed,
     number,
@@ -22,6 +23,7 @@ from workflow.lib.wording import (
 )
 
 ATTENTION = ("q_proj", "k_proj", "v_proj", "qkv_proj", "o_proj")
+EXPERTS = ("moe", "router")
 FEED_FORWARD = ("gate_proj", "up_proj", "gate_up_proj", "down_proj", "mlp", "moe", "router")
 EMBEDDINGS = ("embedding", "position_embedding", "output")
 SHOWN = 3
@@ -79,9 +81,11 @@ def what(manifest: Mapping[str, Any], params: pd.DataFrame) -> str:
     if len(layers):
         counts = params.groupby("component")["layer_index"].nunique()
         counts = counts[counts > 0]
+        named = {
+            name: "" if len(counts) == 1 else f"{name} " for name in by_component(counts.index)
+        }
         depth = " with " + " and ".join(
-            f"{count} {'' if len(counts) == 1 else f'{name} '}layer{'s'[: count != 1]}"
-            for name, count in counts.items()
+            plural(int(counts[name]), f"{which}layer") for name, which in named.items()
         )
     kind = model_type(manifest)
     kind = "model" if kind == "–" else kind
@@ -99,7 +103,8 @@ def composition(params: pd.DataFrame) -> str:
     total = float(params["numel"].sum()) or 1.0
     groups = {
         "attention": ATTENTION,
-        "feed-forward blocks": FEED_FORWARD,
+        "experts and their routers": EXPERTS,
+        "feed-forward blocks": tuple(set(FEED_FORWARD) - set(EXPERTS)),
         "embedding and output layers": EMBEDDINGS,
         "convolutions": ("conv",),
         "recurrent and state-space blocks": ("ssm",),
@@ -115,20 +120,20 @@ def composition(params: pd.DataFrame) -> str:
     )
     if rest > 0.0005 or not named:
         named.append(("everything else", rest))
-    parts = [f"{percent(share)} {name}" for name, share in named]
-    return f"Counted by parameters it is {listed(parts)}."
+    (first, most), *others = named
+    parts = [f"{percent(most)} of the parameters are in {first}"]
+    return listed([*parts, *(f"{percent(share)} in {name}" for name, share in others)]) + "."
 
 
 def value_findings(params: pd.DataFrame, matrices: pd.DataFrame) -> list[str]:
-    """The most telling findings about values, ranks and information."""
-    found = []
+    """The most telling findings about values, ranks and information, first what tells most."""
+    found, ranks = [], []
     broken = params[(params["nan_count"] + params["posinf_count"] + params["neginf_count"]) > 0]
     if len(broken):
         found.append(
             f"{integer(len(broken))} of {integer(len(params))} tensors hold NaN or infinite "
             f"values, first {short(broken['param_name'].iloc[0])}: what they compute is unusable."
         )
-    found.append(composition(params))
     ranked = matrices[matrices["rank_ratio"].notna()]
     telling = False
     if len(ranked):
@@ -136,13 +141,14 @@ def value_findings(params: pd.DataFrame, matrices: pd.DataFrame) -> list[str]:
         if len(low):
             worst = low.loc[low["rank_ratio"].idxmin()]
             telling = worst["rank_ratio"] < LOW_RANK
-            found.append(
+            ranks.append(
                 f"{integer(len(ranked) - len(low))} of {integer(len(ranked))} matrices have full "
                 f"numerical rank; the lowest is {short(worst['param_name'])} with rank "
                 f"{integer(worst['rank'])} of {integer(min(worst['rows'], worst['cols']))}."
             )
         else:
-            found.append(f"All {integer(len(ranked))} matrices have full numerical rank.")
+            ranks.append(f"All {integer(len(ranked))} matrices have full numerical rank.")
+    found += ranks if telling else []
     tails = matrices[matrices["max_over_rms"].notna()]
     if len(tails):
         far = tails.loc[tails["max_over_rms"].idxmax()]
@@ -162,10 +168,7 @@ def value_findings(params: pd.DataFrame, matrices: pd.DataFrame) -> list[str]:
             f"The stored codes carry {number(carried)} of {number(stored)} bits per weight, so "
             f"coding them one by one could save about {percent(1 - carried / stored)} without loss."
         )
-    if telling or len(broken) or len(found) <= SHOWN:
-        return found[:SHOWN]
-    # That nearly all ranks are full is the least telling of four.
-    return [found[0], *found[2:]]
+    return found if telling else [*found, *ranks]
 
 
 def information(params: pd.DataFrame) -> tuple[float, float] | None:
@@ -179,33 +182,6 @@ def information(params: pd.DataFrame) -> tuple[float, float] | None:
     return float((entropy * weight).sum() / weight.sum()), float(
         (bits * weight).sum() / weight.sum()
     )
-
-
-def layer_findings(layers: pd.DataFrame) -> list[str]:
-    """The most telling findings about depth."""
-    rows = layers[layers["layer_index"].notna() & (layers["matrices"] > 0)]
-    if rows.empty:
-        return ["The tensors of this model have no layer numbers, so nothing is said about depth."]
-    if rows["layer_index"].nunique() == 1:
-        return ["This model has one numbered layer, so nothing is said about depth."]
-    found = []
-    change = _largest_change(rows)
-    if change:
-        found.append(change)
-    for column, farthest, sign in (
-        ("stable_rank", "lies farthest below", 1),
-        ("spectral_norm", "lies farthest above", -1),
-    ):
-        own = rows[rows[column].notna() & (rows[column] > 0)]
-        if len(own):
-            typical = own.groupby(["component", "block_type"])[column].transform("median")
-            row = own.loc[((own[column] / typical) ** sign).astype(float).idxmin()]
-            found.append(
-                f"The {column.replace('_', ' ')} that {farthest} the median of its block type is "
-                f"{number(row[column])}, of {_place(row, rows)} (median "
-                f"{number(typical[row.name])})."
-            )
-    return found
 
 
 def cluster_worth(summary: Mapping[str, Any], elbow: pd.DataFrame) -> str | None:
@@ -235,17 +211,23 @@ def cluster_worth(summary: Mapping[str, Any], elbow: pd.DataFrame) -> str | None
 
 
 def geometry(summary: Mapping[str, Any]) -> pd.DataFrame:
-    """Facts about the rows of the embedding and of an output layer of its own, as texts."""
-    sides = [side if side and "rows" in side else None for side in (summary, summary.get("output"))]
-    if sides[0] is None:
-        return pd.DataFrame(columns=["what", "embedding", "output"])
+    """Facts about the rows of the embedding and of an output layer of its own, as texts.
+
+    Columns what, embedding and, where there is such a layer, output.
+    """
+    sides = {"embedding": summary, "output": summary.get("output")}
+    sides = {name: side for name, side in sides.items() if side and "rows" in side}
+    if "embedding" not in sides:
+        return pd.DataFrame(columns=["what", "embedding"])
     facts = {
         "rows × dimensions": lambda s: f"{integer(s['rows'])} × {integer(s['dimensions'])}",
         "length of a row, mean ± std": lambda s: (
             f"{number(s['mean_norm'])} ± {number(s['std_norm'])}"
         ),
         "mean cosine of two rows": lambda s: number(s["isotropy"]["mean_cosine"]),
-        "the same, seen from the mean row": lambda s: number(s["isotropy"]["mean_cosine_centred"]),
+        "the same once the mean row is subtracted": lambda s: number(
+            s["isotropy"]["mean_cosine_centred"]
+        ),
         "rows that equal an earlier one": lambda s: integer(s["duplicate_rows"]),
         "rows whose nearest has a cosine of 0.99 or more": lambda s: (
             f"{integer(s['near_duplicate_rows'])} of {integer(s['neighbours_searched'])} searched"
@@ -255,13 +237,7 @@ def geometry(summary: Mapping[str, Any]) -> pd.DataFrame:
         "rows that are not finite": lambda s: integer(s["left_out_rows"]),
     }
     texts = [
-        {
-            "what": label,
-            **{
-                name: text(side) if side else "–"
-                for name, side in zip(("embedding", "output"), sides, strict=True)
-            },
-        }
+        {"what": label, **{name: text(side) for name, side in sides.items()}}
         for label, text in facts.items()
     ]
     return pd.DataFrame(texts)
@@ -307,16 +283,8 @@ def embedding_findings(
     """The most telling findings about the token embedding."""
     if overview.empty:
         return [as_sentence(summary.get("reason") or "this model has no token embedding")]
-    found = [str(summary["k_rule"])]
     worth = cluster_worth(summary, elbow)
-    if worth:
-        found.append(worth)
-    largest = overview.loc[overview["size"].idxmax()]
-    found.append(
-        f"The clusters explain {percent(summary['explained_share'])} of the variance, and the mean "
-        f"silhouette is {number(summary['silhouette'])}; the largest cluster holds "
-        f"{percent(largest['share'])} of the rows."
-    )
+    found = [worth] if worth else []
     cosine = summary["isotropy"]["mean_cosine"]
     if cosine is not None:
         cone = (
@@ -340,7 +308,14 @@ def embedding_findings(
     ]
     if odd:
         found.append(f"Of {integer(summary['rows'])} rows, {listed(odd)}.")
-    return found
+    largest = overview.loc[overview["size"].idxmax()]
+    return [
+        *found,
+        str(summary["k_rule"]),
+        f"The clusters explain {percent(summary['explained_share'])} of the variance, and the mean "
+        f"silhouette is {number(summary['silhouette'])}; the largest cluster holds "
+        f"{percent(largest['share'])} of the rows.",
+    ]
 
 
 def coverage_finding(coverage: pd.DataFrame) -> str:
@@ -387,34 +362,6 @@ def audit_finding(audit: Mapping[str, Any]) -> str:
     return f"The audit found {listed(named)}." if named else "The audit found nothing unusual."
 
 
-def _largest_change(rows: pd.DataFrame) -> str | None:
-    """The block type whose std differs most between the first and the last third of the depth."""
-    best: tuple[float, str] | None = None
-    for (component, block), own in rows.groupby(["component", "block_type"], sort=True):
-        own = own[own["std"].notna() & (own["std"] > 0)].sort_values("layer_index")
-        third = len(own) // 3
-        if third:
-            first = float(own["std"].head(third).mean())
-            last = float(own["std"].tail(third).mean())
-            ratio = max(first, last) / min(first, last)
-            direction = "grows" if last > first else "falls"
-            where = "" if rows["component"].nunique() == 1 else f" in the {component}"
-            text = (
-                f"Over the depth the standard deviation of {block}{where} changes most: it "
-                f"{direction} from {number(first)} in the first third of the layers to "
-                f"{number(last)} in the last."
-            )
-            if best is None or ratio > best[0]:
-                best = ratio, text
-    return best[1] if best else None
-
-
-def _place(row: pd.Series, rows: pd.DataFrame) -> str:
-    block = "a matrix of no known type" if row["block_type"] == "other" else str(row["block_type"])
-    layer = f"{block} in layer {integer(row['layer_index'])}"
-    return layer if rows["component"].nunique() == 1 else f"{layer} of the {row['component']}"
-
-
 def _dimensions(config: Mapping[str, Any]) -> list[tuple[str, str]]:
     text = next(
         (
@@ -447,7 +394,7 @@ def _output(manifest: Mapping[str, Any]) -> str:
 
 
 def _licence(stated: Any) -> str:
-    return f"{short(stated)}, by the model card" if stated else "not stated by a model card"
+    return f"{short(stated)}, by the model card" if stated else "not stated in a model card"
 
 
 def as_sentence(text: str) -> str:

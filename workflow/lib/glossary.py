@@ -48,17 +48,19 @@ GAVISH = "Gavish and Donoho 2014, IEEE Trans. Inf. Theory 60(8), 5040–5053, ar
 JOHNSTONE = "Johnstone 2001, Annals of Statistics 29(2), 295–327"
 KMEANS = "Lloyd 1982, IEEE Trans. Inf. Theory 28(2), 129–137"
 KNEEDLE = "Satopää, Albrecht, Irwin and Raghavan 2011, ICDCS Workshops, 166–171"
-LAND = "Land and Bartolo 2024, arXiv:2405.05417"
+LAND = "Land and Bartolo 2024, EMNLP, 11631–11646, arXiv:2405.05417"
 MARCHENKO = "Marchenko and Pastur 1967, Math. USSR-Sbornik 1(4), 457–483"
 RAND = "Hubert and Arabie 1985, Journal of Classification 2, 193–218"
 ROY = "Roy and Vetterli 2007, EUSIPCO, 606–610"
-RUDELSON = "Rudelson and Vershynin 2007, Journal of the ACM 54(4)"
+RUDELSON = "Rudelson and Vershynin 2007, Journal of the ACM 54(4), arXiv:math/0503442"
 SHANNON = "Shannon 1948, Bell System Technical Journal 27, 379–423"
 SILHOUETTE = "Rousseeuw 1987, J. Comput. Appl. Math. 20, 53–65"
+STAATS = "Staats, Thamm and Rosenow 2024, arXiv:2410.17770"
 TSNE = "van der Maaten and Hinton 2008, JMLR 9, 2579–2605"
 HILL = "Hill 1975, Annals of Statistics 3(5), 1163–1174"
 OCP = "OCP Microscaling Formats (MX) Specification 1.0, 2023"
 FP8 = "Micikevicius and others 2022, arXiv:2209.05433"
+NVFP4 = "NVIDIA 2025, arXiv:2509.25149"
 QLORA = "Dettmers, Pagnoni, Holtzman and Zettlemoyer 2023, arXiv:2305.14314"
 MATRIX_RANK = "the rule of numpy.linalg.matrix_rank"
 
@@ -102,13 +104,13 @@ FORMULAS = {
     "alpha_ks": ("max |F(λᵢ) − i/n|, i = 0 … n − 1", CLAUSET),
     "alpha_tail": ("n = #{λ ≥ λ_min}", CLAUSET),
     "alpha_stderr": ("(α − 1) / √n", CLAUSET),
-    "alpha_hill": ("1 + n / Σ ln(λ / λ_n) over the upper half", HILL),
+    "alpha_hill": ("1 + k / Σ ln(λᵢ / λ_{k+1}), i = 1 … k, k = ⌊q/2⌋", HILL),
     "mp_sigma": ("median(σ) / √(max(rows, cols) · μ_β), μ_β: median of the law", GAVISH),
     "mp_edge": ("σ̂ (√rows + √cols)", MARCHENKO),
     "mp_lower_edge": ("σ̂ |√rows − √cols|", MARCHENKO),
     "spikes": ("#{λ above the 99.9 % point of the largest noise eigenvalue}", JOHNSTONE),
     "energy_beyond_edge": ("Σ_{σ beyond the edge} σ² / Σσ²", MARCHENKO),
-    "bottom_decile_energy": ("Σ_{smallest tenth} σ² / Σσ²", "arXiv:2410.17770"),
+    "bottom_decile_energy": ("Σ_{smallest tenth} σ² / Σσ²", STAATS),
     "spectrum_snr": ("Σ_{σ > t} σ / Σ_{σ ≤ t} σ / σ₁, t = IQR(σ)/1.349 · (1 + √β)", ""),
     "calibrated_snr_db": ("10 log₁₀(Σ_{beyond} σ² / Σ_{within} σ²)", MARCHENKO),
     "silhouette": ("mean of (b − a) / max(a, b), a: own cluster, b: next", SILHOUETTE),
@@ -122,7 +124,7 @@ FORMULAS = {
     "tsne_y": ("t-distributed stochastic neighbour embedding", TSNE),
 }
 SQNR = "20 log₁₀(‖W‖_F / ‖W − Q(W)‖_F)"
-SQNR_SOURCES = {"nf4": QLORA, "fp8_tensor": FP8, "fp8_channel": FP8, "mxfp4": OCP, "nvfp4": OCP}
+SQNR_SOURCES = {"nf4": QLORA, "fp8_tensor": FP8, "fp8_channel": FP8, "mxfp4": OCP, "nvfp4": NVFP4}
 
 
 @dataclass(frozen=True)

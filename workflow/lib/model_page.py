@@ -7,11 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from workflow.lib import comparison, findings, glossary, tables
+from workflow.lib import comparison, depth_findings, findings, glossary, tables
 from workflow.lib.artefacts import DOWNLOADS, EMBEDDING_FIGURES, LAYER_FIGURES, REPORTS
 from workflow.lib.markup import packed, visible
 from workflow.lib.pages import read_json, render
 from workflow.lib.style import colour
+from workflow.lib.wording import shape, unbroken
 
 # Column of params -> heading on the page.
 COLUMNS = {
@@ -59,15 +60,20 @@ def model_page(folder: Path) -> tuple[str, dict[str, Any]]:
         "table.js",
         title=findings.title(manifest),
         folder=folder.name,
-        what=findings.what(manifest, params),
+        what=unbroken(findings.what(manifest, params)),
+        where=unbroken(findings.composition(params)),
         glance=_glance(numbers, audit),
         composition=_composition(params),
         bar=_bar(params),
         findings=[
-            findings.audit_finding(audit),
-            *findings.value_findings(params, matrices),
-            *findings.layer_findings(layers)[:2],
-            *findings.embedding_findings(embedding, clusters, elbow)[:2],
+            unbroken(finding)
+            for finding in (
+                *findings.value_findings(params, matrices)[: findings.SHOWN],
+                *depth_findings.layer_findings(layers)[:2],
+                depth_findings.expert_finding(matrices),
+                *findings.embedding_findings(embedding, clusters, elbow)[:2],
+            )
+            if finding
         ],
         identity=findings.identity(manifest),
         audit=audit,
@@ -159,6 +165,8 @@ def _glance(numbers: dict[str, Any], audit: dict[str, Any]) -> list[tuple[str, s
     entropy = values["bits_entropy"]
     if numbers["bits_entropy"] is not None:
         entropy = f"{numbers['bits_entropy']:.2f} of {numbers['bits_stored']:.4g} bits"
+    experts = [("experts per layer", values["experts"], "params.expert_index")]
+    experts = experts if numbers["experts"] else []
     counts = [
         f"{count} {name}{'s'[: count != 1]}" for name, count in audit["counts"].items() if count
     ]
@@ -167,6 +175,7 @@ def _glance(numbers: dict[str, Any], audit: dict[str, Any]) -> list[tuple[str, s
         ("stored size", values["bytes"], ""),
         ("stored as", values["dtypes"], ""),
         ("layers", values["layers"], "params.layer_index"),
+        *experts,
         ("entropy per weight", entropy, "params.entropy_bits"),
         ("audit", ", ".join(counts) or "nothing unusual", ""),
     ]
@@ -199,8 +208,8 @@ def _composition(params: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _shapes(shapes: tuple[str, ...]) -> str:
     more = len(shapes) - 1
-    first = shapes[0].strip("[]").replace(", ", " × ") if shapes else ""
-    return f"{first or 'scalar'}{f' and {more} other' if more else ''}{'s'[: more > 1]}"
+    others = f" and {more} other{'s'[: more > 1]}" if more else ""
+    return shape(shapes[0] if shapes else "") + others
 
 
 def _bar(params: pd.DataFrame) -> list[dict[str, str]]:

@@ -17,9 +17,19 @@ from workflow.lib import environment, findings, tables
 from workflow.lib.dag import read_json
 from workflow.lib.markup import escape
 from workflow.lib.schemas import SCHEMAS
-from workflow.lib.wording import integer, number, percent, seconds, size
+from workflow.lib.wording import (
+    aligned,
+    integer,
+    number,
+    percent,
+    seconds,
+    shape,
+    size,
+    unbroken,
+)
 
 __all__ = [
+    "aligned",
     "cluster_cards",
     "definitions",
     "facts",
@@ -35,6 +45,7 @@ __all__ = [
     "say",
     "seconds",
     "settings_facts",
+    "shape",
     "show",
     "size",
     "table",
@@ -157,16 +168,16 @@ def open_analysis(model_dir: str) -> Analysis:
 def lead(sentences: Iterable[str]) -> Html:
     """The first paragraph of a report: what the model is, and what stands out."""
     first, *rest = sentences
-    items = "".join(f"<li>{escape(sentence)}</li>" for sentence in rest)
+    items = "".join(f"<li>{escape(unbroken(sentence))}</li>" for sentence in rest)
     return Html(
-        f'<div class="lead"><p>{escape(first)}</p><ul>{items}</ul></div>',
+        f'<div class="lead"><p>{escape(unbroken(first))}</p><ul>{items}</ul></div>',
         "\n- ".join([first, *rest]),
     )
 
 
-def say(text: str) -> Html:
-    """One paragraph."""
-    return Html(f"<p>{escape(text)}</p>", text)
+def say(text: str) -> Html | None:
+    """One paragraph; nothing where there is no text."""
+    return Html(f"<p>{escape(unbroken(text))}</p>", text) if text else None
 
 
 def show(figure: Any, caption: str, otherwise: str = "") -> None:
@@ -229,7 +240,7 @@ def table_or_line(
     caption: str,
     otherwise: str,
     limit: int = ROWS,
-) -> Html:
+) -> Html | None:
     """`table`, or one line where it would have no rows."""
     return table(data, columns, caption, limit) if len(data) else say(otherwise)
 
@@ -276,7 +287,8 @@ def definitions(table: str, names: Sequence[str]) -> Html:
         for name in names
     )
     text = "\n".join(f"{name}: {known[name].meaning}" for name in names)
-    return Html(f"<details><summary>Definitions</summary><dl>{rows}</dl></details>", text)
+    summary = f"<summary>Definitions: {escape(table.replace('_', ' '))}</summary>"
+    return Html(f"<details>{summary}<dl>{rows}</dl></details>", text)
 
 
 def settings_facts(settings: Mapping[str, Any]) -> list[tuple[str, str]]:

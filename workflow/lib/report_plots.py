@@ -32,11 +32,11 @@ QUANTILES = {
 FORMATS = {
     "int8_channel": ("INT8 by row", 8.0),
     "fp8_channel": ("FP8 by row", 8.0),
-    "fp8_tensor": ("FP8, one scale", 8.0),
+    "fp8_tensor": ("FP8 with one scale", 8.0),
     "nvfp4": ("NVFP4", 4.5),
     "nf4": ("NF4", 4.5),
     "mxfp4": ("MXFP4", 4.25),
-    "int4_g128_asym": ("INT4, zero points", 4.16),
+    "int4_g128_asym": ("INT4 with zero points", 4.16),
     "int4_g128_sym": ("INT4", 4.13),
 }
 BINS = 160
@@ -44,13 +44,16 @@ MANY = 4000
 
 
 def parameters_by_block(params: pd.DataFrame) -> Figure:
-    """Parameters per block type (bars, shares) and per stored type."""
+    """Parameters per block type (bars, shares) and, where there are several, per stored type."""
     data = params.assign(block_type=params["block_type"].fillna("other"))
     counts = data.pivot_table(index="block_type", columns="dtype", values="numel", aggfunc="sum")
     counts = counts.fillna(0).astype(float).reindex(ordered(data["block_type"]))
     unit, divisor = _unit(float(counts.sum(axis=1).max()))
-    figure, (left, right) = canvas(
-        10, 1.5 + 0.34 * max(len(counts), 4), cols=2, width_ratios=[2.4, 1]
+    by_type = counts.sum().sort_values(ascending=False)
+    several = len(by_type) > 1
+    height = 1.5 + 0.34 * max(len(counts), 4)
+    figure, (left, *others) = canvas(
+        10 if several else 7.6, height, cols=1 + several, width_ratios=[2.4, 1][: 1 + several]
     )
     totals = counts.sum(axis=1)
     left.barh(range(len(totals)), totals / divisor, color=[colour(block) for block in totals.index])
@@ -61,15 +64,15 @@ def parameters_by_block(params: pd.DataFrame) -> Figure:
     left.set_ylim(max(len(totals), 3) - 0.5, -0.5)
     left.margins(x=0.14)
     left.set_xlabel(f"parameters ({unit})")
-    left.set_title("By block type")
-    by_type = counts.sum().sort_values(ascending=False)
-    right.barh(range(len(by_type)), by_type / by_type.sum(), color="#777777", height=0.5)
-    right.set_yticks(range(len(by_type)), [literal(name) for name in by_type.index])
-    right.set_ylim(max(len(by_type), 3) - 0.5, -0.5)
-    right.set_xlim(0, 1)
-    right.xaxis.set_major_formatter(PercentFormatter(1))
-    right.set_xlabel("share of the parameters")
-    right.set_title("By stored type")
+    left.set_title("By block type" if several else f"All stored as {literal(by_type.index[0])}")
+    for right in others:
+        right.barh(range(len(by_type)), by_type / by_type.sum(), color="#777777", height=0.5)
+        right.set_yticks(range(len(by_type)), [literal(name) for name in by_type.index])
+        right.set_ylim(max(len(by_type), 3) - 0.5, -0.5)
+        right.set_xlim(0, 1)
+        right.xaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+        right.set_xlabel("share of the parameters")
+        right.set_title("By stored type")
     return figure
 
 
@@ -81,7 +84,8 @@ def distributions(params: pd.DataFrame, histograms: pd.DataFrame) -> Figure | No
     pooled = _pooled_values(params, histograms)
     if not pooled:
         return None
-    cols = min(4, len(pooled))
+    # As few empty places as can be.
+    cols = min(len(pooled), min((4, 3), key=lambda cols: -len(pooled) % cols))
     rows = -(-len(pooled) // cols)
     width, height = (5.6, 3.2) if len(pooled) == 1 else (2.9 * cols, max(2.3 * rows + 0.4, 3.2))
     figure, panels = canvas(width, height, rows, cols)
@@ -113,7 +117,7 @@ def distributions(params: pd.DataFrame, histograms: pd.DataFrame) -> Figure | No
 
 
 def quantile_plot(matrices: pd.DataFrame) -> Figure | None:
-    """Quantiles of the standardised weights against those of a normal distribution."""
+    """How far quantiles of the standardised weights lie from those of a normal distribution."""
     rows = matrices[matrices["std"].fillna(0) > 0]
     if rows.empty:
         return None
@@ -123,12 +127,13 @@ def quantile_plot(matrices: pd.DataFrame) -> Figure | None:
     for block in ordered(blocks):
         own = rows[blocks == block]
         standard = own[list(QUANTILES)].sub(own["mean"], axis=0).div(own["std"], axis=0)
-        line = standard.astype(float).median()
+        line = standard.astype(float).median() - x
         axes.plot(x, line, marker=marker(block), color=colour(block), markersize=5, label=block)
-    axes.plot(x, x, "--", color="black", linewidth=1, label="normal")
-    axes.set_xlabel("quantile of a normal distribution (standard deviations)")
-    axes.set_ylabel("quantile of the weights (standard deviations)")
-    axes.set_title("Heavier tails than normal: steeper than the dashed line at the ends")
+    axes.axhline(0, linestyle="--", color="black", linewidth=1, label="normal")
+    axes.set_xticks(x, [f"{share * 100:g} %" for share in QUANTILES.values()], rotation=40)
+    axes.set_xlabel("share of the weights below (spaced as in a normal distribution)")
+    axes.set_ylabel("quantile less that of a normal\ndistribution (standard deviations)")
+    axes.set_title("Tails: heavier than normal where lines fall on the left, rise on the right")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
@@ -175,7 +180,7 @@ def strips(data: pd.DataFrame, measures: Sequence[Measure]) -> Figure | None:
             hue_order=blocks,
             palette={block: colour(block) for block in blocks},
             size=4.5,
-            alpha=0.75,
+            alpha=0.75 if len(shown) <= 30 * len(blocks) else 0.3,
             jitter=False,
             legend=False,
             ax=panel,

@@ -1,11 +1,14 @@
 """Numbers, sizes and lists as people read them: units, sensible digits, thousands separators."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
 
 LONGEST_NAME = 120
+# Components in the order in which data passes through them.
+COMPONENTS = ("vision", "audio", "projector", "encoder", "text", "decoder", "mtp", "adapter")
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -21,12 +24,19 @@ def number(value: Any, digits: int = 3) -> str:
     if isinstance(value, str):
         return value
     size = abs(value)
-    if size >= 10**digits and size < 1e15:
-        return f"{value:,.0f}"
-    if 0 < size < 1e-4 or size >= 1e15:
+    if 0 < size < 1e-4 or size >= 1e6:
         mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-        return f"{mantissa} × 10{str(int(exponent)).translate(SUPERSCRIPTS)}"
-    return f"{value:.{digits}g}"
+        text = f"{mantissa} × 10{str(int(exponent)).translate(SUPERSCRIPTS)}"
+    else:
+        text = f"{value:,.0f}" if size >= 10**digits - 0.5 else f"{value:.{digits}g}"
+    return text.replace("-", "−")
+
+
+def aligned(value: Any, digits: int = 3) -> str:
+    """`number`, but with zeros at the end too, so that the numbers of a column compare."""
+    if value is None or pd.isna(value) or not 1e-4 <= abs(value) < 10**digits - 0.5:
+        return number(value, digits)
+    return f"{value:#.{digits}g}".rstrip(".").replace("-", "−")
 
 
 def percent(share: Any) -> str:
@@ -78,6 +88,22 @@ def seconds(value: Any) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s"
     return f"{minutes // 60:,} h {minutes % 60} min"
+
+
+def shape(text: Any) -> str:
+    """A shape as stored, e.g. [151936, 2560], as people write it: 151936 × 2560."""
+    return str(text).strip("[]").replace(", ", " × ") or "scalar"
+
+
+def by_component(names: Iterable[Any]) -> list[str]:
+    """The distinct components, in the order in which data passes through them."""
+    places = {name: place for place, name in enumerate(COMPONENTS)}
+    return sorted({str(name) for name in names}, key=lambda name: (places.get(name, 99), name))
+
+
+def unbroken(text: str) -> str:
+    """A sentence in which no line ends between a number and its unit."""
+    return re.sub(r"(?<=\d) (?=%|dB\b|[kMGT]?B\b|bytes\b|bits?\b|× )", "\u00a0", text)
 
 
 def listed(parts: Sequence[str]) -> str:
