@@ -213,3 +213,20 @@ def test_a_gpu_gives_the_tables_of_the_cpu():
         assert two.elbow[name].to_numpy(float) == pytest.approx(
             one.elbow[name].to_numpy(float), rel=0.01
         )
+
+
+def test_the_map_is_the_plane_of_the_cluster_centres():
+    rows = np.random.default_rng(0).standard_normal((800, 12)).astype(np.float32) * range(1, 13)
+    analysis = analyse_embedding(rows, read_tokens(None, 800), metric="euclidean", n_clusters=5)
+    wide = rows - rows.mean(axis=0, dtype=float)
+    labels = analysis.clusters["cluster"].to_numpy(int)
+    means = np.array([wide[labels == cluster].mean(axis=0) for cluster in range(5)])
+    between = (means * np.bincount(labels)[:, None]).T @ means
+    places = wide @ np.linalg.eigh(between)[1][:, [-1, -2]]
+    found = analysis.projection[["plane_x", "plane_y"]].to_numpy(float)
+    signs = np.sign((found * places).sum(axis=0))
+    np.testing.assert_allclose(found, signs * places, atol=0.01)
+    shares = (places**2).sum(axis=0) / (wide**2).sum()
+    assert analysis.summary["plane_explained"] == pytest.approx(shares.tolist(), rel=1e-3)
+    two = analyse_embedding(rows, read_tokens(None, 800), k_max=4, n_clusters=2)
+    assert two.projection["plane_x"].isna().all() and two.summary["plane_explained"] == [None, None]

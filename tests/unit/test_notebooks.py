@@ -90,3 +90,16 @@ def test_cluster_cards_escape_tokens():
     html = notebooks.cluster_cards(pd.DataFrame([row])).html
     assert "<img" not in html and "<script" not in html and "\u202e" not in html
     assert html.count("<bdi>") == 5 and "<bdi>$x$</bdi>" in html
+
+
+def test_the_output_layer_is_named_for_what_it_is():
+    manifest = {"output": None, "tied": True, "config": {"tie_word_embeddings": True}}
+    assert notebooks.output_sentence(manifest, {}).startswith("The output layer is the token embed")
+    assert notebooks.output_sentence(manifest | {"config": {}}, {}).startswith("None is stored")
+    none = notebooks.output_sentence(manifest | {"tied": None}, {})
+    assert none == "The checkpoint stores no output layer over tokens."
+    own = manifest | {"output": "lm_head.weight", "tied": False}
+    text = "The output layer is a matrix of its own, lm_head.weight."
+    assert notebooks.output_sentence(own, {"output": {}, "output_reason": None}) == text
+    reason = {"output": None, "output_reason": "it has 3 rows"}
+    assert notebooks.output_sentence(own, reason) == f"{text} It has 3 rows."

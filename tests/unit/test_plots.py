@@ -219,6 +219,24 @@ def test_the_null_is_drawn_beside_the_curve():
     style.png(figure)
 
 
+def test_the_map_names_its_axes_and_the_curve_its_rule():
+    projection, clusters, overview = cluster_tables(["a", "b", "c", "d"])
+    plane = projection.assign(plane_x=projection["y"], plane_y=projection["x"])
+    summary = {"pca_explained": [0.5, 0.25], "plane_explained": [0.125, None]}
+    axes = plots.cluster_map(projection, clusters, overview, summary).axes[0]
+    assert axes.get_xlabel() == "principal component 1 (50.0 % of the variance)"
+    axes = plots.cluster_map(plane, clusters, overview, summary).axes[0]
+    assert axes.get_xlabel() == "direction 1 between cluster centres (12.5 % of the variance)"
+    assert axes.get_ylabel() == "direction 2 between cluster centres"
+    np.testing.assert_array_equal(axes.collections[0].get_offsets()[:, 0], plane["plane_x"])
+    table = tables.frame(
+        [{"k": k, "inertia": 9.0 - k, "chosen": k == 3} for k in (2, 3, 4)], "elbow"
+    )
+    for elbow_k, rule in ((3, "farthest below the chord"), (2, "set by n_clusters")):
+        shown = " ".join(texts_of(plots.elbow(table, {"elbow_k": elbow_k})))
+        assert f"chosen: k = 3, {rule}" in shown
+
+
 def test_maps_of_several_components_share_their_colours():
     rows = layer_rows(3, component="encoder") + layer_rows(2, ("q_proj",), "decoder")
     layers = tables.frame(rows, "layers")

@@ -309,9 +309,10 @@ def output_sentence(manifest: Mapping[str, Any], summary: Mapping[str, Any]) -> 
         reason = summary.get("output_reason")
         return f"{text} {findings.as_sentence(reason)}" if reason else text
     if manifest["tied"]:
+        stated = manifest["config"].get("tie_word_embeddings") is True
         return (
-            "The output layer is the token embedding itself (tied weights): what is said of the "
-            "rows of one holds for the other."
+            f"{'The' if stated else 'None is stored by itself, so an'} output layer is the token "
+            "embedding (tied weights): what is said of the rows of one holds for the other."
         )
     return "The checkpoint stores no output layer over tokens."
 

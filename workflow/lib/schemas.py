@@ -339,7 +339,9 @@ CLUSTERS = Schema(
     "one row of the token embedding",
     (
         Column("token_id", "integer", "row of the embedding"),
-        Column("token", "string", "the token's text with visible escapes; empty: not in tokenizer"),
+        Column(
+            "token", "string", "its text with visible escapes; empty where the tokenizer has none"
+        ),
         Column("kind", "string", "normal, special, added, byte, or padding (beyond the tokenizer)"),
         Column("cluster", "integer", "cluster of the row, from 0 (the largest)"),
         Column(
@@ -348,7 +350,9 @@ CLUSTERS = Schema(
             "distance to the centre of its cluster, in the space of the metric",
         ),
         Column(
-            "margin", "number", "squared distance to the next centre less that to its own centre"
+            "margin",
+            "number",
+            "squared distance to the next centre less that to its own, in the same space",
         ),
         Column("norm", "number", "L2 norm of the row"),
     ),
@@ -362,7 +366,9 @@ CLUSTERS_SUMMARY = Schema(
         Column("share", "number", "share of all rows", "share"),
         Column("inertia_share", "number", "share of the total inertia", "share"),
         Column("mean_norm", "number", "mean L2 norm of its rows"),
-        Column("mean_distance", "number", "mean distance to its centre"),
+        Column(
+            "mean_distance", "number", "mean distance to its centre, in the space of the metric"
+        ),
         Column("categories", "string", "what most of its tokens are, with shares"),
         Column("scripts", "string", "scripts of most of its tokens with letters, with shares"),
         Column("leading_space", "number", "tokens that start with a space", "share"),
@@ -376,7 +382,9 @@ TOKENS = Schema(
     "one row of the token embedding, or of an output layer of its own",
     (
         Column("token_id", "integer", "number of the row"),
-        Column("token", "string", "the token's text with visible escapes; empty: not in tokenizer"),
+        Column(
+            "token", "string", "its text with visible escapes; empty where the tokenizer has none"
+        ),
         Column("kind", "string", "normal, special, added, byte, or padding (beyond the tokenizer)"),
         Column(
             "category",
@@ -411,7 +419,7 @@ TOKENS = Schema(
         Column(
             "undertrained_rank",
             "integer",
-            "place by that score, from 1; without tokens known as unused",
+            "place by that score, from 1, among rows not known to be untrained before",
         ),
     ),
 )
@@ -427,12 +435,12 @@ ELBOW = Schema(
         ),
         Column("explained_share", "number", "1 - inertia / inertia of one cluster", "share"),
         Column("elbow_height", "number", "height over the chord of the scaled curve (Kneedle)"),
-        Column("silhouette", "number", "mean silhouette of a sample of rows"),
+        Column("silhouette", "number", "mean silhouette of a sample of at most 2,000 rows"),
         Column("chosen", "boolean", "true for the k that the clusters have"),
         Column(
-            "stability", "number", "mean adjusted Rand index between clusters of samples of rows"
+            "stability", "number", "mean adjusted Rand index between the clusters of two samples"
         ),
-        Column("sample_share", "number", "mean explained share of those samples", "share"),
+        Column("sample_share", "number", "mean explained share of samples of rows", "share"),
         Column("null_stability", "number", "stability for one normal cloud of the same covariance"),
         Column("null_share", "number", "mean explained share of samples of that cloud", "share"),
         Column("null_error", "number", "standard deviation of that share over samples", "share"),
