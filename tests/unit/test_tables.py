@@ -1,5 +1,7 @@
 """Tables: what is written is read back, whole or not at all."""
 
+import csv
+import json
 import math
 
 import numpy as np
@@ -29,6 +31,38 @@ def test_lists_round_trip(tmp_path):
     tables.write_table(tables.frame(rows, "histograms"), "histograms", path)
     back = tables.read_table(path, "histograms")
     assert list(back.counts[0]) == [7, 2**40]
+
+
+def test_cells_are_written_as_json_writes_them_one_by_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "TEXT_ROWS", 7)
+    random = np.random.default_rng(0)
+    numbers = random.normal(size=40) * 10.0 ** random.integers(-320, 300, 40)
+    numbers[:7] = [0.0, -0.0, 1e16, 1e-5, 5e-324, 123456789.0, -7.0]
+    rows = [
+        {
+            "param_name": f'"{number}\\\x00é\u2028',
+            "mean": number if row % 5 else None,
+            "rows": None if row % 3 else -(2**60) + row,
+            "is_bias": (True, False, None)[row % 3],
+            "top_values": (None, [], [1.5], [1e-7, number])[row % 4],
+            "top_rows": [row, 2**53 + 1],
+        }
+        for row, number in enumerate(numbers.tolist())
+    ]
+    tables.write_table(tables.frame(rows, "params"), "params", tmp_path / "params.json")
+    tables.write_table(tables.frame(rows, "params"), "params", tmp_path / "params.csv")
+    names = tables.columns("params")
+    whole = [{name: row.get(name) for name in names} for row in rows]
+    lines = [json.dumps(row, ensure_ascii=False) for row in whole]
+    written = (tmp_path / "params.json").read_text(encoding="utf-8")
+    assert written == "[\n" + ",\n".join(lines) + "\n]\n"
+    with (tmp_path / "params.csv").open(encoding="utf-8", newline="") as file:
+        cells = list(csv.DictReader(file))
+    texts = [
+        {k: "" if v is None else v if k == "param_name" else json.dumps(v) for k, v in row.items()}
+        for row in whole
+    ]
+    assert cells == texts
 
 
 def test_csv_has_no_formula_and_a_spreadsheet_guard_comes_off(tmp_path):

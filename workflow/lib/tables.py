@@ -19,6 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from workflow.lib.schemas import SCHEMAS, Column
@@ -36,6 +37,8 @@ PANDAS_DTYPES = {
 }
 # Rows that `stack_file` has in memory at once; spectra have a few thousand numbers each.
 STACK_ROWS = 1000
+# Rows whose cells are in memory as text at once.
+TEXT_ROWS = 4096
 # A spreadsheet runs a cell that starts like this as a formula; such text gets a leading apostrophe.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
@@ -215,12 +218,11 @@ def _parser(column: Column):
 
 def _plain(value: Any) -> Any:
     """A cell as JSON knows it: None for missing, Python scalars, lists."""
-    # Most of ten million cells are one of these.
-    if type(value) is str or (type(value) is float and math.isfinite(value)):
-        return value
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, list):
+        if all(type(item) is int or (type(item) is float and item - item == 0) for item in value):
+            return value  # finite numbers, as nearly all lists are
         return [_plain(item) for item in value]
     if value is None or value is pd.NA:
         return None
@@ -229,22 +231,50 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _cell(value: Any) -> str:
-    if isinstance(value, str):
-        return guarded(value)
-    if type(value) is float and math.isfinite(value):
-        return repr(value)  # what json.dumps writes, a few times faster
-    value = _plain(value)
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value)
+def _texts(column: pd.Series) -> list[str | None]:
+    """The cells of a typed column as JSON writes them, None where one is missing.
+
+    Column by column, because a large model has ten million cells and nearly all are numbers.
+    """
+    missing = column.isna().to_numpy()
+    texts: list[str | None]
+    if isinstance(column.dtype, pd.Float64Dtype):
+        numbers = column.to_numpy(float, na_value=math.nan)
+        texts = list(map(repr, numbers.tolist()))
+        missing = np.isnan(numbers)
+        for row in np.flatnonzero(np.isinf(numbers)):
+            texts[row] = f'"{texts[row]}"'
+    elif isinstance(column.dtype, pd.Int64Dtype):
+        texts = list(map(str, column.to_numpy("int64", na_value=0).tolist()))
+    else:
+        cells = column.to_numpy(object, na_value=None)
+        texts = [json.dumps(_plain(cell), ensure_ascii=False) for cell in cells]
+    for row in np.flatnonzero(missing):
+        texts[row] = None
+    return texts
+
+
+def _pieces(data: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    for start in range(0, len(data), TEXT_ROWS):
+        yield data.iloc[start : start + TEXT_ROWS]
 
 
 def _write_csv(data: pd.DataFrame, path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         file.write(",".join(data.columns) + "\n")
-        for row in data.itertuples(index=False, name=None):
-            file.write(",".join(_quoted(_cell(value)) for value in row) + "\n")
+        for piece in _pieces(data):
+            cells = [_csv_cells(piece[name]) for name in piece]
+            file.writelines(",".join(row) + "\n" for row in zip(*cells, strict=True))
+
+
+def _csv_cells(column: pd.Series) -> list[str]:
+    if isinstance(column.dtype, pd.StringDtype):
+        texts = column.to_numpy(object, na_value="")
+        return [_quoted(guarded(text)) for text in texts]
+    if column.dtype == object:
+        return [_quoted(text or "") for text in _texts(column)]
+    # A number needs no quotes: infinities have them in JSON only.
+    return [(text or "").strip('"') for text in _texts(column)]
 
 
 def _quoted(text: str) -> str:
@@ -255,13 +285,14 @@ def _quoted(text: str) -> str:
 
 
 def _write_json_records(data: pd.DataFrame, path: Path) -> None:
-    names = list(data.columns)
+    record = "{" + ", ".join(f"{json.dumps(name)}: %s" for name in data.columns) + "}"
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.write("[")
-        for number, row in enumerate(data.itertuples(index=False, name=None)):
-            record = dict(zip(names, map(_plain, row), strict=True))
-            file.write(",\n" if number else "\n")
-            file.write(json.dumps(record, ensure_ascii=False, allow_nan=False))
+        separator = "\n"
+        for piece in _pieces(data):
+            cells = [[text or "null" for text in _texts(piece[name])] for name in piece]
+            file.write(separator + ",\n".join(record % row for row in zip(*cells, strict=True)))
+            separator = ",\n"
         file.write("\n]\n")
 
 
