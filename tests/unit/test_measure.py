@@ -1,6 +1,7 @@
 """Modes of spectra, slots of GPUs, memory limits: what reaches the rows of the tables."""
 
 import threading
+import types
 
 import numpy as np
 import pytest
@@ -81,6 +82,20 @@ def test_jobs_take_different_gpus_and_wait_when_all_are_taken(monkeypatch, tmp_p
     assert waited == [second]
     with device.slot("cpu") as name:
         assert name == "cpu"
+
+
+def test_a_slot_is_of_the_gpu_itself_however_a_job_counts_what_it_sees(monkeypatch):
+    torch = pytest.importorskip("torch")
+
+    def lock_with(visible, name):
+        uuid = visible.split(",")[int(name.removeprefix("cuda:"))]
+        monkeypatch.setattr(
+            torch.cuda, "get_device_properties", lambda _: types.SimpleNamespace(uuid=uuid)
+        )
+        return device._lock_file(name)
+
+    assert lock_with("GPU-a", "cuda:0") != lock_with("GPU-b", "cuda:0")
+    assert lock_with("GPU-b", "cuda:0") == lock_with("GPU-a,GPU-b", "cuda:1")
 
 
 def test_a_memory_limit_lowers_the_workers_or_says_what_to_do():

@@ -68,7 +68,11 @@ def _locked(file: IO) -> bool:
 
 
 def _lock_file(name: str) -> Path:
-    return Path(tempfile.gettempdir(), f"ai-block-research-{getpass.getuser()}-{name}.lock")
+    import torch
+
+    # Where a scheduler shows each job a GPU of its own, every one of them is called cuda:0.
+    identity = getattr(torch.cuda.get_device_properties(name), "uuid", name)
+    return Path(tempfile.gettempdir(), f"ai-block-research-{getpass.getuser()}-{identity}.lock")
 
 
 def _gpu_count() -> int:
