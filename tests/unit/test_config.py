@@ -44,6 +44,7 @@ def test_numbers_inside_config_on_the_command_line_are_texts():
     config = checked(given, SCHEMA)
     assert config["clustering"]["k_max"] == 6 and config["clustering"]["n_clusters"] is None
     assert config["sparsity_threshold"] == 1e-3
+    assert checked({"keep_weights": "false"}, SCHEMA)["keep_weights"] is False
 
 
 def test_model_on_the_command_line_beats_models_of_the_file():
@@ -126,7 +127,7 @@ def test_folders_that_differ_in_case_alone_are_one_folder():
 
 def test_no_rule_puts_a_text_into_a_shell_unquoted():
     """Quoted already by dag.flags, or limited by wildcard_constraints to digits and letters."""
-    safe = {"params.args", "params.companions", "wildcards.part", "wildcards.key"}
+    safe = {"params.args", "params.companions", "params.space", "wildcards.part", "wildcards.key"}
     for path in (ROOT / "workflow/rules").glob("*.smk"):
         shells = re.findall(r"\n    shell:\n((?: {8}.*\n)+)", path.read_text())
         for shell in shells:

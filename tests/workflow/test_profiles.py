@@ -10,7 +10,13 @@ from tests.workflow.conftest import copy_of_the_project
 
 pytestmark = pytest.mark.workflow
 
-PLUGINS = {"slurm": "slurm", "kubernetes": "kubernetes", "gpu": None, "default": None}
+PLUGINS = {
+    "slurm": "slurm",
+    "kubernetes": "kubernetes",
+    "gpu": None,
+    "low-disk": None,
+    "default": None,
+}
 PROFILES = sorted(path.parent.name for path in (ROOT / "profiles").glob("*/profile.v9+.yaml"))
 
 

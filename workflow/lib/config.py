@@ -139,9 +139,11 @@ def _with_defaults(config: dict[str, Any], schema: Mapping[str, Any]) -> dict[st
 
 
 def _number(text: str, types: str | list[str]) -> Any:
-    """A text as the number or null that the schema wants: inside --config everything is text."""
+    """A text as the number, truth or null that the schema wants: in --config everything is text."""
     if "string" in types:
         return text
+    if "boolean" in types and text in ("true", "false"):
+        return text == "true"
     if "null" in types and text in ("null", "None", ""):
         return None
     for convert, wanted in ((int, "integer"), (float, "number")):

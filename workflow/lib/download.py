@@ -71,18 +71,24 @@ def reporter(file: RepoFile) -> Callable[[int, int], None]:
     return report
 
 
-def check_space(manifest: Mapping[str, Any], weights: Path) -> None:
-    """Refuse, before any download, a model whose missing shards do not fit on the disk."""
+def check_space(
+    manifest: Mapping[str, Any], weights: Path, shards_on_disk: int | None = None
+) -> None:
+    """Refuse, before any download, a model whose missing shards do not fit on the disk.
+
+    Of `shards_on_disk` that lie there at once the largest count.
+    """
     repo, commit = manifest["model_id"], manifest["commit"]
     targets = {
         weights / content_key(file) / Path(file.path).name: file for file in shard_files(manifest)
     }
-    missing = sum(
+    to_come = [
         hub.still_to_come(file, target)
         for target, file in targets.items()
         if not target.exists() and hub.cached_file(repo, commit, file) is None
-    )
-    log.info("to download: %.1f MB", missing / 1e6)
+    ]
+    missing = sum(sorted(to_come, reverse=True)[:shards_on_disk])
+    log.info("to download: %.1f MB", sum(to_come) / 1e6)
     if missing:
         require_space(weights, missing)
 

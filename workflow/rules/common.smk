@@ -1,5 +1,6 @@
 # Input functions and parameters that the rules share. Python that does not speak of jobs and
 # wildcards belongs into workflow/lib.
+import functools
 import json
 import math
 import os
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from workflow.lib import checksums, dag, failures, lifeline, needs, progress
+from workflow.lib import checksums, dag, failures, lifeline, low_disk, needs, progress
 from workflow.lib.config import ConfigError, checked, models
 from workflow.lib.dag import fingerprint, flags, own
 
@@ -82,6 +83,37 @@ def weights_of(wildcards, files):
     ]
 
 
+def weights_file(path):
+    """A downloaded file, which goes as soon as nothing reads it any more where config says so."""
+    return path if config["keep_weights"] else temp(path)
+
+
+def measured_before(wildcards):
+    """What has to be made before a file may come, so that few shards lie on the disk at once."""
+    made = [] if config["keep_weights"] else low_disk_order().get(wildcards.key, [])
+    paths = [f"{config['results']}/{path}" for path in made]
+    # This is an order and says nothing about the file: that it has changed is no reason to download.
+    [file], _ = rules.download.rule.expand_output(dict(wildcards.items()))
+    if workflow.persistence.input(file) not in (None, sorted(paths)):
+        workflow.persistence.cleanup_metadata(file)
+    return list(map(ancient, paths))
+
+
+@functools.cache
+def low_disk_order():
+    """What each shard waits for, once all models are looked up: until then Snakemake deletes nothing."""
+    jobs = []
+    for model in MODELS:
+        known = checkpoints.resolve_model.get(model=model).output
+        jobs += low_disk.readers(
+            model, dag.read_json(known.manifest), dag.read_json(known.plan)
+        )
+    try:
+        return low_disk.waits(jobs, config["shards_on_disk"])
+    except ValueError as error:
+        raise WorkflowError(str(error))
+
+
 def folder_files(wildcards):
     """The files that the manifest of a local folder is made from; none for a hub model.
 
@@ -149,6 +181,12 @@ def clustering_tokens(wildcards, attempt):
 def weights_root(wildcards, output):
     # Takes `output` so that Snakemake does not compare it: where weights lie changes no result.
     return config["weights"]
+
+
+def space_flags(wildcards, output):
+    # Takes `output` so that Snakemake does not compare it, as above.
+    at_once = None if config["keep_weights"] else config["shards_on_disk"]
+    return flags({"weights": config["weights"], "shards_on_disk": at_once})
 
 
 def resolve_flags(wildcards):

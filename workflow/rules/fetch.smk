@@ -19,10 +19,10 @@ checkpoint resolve_model:
     params:
         args=resolve_flags,
         code=fingerprint("resolve_model"),
-        weights=weights_root,
+        space=space_flags,
     shell:
-        "python -m workflow.scripts.resolve_model {params.args}"
-        " --weights {params.weights:q} --manifest {output.manifest:q} --plan {output.plan:q}"
+        "python -m workflow.scripts.resolve_model {params.args} {params.space}"
+        " --manifest {output.manifest:q} --plan {output.plan:q}"
         " 2> >(tee {log:q} >&2)"
 
 
@@ -48,8 +48,10 @@ rule plan:
 
 # The content is named by the path and verified, so neither a setting nor newer code can change it.
 rule download:
+    input:
+        measured_before,
     output:
-        "<weights>/{key}/{file}",
+        weights_file("<weights>/{key}/{file}"),
     log:
         "<weights>/{key}/logs/{file}.log",
     benchmark:

@@ -30,7 +30,7 @@ def main(options):
             model.source, model.revision, cli.now(), log.info, **selection
         )
         if options.weights:
-            download.check_space(manifest, Path(options.weights))
+            download.check_space(manifest, Path(options.weights), options.shards_on_disk)
     manifest = checkpoint.still_the_same(manifest, options.manifest)
     totals = manifest["totals"]
     log.info(
@@ -59,6 +59,9 @@ if __name__ == "__main__":
     parser.add_argument("--revision", default=config.MAIN, help="branch, tag, commit or refs/pr/N")
     cli.add_selection(parser)
     parser.add_argument("--weights", help="folder for downloads, to ask for its free space")
+    parser.add_argument(
+        "--shards_on_disk", type=cli.positive_int, help="so many of them at once (default: all)"
+    )
     parser.add_argument("--manifest", required=True, help="manifest to write (JSON)")
     parser.add_argument("--plan", required=True, help="plan to write (JSON)")
     cli.run(parser, main)

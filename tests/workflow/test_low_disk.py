@@ -1,0 +1,143 @@
+"""A model larger than the disk: what lies there while a run goes on, and what a rerun needs."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import bf16, write_safetensors
+from tests.hub_server import HubServer
+from tests.workflow.conftest import assert_same_tables, copy_of_the_project
+
+pytestmark = pytest.mark.workflow
+
+SHARDS = [f"model-{number:05d}-of-00004.safetensors" for number in range(1, 5)]
+TABLES = ("coverage.csv", "embedding/summary.json")
+
+
+def sharded_model(folder: Path) -> Path:
+    """Four shards; the token embedding is in the first, an output layer of its own in the last."""
+    random = np.random.default_rng(0)
+
+    def tensor(*shape):
+        return "BF16", list(shape), bf16(random.normal(0, 0.1, shape))
+
+    for number, name in enumerate(SHARDS):
+        tensors = {f"model.layers.{number}.mlp.up_proj.weight": tensor(48, 16)}
+        if number == 0:
+            tensors["model.embed_tokens.weight"] = tensor(64, 16)
+        if number == 3:
+            tensors["lm_head.weight"] = tensor(64, 16)
+        write_safetensors(folder / name, tensors)
+    config = {"model_type": "llama", "num_hidden_layers": 4, "hidden_size": 16, "vocab_size": 64}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+@contextmanager
+def watched(weights: Path):
+    """The largest number of shards, whole or on their way, that lay in a folder at one moment."""
+    seen, end = [0], threading.Event()
+
+    def look():
+        while not end.is_set():
+            files = [*weights.glob("*/*.safetensors"), *weights.glob("*/.partial-*")]
+            seen[0] = max(seen[0], len({path.parent for path in files}))
+            time.sleep(0.002)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        end.set()
+        thread.join()
+
+
+def test_few_shards_lie_on_the_disk_and_the_tables_are_the_same(tmp_path):
+    project = copy_of_the_project(tmp_path / "project")
+    sharded_model(tmp_path / "hub/org/model")
+    weights = project.folder / "low"
+
+    with HubServer(tmp_path / "hub", {}) as hub:
+        environment = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": ""}
+
+        def run(results, *settings):
+            hub.requests.clear()
+            targets = [f"{results}/org--model/{table}" for table in TABLES]
+            profile = ("--profile", "profiles/low-disk", "--cores", 2) if results == "few" else ()
+            done = project.snakemake(
+                *(*profile, "--config", "model=org/model", f"results={results}"),
+                *("clustering={k_max: 4}", *settings, "--", *targets),
+                **environment,
+            )
+            assert done.code == 0, done.text
+            return done.jobs
+
+        jobs = {
+            "resolve_model": 1,
+            "download": 4,
+            "analyze": 4,
+            "merge": 1,
+            "embedding_analysis": 1,
+        }
+        with watched(project.folder / "resources/weights") as seen:
+            assert run("all") == jobs
+        assert seen == [4]
+
+        # The same date, so that the tables can be compared byte for byte.
+        (project.folder / "few/org--model").mkdir(parents=True)
+        dated = (project.folder / "all/org--model/manifest.json").read_bytes()
+        (project.folder / "few/org--model/manifest.json").write_bytes(dated)
+        low = ("weights=low", "shards_on_disk=2")
+        with watched(weights) as seen:
+            assert run("few", *low) == jobs
+        assert seen == [2]
+        assert not list(weights.glob("*/*.safetensors"))
+        assert_same_tables(project.folder / "all/org--model", project.folder / "few/org--model")
+
+        assert run("few", *low) == {} and not hub.requests
+        assert run("few", "weights=low", "shards_on_disk=3") == {}, "an order is no reason"
+        assert run("few", *low, "keep_weights=true") == {}, "nor is what stays"
+
+        # A setting of the clustering needs the shards of embedding and output layer. Snakemake
+        # takes along what else reads a shard that comes anew.
+        with watched(weights) as seen:
+            assert run("few", *low, "clustering={k_max: 5}") == {
+                "download": 2,
+                "embedding_analysis": 1,
+                "analyze": 2,
+                "merge": 1,
+            }
+        assert seen == [2]
+        again = project.folder / "few/org--model/params.csv"
+        assert again.read_bytes() == (project.folder / "all/org--model/params.csv").read_bytes()
+        assert not list(weights.glob("*/*.safetensors"))
+
+
+@pytest.mark.slow
+def test_what_is_in_a_cache_stays_there(tmp_path):
+    project = copy_of_the_project(tmp_path / "project")
+    sharded_model(tmp_path / "hub/org/model")
+    with HubServer(tmp_path / "hub", {}) as hub:
+        home = tmp_path / "home"
+        environment = {"HF_ENDPOINT": hub.url, "HF_HOME": str(home), "HF_TOKEN": ""}
+        fetch = "from huggingface_hub import snapshot_download as get; get('org/model')"
+        subprocess.run([sys.executable, "-c", fetch], env=os.environ | environment, check=True)
+        before = {path: path.read_bytes() for path in home.rglob("*.safetensors")}
+        assert len(before) == 4
+        run = project.snakemake(
+            *("--config", "model=org/model", "keep_weights=false", "shards_on_disk=2"),
+            *("--", "results/org--model/coverage.csv"),
+            **environment,
+        )
+    assert run.code == 0 and run.jobs["download"] == 4, run.text
+    assert before == {path: path.read_bytes() for path in home.rglob("*.safetensors")}
+    assert not list(project.folder.glob("resources/weights/*/*.safetensors"))
