@@ -45,15 +45,52 @@ def hostile_model(folder: Path) -> Path:
     return folder
 
 
+def model_of_two_stacks(folder: Path) -> Path:
+    """A checkpoint with an encoder, and a decoder of experts."""
+    random = np.random.default_rng(1)
+    shapes = {"model.shared.weight": (96, 16), "lm_head.weight": (96, 16)}
+    for stack in ("encoder", "decoder"):
+        for layer in range(3):
+            name = f"model.{stack}.layers.{layer}"
+            for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
+                shapes[f"{name}.self_attn.{part}.weight"] = (16, 16)
+            shapes[f"{name}.self_attn_layer_norm.weight"] = (16,)
+            if stack == "encoder":
+                shapes |= {f"{name}.fc1.weight": (32, 16), f"{name}.fc2.weight": (16, 32)}
+                continue
+            shapes[f"{name}.mlp.gate.weight"] = (4, 16)
+            for expert in range(4):
+                inner = f"{name}.mlp.experts.{expert}"
+                shapes |= {f"{inner}.up_proj.weight": (8, 16), f"{inner}.down_proj.weight": (16, 8)}
+    tensors = {
+        name: ("BF16", list(shape), bf16(random.normal(0, 0.1, shape)))
+        for name, shape in shapes.items()
+    }
+    write_safetensors(folder / "model.safetensors", tensors)
+    (folder / "config.json").write_text(json.dumps({"model_type": "two_stacks", "vocab_size": 96}))
+    return folder
+
+
+def embedding_model(folder: Path) -> Path:
+    """A checkpoint that is one table of vectors in a type without exact distributions."""
+    table = np.random.default_rng(2).normal(0, 1, (96, 8)).astype(np.float32)
+    write_safetensors(
+        folder / "model.safetensors", {"embedding.weight": ("F32", [96, 8], table.tobytes())}
+    )
+    return folder
+
+
 @pytest.fixture(scope="session")
 def site(tmp_path_factory) -> Path:
-    """The folder `results` of a run over three models, the last of which is no model at all."""
+    """The folder `results` of a run over models of all kinds, one of which is no model at all."""
     project = copy_of_the_project(tmp_path_factory.mktemp("site"))
     shutil.copytree(ROOT / "resources/demo", project.folder / "demo")
     hostile_model(project.folder / "hostile")
+    model_of_two_stacks(project.folder / "two-stacks")
+    embedding_model(project.folder / "vectors")
     (project.folder / "broken").mkdir()
     (project.folder / "broken" / "model.safetensors").write_bytes(b"<b>no model</b>")
-    models = ("models=[demo,hostile,broken]", "clustering={k_max: 8}")
+    models = ("models=[demo,hostile,two-stacks,vectors,broken]", "clustering={k_max: 8}")
     run = project.snakemake("--keep-going", "--config", *models)
     assert run.code != 0, "the broken model fails"
     report = ("--config", "models=[demo,hostile]", "clustering={k_max: 8}")

@@ -69,6 +69,17 @@ def test_a_page_is_accessible_and_fits(site, visit, path, look):
     assert violations(page) == []
 
 
+@pytest.mark.parametrize("model", ["two-stacks", "vectors"])
+def test_pages_of_other_kinds_of_models(site, visit, model):
+    for path in ("index.html", *artefacts.REPORTS):
+        page = ready(visit(f"{site.as_uri()}/local--{model}/{path}").page)
+        picture(page, re.sub(r"\W+", "-", f"local-{model}-{path.replace('.html', '')}"))
+        blank = "images => images.filter(i => !i.naturalWidth).map(i => i.src)"
+        assert page.eval_on_selector_all("img", blank) == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert violations(page) == []
+
+
 def test_axe_would_find_something(site, visit):
     page = visit(f"{site.as_uri()}/glossary.html").page
     page.evaluate("document.body.append(document.createElement('button'))")
@@ -147,7 +158,7 @@ def test_the_portal_names_a_failed_model_and_searches(site, visit):
     assert row.locator("input, a").count() == 0
     page.get_by_label("Search").fill("demo")
     assert page.locator("#models tbody tr:visible").count() == 1
-    assert page.locator("#shown").inner_text() == "1 of 3 models"
+    assert page.locator("#shown").inner_text() == "1 of 5 models"
 
 
 def test_models_are_compared_and_the_address_keeps_the_choice(site, visit):

@@ -91,8 +91,9 @@ def seconds(value: Any) -> str:
 
 
 def shape(text: Any) -> str:
-    """A shape as stored, e.g. [151936, 2560], as people write it: 151936 × 2560."""
-    return str(text).strip("[]").replace(", ", " × ") or "scalar"
+    """A shape as stored, e.g. [151936, 2560], as people write it: 151,936 × 2,560."""
+    sides = re.findall("[0-9]+", str(text))
+    return " × ".join(integer(int(side)) for side in sides) or "scalar"
 
 
 def by_component(names: Iterable[Any]) -> list[str]:
