@@ -151,7 +151,7 @@ def test_a_wrong_config_stops_with_the_key(finished):
 def test_rules_and_scripts_have_the_same_names():
     rules = (ROOT / "workflow/rules").glob("*.smk")
     text = "".join(path.read_text() for path in rules)
-    called = set(re.findall(r"workflow/scripts/(\w+)\.py", text))
+    called = set(re.findall(r"python -m workflow\.scripts\.(\w+)", text))
     scripts = {path.stem for path in (ROOT / "workflow/scripts").glob("[a-z]*.py")}
     assert called == scripts
     named = set(re.findall(r"^(?:rule|checkpoint) (\w+):", text, re.MULTILINE))
