@@ -71,7 +71,7 @@ def measuring(run):
     jobs = []
     for process in psutil.Process(run).children(recursive=True):
         with suppress(psutil.NoSuchProcess):
-            if "analyze.py" in " ".join(process.cmdline()):
+            if "workflow.scripts.analyze" in process.cmdline():
                 jobs.append(process)
     return jobs
 
