@@ -24,11 +24,10 @@ from pathlib import Path
 
 import psutil
 
-from tests.conftest import assert_same_numbers, small_model
+from tests.conftest import small_model
 from tests.workflow.conftest import Project, copy_of_the_project
-from workflow.lib import artefacts, tables
+from workflow.lib import artefacts
 from workflow.lib.partial import PREFIX
-from workflow.lib.schemas import SCHEMAS
 
 CONFIG = ("--config", "model=model", "clustering={k_max: 4}")
 MODEL = "local--model"
@@ -57,15 +56,14 @@ def undisturbed(project: Project) -> tuple[Path, float]:
 
 
 def assert_same_results(one: Path, other: Path) -> None:
-    """Two folders of a model have the same files with the same content, and nothing half-made."""
+    """Two folders of a model have the same files, tables and records byte for byte.
+
+    Reports and notebooks tell when and how fast they were made, so only their presence is compared.
+    """
     for name in (*artefacts.ALL, "plan.json", "index.html"):
         assert (one / name).is_file(), name
-        table = "tokens" if name == "embedding/output_tokens.csv" else Path(name).stem
-        if table in SCHEMAS and not name.endswith(".png"):
-            left, right = (tables.read_table(place / name, table) for place in (one, other))
-            assert_same_numbers(left, right)
-    for name in ("plan.json", "manifest.json", "audit.json", "coverage.csv"):
-        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+        if name.endswith((".csv", ".json", ".parquet", ".png")):
+            assert (one / name).read_bytes() == (other / name).read_bytes(), name
     left = [path for path in one.rglob(".*") if path.name.endswith(".tmp") or PREFIX in path.name]
     assert not left
 
@@ -95,13 +93,14 @@ def survive(
         for _ in range(100):
             project.snakemake("--unlock", *CONFIG)
             code = _run(project, dice, LONGEST_WAIT * seconds, counts, kills - killed())
+            say(f"{time.monotonic() - started:.0f} s: {killed()} killed, {dict(counts)}")
             if code == 0:
                 break
         else:
             raise AssertionError("the run does not come to its end")
         assert_same_results(results / MODEL, reference / MODEL)
         counts["runs that ended well"] += 1
-        say(f"{time.monotonic() - started:.0f} s: {dict(counts)}")
+        say(f"equal to the undisturbed run: {counts['runs that ended well']}")
     return counts
 
 
