@@ -27,6 +27,22 @@ def test_a_folder_is_described_from_headers_and_hashes(model):
     json.dumps(manifest, allow_nan=False)
 
 
+@pytest.mark.parametrize(
+    "config, tied",
+    [
+        ({"architectures": ["BertModel"]}, None),
+        ({}, None),
+        ({"architectures": ["WhisperForConditionalGeneration"]}, True),
+        ({"architectures": ["A"], "text_config": {"tie_word_embeddings": True}}, True),
+        ({"architectures": ["LlamaForCausalLM"], "tie_word_embeddings": False}, False),
+        ({"architectures": "LlamaForCausalLM", "tie_word_embeddings": [True]}, None),
+    ],
+)
+def test_a_model_is_tied_where_its_config_or_its_class_says_so(model, config, tied):
+    (model / "config.json").write_text(json.dumps(config))
+    assert describe_folder(model, NOW)["tied"] is tied
+
+
 def test_the_licence_is_that_of_the_model_card(model):
     assert describe_folder(model, NOW)["licence"] is None
     (model / "README.md").write_text("---\nlicense: mit\n---\n")

@@ -342,8 +342,8 @@ def _describe(
         "index": index_totals,
         "embedding": embedding,
         "output": output,
-        "tied": output is None if embedding else None,
-        "totals": _totals(tensors, layouts, output if _ties(config) else None),
+        "tied": naming.tied(embedding, output, config),
+        "totals": _totals(tensors, layouts, output if naming.states_tied(config) else None),
     }
 
 
@@ -355,12 +355,6 @@ def _each_once(stored: list[dict[str, Any]], weight_map: Mapping[str, str]) -> l
         if name not in chosen or weight_map.get(name) == tensor["shard"]:
             chosen[name] = tensor
     return [tensor for tensor in stored if chosen[tensor["name"]] is tensor]
-
-
-def _ties(config: Mapping[str, Any]) -> bool:
-    """Whether the config says that the output layer is the embedding."""
-    parts = (config, config.get("text_config"))
-    return any(isinstance(p, Mapping) and p.get("tie_word_embeddings") is True for p in parts)
 
 
 def _totals(

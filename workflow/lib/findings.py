@@ -89,11 +89,13 @@ def what(manifest: Mapping[str, Any], params: pd.DataFrame) -> str:
         )
     kind = model_type(manifest)
     kind = "model" if kind == "–" else kind
+    article = "an" if kind[:1] in tuple("AEIO") else "a"
     stored = params.groupby("dtype")["numel"].sum().sort_values(ascending=False)
     dtypes = ", ".join(map(str, stored.index[:3]))
     return (
-        f"{title(manifest)} is a {kind}{depth}: {parameter_count(totals['parameters'])} parameters "
-        f"in {plural(totals['tensors'], 'tensor')}, stored as {dtypes or 'nothing'} "
+        f"{title(manifest)} is {article} {kind}{depth}: "
+        f"{parameter_count(totals['parameters'])} parameters in "
+        f"{plural(totals['tensors'], 'tensor')}, stored as {dtypes or 'nothing'} "
         f"({size(totals['bytes'])})."
     )
 
@@ -147,7 +149,10 @@ def value_findings(params: pd.DataFrame, matrices: pd.DataFrame) -> list[str]:
                 f"{integer(worst['rank'])} of {integer(min(worst['rows'], worst['cols']))}."
             )
         else:
-            ranks.append(f"All {integer(len(ranked))} matrices have full numerical rank.")
+            all_of = f"All {integer(len(ranked))} matrices have"
+            ranks.append(
+                f"{all_of if len(ranked) > 1 else 'The one matrix has'} full numerical rank."
+            )
     found += ranks if telling else []
     tails = matrices[matrices["max_over_rms"].notna()]
     if len(tails):
@@ -155,7 +160,7 @@ def value_findings(params: pd.DataFrame, matrices: pd.DataFrame) -> list[str]:
         meaning = (
             "such outliers can make quantisation harder"
             if far["max_over_rms"] > OUTLIER
-            else "normally distributed weights reach about 4 to 6"
+            else "normally distributed weights reach about 4 to 6 in large matrices"
         )
         found.append(
             f"The weight that stands out most is {number(far['max_over_rms'])} × the rms of its "

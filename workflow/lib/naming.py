@@ -49,6 +49,8 @@ MLP = {"gate_proj", "up_proj", "down_proj", "gate_up_proj", "mlp"}
 ATTENTION = {"q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj"}
 INTEGERS = {"BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64"}
 TEXT_CONFIGS = ("text_config", "llm_config", "language_config", "thinker_config")
+# Of the classes that a config names, those of models with an output layer over tokens.
+LANGUAGE_HEADS = ("ForCausalLM", "LMHead", "ForConditionalGeneration", "ForMaskedLM")
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,8 +343,9 @@ def output_head(
 ) -> str | None:
     """Name of the matrix that gives the logits of tokens; None where none is stored.
 
-    None means tied to the embedding, or no language model at all. A head that is stored although
-    the config ties it is returned: whether both hold the same bytes is for the caller to see.
+    None means tied to the embedding, or no language model at all (see `tied`). A head that is
+    stored although the config ties it is returned: whether both hold the same bytes is for the
+    caller to see.
     """
     tensors = list(tensors)
     shapes = {name: shape for name, shape, _ in tensors}
@@ -365,3 +368,31 @@ def output_head(
 
     heads = [name for name, *_ in filter(speaks_tokens, _matrices(tensors, roles, "output"))]
     return min(heads, key=lambda name: (name.count("."), name)) if heads else None
+
+
+def states_tied(config: Mapping[str, Any]) -> bool:
+    """Whether the config says that the output layer is the embedding."""
+    return True in _stated_ties(config)
+
+
+def tied(embedding: str | None, output: str | None, config: Mapping[str, Any]) -> bool | None:
+    """Whether the embedding is the output layer too; None where no output layer is to be seen.
+
+    `embedding` and `output` are the stored tensors. An encoder has no output layer over tokens:
+    where the config does not say, the class of the model does, since loaders tie the heads of
+    language models unless told otherwise.
+    """
+    if not embedding:
+        return None
+    stated = _stated_ties(config)
+    if output or (False in stated and True not in stated):
+        return False
+    classes = config.get("architectures")
+    names = [str(name) for name in classes] if isinstance(classes, list) else []
+    has_head = any(head in name for name in names for head in LANGUAGE_HEADS)
+    return True if has_head or True in stated else None
+
+
+def _stated_ties(config: Mapping[str, Any]) -> list[Any]:
+    parts = (config, *(config.get(name) for name in TEXT_CONFIGS))
+    return [part.get("tie_word_embeddings") for part in parts if isinstance(part, Mapping)]

@@ -181,11 +181,12 @@ def say(text: str) -> Html | None:
 
 
 def show(figure: Any, caption: str, otherwise: str = "") -> None:
-    """Show a figure and its caption; where there is none, say so in one line (`otherwise`)."""
+    """Show a figure and its caption; where there is none, say `otherwise` in its place."""
     from workflow.lib import style
 
     if figure is None:
-        display(say(otherwise or f"Not shown, because nothing here has it: {caption}"))
+        if otherwise:
+            display(say(otherwise))
         return
     width, height = (round(side * CSS_PIXELS) for side in figure.get_size_inches())
     display(Picture(style.png(figure), style.alternative(figure), width, height))

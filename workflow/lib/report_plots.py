@@ -63,7 +63,7 @@ def parameters_by_block(params: pd.DataFrame) -> Figure:
     left.set_yticks(range(len(totals)), [literal(block) for block in totals.index])
     left.set_ylim(max(len(totals), 3) - 0.5, -0.5)
     left.margins(x=0.14)
-    left.set_xlabel(f"parameters ({unit})")
+    left.set_xlabel(f"parameters ({unit})" if unit else "parameters")
     left.set_title("By block type" if several else f"All stored as {literal(by_type.index[0])}")
     for right in others:
         right.barh(range(len(by_type)), by_type / by_type.sum(), color="#777777", height=0.5)
@@ -312,14 +312,14 @@ def token_norms(clusters: pd.DataFrame) -> Figure | None:
 
 
 def _share(value: float) -> str:
-    return "< 0.1 %" if 0 < value < 0.001 else f"{value * 100:.1f} %"
+    return "< 0.1 %" if 0 < value < 0.001 else f"{value * 100:.1f} %".replace("100.0", "100")
 
 
 def _unit(largest: float) -> tuple[str, float]:
     for name, size in (("billions", 1e9), ("millions", 1e6), ("thousands", 1e3)):
         if largest >= size:
             return name, size
-    return "single", 1.0
+    return "", 1.0
 
 
 def _pooled_values(
