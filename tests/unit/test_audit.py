@@ -172,6 +172,14 @@ def lost_from_both(model):
     model.drop(Q.format(3))
 
 
+def lost_from_end(layer, **config):
+    def plant(model):
+        model.config.update(config)
+        model.drop(Q.format(layer))
+
+    return plant
+
+
 def lost_from_shard(model):
     place = model.index["weight_map"][Q.format(3)]
     model.drop(Q.format(3))
@@ -253,6 +261,9 @@ DEFECTS = [
     (collapsed(0.0), "warning", "rank_collapse", UP.format(2)),
     (collapsed(0.01), "warning", "rank_collapse", UP.format(2)),
     (lost_from_both, "error", "missing_tensor", Q.format(3)),
+    (lost_from_end(0), "error", "missing_tensor", Q.format(0)),
+    (lost_from_end(0, model_type="unheard-of"), "warning", "missing_tensor", Q.format(0)),
+    (lost_from_end(5, model_type="unheard-of"), "warning", "missing_tensor", Q.format(5)),
     (lost_from_shard, "error", "missing_tensor", Q.format(3)),
     (not_in_index, "warning", "unlisted_tensor", UP.format(4)),
     (extra, "warning", "extra_tensor", "model.layers.2.self_attn.gate.weight"),

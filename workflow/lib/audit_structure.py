@@ -51,7 +51,7 @@ def findings(
     yield from misshaped
     yield from (finding for finding in _odd_shapes(rows) if finding.where not in told)
     yield from _layers(manifest["config"], rows)
-    yield from _alike(rows)
+    yield from _alike(manifest["config"], rows)
     yield from _types(rows)
     yield from _tokens(manifest, rows)
 
@@ -125,8 +125,14 @@ def _beyond(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
         )
 
 
-def _alike(rows: pd.DataFrame) -> Iterator[Finding]:
-    """Single layers that lack a tensor of all the others, or have one more."""
+def _alike(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
+    """Single layers that lack a tensor of all the others, or have one more.
+
+    An error between layers that have it, or where the architecture is known to want it in each.
+    The first and the last layer of a stack may be made without: RWKV-7 starts with no values to mix
+    with, Swin ends with no merging of patches.
+    """
+    wanted = tuple(f".{name}" for name in _expected(_text(config)) if not name.endswith("bias"))
     for component, some in rows[rows["layer_index"].notna()].groupby("component", sort=True):
         held: dict[int, Counter[str]] = {}
         for name, layer in zip(some["family"], some["layer_index"], strict=True):
@@ -139,7 +145,7 @@ def _alike(rows: pd.DataFrame) -> Iterator[Finding]:
         for name in kinds:
             (count, layers), *_ = Counter(has[name] for has in held.values()).most_common(1)
             usual[name] = count if len(held) - layers <= few else None
-        first = min(held)
+        first, last = min(held), max(held)
         for layer, has in sorted(held.items()):
             lacking = [name for name, count in usual.items() if count and has[name] < count]
             surplus = [
@@ -149,13 +155,16 @@ def _alike(rows: pd.DataFrame) -> Iterator[Finding]:
             if layer == first and all(kinds[name] == "norm" for name in lacking):
                 lacking = []
             if lacking and not surplus:
+                proven = first < layer < last or any(name.endswith(wanted) for name in lacking)
                 yield Finding(
-                    "error",
+                    "error" if proven else "warning",
                     "missing_tensor",
                     lacking[0].replace("#", str(layer), 1),
                     f"{component} layer {layer} lacks {_listed(lacking)}, which the other "
                     f"{len(held) - 1} layers have",
-                    "the download or the upload is incomplete, or a merge lost it",
+                    "the download or the upload is incomplete, or a merge lost it"
+                    if proven
+                    else "made so, as the ends of some stacks are; or an incomplete download",
                 )
             # The first block holds what a stack shares, such as relative positions.
             if surplus and not lacking and layer != first:

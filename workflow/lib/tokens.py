@@ -18,8 +18,8 @@ from typing import Any, TypeGuard
 
 from workflow.lib import json_text
 
-MAX_FILE_BYTES = 2**28
-MAX_VALUES = 10_000_000
+MAX_FILE_BYTES = 100 * 2**20
+MAX_VALUES = 4_000_000
 MAX_CHARACTERS = 200
 SPACE = "␣"
 # Characters that show nothing although Unicode counts them among letters, marks and symbols.
