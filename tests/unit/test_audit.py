@@ -241,6 +241,47 @@ def changed_file(model):
     record.write_text("c" * 40 + "\n" + hashlib.sha256(b"another").hexdigest() + "\n1.0\n")
 
 
+def zero_centred_norms(model):
+    model.config["model_type"] = "gemma9"
+    for layer in range(6):
+        model.put(NORM.format(layer), 0 * model.tensor(NORM.format(layer)))
+
+
+def perceptron(model):
+    """Its last layer is narrower than those before."""
+    random = np.random.default_rng(1)
+    for layer in range(5):
+        model.put(f"scorer.{layer}.weight", random.normal(size=(16 if layer < 4 else 2, 16)))
+
+
+def convolutions(model):
+    """The fan-in grows from 1 to 576 inputs, and the weights fall as its root."""
+    random = np.random.default_rng(2)
+    for layer, inputs in enumerate([1, 64, 64, 64]):
+        weights = random.normal(size=(64, inputs, 9)) / np.sqrt(9 * inputs) / (1, 2)[layer > 0]
+        model.put(f"waves.{layer}.conv.weight", weights)
+
+
+def state_space(model):
+    """As it is made: the same decays in all channels, skips of 1."""
+    for layer in range(6):
+        decays = np.log(np.arange(1, 17)) + np.zeros((32, 1)) + layer / 8
+        model.put(f"model.layers.{layer}.mixer.A_log", decays)
+        model.put(f"model.layers.{layer}.mixer.D", np.ones(32))
+
+
+def first_layer_otherwise(model):
+    """Twice as wide inside, in an architecture whose shapes are not known."""
+    model.config["model_type"] = "unheard-of"
+    for name in ("up_proj", "gate_proj"):
+        name = f"model.layers.0.mlp.{name}.weight"
+        model.put(name, np.vstack([model.tensor(name), -model.tensor(name)[::-1]]))
+    name = "model.layers.0.mlp.down_proj.weight"
+    model.put(name, np.hstack([model.tensor(name), -model.tensor(name)[:, ::-1]]))
+
+
+BY_DESIGN = [zero_centred_norms, perceptron, convolutions, state_space, first_layer_otherwise]
+
 DEFECTS = [
     (nan, "error", "nan", UP.format(2)),
     (infinite, "error", "infinite", EMBEDDING),
@@ -285,6 +326,15 @@ def test_the_demo_is_sound(known):
     found = measured(DEMO, known)
     assert found["findings"] == []
     assert found["checked"]["tensors"] == 68 and found["checked"]["files_with_sha256"] == 6
+
+
+@pytest.mark.parametrize("make", BY_DESIGN)
+def test_what_is_so_by_design_raises_no_alarm(known, tmp_path, make):
+    model = Planted(tmp_path / "model")
+    make(model)
+    model.save()
+    found = measured(model.folder, known)["findings"]
+    assert [f for f in found if f["severity"] != "note"] == []
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from workflow.lib.audit_values import FEWEST_SIBLINGS, Finding, family
+from workflow.lib.audit_values import FEWEST_SIBLINGS, NUMBER, Finding, family
 
 # Architectures whose tensors have the shapes that `_expected` derives from config.json.
 PLAIN = frozenset("gemma gemma2 gemma3_text llama mistral qwen2 qwen3 smollm3".split())
@@ -178,19 +178,34 @@ def _alike(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
 
 
 def _odd_shapes(rows: pd.DataFrame) -> Iterator[Finding]:
-    """One tensor of another shape than all its siblings, of which there are three or more."""
+    """One tensor of another shape than all its siblings, of which there are three or more.
+
+    Stacks often begin or end otherwise (a wider first layer, the last layer of a perceptron): at
+    the ends it is odd only as the one such tensor of its layer.
+    """
+    odd = []
     for name, same in rows[rows["quantisation"].isna()].groupby("family", sort=True):
         counts = same["shape"].value_counts()
         if "#" not in name or len(counts) != 2 or counts.iloc[1] != 1 or len(same) < 4:
             continue
-        row = same[same["shape"] == counts.index[1]].iloc[0]
+        ordered = sorted(same.itertuples(), key=lambda row: _numbers(row.param_name))
+        place = next(i for i, row in enumerate(ordered) if row.shape == counts.index[1])
+        odd.append((ordered[place], counts.index[0], place in (0, len(ordered) - 1)))
+    in_layer = Counter((row.component, row.layer_index) for row, _, _ in odd)
+    for row, usual, at_end in odd:
+        if at_end and (pd.isna(row.layer_index) or in_layer[row.component, row.layer_index] > 1):
+            continue
         yield Finding(
             "warning",
             "mis_shaped",
-            row["param_name"],
-            f"shape {row['shape']}, its {len(same) - 1} siblings have {counts.index[0]}",
+            row.param_name,
+            f"shape {row.shape}, its siblings have {usual}",
             "a layer of another model, or cut while it was saved",
         )
+
+
+def _numbers(name: str) -> tuple[int, ...]:
+    return tuple(map(int, NUMBER.findall(name)))
 
 
 def _expected(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:

@@ -12,8 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from workflow.lib import naming
+
 NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
 FEWEST_SIBLINGS = 3
+ZERO_CENTRED = ("gemma", "recurrent_gemma", "qwen3_next", "nemotron")
+"""Begins of the model types whose norms multiply by 1 + weight."""
 SCALE_FACTOR = 10.0
 """Between a weight's root mean square and its siblings' median, at least; norms vary more."""
 NORM_SCALE_FACTOR = 100.0
@@ -21,6 +25,8 @@ SCALE_SPREADS = 6.0
 """And this many robust standard deviations of the siblings, in log scale."""
 BROKEN_FACTOR = 1000.0
 """No training makes weights of one kind differ that much."""
+DECAYS = "A_log"
+"""Ends of the names of state spaces' decays, which start as log(1 … n) in every row."""
 PLAUSIBLE_RMS = (1e-7, 1e3)
 ISOLATED_FACTOR = 1000.0
 """Largest over second largest |w|: a flipped exponent bit changes a value by 2 to 2^128."""
@@ -62,7 +68,7 @@ def findings(manifest: Mapping[str, Any], params: pd.DataFrame) -> Iterator[Find
         for row in rows.itertuples()
         for finding in (*_not_finite(row), *_dead(row), *_isolated(row))
     ]
-    alone += _constant(rows)
+    alone += _single_valued(rows, _zero_centred(manifest["config"]))
     yield from alone
     # What is broken by itself has no scale or rank to speak of.
     broken = {finding.where for finding in alone if not finding.check.startswith("dead_")}
@@ -91,16 +97,8 @@ def _not_finite(row: Any) -> Iterator[Finding]:
 
 
 def _dead(row: Any) -> Iterator[Finding]:
-    if row.numel > 1 and row.finite_count == row.numel and row.absmax == 0:
-        yield Finding(
-            "note" if row.is_bias else "warning",
-            "all_zero",
-            row.param_name,
-            f"all {row.numel:,} elements are zero",
-            "usual for an unused bias; for a weight: never trained, pruned or not saved",
-        )
-        return
-    if row.finite_count != row.numel or row.is_bias or row.block_type == "norm":
+    by_design = row.is_bias or row.block_type == "norm" or row.param_name.endswith(DECAYS)
+    if by_design or row.finite_count != row.numel or row.absmax == 0:
         return
     is_table = row.block_type in ("embedding", "output", "position_embedding")
     sides = (("rows", row.zero_rows, row.rows), ("columns", row.zero_cols, row.cols))
@@ -135,21 +133,40 @@ def _isolated(row: Any) -> Iterator[Finding]:
         )
 
 
-def _constant(rows: pd.DataFrame) -> Iterator[Finding]:
-    """Tensors of a single value; norms only where not all their siblings are such."""
-    constant = (rows["numel"] > 1) & (rows["min"] == rows["max"]) & (rows["absmax"] > 0)
-    constant &= rows["finite_count"] == rows["numel"]
-    constant = constant.fillna(False)
-    usual = constant.groupby([rows["family"], rows["block_type"]]).transform("all")
-    is_norm = (rows["block_type"] == "norm").fillna(False)
-    for row in rows[constant & ~(usual & is_norm)].itertuples():
-        yield Finding(
-            "note" if row.is_bias or row.block_type == "norm" else "warning",
-            "constant",
-            row.param_name,
-            f"all {row.numel:,} elements are {row.min:.6g}",
-            "the tensor still has its initial value, or was overwritten",
-        )
+def _zero_centred(config: Mapping[str, Any]) -> bool:
+    """Whether norms are stored as what is added to 1, so that zeros change nothing."""
+    inner = config.get("text_config")
+    text = inner if isinstance(inner, Mapping) else config
+    return str(text.get("model_type")).startswith(ZERO_CENTRED)
+
+
+def _single_valued(rows: pd.DataFrame, zero_centred: bool) -> Iterator[Finding]:
+    """Tensors of a single value; a whole family of norms may hold the one that changes nothing."""
+    single = (rows["numel"] > 1) & (rows["min"] == rows["max"])
+    single = (single & (rows["finite_count"] == rows["numel"])).fillna(False)
+    usual = single.groupby([rows["family"], rows["block_type"]]).transform("all")
+    for row, all_are in zip(rows[single].itertuples(), usual[single], strict=True):
+        is_norm = row.block_type == "norm"
+        if is_norm and all_are and (row.absmax > 0 or zero_centred):
+            continue
+        if row.absmax == 0:
+            yield Finding(
+                "note" if row.is_bias else "warning",
+                "all_zero",
+                row.param_name,
+                f"all {row.numel:,} elements are zero",
+                "usual for an unused bias; for a weight: never trained, pruned or not saved",
+            )
+        else:
+            # Gains and skips of one value per channel start at 1, and may stay there.
+            initial = all_are and (pd.isna(row.cols) or min(row.rows, row.cols) == 1)
+            yield Finding(
+                "note" if row.is_bias or is_norm or initial else "warning",
+                "constant",
+                row.param_name,
+                f"all {row.numel:,} elements are {row.min:.6g}",
+                "the tensor still has its initial value, or was overwritten",
+            )
 
 
 def _scale(rows: pd.DataFrame) -> Iterator[Finding]:
@@ -159,12 +176,17 @@ def _scale(rows: pd.DataFrame) -> Iterator[Finding]:
         log_rms = np.log2(siblings["rms"].to_numpy(float))
         median = float(np.median(log_rms))
         spread = 1.4826 * float(np.median(np.abs(log_rms - median)))
+        # In a stack of convolutions weights are smaller where more inputs are summed: what is out
+        # of scale must be so at equal fan-in too.
+        fan_in = np.log2(np.maximum(siblings["cols"].astype(float).fillna(1).to_numpy(), 1)) / 2
+        at_equal_fan_in = np.abs(log_rms + fan_in - np.median(log_rms + fan_in))
         is_norm = siblings["block_type"].iloc[0] == "norm"
         least = np.log2(NORM_SCALE_FACTOR if is_norm else SCALE_FACTOR)
         limit = max(least, SCALE_SPREADS * spread)
-        for row, value in zip(siblings.itertuples(), log_rms, strict=True):
-            factor = 2.0 ** abs(value - median)
-            if len(siblings) >= FEWEST_SIBLINGS and abs(value - median) > limit:
+        off = np.minimum(np.abs(log_rms - median), at_equal_fan_in)
+        for row, distance in zip(siblings.itertuples(), off, strict=True):
+            factor = 2.0**distance
+            if len(siblings) >= FEWEST_SIBLINGS and distance > limit:
                 yield Finding(
                     "error" if factor >= BROKEN_FACTOR else "warning",
                     "scale",
@@ -189,8 +211,8 @@ def _rank(rows: pd.DataFrame) -> Iterator[Finding]:
     count = energy.groupby(rows["family"]).transform("count")
     for row, typical, siblings in zip(rows.itertuples(), usual, count, strict=True):
         smaller = min(row.rows, row.cols)
-        # Sinusoids are few-dimensional by design.
-        if row.block_type == "position_embedding":
+        # Sinusoids are few-dimensional by design, decays of state spaces start as equal rows.
+        if row.block_type == "position_embedding" or row.param_name.endswith(DECAYS):
             continue
         if pd.notna(row.rank) and 0 < row.rank < COLLAPSED_RANK * smaller:
             yield Finding(
@@ -237,7 +259,11 @@ def _copies(rows: pd.DataFrame, manifest: Mapping[str, Any]) -> Iterator[Finding
             else "layers repeated to make a deeper model, or one tensor saved in place of another",
         )
     tables = rows[rows["param_name"].isin([manifest["embedding"], output])]
-    if len(tables) == 2 and _ties(manifest["config"]) and tables["content"].nunique() == 2:
+    if (
+        len(tables) == 2
+        and naming.states_tied(manifest["config"])
+        and tables["content"].nunique() == 2
+    ):
         yield Finding(
             "warning",
             "untied",
@@ -245,8 +271,3 @@ def _copies(rows: pd.DataFrame, manifest: Mapping[str, Any]) -> Iterator[Finding
             f"config.json ties it to {manifest['embedding']}, but their bytes differ",
             "loaders take the embedding for both: the stored output layer is ignored",
         )
-
-
-def _ties(config: Mapping[str, Any]) -> bool:
-    parts = (config, config.get("text_config"))
-    return any(isinstance(p, Mapping) and p.get("tie_word_embeddings") is True for p in parts)
