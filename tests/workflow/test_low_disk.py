@@ -165,7 +165,9 @@ def test_only_the_embedding_fetches_only_its_bytes(tmp_path):
         jobs, sent = run("part", "analyses=[embedding]")
         assert jobs["download"] == 2 and jobs["analyze"] == 2 and jobs["model_page"] == 1
         folder = tmp_path / "hub/org/model"
-        header = {name: 8 + int.from_bytes((folder / name).read_bytes()[:8], "little") for name in SHARDS}
+        header = {
+            name: 8 + int.from_bytes((folder / name).read_bytes()[:8], "little") for name in SHARDS
+        }
         # Once to look up, where a start of fixed length is asked for; then two tables of 64 x 16.
         asked = [r for r in hub.requests if r.cdn and not r.range.startswith("bytes=0-")]
         assert sum(request.sent for request in asked) == 2 * 64 * 16 * 2

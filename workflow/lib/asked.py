@@ -20,8 +20,8 @@ def only_tokens(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """`manifest` for the analysis of tokens alone; CheckpointError where there is no embedding."""
     if manifest["embedding"] is None:
         raise CheckpointError(
-            f"{manifest['model']} has no token embedding, so `analyses: [embedding]` has nothing to "
-            "read: leave `analyses` out."
+            f"{manifest['model']} has no token embedding, so `analyses: [embedding]` has nothing "
+            "to read: leave `analyses` out."
         )
     names = {tensor["name"] for tensor in dag.token_tensors(manifest)}
     layouts = tensor_layouts(manifest)
@@ -42,8 +42,8 @@ def only_tokens(manifest: Mapping[str, Any]) -> dict[str, Any]:
         {
             "check": "not_verified",
             "where": file["path"],
-            "evidence": f"{dag.fetched_bytes(file):,} of {file['size']:,} bytes were fetched, which "
-            "its sha256 cannot prove; header, places and lengths were checked",
+            "evidence": f"{dag.fetched_bytes(file):,} of {file['size']:,} bytes were fetched, "
+            "which its sha256 cannot prove; header, places and lengths were checked",
         }
         for file in partly
     ]
