@@ -55,6 +55,6 @@ def test_what_a_broken_download_has_received_needs_no_more_space(free, tmp_path)
 
 
 def test_files_are_found_by_the_start_of_their_hash():
-    assert download.file_of_key(MANIFEST, "b" * 12).path == "b.safetensors"
+    assert download.file_of_key(MANIFEST, "b" * 12)["path"] == "b.safetensors"
     with pytest.raises(download.DownloadError, match="ffff"):
         download.file_of_key(MANIFEST, "f" * 12)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.conftest import bf16, write_safetensors
@@ -141,3 +142,49 @@ def test_what_is_in_a_cache_stays_there(tmp_path):
     assert run.code == 0 and run.jobs["download"] == 4, run.text
     assert before == {path: path.read_bytes() for path in home.rglob("*.safetensors")}
     assert not list(project.folder.glob("resources/weights/*/*.safetensors"))
+
+
+def test_only_the_embedding_fetches_only_its_bytes(tmp_path):
+    project = copy_of_the_project(tmp_path / "project")
+    sharded_model(tmp_path / "hub/org/model")
+    names = ("clusters", "clusters_summary", "elbow", "tokens", "output_tokens")
+    with HubServer(tmp_path / "hub", {}) as hub:
+        environment = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": ""}
+
+        def run(results, *settings):
+            hub.requests.clear()
+            done = project.snakemake(
+                *("--config", "model=org/model", f"results={results}", "clustering={k_max: 4}"),
+                *settings,
+                **environment,
+            )
+            assert done.code == 0, done.text
+            return done.jobs, sum(request.sent for request in hub.requests if request.cdn)
+
+        run("whole", "--", "whole/org--model/embedding/summary.json")
+        jobs, sent = run("part", "analyses=[embedding]")
+        assert jobs["download"] == 2 and jobs["analyze"] == 2 and jobs["model_page"] == 1
+        folder = tmp_path / "hub/org/model"
+        header = {
+            name: 8 + int.from_bytes((folder / name).read_bytes()[:8], "little") for name in SHARDS
+        }
+        # Once to look up, where a start of fixed length is asked for; then two tables of 64 x 16.
+        asked = [r for r in hub.requests if r.cdn and not r.range.startswith("bytes=0-")]
+        assert sum(request.sent for request in asked) == 2 * 64 * 16 * 2
+        assert sent < sum((folder / name).stat().st_size for name in SHARDS) + sum(header.values())
+
+        for name in names:
+            one, other = (
+                (project.folder / results / f"org--model/embedding/{name}.csv").read_bytes()
+                for results in ("whole", "part")
+            )
+            assert one == other, name
+        assert run("part", "analyses=[embedding]") == ({}, 0)
+
+    results = project.folder / "part/org--model"
+    audit = json.loads((results / "audit.json").read_text())["findings"]
+    partly = [SHARDS[0], SHARDS[3]]
+    assert [f["where"] for f in audit if f["check"] == "not_verified"] == partly
+    assert "not verified" in (results / "reports/00_setup.html").read_text()
+    coverage = pd.read_csv(results / "coverage.csv")
+    assert dict(coverage["status"].value_counts()) == {"left out": 4, "analysed": 2}

@@ -20,6 +20,7 @@ PROBLEMS = {
     "sha256_mismatch": ("error", "the file was damaged or changed after it was downloaded"),
     "duplicate_tensor": ("warning", "shards of two exports are mixed; the loader takes one"),
     "unlisted_tensor": ("warning", "the index is stale or shards of another export lie beside"),
+    "not_verified": ("note", "only parts of the file were asked for (`analyses`)"),
 }
 
 

@@ -242,21 +242,17 @@ def file_sha256(path: str | os.PathLike[str]) -> str:
 
 def used_files(manifest: Mapping[str, Any], role: str | None = None) -> list[RepoFile]:
     """Files of a manifest, all or those that play `role`: shard, index, config or tokenizer."""
-    return [
-        RepoFile(file["path"], file["size"], file["sha256"], file["git_sha1"])
-        for file in manifest["files"]
-        if role in (None, file["role"])
-    ]
+    return [repo_file(file) for file in manifest["files"] if role in (None, file["role"])]
+
+
+def repo_file(entry: Mapping[str, Any]) -> RepoFile:
+    """The file that an entry of a manifest names."""
+    return RepoFile(entry["path"], entry["size"], entry["sha256"], entry["git_sha1"])
 
 
 def shard_files(manifest: Mapping[str, Any]) -> list[RepoFile]:
     """The shards of a manifest, in order."""
     return used_files(manifest, "shard")
-
-
-def content_key(file: RepoFile) -> str:
-    """Name of the folder that holds a downloaded file: the first 12 hex digits of its hash."""
-    return (file.sha256 or file.git_sha1 or "")[:12]
 
 
 def _describe(

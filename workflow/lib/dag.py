@@ -151,8 +151,19 @@ def weight_path(manifest: Mapping[str, Any], file: str, weights: str) -> str:
 
 
 def content_key(entry: Mapping[str, Any]) -> str:
-    """Folder of a downloaded file: the first 12 hex digits of its hash."""
-    return (entry["sha256"] or entry["git_sha1"] or "")[:12]
+    """Folder of a downloaded file: the first 12 hex digits of its hash.
+
+    A file of which only ranges are fetched has another one, so that it never stands for the whole.
+    """
+    whole = entry["sha256"] or entry["git_sha1"] or ""
+    if "ranges" in entry:
+        return hashlib.sha256(json.dumps([whole, entry["ranges"]]).encode()).hexdigest()[:12]
+    return whole[:12]
+
+
+def fetched_bytes(entry: Mapping[str, Any]) -> int:
+    """Bytes of a file of a manifest that are downloaded: all, or those of its ranges."""
+    return sum(end - begin for begin, end in entry.get("ranges", [[0, entry["size"]]]))
 
 
 def without_plan(results: str, models: Iterable[str]) -> list[str]:
@@ -202,7 +213,7 @@ def _listed(manifest: str) -> Mapping[str, int]:
 @cache
 def _listed_files(path: str, changed: int, size: int) -> Mapping[str, int]:
     files = _read_json(path, changed, size)["files"]
-    return {content_key(file): file["size"] for file in files}
+    return {content_key(file): fetched_bytes(file) for file in files}
 
 
 def token_tensors(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from workflow.lib import hub
-from workflow.lib.checkpoint import content_key, shard_files, used_files
+from workflow.lib import dag, hub, hub_ranges
+from workflow.lib.checkpoint import repo_file
 from workflow.lib.hub import RepoFile
+from workflow.lib.safetensors_file import read_header
 
 log = logging.getLogger(__name__)
 
@@ -22,30 +23,53 @@ class DownloadError(ValueError):
     """A file cannot be had; the message says why and what to do."""
 
 
-def file_of_key(manifest: Mapping[str, Any], key: str) -> RepoFile:
-    """The file of a manifest whose content key is `key`; raises DownloadError without one."""
-    for file in used_files(manifest):
-        if content_key(file) == key:
+def file_of_key(manifest: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """The entry of a manifest whose content key is `key`; raises DownloadError without one."""
+    for file in manifest["files"]:
+        if dag.content_key(file) == key:
             return file
     raise DownloadError(f"No file of {manifest['model']} has a hash that starts with {key}.")
 
 
-def fetch(manifest: Mapping[str, Any], file: RepoFile, target: Path) -> None:
-    """Put a file of a hub manifest at `target`, its size and hash verified."""
-    repo, commit = manifest["model_id"], manifest["commit"]
-    if hub.cached_file(repo, commit, file) is None:
-        require_space(target.parent, hub.still_to_come(file, target))
+def fetch(manifest: Mapping[str, Any], entry: Mapping[str, Any], target: Path) -> None:
+    """Put a file of a hub manifest at `target`, its size and hash verified.
+
+    One of which only ranges are asked for has holes, and its header and size are verified, unless
+    the user's cache has all of it.
+    """
+    repo, commit, file = manifest["model_id"], manifest["commit"], repo_file(entry)
+    cached = hub.cached_file(repo, commit, file) is not None
+    size = dag.fetched_bytes(entry)
     started = time.monotonic()
-    how = hub.download(repo, commit, file, target, progress=reporter(file))
+    if "ranges" in entry and not cached:
+        require_space(target.parent, size)
+        ranges, progress = entry["ranges"], reporter(file)
+        hub_ranges.download_ranges(repo, commit, file, ranges, target, progress)
+        _check_places(manifest, file, target)
+        how = "downloaded in parts, not verified by sha256"
+    else:
+        if not cached:
+            require_space(target.parent, hub.still_to_come(file, target))
+        how = hub.download(repo, commit, file, target, progress=reporter(file))
     seconds = max(time.monotonic() - started, 1e-3)
     log.info(
         "%s: %s, %.1f MB in %.1f s (%.1f MB/s)",
         file.path,
         how,
-        file.size / 1e6,
+        size / 1e6,
         seconds,
-        file.size / 1e6 / seconds,
+        size / 1e6 / seconds,
     )
+
+
+def _check_places(manifest: Mapping[str, Any], file: RepoFile, target: Path) -> None:
+    """Remove a file again whose header is not the one that the manifest was made from."""
+    header = {(t.name, t.dtype, t.shape, t.begin, t.end) for t in read_header(target).tensors}
+    for t in manifest["tensors"]:
+        place = (t["name"], t["dtype"], tuple(t["shape"]), t["begin"], t["end"])
+        if t["shard"] == file.path and place not in header:
+            target.unlink()
+            raise DownloadError(f"{file.path}: its header has changed: look the model up again.")
 
 
 def reporter(file: RepoFile) -> Callable[[int, int], None]:
@@ -80,12 +104,16 @@ def check_space(
     """
     repo, commit = manifest["model_id"], manifest["commit"]
     targets = {
-        weights / content_key(file) / Path(file.path).name: file for file in shard_files(manifest)
+        weights / dag.content_key(entry) / Path(entry["path"]).name: entry
+        for entry in manifest["files"]
+        if entry["role"] == "shard"
     }
     to_come = [
-        hub.still_to_come(file, target)
-        for target, file in targets.items()
-        if not target.exists() and hub.cached_file(repo, commit, file) is None
+        dag.fetched_bytes(entry)
+        if "ranges" in entry
+        else hub.still_to_come(repo_file(entry), target)
+        for target, entry in targets.items()
+        if not target.exists() and hub.cached_file(repo, commit, repo_file(entry)) is None
     ]
     missing = sum(sorted(to_come, reverse=True)[:shards_on_disk])
     log.info("to download: %.1f MB", sum(to_come) / 1e6)

@@ -344,11 +344,18 @@ def files(manifest: Mapping[str, Any]) -> pd.DataFrame:
                 "path": file["path"],
                 "role": file["role"],
                 "size": file["size"],
-                "hash": file["sha256"] or file["git_sha1"],
+                "hash": _hash(file),
             }
             for file in manifest["files"]
         ]
     )
+
+
+def _hash(file: Mapping[str, Any]) -> str | None:
+    known = file["sha256"] or file["git_sha1"]
+    if "ranges" not in file:
+        return known
+    return f"{known} (not verified: only parts were read)" if file["ranges"] else "not read"
 
 
 def left_alone(manifest: Mapping[str, Any]) -> pd.DataFrame:

@@ -34,7 +34,7 @@ def forecast(manifest: Mapping[str, Any], plan: Mapping[str, Any]) -> dict[str, 
     total = sum(part["seconds"] for part in parts)
     peak = max((part["memory"] for part in parts), default=0)
     used = manifest["files"]
-    download = sum(file["size"] for file in used) if manifest["model_id"] else 0
+    download = sum(map(dag.fetched_bytes, used)) if manifest["model_id"] else 0
     tokens = [math.prod(tensor["shape"]) for tensor in dag.token_tensors(manifest)]
     clustering = needs.clustering_seconds(max(tokens, default=0))
     return {

@@ -95,12 +95,15 @@ def coverage(
     """
     refused = refused or {}
     layouts = tensor_layouts(manifest)
+    asked = set(manifest.get("asked", layouts))
     rows = []
     for tensor in manifest["tensors"]:
         layout = layouts[tensor["name"]]
         status, reason = STATUS.get(layout.kind, layout.kind), layout.reason
         numel = math.prod(layout.scheme.shape if layout.scheme else tensor["shape"])
-        if tensor["name"] in refused:
+        if tensor["name"] not in asked:
+            status, reason = "left out", "only the tensors of tokens were asked for"
+        elif tensor["name"] in refused:
             status, reason = "unsupported", f"contradictory: {refused[tensor['name']]}"
         elif tensor["name"] in measured:
             # Some schemes tell the logical shape in the data of a companion only.

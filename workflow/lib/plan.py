@@ -43,11 +43,12 @@ def make_plan(manifest: Mapping[str, Any], part_seconds: float | None = None) ->
     core), memory (predicted peak, bytes) and digest.
     """
     layouts = tensor_layouts(manifest)
+    asked = set(manifest.get("asked", layouts))
     by_name = {tensor["name"]: tensor for tensor in manifest["tensors"]}
     adapter = manifest.get("adapter")
     by_shard: dict[str, list[dict[str, Any]]] = {}
     for tensor in manifest["tensors"]:
-        if layouts[tensor["name"]].kind in matrices.MEASURED:
+        if layouts[tensor["name"]].kind in matrices.MEASURED and tensor["name"] in asked:
             planned = entry(tensor, layouts[tensor["name"]], by_name)
             delta = None if adapter is None else planned_delta(tensor, by_name, adapter)
             by_shard.setdefault(tensor["shard"], []).append(
@@ -58,6 +59,8 @@ def make_plan(manifest: Mapping[str, Any], part_seconds: float | None = None) ->
     files = {file.path: file for file in shard_files(manifest)}
     parts = []
     for number, shard in enumerate(files.values(), 1):
+        if "asked" in manifest and shard.path not in by_shard:
+            continue
         for group_number, group in enumerate(groups(by_shard.get(shard.path, []), target), 1):
             others = sorted({s for tensor in group for s in shards_read(tensor)} - {shard.path})
             part = {

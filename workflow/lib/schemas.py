@@ -292,7 +292,7 @@ COVERAGE = Schema(
         Column("shape", "string", "shape as stored"),
         Column("numel", "integer", "number of elements, once unpacked", "elements"),
         Column("nbytes", "integer", "stored size", "bytes"),
-        Column("status", "string", "analysed, buffer, companion, unsupported or missing"),
+        Column("status", "string", "analysed, buffer, companion, unsupported, missing or left out"),
         Column("reason", "string", "why it was not analysed, or what was noticed"),
     ),
 )

@@ -197,6 +197,7 @@ def resolve_flags(wildcards):
             "revision": model.revision,
             "subfolder": model.subfolder or None,
             "variant": model.variant,
+            "only_tokens": "tensors" not in config["analyses"],
         }
     )
 

@@ -35,10 +35,10 @@ def main(options):
         subfolder=options.subfolder,
         variant=options.variant,
     )
-    files = checkpoint.used_files(manifest)
-    download.require_space(folder, sum(file.size for file in files))
+    files = manifest["files"]
+    download.require_space(folder, sum(file["size"] for file in files))
     for file in files:
-        download.fetch(manifest, file, folder / file.path)
+        download.fetch(manifest, file, folder / file["path"])
     log.info("%s at commit %s is in %s", model.source, manifest["commit"], folder)
 
 

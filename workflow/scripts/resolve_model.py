@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-from workflow.lib import checkpoint, cli, config, download, plan, tables
+from workflow.lib import asked, checkpoint, cli, config, download, plan, tables
 
 log = logging.getLogger("resolve_model")
 
@@ -29,8 +29,10 @@ def main(options):
         manifest = checkpoint.describe_repo(
             model.source, model.revision, cli.now(), log.info, **selection
         )
-        if options.weights:
-            download.check_space(manifest, Path(options.weights), options.shards_on_disk)
+    if options.only_tokens:
+        manifest = asked.only_tokens(manifest)
+    if options.weights and not model.is_folder:
+        download.check_space(manifest, Path(options.weights), options.shards_on_disk)
     manifest = checkpoint.still_the_same(manifest, options.manifest)
     totals = manifest["totals"]
     log.info(
@@ -58,6 +60,9 @@ if __name__ == "__main__":
     parser.add_argument("--model", required=True, help="hub id or local folder")
     parser.add_argument("--revision", default=config.MAIN, help="branch, tag, commit or refs/pr/N")
     cli.add_selection(parser)
+    parser.add_argument(
+        "--only_tokens", action="store_true", help="read token embedding and output layer only"
+    )
     parser.add_argument("--weights", help="folder for downloads, to ask for its free space")
     parser.add_argument(
         "--shards_on_disk", type=cli.positive_int, help="so many of them at once (default: all)"
