@@ -16,8 +16,8 @@ from workflow.lib import naming
 
 NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
 FEWEST_SIBLINGS = 3
-ZERO_CENTRED = ("gemma", "recurrent_gemma", "qwen3_next", "nemotron")
-"""Begins of the model types whose norms multiply by 1 + weight."""
+ZERO_CENTRED = ("gemma", "qwen3_next", "qwen3_5", "nemotron")
+"""In the model types whose norms multiply by 1 + weight."""
 SCALE_FACTOR = 10.0
 """Between a weight's root mean square and its siblings' median, at least; norms vary more."""
 NORM_SCALE_FACTOR = 100.0
@@ -137,7 +137,7 @@ def _zero_centred(config: Mapping[str, Any]) -> bool:
     """Whether norms are stored as what is added to 1, so that zeros change nothing."""
     inner = config.get("text_config")
     text = inner if isinstance(inner, Mapping) else config
-    return str(text.get("model_type")).startswith(ZERO_CENTRED)
+    return any(name in str(text.get("model_type")) for name in ZERO_CENTRED)
 
 
 def _single_valued(rows: pd.DataFrame, zero_centred: bool) -> Iterator[Finding]:
