@@ -23,25 +23,33 @@ HOSTILE = [
     "</script><script>alert(1)</script>",
     "a\u202eb\u200bc {{ 7*7 }} \" onload='x'",
     "&lt;b&gt; # $x$",
+    "=cmd|' /C calc'!A0",
+    "\x1b[31m\n# heading\r\n<b>",
+    '"><svg onload=alert(1)>' + "x" * 400,
+    "[a](javascript:alert(1)) <style>*{display:none}</style>",
 ]
 
 
 def hostile_model(folder: Path) -> Path:
-    """A checkpoint of one layer with markup in the names of tensors, in tokens and the config."""
+    """A checkpoint of one layer with markup in the names of tensors, in tokens, config and card.
+
+    The tensors with markup in their names are what the audit finds, too.
+    """
     random = np.random.default_rng(0)
 
     def tensor(*shape: int) -> tuple[str, list[int], bytes]:
         return "BF16", list(shape), bf16(random.normal(0, 0.1, shape))
 
-    tensors = {name: tensor(8, 8) for name in HOSTILE}
+    tensors = {name: ("BF16", [8, 8], b"\xc0\x7f" * 64) for name in HOSTILE}  # NaN
     tensors["model.embed_tokens.weight"] = tensor(64, 8)
     tensors["model.layers.0.self_attn.q_proj.weight"] = tensor(8, 8)
     write_safetensors(folder / "model.safetensors", tensors)
     config = {"architectures": [HOSTILE[0]], "model_type": HOSTILE[1], "vocab_size": 64}
     (folder / "config.json").write_text(json.dumps(config))
-    vocabulary = {f"{HOSTILE[place % 4]}{place}": place for place in range(64)}
+    vocabulary = {f"{HOSTILE[place % len(HOSTILE)]}{place}": place for place in range(64)}
     tokenizer = {"model": {"type": "BPE", "vocab": vocabulary, "merges": []}}
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    (folder / "README.md").write_text(f"---\nlicense: {json.dumps(HOSTILE[0])}\n---\n{HOSTILE[1]}")
     return folder
 
 
