@@ -265,7 +265,7 @@ def convolutions(model):
 def state_space(model):
     """As it is made: the same decays in all channels, skips of 1."""
     for layer in range(6):
-        decays = np.log(np.arange(1, 17)) + np.zeros((32, 1)) + layer / 8
+        decays = np.log(np.arange(1, 17)) + np.zeros((32, 1))
         model.put(f"model.layers.{layer}.mixer.A_log", decays)
         model.put(f"model.layers.{layer}.mixer.D", np.ones(32))
 

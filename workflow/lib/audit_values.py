@@ -26,7 +26,7 @@ SCALE_SPREADS = 6.0
 BROKEN_FACTOR = 1000.0
 """No training makes weights of one kind differ that much."""
 DECAYS = "A_log"
-"""Ends of the names of state spaces' decays, which start as log(1 … n) in every row."""
+"""End of the names of state spaces' decays, which start as log(1 … n) in every row and layer."""
 PLAUSIBLE_RMS = (1e-7, 1e3)
 ISOLATED_FACTOR = 1000.0
 """Largest over second largest |w|: a flipped exponent bit changes a value by 2 to 2^128."""
@@ -242,6 +242,7 @@ def _rank(rows: pd.DataFrame) -> Iterator[Finding]:
 def _copies(rows: pd.DataFrame, manifest: Mapping[str, Any]) -> Iterator[Finding]:
     """Tensors with the same bytes; a token table stored under two names is no flaw."""
     varied = rows[(rows["numel"] >= LEAST_COPIED) & (rows["min"] != rows["max"]).fillna(True)]
+    varied = varied[~varied["param_name"].str.endswith(DECAYS)]
     output = manifest["output"]
     for _, same in varied.groupby(["content", "shape", "dtype"], sort=True):
         names = sorted(same["param_name"])
