@@ -20,6 +20,7 @@ from workflow.lib.wording import (
     plural,
     short,
     size,
+    with_spread,
 )
 
 ATTENTION = ("q_proj", "k_proj", "v_proj", "qkv_proj", "o_proj")
@@ -103,15 +104,16 @@ def what(manifest: Mapping[str, Any], params: pd.DataFrame) -> str:
 def composition(params: pd.DataFrame) -> str:
     """One sentence: where the parameters are."""
     total = float(params["numel"].sum()) or 1.0
+    blocks = params["block_type"].fillna("other")
+    has_output = blocks.eq("output").any()
     groups = {
         "attention": ATTENTION,
         "experts and their routers": EXPERTS,
         "feed-forward blocks": tuple(set(FEED_FORWARD) - set(EXPERTS)),
-        "embedding and output layers": EMBEDDINGS,
+        "embedding and output layers" if has_output else "embeddings": EMBEDDINGS,
         "convolutions": ("conv",),
         "recurrent and state-space blocks": ("ssm",),
     }
-    blocks = params["block_type"].fillna("other")
     shares = {
         name: float(params["numel"][blocks.isin(members)].sum()) / total
         for name, members in groups.items()
@@ -226,9 +228,7 @@ def geometry(summary: Mapping[str, Any]) -> pd.DataFrame:
         return pd.DataFrame(columns=["what", "embedding"])
     facts = {
         "rows × dimensions": lambda s: f"{integer(s['rows'])} × {integer(s['dimensions'])}",
-        "length of a row, mean ± std": lambda s: (
-            f"{number(s['mean_norm'])} ± {number(s['std_norm'])}"
-        ),
+        "length of a row, mean ± std": lambda s: with_spread(s["mean_norm"], s["std_norm"]),
         "mean cosine of two rows": lambda s: number(s["isotropy"]["mean_cosine"]),
         "the same once the mean row is subtracted": lambda s: number(
             s["isotropy"]["mean_cosine_centred"]
@@ -299,7 +299,7 @@ def embedding_findings(
         )
         found.append(
             f"Two different tokens have a mean cosine of {number(cosine)}: {cone}. The vectors are "
-            f"{number(summary['mean_norm'])} ± {number(summary['std_norm'])} long (mean ± std)."
+            f"{with_spread(summary['mean_norm'], summary['std_norm'])} long (mean ± std)."
         )
     odd = [
         f"{integer(summary[key])} {label}"

@@ -1,5 +1,6 @@
 """Numbers, sizes and lists as people read them: units, sensible digits, thousands separators."""
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -37,6 +38,14 @@ def aligned(value: Any, digits: int = 3) -> str:
     if value is None or pd.isna(value) or not 1e-4 <= abs(value) < 10**digits - 0.5:
         return number(value, digits)
     return f"{value:#.{digits}g}".rstrip(".").replace("-", "−")
+
+
+def with_spread(mean: float, spread: float) -> str:
+    """Mean ± spread: two digits of the spread, and as many places of the mean."""
+    if not 1e-4 <= spread < 1e6:
+        return f"{number(mean)} ± {number(spread)}"
+    places = max(0, 1 - math.floor(math.log10(spread)))
+    return f"{mean:,.{places}f} ± {spread:,.{places}f}".replace("-", "−")
 
 
 def percent(share: Any) -> str:
