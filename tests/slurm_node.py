@@ -10,6 +10,7 @@ database. `missing()` says what this machine lacks.
 import os
 import shutil
 import socket
+import stat
 import subprocess
 import time
 from importlib.util import find_spec
@@ -17,6 +18,7 @@ from pathlib import Path
 
 # The job's own srun looks nowhere else: the plugin takes SLURM_CONF out of its environment.
 CONFIGURATION = Path("/etc/slurm/slurm.conf")
+DEVICES = CONFIGURATION.with_name("gres.conf")
 MUNGE_SOCKET = Path("/run/munge/munge.socket.2")
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel")
 
@@ -49,9 +51,13 @@ SchedulerType=sched/builtin
 MinJobAge=3600
 ReturnToService=2
 KillWait=2
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} State=UNKNOWN
+GresTypes=gpu
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:2 State=UNKNOWN
 PartitionName=main Nodes={host} Default=YES MaxTime=1:00:00 DefaultTime=10 State=UP
 """
+
+# Two devices that only Slurm takes for GPUs: it books them and says to each job which is its own.
+GPUS = "Name=gpu File={folder}/gpu[0-1]\n"
 
 
 def missing() -> str:
@@ -61,8 +67,8 @@ def missing() -> str:
     absent = [name for name in PROGRAMS if shutil.which(name) is None]
     if absent:
         return f"no {', '.join(absent)}: apt-get install --no-install-recommends slurm-wlm munge"
-    if CONFIGURATION.exists():
-        return f"{CONFIGURATION} is another Slurm's and left alone"
+    if CONFIGURATION.exists() or DEVICES.exists():
+        return f"{CONFIGURATION.parent} is another Slurm's and left alone"
     if find_spec("snakemake_executor_plugin_slurm") is None:
         return "no snakemake-executor-plugin-slurm: pip install -r requirements-cluster.txt"
     return ""
@@ -86,12 +92,18 @@ class SlurmNode:
             cpus=self.cpus,
             memory=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * 3 // 2**22,
         )
-        own = self.folder / "slurm.conf"
-        own.write_text(text)
+        for gpu in ("gpu0", "gpu1"):
+            os.mknod(self.folder / gpu, stat.S_IFCHR | 0o600, os.stat("/dev/null").st_rdev)
         CONFIGURATION.parent.mkdir(exist_ok=True)
-        # A link that a killed test left behind points nowhere, once its folder is gone.
-        CONFIGURATION.unlink(missing_ok=True)
-        CONFIGURATION.symlink_to(own)
+        for place, content in (
+            (CONFIGURATION, text),
+            (DEVICES, GPUS.format(folder=self.folder)),
+        ):
+            own = self.folder / place.name
+            own.write_text(content)
+            # A link that a killed test left behind points nowhere, once its folder is gone.
+            place.unlink(missing_ok=True)
+            place.symlink_to(own)
         try:
             self._start_munge()
             subprocess.run(["slurmctld", "-i"], check=True)
@@ -114,6 +126,7 @@ class SlurmNode:
             _stop(Path("/run/munge/munged.pid"), "munged")
         # A configuration without a controller makes every start of Snakemake wait for ten seconds.
         CONFIGURATION.unlink(missing_ok=True)
+        DEVICES.unlink(missing_ok=True)
 
     def queue(self) -> list[str]:
         """Jobs that are waiting or running."""
@@ -121,13 +134,18 @@ class SlurmNode:
         return self._ask("squeue", "-h", "-o", "%A", "-t", states).split()
 
     def jobs(self) -> list[dict[str, str]]:
-        """All jobs since the start in the order they came, with comment (their rule), state, mem.
+        """All jobs since the start in the order they came, with comment (their rule), state, mem
+        and gpus.
 
-        `mem` is the memory asked for, as Slurm writes it (600M).
+        `mem` and `gpus` are what was asked for, as Slurm writes it (600M, gres:gpu:1).
         """
-        text = self._ask("squeue", "-h", "-t", "all", "-S", "i", "-o", "%A|%k|%T|%m")
-        names = ("job", "comment", "state", "mem")
-        return [dict(zip(names, line.split("|"), strict=True)) for line in text.splitlines()]
+        form = "JobID:|,Comment:|,State:|,MinMemory:|,tres-per-job:|"
+        text = self._ask("squeue", "-h", "-t", "all", "-S", "i", "-O", form)
+        names = ("job", "comment", "state", "mem", "gpus")
+        return [
+            dict(zip(names, line.split("|")[: len(names)], strict=True))
+            for line in text.splitlines()
+        ]
 
     def _ask(self, *command: str) -> str:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20)

@@ -75,7 +75,7 @@ def test_a_job_is_submitted_and_its_end_understood(project, profile, tmp_path):
     assert run.code == 0, run.text
     asked = (tmp_path / "asked").read_text()
     assert (project.folder / target).exists()
-    assert "resolve_model" in asked and "2400" in asked, "the memory that the rule asks for"
+    assert "resolve_model" in asked and "840" in asked, "the memory that the rule asks for"
 
 
 def test_groups_wait_until_all_models_are_looked_up(project):

@@ -54,25 +54,29 @@ def test_the_whole_demo_through_slurm_gives_the_tables_of_a_local_run(slurm, tmp
     assert_same_tables(cluster.folder / folder, local.folder / folder)
 
 
-def test_a_job_that_dies_is_tried_again_with_more_memory(slurm, tmp_path):
+def test_a_job_that_dies_is_tried_again_with_more_memory_on_its_own_gpu(slurm, tmp_path):
     project = copy_of_the_project(tmp_path / "project")
     small_model(project.folder / "model")
     before = len(slurm.jobs())
     # The first try of a part kills itself, as the kernel does when memory is out.
     script = project.folder / "workflow/scripts/analyze.py"
     script.write_text(
-        f"import os, pathlib\ntry: os.mkdir({str(tmp_path / 'died')!r})\n"
+        f"import os, pathlib\nseen = pathlib.Path({str(tmp_path / 'seen')!r})\n"
+        "seen.write_text(os.environ.get('CUDA_VISIBLE_DEVICES', 'all'))\n"
+        f"try: os.mkdir({str(tmp_path / 'died')!r})\n"
         "except FileExistsError: pass\nelse: os.kill(os.getpid(), 9)\n" + script.read_text()
     )
     target = "results/local--model/parts/00001-001.params.parquet"
     config = ("--config", "model=model", "--", target)
     run = project.snakemake("--cores", "1", "--config", "model=model", "--", "resolve")
     assert run.code == 0, run.text
-    run = project.snakemake(*ON_SLURM, *config)
+    run = project.snakemake(*ON_SLURM, "--set-resources", "analyze:gpu=1", *config)
     assert run.code == 0, run.text
     first, second = slurm.jobs()[before:]
     assert (first["state"], second["state"]) == ("FAILED", "COMPLETED")
     assert megabytes(second["mem"]) == 2 * megabytes(first["mem"])
+    assert first["gpus"] == second["gpus"] == "gres:gpu:1"
+    assert (tmp_path / "seen").read_text() == "0", "Slurm shows the job the one of two that it has"
 
 
 def test_an_interrupt_leaves_the_queue_empty(slurm, tmp_path):

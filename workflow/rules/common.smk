@@ -167,6 +167,11 @@ def merging(wildcards, attempt):
     return needs.to_merge(dag.read_json(plan) if plan else {"parts": []}, attempt)
 
 
+def reporting(wildcards, attempt):
+    plan = known(wildcards.model, "plan.json")
+    return needs.to_report(dag.read_json(plan) if plan else {"parts": []}, attempt)
+
+
 def listing(wildcards, attempt):
     return needs.to_list(len(MODELS), attempt)
 
