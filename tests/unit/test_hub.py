@@ -267,6 +267,24 @@ def test_nobody_goes_on_with_a_living_transfer_or_one_of_another_machine(server,
         assert taken.stream.read() == WEIGHTS[:7], "its writer has ended"
 
 
+def test_a_partial_is_never_taken_from_one_who_has_just_made_it(tmp_path):
+    def write() -> None:
+        with partial.partial_file(tmp_path, "key") as mine:
+            mine.stream.write(b"x")
+            mine.stream.flush()
+            os.replace(mine.path, tmp_path / "file")
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            for call in [pool.submit(write) for _ in range(500)]:
+                call.result()
+    finally:
+        sys.setswitchinterval(interval)
+    assert os.listdir(tmp_path) == ["file"]
+
+
 def test_tries_without_progress_are_counted(server, tmp_path):
     commit, files = listed()
     server.fault("drop", path=SHARD, times=99, after=0)

@@ -75,10 +75,11 @@ def remove_abandoned(folder: Path) -> None:
 
 
 def _new(folder: Path, key: str) -> Partial:
-    path = _name(folder, key)
-    stream = path.open("x+b")
+    # Locked before it has a name that `_left_behind` looks for: none can take it for left behind.
+    unseen = folder / f"{PREFIX}{uuid.uuid4().hex}"
+    stream = unseen.open("x+b")
     _lock(stream)
-    return Partial(path, stream)
+    return Partial(unseen.rename(_name(folder, key)), stream)
 
 
 def _left_behind(folder: Path, key: str) -> Partial | None:
