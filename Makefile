@@ -11,6 +11,8 @@ TORCH_FILES := $(if $(filter no,$(TORCH)),,--requirement requirements-torch.txt)
 STAMP := .venv/.with-torch-$(TORCH)
 DEV_STAMP := .venv/.for-development
 BENCH_STAMP := .venv-bench/.complete
+# Many tests wait (for a server, a scheduler, a browser), and those of one file share what they made.
+PYTEST := python -m pytest --numprocesses 2 --dist loadfile
 
 export PATH := $(BIN):$(PATH)
 
@@ -38,10 +40,10 @@ run: setup ## analyse the bundled demo (or what config/config.yaml says)
 	snakemake --cores $(CORES)
 
 test: $(DEV_STAMP) ## all tests but the slow ones
-	python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 slow: $(DEV_STAMP) ## the proofs that take minutes
-	python -m pytest -m slow
+	$(PYTEST) -m slow
 
 lint: $(DEV_STAMP) ## formats, lint, types, snakemake --lint
 	ruff format --check .
