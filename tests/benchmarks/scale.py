@@ -9,6 +9,7 @@ writes a section of RESULTS.md: the time and memory of resolve_model (headers to
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import resource
 import subprocess
@@ -28,10 +29,12 @@ from tests.benchmarks.shapes import MODELS, SMALL, WIDE, Dense, Experts, write
 from tests.workflow.conftest import Project, copy_of_the_project
 from workflow.lib import matrices, tables
 from workflow.lib.checkpoint import describe_folder
+from workflow.lib.dtypes import DTYPES
 from workflow.lib.plan import logical_shape, make_plan
 from workflow.lib.schemas import SCHEMAS
 
 MANY = 1000
+CODES = 2000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,38 +109,63 @@ def planned(project: Project, names: list[str]) -> tuple[int, Cost]:
     return int(counts[0][1]), cost
 
 
-def rows_of(part: Mapping[str, Any]) -> Iterator[tuple[str, str, int, int]]:
-    """(tensor, slice, rows, cols) of the matrices of a part."""
+def rows_of(part: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], int]]:
+    """(what names a matrix of a part, number of its singular values)."""
     for tensor in part["tensors"]:
         for matrix in matrices.matrices(logical_shape(tensor), tensor):
-            yield tensor["name"], matrix.slice, matrix.rows, matrix.cols
+            place = {"param_name": tensor["name"], "slice": matrix.slice}
+            size = {"rows": matrix.rows, "cols": matrix.cols}
+            yield place | size, min(matrix.rows, matrix.cols)
+
+
+def tensors_of(part: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """What names the tensors of a part, and their sizes."""
+    for tensor in part["tensors"]:
+        shape = logical_shape(tensor)
+        rows, cols = matrices.view(shape, tensor["layout"])
+        yield {
+            "param_name": tensor["name"],
+            "dtype": tensor["dtype"],
+            "shape": json.dumps(shape),
+            "rows": rows,
+            "cols": cols,
+            "numel": math.prod(shape),
+        }
 
 
 def write_parts(plan: Mapping[str, Any], folder: Path) -> int:
     """Tables of all parts with random numbers, as analyze leaves them; number of matrices."""
     random = np.random.default_rng(0)
-    codes = np.arange(256)
     count = 0
     for part in plan["parts"]:
-        found = list(rows_of(part))
+        found, names = list(rows_of(part)), list(tensors_of(part))
         count += len(found)
-        place = [{"param_name": name, "slice": piece} for name, piece, _, _ in found]
-        names = [{"param_name": tensor["name"]} for tensor in part["tensors"]]
         content = {
             "params": [_random_row("params", row, random) for row in names],
-            "matrices": [_random_row("matrices", row, random) for row in place],
+            "matrices": [_random_row("matrices", row, random) for row, _ in found],
             "spectra": [
-                row | {"singular_values": random.random(min(rows, cols))}
-                for row, (_, _, rows, cols) in zip(place, found, strict=True)
+                {name: row[name] for name in ("param_name", "slice")}
+                | {"singular_values": random.random(length)}
+                for row, length in found
             ],
-            "histograms": [
-                row | {"codes": codes, "counts": random.integers(0, 10**6, 256)} for row in names
-            ],
+            "histograms": [_histogram(row, random) for row in names],
         }
         for table, rows in content.items():
             path = folder / f"{part['part']}.{table}.parquet"
             tables.write_table(tables.frame(rows, table), table, path)
     return count
+
+
+def _histogram(row: Mapping[str, Any], random: np.random.Generator) -> dict[str, Any]:
+    # Weights of 16 bits have about 2,000 different values, those of 8 all 256 at most.
+    size = min(CODES, 2 ** DTYPES[row["dtype"]].bits, row["numel"])
+    counts = random.integers(1, 10**6, size)
+    return {
+        "param_name": row["param_name"],
+        "dtype": row["dtype"],
+        "codes": np.arange(size),
+        "counts": counts,
+    }
 
 
 def _random_row(

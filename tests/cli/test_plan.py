@@ -16,7 +16,7 @@ def test_only_headers_are_asked_of_a_hub(tmp_path):
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     shards = {path.name: path for path in folder.glob("*.safetensors")}
-    assert told["bytes"] < told["download"] == sum(path.stat().st_size for path in folder.iterdir())
+    assert told["bytes"] < told["download"] == sum(path.stat().st_size for path in shards.values())
     for name, path in shards.items():
         header = 8 + int.from_bytes(path.open("rb").read(8), "little")
         asked = [r for r in hub.requests if r.cdn and r.path.endswith(name)]
@@ -31,5 +31,6 @@ def test_a_folder_is_told_of_in_words(model):
     done = run_script("plan", "--model_id", model)
     assert done.returncode == 0, done.stderr
     assert re.search(r"parameters in 18 tensors, 2 shards", done.stdout)
-    assert re.search(r"slurm, 200 jobs .* memory", done.stdout)
+    assert re.search(r"profile +download +measure +reports +in all +memory +disk", done.stdout)
+    assert re.search(r"slurm, 200 jobs +0 s .* MB/job", done.stdout)
     assert "download 0 B" in done.stdout

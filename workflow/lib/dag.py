@@ -17,6 +17,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 
+Version = tuple[str, int, int]  # path, time of the last change in ns, size
+
 
 def flags(options: Mapping[str, Any]) -> str:
     """Options as one shell-ready string, sorted by name; None is left out, True is a bare flag.
@@ -112,15 +114,20 @@ def _notebook_code(path: Path) -> tuple[str, CodeType]:
     return source["markdown"] + source["raw"], _compiled(source["code"])
 
 
+def version(path: str | os.PathLike[str]) -> Version:
+    """A file as it is now, so that what follows from its content can be remembered."""
+    status = os.stat(path)
+    return str(path), status.st_mtime_ns, status.st_size
+
+
 def read_json(path: str | os.PathLike[str]) -> Any:
     """The JSON value in a file, parsed once as long as the file stays the same."""
-    status = os.stat(path)
-    return _read_json(str(path), status.st_mtime_ns, status.st_size)
+    return _read_json(version(path))
 
 
 @cache
-def _read_json(path: str, changed: int, size: int) -> Any:
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+def _read_json(file: Version) -> Any:
+    return json.loads(Path(file[0]).read_text(encoding="utf-8"))
 
 
 def read_yaml(path: str | os.PathLike[str]) -> Any:
@@ -173,13 +180,12 @@ def without_plan(results: str, models: Iterable[str]) -> list[str]:
 
 def planned_parts(plan: str) -> Mapping[str, Any]:
     """The parts of a plan file by name."""
-    status = os.stat(plan)
-    return _planned_parts(plan, status.st_mtime_ns, status.st_size)
+    return _planned_parts(version(plan))
 
 
 @cache
-def _planned_parts(path: str, changed: int, size: int) -> Mapping[str, Any]:
-    return {part["part"]: part for part in _read_json(path, changed, size)["parts"]}
+def _planned_parts(plan: Version) -> Mapping[str, Any]:
+    return {part["part"]: part for part in _read_json(plan)["parts"]}
 
 
 def provider(key: str, manifests: Iterable[str]) -> str | None:
@@ -206,13 +212,12 @@ def size_of(key: str, manifests: Iterable[str]) -> int:
 
 def _listed(manifest: str) -> Mapping[str, int]:
     """Sizes of the files of a manifest by content key."""
-    status = os.stat(manifest)
-    return _listed_files(manifest, status.st_mtime_ns, status.st_size)
+    return _listed_files(version(manifest))
 
 
 @cache
-def _listed_files(path: str, changed: int, size: int) -> Mapping[str, int]:
-    files = _read_json(path, changed, size)["files"]
+def _listed_files(manifest: Version) -> Mapping[str, int]:
+    files = _read_json(manifest)["files"]
     return {content_key(file): fetched_bytes(file) for file in files}
 
 

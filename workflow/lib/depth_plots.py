@@ -121,9 +121,13 @@ def _map(panel: Axes, part: pd.DataFrame, column: str, norm: Normalize, annotate
         fmt="",
         annot_kws={"size": 7},
         linewidths=0.4 if len(grid) <= 60 else 0,
+        # To see whether they overlap, seaborn would hold a picture of the figure for each label.
+        xticklabels=False,
+        yticklabels=False,
     )
     panel.set_facecolor(MISSING)
     panel.set_xlabel("")
+    panel.set_xticks(np.arange(len(grid.columns)) + 0.5)
     panel.set_xticklabels([literal(label) for label in grid.columns], rotation=40, ha="right")
 
 
@@ -226,15 +230,27 @@ def depth_curves(layers: pd.DataFrame, metrics: Mapping[str, tuple[str, bool]]) 
     return figure
 
 
+def with_spectra(matrices: pd.DataFrame) -> pd.DataFrame:
+    """The matrices of numbered layers that have singular values; of experts the first."""
+    known = matrices[matrices["layer_index"].notna() & matrices["spectral_norm"].notna()]
+    return known[known["expert_index"].isna() | (known["expert_index"] == 0)]
+
+
+def spectra_shown(matrices: pd.DataFrame) -> list[str]:
+    """The tensors whose singular values `spectra` shows."""
+    known = with_spectra(matrices)
+    return [] if known.empty else list(_first_middle_last(known)["param_name"].unique())
+
+
 def spectra(data: pd.DataFrame, matrices: pd.DataFrame) -> Figure | None:
     """Singular values of the first, middle and last layer on log axes, with the noise edge.
 
-    `data` is the table spectra. One panel per block type; the dotted lines are the upper
-    Marchenko-Pastur edges that `matrices.mp_edge` gives for the same matrices.
+    `data` is the table spectra, of which the rows of `spectra_shown` suffice. One panel per block
+    type; the dotted lines are the upper Marchenko-Pastur edges that `matrices.mp_edge` gives for
+    the same matrices.
     """
     keys = ["param_name", "slice"]
-    known = matrices[matrices["layer_index"].notna() & matrices["spectral_norm"].notna()]
-    known = known[known["expert_index"].isna() | (known["expert_index"] == 0)]
+    known = with_spectra(matrices)
     if known.empty:
         return None
     chosen = _first_middle_last(known)

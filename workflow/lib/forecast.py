@@ -1,71 +1,128 @@
 """What the analysis of a model will take, told from its manifest and plan before it is started.
 
-Times are those of the plan: seconds of one core of the machine the cost model was measured on. The
-work of P parts on c cores takes at least the longest of them, and at least the sum divided by c.
+Times are those of one core of the machine the cost model was measured on. The work of P parts on c
+cores takes at least the longest of them, and at least the sum divided by c. Shards are measured
+while others arrive, so of downloading and measuring the shorter one counts for one shard only.
 """
 
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from workflow.lib import dag, naming, needs
 from workflow.lib.plan import tensor_layouts, tensor_signatures
 
-# Profile -> cores that measure at once, parts that one job measures in turn.
+
+@dataclass(frozen=True)
+class Profile:
+    """A way to run: cores that measure at once, parts that one of them measures in turn.
+
+    `shards` lie on the disk at once (None: all). `alone`: each job has its own memory.
+    """
+
+    cores: int
+    in_turn: int = 1
+    shards: int | None = None
+    alone: bool = False
+
+
 PROFILES = {
-    "default, 8 cores": (8, 1),
-    "default, 64 cores": (64, 1),
-    "slurm, 200 jobs": (200, 8),
+    "default, 8 cores": Profile(8),
+    "default, 64 cores": Profile(64),
+    "low-disk, 8 cores": Profile(8, shards=4),
+    "slurm, 200 jobs": Profile(200, in_turn=8, alone=True),
+    "slurm, parts=1": Profile(200, alone=True),
 }
-# Bytes per second of a good line, and seconds of merge and reports for a model.
+# Bytes per second of a good line.
 LINE = 100e6
-REPORTS_SECONDS = 60.0
-# Jobs of a model beside its parts and downloads: resolve, merge, tokens, tables, pictures, pages.
-OTHER_JOBS = 12
+# Jobs of a model beside its parts, downloads and needs.JOBS: tokens, portal, glossary, the target.
+OTHER_JOBS = 4
+ASSUMED = (
+    f"Cores as in the benchmarks, a line of {LINE / 1e6:.0f} MB/s, no waiting in a queue.",
+    "A GPU (profile gpu) takes over the products of matrices, which saves time not predicted here.",
+)
 
 
 def forecast(manifest: Mapping[str, Any], plan: Mapping[str, Any]) -> dict[str, Any]:
-    """Size, parameters by block type, bytes by dtype, jobs, and for each profile time and memory.
+    """Size, parameters by block type, bytes by dtype, jobs; for each profile time, memory, disk.
 
-    bytes, download and disk are in bytes, seconds in core seconds, memory in bytes.
+    bytes, download, memory and disk are in bytes, seconds in core seconds, those of a profile as
+    they pass.
     """
-    parts = plan["parts"]
-    total = sum(part["seconds"] for part in parts)
-    peak = max((part["memory"] for part in parts), default=0)
-    used = manifest["files"]
-    download = sum(map(dag.fetched_bytes, used)) if manifest["model_id"] else 0
-    tokens = [math.prod(tensor["shape"]) for tensor in dag.token_tensors(manifest)]
-    clustering = needs.clustering_seconds(max(tokens, default=0))
+    parts, size = plan["parts"], needs.size(manifest, plan)
+    shards = [file for file in manifest["files"] if file["role"] == "shard"]
+    fetched = [dag.fetched_bytes(file) for file in fetched_files(manifest)]
+    seconds = [needs.START_SECONDS + part["seconds"] for part in parts]
     return {
         "model": manifest["model"],
         "commit": manifest["commit"],
         **{key: manifest["totals"][key] for key in ("bytes", "parameters", "tensors")},
-        "shards": sum(file["role"] == "shard" for file in used),
+        "shards": len(shards),
         "parameters_by_block": parameters_by_block(manifest),
         "bytes_by_dtype": bytes_by_dtype(manifest),
-        "jobs": len(parts) + (len(used) if download else 0) + OTHER_JOBS,
+        "jobs": len(parts) + len(fetched) + len(needs.JOBS) + OTHER_JOBS,
         "parts": len(parts),
-        "seconds": total,
-        "longest_part": max((part["seconds"] for part in parts), default=0.0),
-        "download": download,
-        "disk": download + needs.tables_bytes(plan),
+        "seconds": sum(seconds),
+        "longest_part": max(seconds, default=0.0),
+        "download": sum(fetched),
+        "disk": sum(fetched) + needs.tables_bytes(size),
         "profiles": {
-            name: {
-                "seconds": download / LINE
-                + elapsed([part["seconds"] for part in parts], cores, in_turn)
-                + max(clustering, REPORTS_SECONDS),
-                "memory": peak * (1 if in_turn > 1 else min(cores, max(len(parts), 1))),
-            }
-            for name, (cores, in_turn) in PROFILES.items()
+            name: _with_profile(profile, parts, size, fetched) for name, profile in PROFILES.items()
         },
     }
+
+
+def _with_profile(
+    profile: Profile, parts: list[Mapping[str, Any]], size: needs.Size, fetched: list[int]
+) -> dict[str, float]:
+    download = sum(fetched) / LINE
+    seconds = [needs.START_SECONDS + part["seconds"] for part in parts]
+    measure = max(
+        elapsed(seconds, profile.cores, profile.in_turn), needs.clustering_seconds(size.elements)
+    )
+    both = max(download, measure) + min(download, measure) / max(len(fetched), 1)
+    reports = reports_seconds(size, in_turn=profile.alone)
+    memory = sorted((part["memory"] for part in parts), reverse=True)
+    others = [
+        needs.clustering_memory(size.elements),
+        *(needs.memory(job, size) for job in needs.JOBS),
+    ]
+    at_once = 1 if profile.alone else profile.cores
+    weights = sorted(fetched, reverse=True)[: profile.shards]
+    return {
+        "download": download,
+        "measure": measure,
+        "reports": reports,
+        "seconds": both + reports,
+        "memory": max(sum(memory[:at_once]), *others),
+        "disk": sum(weights) + needs.tables_bytes(size),
+    }
+
+
+def fetched_files(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The files that are downloaded by jobs of their own; none of a local folder."""
+    if not manifest["model_id"]:
+        return []
+    files = [file for file in manifest["files"] if file["role"] in ("shard", "tokenizer")]
+    return [file for file in files if dag.fetched_bytes(file)]
 
 
 def elapsed(seconds: list[float], cores: int, in_turn: int) -> float:
     """Seconds for parts on `cores`, `in_turn` consecutive ones to a job: the bound from below."""
     jobs = [sum(seconds[start : start + in_turn]) for start in range(0, len(seconds), in_turn)]
     return max(max(jobs, default=0.0), sum(jobs) / cores)
+
+
+def reports_seconds(size: needs.Size, in_turn: bool) -> float:
+    """Seconds from the last part to the last page: all jobs `in_turn`, or the longest chain."""
+    seconds = {job: needs.seconds(job, size) for job in needs.JOBS}
+    if in_turn:
+        return sum(seconds.values())
+    notebooks = max(took for job, took in seconds.items() if job.startswith("notebook_"))
+    chain = ("merge", "transformer_analysis", "model_page")
+    return notebooks + sum(seconds[job] for job in chain)
 
 
 def parameters_by_block(manifest: Mapping[str, Any]) -> dict[str, int]:
@@ -107,9 +164,14 @@ def lines(told: Mapping[str, Any]) -> Iterable[str]:
         f"one core, the longest {duration(told['longest_part'])}"
     )
     yield f"  download {amount(told['download'])}, disk {amount(told['disk'])}"
+    columns = ("download", "measure", "reports", "in all", "memory", "disk")
+    yield f"  {'profile':<18}" + "".join(f"{column:>12}" for column in columns)
     for name, cost in told["profiles"].items():
-        memory = f"memory {amount(cost['memory'])}" + (" a job" if "jobs" in name else "")
-        yield f"  {name:<20}{duration(cost['seconds']):>10}   {memory}"
+        times = (duration(cost[key]) for key in ("download", "measure", "reports", "seconds"))
+        memory = amount(cost["memory"]) + ("/job" if PROFILES[name].alone else "")
+        cells = (*times, memory, amount(cost["disk"]))
+        yield f"  {name:<18}" + "".join(f"{cell:>12}" for cell in cells)
+    yield from (f"  {sentence}" for sentence in ASSUMED)
 
 
 def amount(size: float) -> str:

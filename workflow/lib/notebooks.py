@@ -4,7 +4,7 @@ Everything that is shown as HTML goes through `markup.escape`; pictures are PNG.
 """
 
 import base64
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -86,13 +86,14 @@ class Analysis:
     def matrices(self) -> pd.DataFrame:
         return self.table("matrices.parquet", "matrices")
 
-    @cached_property
-    def spectra(self) -> pd.DataFrame:
-        return self.table("spectra.parquet", "spectra")
+    def spectra(self, names: Iterable[str | None]) -> pd.DataFrame:
+        """Those of the tensors `names`: the spectra of a large model are larger than the memory."""
+        wanted = [name for name in names if name is not None]
+        return tables.read_rows(self.folder / "spectra.parquet", "spectra", "param_name", wanted)
 
-    @cached_property
-    def histograms(self) -> pd.DataFrame:
-        return self.table("histograms.parquet", "histograms")
+    def histograms(self) -> Iterator[pd.DataFrame]:
+        """A few hundred rows at a time, for the same reason."""
+        return tables.read_pieces(self.folder / "histograms.parquet", "histograms")
 
     @cached_property
     def layers(self) -> pd.DataFrame:

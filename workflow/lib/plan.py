@@ -22,6 +22,8 @@ from workflow.lib.checkpoint import shard_files
 from workflow.lib.dtypes import DTYPES
 from workflow.lib.spectrum import predicted_bytes, predicted_seconds
 
+# Predicted seconds of a tensor's measurement, and the tensor.
+Costed = tuple[float, Mapping[str, Any]]
 # Short enough that one large shard fills the cores as evenly as many small ones do, long enough
 # that the start of a job (two seconds) does not count; more than MAX_PARTS would burden Snakemake.
 PART_SECONDS = 15.0
@@ -39,22 +41,22 @@ def make_plan(manifest: Mapping[str, Any], part_seconds: float | None = None) ->
     """The plan of a manifest: {"parts": [...]}, each of about `part_seconds`, with
 
     part, shard, size, sha256, companions (further shards that are read: shard, size, sha256),
-    tensors (name, dtype, shape, begin, end, layout …, see `entry`), seconds (predicted time of one
-    core), memory (predicted peak, bytes) and digest.
+    tensors (name, dtype, shape, begin, end, layout …, see `entry`), matrices and singular_values
+    (how many), seconds (predicted time of one core), memory (predicted peak, bytes) and digest.
     """
     layouts = tensor_layouts(manifest)
     asked = set(manifest.get("asked", layouts))
     by_name = {tensor["name"]: tensor for tensor in manifest["tensors"]}
     adapter = manifest.get("adapter")
-    by_shard: dict[str, list[dict[str, Any]]] = {}
+    by_shard: dict[str, list[Costed]] = {}
     for tensor in manifest["tensors"]:
         if layouts[tensor["name"]].kind in matrices.MEASURED and tensor["name"] in asked:
             planned = entry(tensor, layouts[tensor["name"]], by_name)
             delta = None if adapter is None else planned_delta(tensor, by_name, adapter)
-            by_shard.setdefault(tensor["shard"], []).append(
-                planned if delta is None else {**planned, "delta": delta}
-            )
-    whole = sum(seconds(tensor) for some in by_shard.values() for tensor in some)
+            if delta is not None:
+                planned["delta"] = delta
+            by_shard.setdefault(tensor["shard"], []).append((seconds(planned), planned))
+    whole = sum(cost for some in by_shard.values() for cost, _ in some)
     target = part_seconds or max(PART_SECONDS, whole / MAX_PARTS)
     files = {file.path: file for file in shard_files(manifest)}
     parts = []
@@ -62,7 +64,8 @@ def make_plan(manifest: Mapping[str, Any], part_seconds: float | None = None) ->
         if "asked" in manifest and shard.path not in by_shard:
             continue
         for group_number, group in enumerate(groups(by_shard.get(shard.path, []), target), 1):
-            others = sorted({s for tensor in group for s in shards_read(tensor)} - {shard.path})
+            tensors = [tensor for _, tensor in group]
+            others = sorted({s for tensor in tensors for s in shards_read(tensor)} - {shard.path})
             part = {
                 "part": f"{number:05d}-{group_number:03d}",
                 "shard": shard.path,
@@ -72,13 +75,14 @@ def make_plan(manifest: Mapping[str, Any], part_seconds: float | None = None) ->
                     {"shard": name, "size": files[name].size, "sha256": files[name].sha256}
                     for name in others
                 ],
-                "tensors": group,
+                "tensors": tensors,
             }
             parts.append(
                 part
                 | {
-                    "seconds": round(sum(map(seconds, group)), 1),
-                    "memory": max(map(memory, group), default=BASE_BYTES),
+                    **_spectra(tensors),
+                    "seconds": round(sum(cost for cost, _ in group), 1),
+                    "memory": max(map(memory, tensors), default=BASE_BYTES),
                     "digest": digest(part),
                 }
             )
@@ -127,22 +131,20 @@ def tensor_signatures(manifest: Mapping[str, Any]) -> list[tuple[str, tuple[int,
     return [(t["name"], tuple(t["shape"]), t["dtype"]) for t in manifest["tensors"]]
 
 
-def groups(
-    tensors: Iterable[Mapping[str, Any]], part_seconds: float
-) -> list[list[Mapping[str, Any]]]:
+def groups(tensors: list[Costed], part_seconds: float) -> list[list[Costed]]:
     """Tensors of a shard in groups of about `part_seconds`, longest first into the emptiest group.
 
     One group at least, so that every shard has a part even when nothing in it is measured.
     """
-    costs = [(seconds(tensor), tensor) for tensor in tensors]
-    count = max(1, min(len(costs), round(sum(cost for cost, _ in costs) / part_seconds)))
-    result: list[list[Mapping[str, Any]]] = [[] for _ in range(count)]
+    whole = sum(cost for cost, _ in tensors)
+    count = max(1, min(len(tensors), round(whole / part_seconds)))
+    result: list[list[Costed]] = [[] for _ in range(count)]
     loads = [0.0] * count
-    for cost, tensor in sorted(costs, key=lambda pair: (-pair[0], pair[1]["begin"])):
+    for cost, tensor in sorted(tensors, key=lambda pair: (-pair[0], pair[1]["begin"])):
         lightest = loads.index(min(loads))
-        result[lightest].append(tensor)
+        result[lightest].append((cost, tensor))
         loads[lightest] += cost
-    return [sorted(group, key=lambda tensor: tensor["begin"]) for group in result]
+    return [sorted(group, key=lambda pair: pair[1]["begin"]) for group in result]
 
 
 def shards_of(part: Mapping[str, Any]) -> list[str]:
@@ -159,6 +161,14 @@ def solves(tensor: Mapping[str, Any]) -> Counter[tuple[int, int]]:
     """How many matrices of which (rows, cols) a planned tensor holds."""
     found = matrices.matrices(logical_shape(tensor), tensor)
     return Counter((matrix.rows, matrix.cols) for matrix in found)
+
+
+def _spectra(tensors: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    found = [(min(shape), count) for tensor in tensors for shape, count in solves(tensor).items()]
+    return {
+        "matrices": sum(count for _, count in found),
+        "singular_values": sum(length * count for length, count in found),
+    }
 
 
 def seconds(tensor: Mapping[str, Any]) -> float:

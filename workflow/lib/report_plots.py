@@ -1,6 +1,6 @@
 """Pictures of the weights as a whole, by block type: sizes, distributions, ranks, information."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,10 +76,11 @@ def parameters_by_block(params: pd.DataFrame) -> Figure:
     return figure
 
 
-def distributions(params: pd.DataFrame, histograms: pd.DataFrame) -> Figure | None:
+def distributions(params: pd.DataFrame, histograms: Iterable[pd.DataFrame]) -> Figure | None:
     """Exact density of the weights per block type, over all its matrices, with a normal curve.
 
-    None where no type of 16 bits or fewer is stored (wider types have no exact histogram).
+    `histograms` is the table of that name in pieces, each of which is looked at once. None where no
+    type of 16 bits or fewer is stored (wider types have no exact histogram).
     """
     pooled = _pooled_values(params, histograms)
     if not pooled:
@@ -232,11 +233,16 @@ def rounding(matrices: pd.DataFrame) -> Figure | None:
         annot_kws={"size": 8.5},
         linewidths=0.6,
         cbar_kws={"label": "dB", "pad": 0.02},
+        # To see whether they overlap, seaborn would hold a picture of the figure for each label.
+        xticklabels=False,
+        yticklabels=False,
     )
     axes.set_facecolor(style.MISSING)
     axes.set_xlabel("")
     axes.set_ylabel("")
+    axes.set_yticks(np.arange(len(grid.index)) + 0.5)
     axes.set_yticklabels([literal(name) for name in grid.index], rotation=0)
+    axes.set_xticks(np.arange(len(grid.columns)) + 0.5)
     axes.set_xticklabels(grid.columns, rotation=25, ha="right")
     axes.set_title("Signal over rounding error in dB, median of the matrices")
     return figure
@@ -323,13 +329,13 @@ def _unit(largest: float) -> tuple[str, float]:
 
 
 def _pooled_values(
-    params: pd.DataFrame, histograms: pd.DataFrame
+    params: pd.DataFrame, histograms: Iterable[pd.DataFrame]
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Per block type: the finite values that its matrices hold, ascending, and how often."""
     wanted = params[(params["cols"].fillna(0) > 1) & (params["rows"].fillna(0) > 1)]
     blocks = dict(zip(wanted["param_name"], wanted["block_type"].fillna("other"), strict=True))
     totals: dict[tuple[str, str], np.ndarray] = {}
-    for row in histograms.to_dict("records"):
+    for row in (row for piece in histograms for row in piece.to_dict("records")):
         if row["param_name"] in blocks:
             dtype = str(row["dtype"])
             size = 2 ** DTYPES[dtype].bits

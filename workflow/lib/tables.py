@@ -37,6 +37,8 @@ PANDAS_DTYPES = {
 }
 # Rows that `stack_file` has in memory at once; spectra have a few thousand numbers each.
 STACK_ROWS = 1000
+# Rows of a piece of its files, which readers have in memory at once.
+GROUP_ROWS = 100
 # Rows whose cells are in memory as text at once.
 TEXT_ROWS = 4096
 # A spreadsheet runs a cell that starts like this as a formula; such text gets a leading apostrophe.
@@ -170,6 +172,32 @@ def read_table(path: str | os.PathLike[str], table: str) -> pd.DataFrame:
         [{name: parse[name](text) for name, text in row.items() if name in parse} for row in rows],
         table,
     )
+
+
+def read_rows(
+    path: str | os.PathLike[str], table: str, column: str, values: Iterable[str]
+) -> pd.DataFrame:
+    """The rows of a Parquet table whose `column` is one of `values`, read piece by piece."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    found, values = [_arrow_schema(table).empty_table()], pa.array(list(values), pa.string())
+    with pq.ParquetFile(path) as file:
+        for number in range(file.num_row_groups):
+            wanted = pc.is_in(file.read_row_group(number, [column])[column], values)
+            if pc.any(wanted).as_py():
+                found.append(file.read_row_group(number).filter(wanted))
+    return _from_arrow(pa.concat_tables(found), table)
+
+
+def read_pieces(path: str | os.PathLike[str], table: str) -> Iterator[pd.DataFrame]:
+    """A Parquet table, row group after row group."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        for number in range(file.num_row_groups):
+            yield _from_arrow(file.read_row_group(number), table)
 
 
 def _from_arrow(rows: "pa.Table", table: str) -> pd.DataFrame:
@@ -348,7 +376,7 @@ def stack_file(paths: Iterable[str | os.PathLike[str]], table: str, by: str, out
             rows = pa.concat_tables(taken) if taken else schema.empty_table()
             # Rows of one key lie in one part, so a stable sort by the key restores the order.
             indices = pa.compute.sort_indices(rows, sort_keys=[(by, "ascending")])
-            file.write_table(rows.take(indices))
+            file.write_table(rows.take(indices), row_group_size=GROUP_ROWS)
 
 
 def stack(paths: Iterable[str | os.PathLike[str]], table: str, by: list[str]) -> pd.DataFrame:

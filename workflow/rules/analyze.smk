@@ -65,7 +65,7 @@ rule merge:
     conda:
         "../../envs/numeric.yaml"
     resources:
-        **asks(merging),
+        **asks(making("merge")),
     params:
         out_dir=subpath(output.parquet, parent=True),
         parts=parts_folder,

@@ -2,7 +2,6 @@
 # wildcards belongs into workflow/lib.
 import functools
 import json
-import math
 import os
 import re
 import subprocess
@@ -148,7 +147,7 @@ def asks(predict):
 
 
 def resolving(wildcards, attempt):
-    return needs.to_resolve(sum(map(os.path.getsize, folder_files(wildcards))), attempt)
+    return needs.to_resolve(folder_files(wildcards), attempt)
 
 
 def downloading(wildcards, attempt):
@@ -159,28 +158,26 @@ def downloading(wildcards, attempt):
 def measuring(wildcards, attempt):
     plan = known(wildcards.model, "plan.json")
     part = dag.planned_parts(plan).get(wildcards.part) if plan else None
-    return needs.to_measure(part, attempt) if part else needs.need(60, attempt=attempt)
+    return needs.to_measure(part, attempt)
 
 
-def merging(wildcards, attempt):
-    plan = known(wildcards.model, "plan.json")
-    return needs.to_merge(dag.read_json(plan) if plan else {"parts": []}, attempt)
+def size_of(wildcards):
+    """How large a model is, as far as that is known."""
+    names = ("manifest.json", "plan.json")
+    return needs.size_of(*(known(wildcards.model, name) for name in names))
 
 
-def reporting(wildcards, attempt):
-    plan = known(wildcards.model, "plan.json")
-    return needs.to_report(dag.read_json(plan) if plan else {"parts": []}, attempt)
+def making(job):
+    """The needs of a job that reads the tables of a model."""
+    return lambda wildcards, attempt: needs.to_make(job, size_of(wildcards), attempt)
+
+
+def clustering_tokens(wildcards, attempt):
+    return needs.to_cluster(size_of(wildcards), attempt)
 
 
 def listing(wildcards, attempt):
     return needs.to_list(len(MODELS), attempt)
-
-
-def clustering_tokens(wildcards, attempt):
-    manifest = known(wildcards.model, "manifest.json")
-    tensors = dag.token_tensors(dag.read_json(manifest)) if manifest else []
-    elements = max((math.prod(tensor["shape"]) for tensor in tensors), default=0)
-    return needs.to_cluster(elements, attempt)
 
 
 def weights_root(wildcards, output):

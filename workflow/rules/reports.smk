@@ -32,7 +32,7 @@ rule transformer_analysis:
     conda:
         "../../envs/reports.yaml"
     resources:
-        **asks(reporting),
+        **asks(making("transformer_analysis")),
     params:
         code=fingerprint("transformer_analysis", without="workflow.lib.depth_plots"),
     shell:
@@ -54,7 +54,7 @@ rule audit_model:
     conda:
         "../../envs/numeric.yaml"
     resources:
-        **asks(reporting),
+        **asks(making("audit_model")),
     params:
         code=fingerprint("audit_model"),
     shell:
@@ -141,7 +141,7 @@ rule figures:
     conda:
         "../../envs/reports.yaml"
     resources:
-        **asks(reporting),
+        **asks(making("figures")),
     params:
         code=fingerprint("figures"),
         embedding=subpath(input.elbow, parent=True),
@@ -175,7 +175,7 @@ rule notebook_setup:
     conda:
         "../../envs/reports.yaml"
     resources:
-        **asks(reporting),
+        **asks(making("notebook_setup")),
     params:
         code=fingerprint("notebook"),
         text=fingerprint("00_setup.ipynb"),
@@ -210,7 +210,7 @@ rule notebook_summary_stats:
     conda:
         "../../envs/reports.yaml"
     resources:
-        **asks(reporting),
+        **asks(making("notebook_summary_stats")),
     params:
         code=fingerprint("notebook"),
         text=fingerprint("10_summary_stats.ipynb"),
@@ -245,7 +245,7 @@ rule notebook_per_layer:
     conda:
         "../../envs/reports.yaml"
     resources:
-        **asks(reporting),
+        **asks(making("notebook_per_layer")),
     params:
         code=fingerprint("notebook"),
         text=fingerprint("20_per_layer.ipynb"),
@@ -285,7 +285,7 @@ rule notebook_embedding_output:
     conda:
         "../../envs/reports.yaml"
     resources:
-        **asks(reporting),
+        **asks(making("notebook_embedding_output")),
     params:
         code=fingerprint("notebook"),
         text=fingerprint("30_embedding_output.ipynb"),
@@ -315,7 +315,7 @@ rule model_page:
     conda:
         "../../envs/reports.yaml"
     resources:
-        **asks(reporting),
+        **asks(making("model_page")),
     params:
         code=fingerprint("model_page"),
         model_dir=subpath(input.manifest, parent=True),
