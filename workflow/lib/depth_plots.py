@@ -1,5 +1,6 @@
 """Pictures over the depth of a model: layer maps, curves, spectra, normalisation, experts."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -35,8 +36,8 @@ METRICS = {
     "stable_rank": ("Stable rank", "‖W‖² / σ₁²", "log"),
     "effective_share": ("Effective rank", "share of the smaller side", "linear"),
     "alpha": ("Power-law exponent α", "fitted to the tail of the spectrum σ²", "log"),
-    "int4_g128_sym_sqnr_db": ("INT4: signal over rounding error", "dB, groups of 128", "decibel"),
-    "nvfp4_sqnr_db": ("NVFP4: signal over rounding error", "dB, blocks of 16", "decibel"),
+    "int4_g128_sym_sqnr_db": ("INT4: signal / rounding error", "dB, groups of 128", "decibel"),
+    "nvfp4_sqnr_db": ("NVFP4: signal / rounding error", "dB, blocks of 16", "decibel"),
 }
 # Ticks at round numbers.
 ROUND: dict[str, Any] = {"nbins": 6, "steps": [1, 2, 5, 10]}
@@ -281,7 +282,10 @@ def spectra(data: pd.DataFrame, matrices: pd.DataFrame) -> Figure | None:
 
 
 def norm_scales(params: pd.DataFrame) -> Figure | None:
-    """Normalisation scales γ over depth: median and 5 to 95 % range per kind of norm."""
+    """Normalisation scales γ over depth: median and 5 to 95 % range per kind of norm.
+
+    One panel per component.
+    """
     rows = params[
         (params["block_type"] == "norm")
         & params["layer_index"].notna()
@@ -290,23 +294,41 @@ def norm_scales(params: pd.DataFrame) -> Figure | None:
     ]
     if rows.empty or rows["layer_index"].nunique() < 2:
         return None
-    figure, (axes,) = canvas(10.4, 3.8)
-    kinds = rows["component"].fillna("") + ": " + rows["projection"].fillna("norm")
-    several = rows["component"].nunique() > 1
-    for place, (kind, own) in enumerate(rows.groupby(kinds, sort=True)):
-        own = own.sort_values("layer_index")
-        x = own["layer_index"].astype(float)
-        hue = PALETTE[place % len(PALETTE)]
-        name = str(kind) if several else str(kind).split(": ", 1)[1]
-        axes.plot(x, own["q50"].astype(float), color=hue, label=literal(name, 40), linewidth=1.6)
-        low, high = own["q05"].astype(float), own["q95"].astype(float)
-        axes.fill_between(x, low, high, color=hue, alpha=0.18, linewidth=0)
-    axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=True))
-    axes.set_xlabel("layer (0 is next to the input)")
-    axes.set_ylabel("scale γ (as stored)")
-    axes.set_title("Normalisation scales: median, and range of 90 % of the channels")
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    rows = rows.assign(kind=rows["projection"].fillna("norm"))
+    components = by_component(rows["component"].fillna(""))
+    hues = dict(zip(sorted(rows["kind"].unique()), itertools.cycle(PALETTE), strict=False))
+    figure, panels = canvas(10.4, 3.8, cols=len(components))
+    for panel, component in zip(panels, components, strict=True):
+        for kind, own in rows[rows["component"].fillna("") == component].groupby("kind"):
+            own = own.sort_values("layer_index")
+            x, hue, label = own["layer_index"].astype(float), hues[kind], literal(kind, 40)
+            panel.plot(x, own["q50"].astype(float), color=hue, label=label, linewidth=1.6)
+            low, high = own["q05"].astype(float), own["q95"].astype(float)
+            panel.fill_between(x, low, high, color=hue, alpha=0.18, linewidth=0)
+        panel.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=True))
+        panel.set_xlabel("layer (0 is next to the input)")
+        if len(components) > 1:
+            panel.set_title(literal(component))
+            panel.legend()
+        else:
+            panel.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    panels[0].set_ylabel("scale γ (as stored)")
     return figure
+
+
+def in_order(layers: pd.DataFrame) -> pd.DataFrame:
+    """Blocks with matrices in numbered layers, in the order in which data passes through them."""
+    rows = layers[layers["layer_index"].notna() & (layers["matrices"] > 0)]
+    names = {
+        "component": by_component(rows["component"]),
+        "block_type": ordered(rows["block_type"]),
+    }
+
+    def place(column: pd.Series) -> pd.Series:
+        order = names.get(str(column.name))
+        return column.map(dict(zip(order, itertools.count()))) if order else column
+
+    return rows.sort_values(KEYS, key=place)
 
 
 def experts(matrices: pd.DataFrame, metrics: Mapping[str, str]) -> Figure | None:
