@@ -21,8 +21,8 @@ REPORTS = {
 }
 # Path -> caption.
 LAYER_FIGURES = {
-    "figures/layers_std.png": "Standard deviation of the weights, layers by block types",
-    "figures/layers_stable_rank.png": "Stable rank, layers by block types",
+    "figures/layers_std.png": "Standard deviation of the weights by layer and block type",
+    "figures/layers_stable_rank.png": "Stable rank by layer and block type",
 }
 EMBEDDING_FIGURES = {
     "figures/elbow.png": "Inertia, silhouette and stability by the number of clusters",

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize, SymLogNorm
 from matplotlib.figure import Figure
@@ -25,10 +24,10 @@ from workflow.lib.style import (
     message,
     ordered,
 )
-from workflow.lib.wording import by_component
+from workflow.lib.wording import by_component, fixed
 
-# Column -> name, unit or definition, scale of the colours. symlog is linear within ±1; a log or
-# decibel scale does not blow up differences of less than a fifth or 2 dB.
+# Column -> name, unit or definition, scale of the colours. symlog is linear within ±1. No scale
+# blows up small differences: of less than a fifth (log), 2 dB (decibel) or 1 (symlog).
 METRICS = {
     "std": ("Standard deviation", "of the weights", "log"),
     "kurtosis_excess": ("Excess kurtosis", "0 for a normal distribution", "symlog"),
@@ -102,30 +101,44 @@ def layer_maps(layers: pd.DataFrame, columns: Sequence[str]) -> Figure | None:
             panel.set_ylabel(literal(axis) if place == 0 else "")
         style.heading(own[0], title, unit)
         bar = figure.colorbar(own[0].collections[0], ax=own, aspect=height / 0.16, pad=0.02)
-        bar.outline.set_visible(False)
-        if type(norm) is Normalize:
-            bar.locator = MaxNLocator(**ROUND)
-        style.plain_ticks(bar.ax.yaxis, isinstance(norm, LogNorm))
+        _bar_ticks(bar, norm)
     return figure
+
+
+def _bar_ticks(bar: Any, norm: Normalize) -> None:
+    """Ticks of a colour bar at round numbers."""
+    bar.outline.set_visible(False)
+    if type(norm) is Normalize:
+        bar.locator = MaxNLocator(**ROUND)
+    style.plain_ticks(bar.ax.yaxis, isinstance(norm, LogNorm))
 
 
 def _map(panel: Axes, part: pd.DataFrame, column: str, norm: Normalize, annotated: bool) -> None:
     grid = part.pivot(index="layer_index", columns="block_type", values=column)
     grid = grid.reindex(_layer_numbers(part))[ordered(grid.columns)].astype(float)
-    sns.heatmap(
-        grid,
-        ax=panel,
+    # Not seaborn's heatmap, which draws the whole figure once more to see whether labels overlap.
+    cells = panel.pcolormesh(
+        grid.to_numpy(),
         cmap=HEAT,
         norm=norm,
-        cbar=False,
-        annot=_cell_texts(grid) if annotated else False,
-        fmt="",
-        annot_kws={"size": 7},
-        linewidths=0.4 if len(grid) <= 60 else 0,
+        edgecolors="white",
+        linewidth=0.4 if len(grid) <= 60 else 0,
     )
+    if annotated:
+        text = fixed if METRICS[column][2] == "symlog" else _short
+        for (row, col), value in np.ndenumerate(grid.to_numpy()):
+            if np.isfinite(value):
+                red, green, blue, _ = cells.to_rgba(value)
+                dark = 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.55
+                options: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 7}
+                hue = "white" if dark else "#222222"
+                panel.text(col + 0.5, row + 0.5, text(value), color=hue, **options)
     panel.set_facecolor(MISSING)
-    panel.set_xlabel("")
-    panel.set_xticklabels([literal(label) for label in grid.columns], rotation=40, ha="right")
+    panel.grid(False)
+    panel.spines[:].set_visible(False)
+    panel.invert_yaxis()
+    labels = [literal(label) for label in grid.columns]
+    panel.set_xticks(np.arange(len(labels)) + 0.5, labels, rotation=40, ha="right")
 
 
 def _layer_numbers(part: pd.DataFrame) -> list[int]:
@@ -139,8 +152,10 @@ def _layer_numbers(part: pd.DataFrame) -> list[int]:
 def _norm(values: np.ndarray, scale: str) -> Normalize:
     values = values[np.isfinite(values)]
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
-    if scale == "decibel" and high - low < 2:
-        low, high = (low + high) / 2 - 1, (low + high) / 2 + 1
+    narrowest = {"decibel": 2.0, "symlog": 1.0}.get(scale, 0.0)
+    if high - low < narrowest:
+        middle = (low + high) / 2
+        return Normalize(middle - narrowest / 2, middle + narrowest / 2)
     if scale == "log" and low > 0:
         if high < 1.2 * low:
             low, high = (low + high) / 2.2, (low + high) / 2 * 1.1
@@ -152,12 +167,6 @@ def _norm(values: np.ndarray, scale: str) -> Normalize:
         margin = abs(low) / 10 or 1.0
         return Normalize(low - margin, high + margin)
     return Normalize(low, high)
-
-
-def _cell_texts(grid: pd.DataFrame) -> np.ndarray:
-    return np.array(
-        [["" if np.isnan(value) else _short(value) for value in row] for row in grid.to_numpy()]
-    )
 
 
 def _short(value: float) -> str:
@@ -301,18 +310,17 @@ def norm_scales(params: pd.DataFrame) -> Figure | None:
     for panel, component in zip(panels, components, strict=True):
         for kind, own in rows[rows["component"].fillna("") == component].groupby("kind"):
             own = own.sort_values("layer_index")
-            x, hue, label = own["layer_index"].astype(float), hues[kind], literal(kind, 40)
-            panel.plot(x, own["q50"].astype(float), color=hue, label=label, linewidth=1.6)
+            x, hue = own["layer_index"].astype(float), hues[kind]
+            panel.plot(x, own["q50"].astype(float), color=hue, linewidth=1.6)
             low, high = own["q05"].astype(float), own["q95"].astype(float)
             panel.fill_between(x, low, high, color=hue, alpha=0.18, linewidth=0)
         panel.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=True))
         panel.set_xlabel("layer (0 is next to the input)")
         if len(components) > 1:
             panel.set_title(literal(component))
-            panel.legend()
-        else:
-            panel.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     panels[0].set_ylabel("scale γ (as stored)")
+    handles = [Line2D([], [], color=hue, label=literal(kind, 40)) for kind, hue in hues.items()]
+    figure.legend(handles=handles, loc="outside right upper")
     return figure
 
 
@@ -347,19 +355,17 @@ def experts(matrices: pd.DataFrame, metrics: Mapping[str, str]) -> Figure | None
     for panel, (column, label) in zip(panels, metrics.items(), strict=True):
         grid = means[column].unstack().astype(float)
         panel.set_facecolor(MISSING)
-        picture = panel.pcolormesh(
-            np.arange(grid.shape[1] + 1), np.arange(len(grid) + 1), grid, cmap=HEAT
-        )
+        norm = _norm(grid.to_numpy(), METRICS[column][2])
+        picture = panel.pcolormesh(grid.to_numpy(), cmap=HEAT, norm=norm)
         across, down = _thinned(grid.columns), _thinned(grid.index)
         panel.set_xticks(across + 0.5, [str(number) for number in grid.columns[across]])
         panel.set_yticks(down + 0.5, [str(number) for number in grid.index[down]])
         panel.grid(False)
         panel.set_xlabel("expert")
         panel.set_title(label)
+        panel.spines[:].set_visible(False)
         bar = figure.colorbar(picture, ax=panel, aspect=30, pad=0.02)
-        bar.outline.set_visible(False)
-        bar.locator = MaxNLocator(**ROUND)
-        style.plain_ticks(bar.ax.yaxis)
+        _bar_ticks(bar, norm)
     panels[0].invert_yaxis()
     panels[0].set_ylabel("layer")
     return figure

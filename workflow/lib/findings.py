@@ -28,6 +28,14 @@ ATTENTION = ("q_proj", "k_proj", "v_proj", "qkv_proj", "o_proj")
 EXPERTS = ("moe", "router")
 FEED_FORWARD = ("gate_proj", "up_proj", "gate_up_proj", "down_proj", "mlp", "moe", "router")
 EMBEDDINGS = ("embedding", "position_embedding", "output")
+# What layers are made of, and the block types that tell.
+INSIDE = {
+    "attention": ATTENTION,
+    "state-space blocks": ("ssm",),
+    "experts": EXPERTS,
+    "feed-forward blocks": tuple(set(FEED_FORWARD) - set(EXPERTS)),
+    "convolutions": ("conv",),
+}
 SHOWN = 3
 LOW_RANK = 0.9
 OUTLIER = 8  # times the rms: beyond what normal weights reach in any matrix of today's sizes
@@ -89,6 +97,9 @@ def what(manifest: Mapping[str, Any], params: pd.DataFrame) -> str:
         depth = " with " + " and ".join(
             plural(int(counts[name]), f"{which}layer") for name, which in named.items()
         )
+        blocks = set(params["block_type"][params["layer_index"].notna()])
+        made_of = [name for name, members in INSIDE.items() if blocks & set(members)]
+        depth += f" of {listed(made_of)}" if made_of else ""
     kind = model_type(manifest)
     kind = "model" if kind == "–" else kind
     article = "an" if kind[:1] in tuple("AEIO") else "a"

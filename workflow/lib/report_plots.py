@@ -140,6 +140,7 @@ def quantile_plot(matrices: pd.DataFrame) -> Figure | None:
     label = "quantile minus normal quantile\n(standard deviations"
     if max(map(abs, axes.get_ylim())) > WIDE_TAILS:
         axes.set_yscale("symlog", linthresh=1)
+        axes.margins(y=0.08)
         style.plain_ticks(axes.yaxis)
         label += ", logarithmic beyond ±1"
     axes.set_ylabel(f"{label})")
