@@ -98,8 +98,8 @@ def test_depth_findings_compare_with_the_same_block_type():
     rows = [row(n, block, norm) for block, own in norms for n, norm in enumerate(own)]
     found = " ".join(depth_findings.layer_findings(tables.frame(rows, "layers")))
     assert (
-        "farthest above the median of its block type is that of q_proj in layer 2: 4, against a "
-        "median of 1." in found
+        "farthest above the median of its block type is that of q_proj in layer 2: 4.00, against a "
+        "median of 1.00." in found
     )
     assert "text" not in found, "there is only one component"
     alike = [row(n, "q_proj", 2 + n / 50) | {"std": 1 + n / 50} for n in range(3)]
@@ -117,7 +117,7 @@ def test_the_expert_that_differs_most_is_named():
     assert alike.endswith("differs by more than 0 % from the median of its layer.")
     rows[6] |= {"std": 0.5}
     found = depth_findings.expert_finding(tables.frame(rows, "matrices"))
-    assert "expert 2 of layer 1: the standard deviation of its up_proj is 0.5, against a" in found
+    assert "expert 2 of layer 1: the standard deviation of its up_proj is 0.500, against" in found
     assert depth_findings.expert_finding(tables.frame([], "matrices")) is None
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from workflow.lib.wording import integer, number, percent
+from workflow.lib.wording import aligned, integer, percent
 
 NOTABLE = 1.25  # a smaller ratio is told as a small difference
 
@@ -43,8 +43,8 @@ def expert_finding(matrices: pd.DataFrame) -> str | None:
     return (
         f"The expert that differs most from the rest of its layer is expert "
         f"{integer(row['expert_index'])} of layer {integer(row['layer_index'])}: the standard "
-        f"deviation of its {part} is {number(row['std'])}, against a median of "
-        f"{number(typical[place])}."
+        f"deviation of its {part} is {aligned(row['std'])}, against a median of "
+        f"{aligned(typical[place])}."
     )
 
 
@@ -62,14 +62,14 @@ def _largest_change(rows: pd.DataFrame) -> str | None:
             where = "" if rows["component"].nunique() == 1 else f" in the {component}"
             text = (
                 f"Across the layers, the standard deviation of {block}{where} changes most: it "
-                f"{direction} from {number(first)} in the first third to {number(last)} in the "
+                f"{direction} from {aligned(first)} in the first third to {aligned(last)} in the "
                 "last third (means)."
             )
             if ratio < NOTABLE:
                 text = (
                     "The standard deviations change little with depth. The largest change is that "
-                    f"of {block}{where}: {number(first)} in the first third of the layers, "
-                    f"{number(last)} in the last third (means)."
+                    f"of {block}{where}: {aligned(first)} in the first third of the layers, "
+                    f"{aligned(last)} in the last third (means)."
                 )
             if best is None or ratio > best[0]:
                 best = ratio, text
@@ -84,7 +84,7 @@ def _farthest(rows: pd.DataFrame, column: str, side: str, sign: int) -> str | No
     typical = own.groupby(["component", "block_type"])[column].transform("median")
     ratio = ((own[column] / typical) ** sign).astype(float)
     row, name = own.loc[ratio.idxmin()], column.replace("_", " ")
-    value, median = number(row[column]), number(typical[row.name])
+    value, median = aligned(row[column]), aligned(typical[row.name])
     if ratio.min() > 1 / NOTABLE:
         return (
             f"No {name} lies far {side} the median of its block type; the farthest is that of "

@@ -32,7 +32,7 @@ METRICS = {
     "std": ("Standard deviation", "of the weights", "log"),
     "kurtosis_excess": ("Excess kurtosis", "0 for a normal distribution", "symlog"),
     "spectral_norm": ("Spectral norm", "largest singular value σ₁", "log"),
-    "stable_rank": ("Stable rank", "‖W‖² / σ₁²", "log"),
+    "stable_rank": ("Stable rank", "Σσ² / σ₁²", "log"),
     "effective_share": ("Effective rank", "share of the smaller side", "linear"),
     "alpha": ("Power-law exponent α", "fitted to the tail of the spectrum σ²", "log"),
     "int4_g128_sym_sqnr_db": ("INT4: signal / rounding error", "dB, groups of 128", "decibel"),

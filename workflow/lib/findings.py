@@ -36,6 +36,8 @@ INSIDE = {
     "feed-forward blocks": tuple(set(FEED_FORWARD) - set(EXPERTS)),
     "convolutions": ("conv",),
 }
+# Metric of the clustering -> of what the clusters explain the variance.
+SPACES = {"spherical": " of the directions", "whitened": " of the whitened vectors"}
 SHOWN = 3
 LOW_RANK = 0.9
 OUTLIER = 8  # times the rms: beyond what normal weights reach in any matrix of today's sizes
@@ -213,14 +215,14 @@ def cluster_finding(summary: Mapping[str, Any], elbow: pd.DataFrame) -> str | No
     if row is None:
         return None
     verdict = (
-        "the rows have more structure than a single cloud (clusters, or another shape)"
+        "the rows have more structure than that (clusters, or another shape)"
         if summary["beyond_null"]
         else "by this measure the clusters merely divide a single cloud"
     )
     return (
-        f"{integer(row['k'])} clusters explain {percent(row['sample_share'])} of the variance, "
-        f"against {percent(row['null_share'])} in a normal distribution of the same covariance: "
-        f"{verdict}."
+        f"{integer(row['k'])} clusters explain {percent(row['sample_share'])} of the variance"
+        f"{SPACES.get(summary['metric'], '')}, against {percent(row['null_share'])} in a normal "
+        f"distribution of the same covariance: {verdict}."
     )
 
 
@@ -344,8 +346,9 @@ def embedding_findings(
     return [
         *found,
         f"Over all rows the clusters explain {percent(summary['explained_share'])} of the "
-        f"variance, with a mean silhouette of {number(summary['silhouette'])}; the largest holds "
-        f"{percent(largest['share'])} of the rows.",
+        f"variance{SPACES.get(summary['metric'], '')}, with a mean silhouette of "
+        f"{number(summary['silhouette'])}; the largest holds {percent(largest['share'])} of the "
+        "rows.",
     ]
 
 

@@ -53,7 +53,8 @@ def parameters_by_block(params: pd.DataFrame) -> Figure:
     unit, divisor = _unit(float(counts.sum(axis=1).max()))
     by_type = counts.sum().sort_values(ascending=False)
     several = len(by_type) > 1
-    height = 1.5 + 0.34 * max(len(counts), 4)
+    rows = max(len(counts), len(by_type))
+    height = 1.3 + 0.34 * rows
     figure, (left, *others) = canvas(
         10 if several else 7.6, height, cols=1 + several, width_ratios=[2.4, 1][: 1 + several]
     )
@@ -63,7 +64,7 @@ def parameters_by_block(params: pd.DataFrame) -> Figure:
     for place, value in enumerate(totals):
         left.text(value / divisor, place, f"  {_share(share.iloc[place])}", va="center", fontsize=9)
     left.set_yticks(range(len(totals)), [literal(block) for block in totals.index])
-    left.set_ylim(max(len(totals), 3) - 0.5, -0.5)
+    left.set_ylim(rows - 0.5, -0.5)
     left.margins(x=0.14)
     left.set_xlabel(f"parameters ({unit})" if unit else "parameters")
     left.grid(axis="y", visible=False)  # it would strike the shares through
@@ -72,7 +73,7 @@ def parameters_by_block(params: pd.DataFrame) -> Figure:
     for right in others:
         right.barh(range(len(by_type)), by_type / by_type.sum(), color="#777777", height=0.5)
         right.set_yticks(range(len(by_type)), [literal(name) for name in by_type.index])
-        right.set_ylim(max(len(by_type), 3) - 0.5, -0.5)
+        right.set_ylim(rows - 0.5, -0.5)
         right.set_xlim(0, 1)
         right.xaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
         right.grid(axis="y", visible=False)
