@@ -53,7 +53,7 @@
     const names = chosen.map((folder) => element("th", { scope: "col" }, [
       element("a", { href: page(folder, "index.html"), textContent: data.models[folder].name }),
     ]));
-    const head = element("tr", {}, [element("th", { scope: "col", className: "text", textContent: "number" }), ...names]);
+    const head = element("tr", {}, [element("th", { scope: "col", className: "text", textContent: "measure" }), ...names]);
     const groups = new Map();
     data.rows.forEach((row, place) => {
       const texts = chosen.map((folder) => data.models[folder].values[place]);
