@@ -5,7 +5,7 @@
   const shown = document.getElementById("shown");
   const controls = document.getElementById("controls");
   const whole = new Intl.NumberFormat("en-US");
-  const PRINTED = 1000;
+  const PRINTED = 300;
   const SUPERSCRIPTS = { "-": "⁻", "+": "", ...Object.fromEntries([..."⁰¹²³⁴⁵⁶⁷⁸⁹"].entries()) };
   const minus = (text) => text.replace("-", "−");
 
