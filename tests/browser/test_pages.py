@@ -77,7 +77,9 @@ def test_pages_of_other_kinds_of_models(site, visit, model):
         blank = "images => images.filter(i => !i.naturalWidth).map(i => i.src)"
         assert page.eval_on_selector_all("img", blank) == []
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        assert violations(page) == []
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            assert violations(page) == []
 
 
 def test_axe_would_find_something(site, visit):
@@ -179,8 +181,9 @@ def test_the_portal_names_a_failed_model_and_searches(site, visit):
 def test_models_are_compared_and_the_address_keeps_the_choice(site, visit):
     page = visit(f"{site.as_uri()}/index.html").page
     assert page.locator("#comparison").is_hidden()
-    for name in ("demo", "hostile"):
-        page.get_by_label(f"compare {name}").check()
+    page.get_by_label("compare demo").check()
+    assert page.locator("#shown").inner_text() == "5 of 5 models; tick another one to compare"
+    page.get_by_label("compare hostile").check()
     assert page.url.endswith("#compare=local--demo,local--hostile")
     line = page.locator("#side-by-side tr", has_text="parameters").first
     assert line.locator("td").all_inner_texts()[0] == "2,444,704"

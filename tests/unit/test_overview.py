@@ -42,6 +42,18 @@ def test_numbers_have_units_and_sensible_digits():
         "1,000 h 0 min",
         "–",
     ]
+    assert [wording.fixed(value) for value in (-0.0004, 23.2, -1234.6, None)] == [
+        "0.00",
+        "23.20",
+        "−1,235",
+        "–",
+    ]
+    assert [wording.size(count) for count in (999, 999_960, 1.5e12)] == [
+        "999 bytes",
+        "1.00 MB",
+        "1.50 TB",
+    ]
+    assert wording.parameter_count(1.026e12) == "1.03 trillion"
     assert wording.unbroken("8 % of 4 tensors, 3 MB") == "8\u00a0% of 4 tensors, 3\u00a0MB"
     assert wording.by_component(["text", "x", "encoder", "vision"]) == [
         "vision",
@@ -86,7 +98,8 @@ def test_depth_findings_compare_with_the_same_block_type():
     rows = [row(n, block, norm) for block, own in norms for n, norm in enumerate(own)]
     found = " ".join(depth_findings.layer_findings(tables.frame(rows, "layers")))
     assert (
-        "farthest above the median of its block type is 4, of q_proj in layer 2 (median 1)" in found
+        "farthest above the median of its block type is that of q_proj in layer 2: 4.00, against a "
+        "median of 1.00." in found
     )
     assert "text" not in found, "there is only one component"
     alike = [row(n, "q_proj", 2 + n / 50) | {"std": 1 + n / 50} for n in range(3)]
@@ -101,10 +114,10 @@ def test_the_expert_that_differs_most_is_named():
 
     rows = [expert(layer, number, 1.0 + layer) for layer in (0, 1) for number in range(4)]
     alike = depth_findings.expert_finding(tables.frame(rows, "matrices"))
-    assert alike.endswith("further than 0 % from the median of its layer.")
+    assert alike.endswith("differs by more than 0 % from the median of its layer.")
     rows[6] |= {"std": 0.5}
     found = depth_findings.expert_finding(tables.frame(rows, "matrices"))
-    assert "number 2 in layer 1: its standard deviation is 0.5, the median there 2." in found
+    assert "expert 2 of layer 1: the standard deviation of its up_proj is 0.500, against" in found
     assert depth_findings.expert_finding(tables.frame([], "matrices")) is None
 
 

@@ -237,6 +237,7 @@ def test_every_column_is_defined_and_every_anchor_exists():
         for column in schema.columns:
             entry = glossary.definition(table, column.name)
             assert entry.meaning and f'id="{entry.anchor}"' in html, column.name
+    assert "Σ<sub>σ &gt; t</sub> σ / Σ<sub>σ ≤ t</sub> σ / σ₁" in html and "_{" not in html
     for name in model_page.COLUMNS:
         entry = glossary.definition("params", name)
         measured = glossary.SCHEMAS["params"].columns

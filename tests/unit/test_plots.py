@@ -96,6 +96,36 @@ def test_a_gap_in_the_layers_stays_a_gap():
     assert np.ma.getmaskarray(grid)[3].all() and not np.ma.getmaskarray(grid)[4].any()
 
 
+def test_small_differences_are_not_blown_up_and_cells_have_few_digits():
+    rows = [
+        row | {"kurtosis_excess": 0.01 * number - 0.0004}
+        for number, row in enumerate(layer_rows(2, ("q_proj",)))
+    ]
+    figure = depth_plots.layer_maps(tables.frame(rows, "layers"), ["kurtosis_excess"])
+    panel = figure.axes[0]
+    assert [text.get_text() for text in panel.texts if "normal" not in text.get_text()] == [
+        "0.00",
+        "0.01",
+    ]
+    low, high = panel.collections[0].get_clim()
+    assert high - low == pytest.approx(1)
+
+
+def test_blocks_are_listed_in_the_order_of_the_data():
+    rows = [
+        row
+        for component in ("decoder", "encoder")
+        for row in layer_rows(2, ("down_proj", "q_proj"), component)
+    ]
+    found = depth_plots.in_order(tables.frame(rows, "layers"))
+    assert found[["component", "layer_index", "block_type"]].to_numpy().tolist() == [
+        [component, layer, block]
+        for component in ("encoder", "decoder")
+        for layer in (0, 1)
+        for block in ("q_proj", "down_proj")
+    ]
+
+
 def test_models_without_layers_or_embedding_say_so():
     empty = {name: tables.frame([], name) for name in ("layers", "elbow", "clusters")}
     overview, projection = (tables.frame([], name) for name in ("clusters_summary", "projection"))

@@ -4,11 +4,11 @@
 REPORTS = {
     "reports/00_setup.html": (
         "Set-up",
-        "What was analysed, with what: files, coverage, integrity, settings, versions.",
+        "What was analysed, and how: files, coverage, integrity, settings, versions, times.",
     ),
     "reports/10_summary_stats.html": (
         "Summary statistics",
-        "Where the parameters are, how they are distributed, ranks, outliers, information.",
+        "Where the parameters are, distributions, outliers, ranks, entropy, cost of rounding.",
     ),
     "reports/20_per_layer.html": (
         "Layers",
@@ -16,13 +16,13 @@ REPORTS = {
     ),
     "reports/30_embedding_output.html": (
         "Embedding and output",
-        "Clusters of the token vectors, their worth, untrained tokens, the output layer.",
+        "Clusters of the token vectors, nearest tokens, untrained tokens, the output layer.",
     ),
 }
 # Path -> caption.
 LAYER_FIGURES = {
-    "figures/layers_std.png": "Standard deviation of the weights, layers by block types",
-    "figures/layers_stable_rank.png": "Stable rank, layers by block types",
+    "figures/layers_std.png": "Standard deviation of the weights by layer and block type",
+    "figures/layers_stable_rank.png": "Stable rank by layer and block type",
 }
 EMBEDDING_FIGURES = {
     "figures/elbow.png": "Inertia, silhouette and stability by the number of clusters",
@@ -40,10 +40,10 @@ DOWNLOADS = {
     "coverage.csv": "every tensor, analysed or not, with the reason",
     "audit.json": "integrity findings",
     "embedding/clusters.csv": "cluster, distance and norm of every token",
-    "embedding/clusters_summary.csv": "clusters, what is in them and their typical tokens",
-    "embedding/tokens.csv": "every token: traits, neighbours, likeness to untrained ones",
+    "embedding/clusters_summary.csv": "size, contents and typical tokens of every cluster",
+    "embedding/tokens.csv": "every token: traits, neighbours, similarity to untrained ones",
     "embedding/output_tokens.csv": "the same for an output layer of its own",
-    "embedding/elbow.csv": "inertia, silhouette, stability and null by the number of clusters",
+    "embedding/elbow.csv": "inertia, silhouette and stability by the number of clusters",
     "embedding/projection.parquet": "tokens in two dimensions",
     "embedding/summary.json": "facts about the token embedding",
     "manifest.json": "files, tensors and hashes of the checkpoint",

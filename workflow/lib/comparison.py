@@ -8,11 +8,11 @@ import pandas as pd
 
 from workflow.lib import findings
 from workflow.lib.glossary import BLOCK_TYPES
-from workflow.lib.wording import aligned, by_component
+from workflow.lib.wording import aligned, by_component, fixed
 
 FORMATS = {
-    "int8_channel": "int8 per row",
-    "int4_g128_sym": "int4, groups of 128",
+    "int8_channel": "INT8 by row",
+    "int4_g128_sym": "INT4, groups of 128",
     "nf4": "NF4",
     "mxfp4": "MXFP4",
     "nvfp4": "NVFP4",
@@ -55,12 +55,12 @@ ROWS = (
     Row("parameters", SIZE, "parameters", findings.integer, "elements of all tensors"),
     Row("tensors", SIZE, "tensors", findings.integer, "stored tensors"),
     Row("bytes", SIZE, "stored size", findings.size, "bytes of all tensors, powers of ten"),
-    Row("dtypes", SIZE, "stored as", str, "types by parameters, most first", "params.dtype"),
+    Row("dtypes", SIZE, "stored as", str, "the type of most parameters first", "params.dtype"),
     Row("layers", SIZE, "layers", str, "numbered layers of each component", "params.layer_index"),
     Row("experts", SIZE, "experts per layer", findings.integer, "routed experts"),
     Row("attention_share", MAKE, "attention", findings.percent, "q, k, v and output projections"),
-    Row("feed_forward_share", MAKE, "feed-forward", findings.percent, "experts among them"),
-    Row("embedding_share", MAKE, "embedding, output", findings.percent, "tables of tokens"),
+    Row("feed_forward_share", MAKE, "feed-forward", findings.percent, "experts included"),
+    Row("embedding_share", MAKE, "embedding, output", findings.percent, "positions included"),
     Row("other_share", MAKE, "everything else", findings.percent, "norms, convolutions, biases …"),
     Row(
         "bits_stored",
@@ -89,7 +89,7 @@ ROWS = (
         "kurtosis",
         VALUES,
         "excess kurtosis, median",
-        aligned,
+        fixed,
         "over the matrices",
         "matrices.kurtosis_excess",
     ),
@@ -98,7 +98,7 @@ ROWS = (
         VALUES,
         "largest |w| over rms",
         aligned,
-        "the matrix where it is most",
+        "in the matrix where it is largest",
         "matrices.max_over_rms",
     ),
     Row("matrices", SPECTRA, "matrices", findings.integer, "as the model multiplies with them"),
@@ -155,18 +155,18 @@ ROWS = (
     ),
     Row("vocabulary", TOKENS, "rows", findings.integer, "rows of the token embedding"),
     Row("width", TOKENS, "dimensions", findings.integer, "columns of the token embedding"),
-    Row("mean_cosine", TOKENS, "mean cosine of two rows", aligned, "0: no common direction"),
+    Row("mean_cosine", TOKENS, "mean cosine of two rows", fixed, "0: no common direction"),
     Row("clusters", TOKENS, "clusters", findings.integer, "K-means, number by the elbow or as set"),
     Row(
         "explained_share",
         TOKENS,
         "variance they explain",
         findings.percent,
-        "of the rows' scatter",
+        "of the vectors as they were clustered",
         "elbow.explained_share",
     ),
     Row("errors", AUDIT, "errors", findings.integer, "the weights are damaged"),
-    Row("warnings", AUDIT, "warnings", findings.integer, "unusual: look at it"),
+    Row("warnings", AUDIT, "warnings", findings.integer, "unusual, worth a look"),
     Row("notes", AUDIT, "notes", findings.integer, "good to know"),
 )
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from workflow.lib.wording import integer, number, percent
+from workflow.lib.wording import aligned, integer, percent
 
 NOTABLE = 1.25  # a smaller ratio is told as a small difference
 
@@ -34,15 +34,17 @@ def expert_finding(matrices: pd.DataFrame) -> str | None:
     ratio = means["std"] / typical
     place = np.maximum(ratio, 1 / ratio).idxmax()
     row, most = means.loc[place], float(max(ratio[place], 1 / ratio[place]))
+    part = "matrices" if pd.isna(row["projection"]) else row["projection"]
     if most < NOTABLE:
         return (
-            "The experts of a layer are alike: no standard deviation is further than "
+            "The experts of a layer are alike: no standard deviation differs by more than "
             f"{percent(most - 1)} from the median of its layer."
         )
     return (
-        f"The expert that differs most from the others of its layer is number "
-        f"{integer(row['expert_index'])} in layer {integer(row['layer_index'])}: its standard "
-        f"deviation is {number(row['std'])}, the median there {number(typical[place])}."
+        f"The expert that differs most from the rest of its layer is expert "
+        f"{integer(row['expert_index'])} of layer {integer(row['layer_index'])}: the standard "
+        f"deviation of its {part} is {aligned(row['std'])}, against a median of "
+        f"{aligned(typical[place])}."
     )
 
 
@@ -59,15 +61,15 @@ def _largest_change(rows: pd.DataFrame) -> str | None:
             direction = "grows" if last > first else "falls"
             where = "" if rows["component"].nunique() == 1 else f" in the {component}"
             text = (
-                f"Over the depth the standard deviation of {block}{where} changes most: it "
-                f"{direction} from {number(first)} in the first third of the layers to "
-                f"{number(last)} in the last."
+                f"Across the layers, the standard deviation of {block}{where} changes most: it "
+                f"{direction} from {aligned(first)} in the first third to {aligned(last)} in the "
+                "last third (means)."
             )
             if ratio < NOTABLE:
                 text = (
-                    "The standard deviations change little with depth, most that of "
-                    f"{block}{where}: {number(first)} in the first third of the layers, "
-                    f"{number(last)} in the last."
+                    "The standard deviations change little with depth. The largest change is that "
+                    f"of {block}{where}: {aligned(first)} in the first third of the layers, "
+                    f"{aligned(last)} in the last third (means)."
                 )
             if best is None or ratio > best[0]:
                 best = ratio, text
@@ -82,15 +84,15 @@ def _farthest(rows: pd.DataFrame, column: str, side: str, sign: int) -> str | No
     typical = own.groupby(["component", "block_type"])[column].transform("median")
     ratio = ((own[column] / typical) ** sign).astype(float)
     row, name = own.loc[ratio.idxmin()], column.replace("_", " ")
-    value, median = number(row[column]), number(typical[row.name])
+    value, median = aligned(row[column]), aligned(typical[row.name])
     if ratio.min() > 1 / NOTABLE:
         return (
-            f"No {name} lies far {side} the median of its block type; farthest is {value}, of "
-            f"{_place(row, rows)} (median {median})."
+            f"No {name} lies far {side} the median of its block type; the farthest is that of "
+            f"{_place(row, rows)}: {value}, against a median of {median}."
         )
     return (
-        f"The {name} that lies farthest {side} the median of its block type is {value}, of "
-        f"{_place(row, rows)} (median {median})."
+        f"The {name} farthest {side} the median of its block type is that of "
+        f"{_place(row, rows)}: {value}, against a median of {median}."
     )
 
 

@@ -1,6 +1,7 @@
 """Pictures over the depth of a model: layer maps, curves, spectra, normalisation, experts."""
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,19 +25,19 @@ from workflow.lib.style import (
     message,
     ordered,
 )
-from workflow.lib.wording import by_component
+from workflow.lib.wording import by_component, fixed
 
-# Column -> name, unit or definition, scale of the colours. symlog is linear within ±1; a log or
-# decibel scale does not blow up differences of less than a fifth or 2 dB.
+# Column -> name, unit or definition, scale of the colours. symlog is linear within ±1. No scale
+# blows up small differences: of less than a fifth (log), 2 dB (decibel) or 1 (symlog).
 METRICS = {
     "std": ("Standard deviation", "of the weights", "log"),
     "kurtosis_excess": ("Excess kurtosis", "0 for a normal distribution", "symlog"),
     "spectral_norm": ("Spectral norm", "largest singular value σ₁", "log"),
-    "stable_rank": ("Stable rank", "‖W‖² / σ₁²", "log"),
+    "stable_rank": ("Stable rank", "Σσ² / σ₁²", "log"),
     "effective_share": ("Effective rank", "share of the smaller side", "linear"),
     "alpha": ("Power-law exponent α", "fitted to the tail of the spectrum σ²", "log"),
-    "int4_g128_sym_sqnr_db": ("INT4: signal over rounding error", "dB, groups of 128", "decibel"),
-    "nvfp4_sqnr_db": ("NVFP4: signal over rounding error", "dB, blocks of 16", "decibel"),
+    "int4_g128_sym_sqnr_db": ("INT4: signal / rounding error", "dB, groups of 128", "decibel"),
+    "nvfp4_sqnr_db": ("NVFP4: signal / rounding error", "dB, blocks of 16", "decibel"),
 }
 # Ticks at round numbers.
 ROUND: dict[str, Any] = {"nbins": 6, "steps": [1, 2, 5, 10]}
@@ -101,34 +102,40 @@ def layer_maps(layers: pd.DataFrame, columns: Sequence[str]) -> Figure | None:
             panel.set_ylabel(literal(axis) if place == 0 else "")
         style.heading(own[0], title, unit)
         bar = figure.colorbar(own[0].collections[0], ax=own, aspect=height / 0.16, pad=0.02)
-        bar.outline.set_visible(False)
-        if type(norm) is Normalize:
-            bar.locator = MaxNLocator(**ROUND)
-        style.plain_ticks(bar.ax.yaxis, isinstance(norm, LogNorm))
+        _bar_ticks(bar, norm)
     return figure
+
+
+def _bar_ticks(bar: Any, norm: Normalize) -> None:
+    """Ticks of a colour bar at round numbers."""
+    bar.outline.set_visible(False)
+    if type(norm) is Normalize:
+        bar.locator = MaxNLocator(**ROUND)
+    style.plain_ticks(bar.ax.yaxis, isinstance(norm, LogNorm))
 
 
 def _map(panel: Axes, part: pd.DataFrame, column: str, norm: Normalize, annotated: bool) -> None:
     grid = part.pivot(index="layer_index", columns="block_type", values=column)
     grid = grid.reindex(_layer_numbers(part))[ordered(grid.columns)].astype(float)
+    text = fixed if METRICS[column][2] == "symlog" else _short
     sns.heatmap(
         grid,
         ax=panel,
         cmap=HEAT,
         norm=norm,
         cbar=False,
-        annot=_cell_texts(grid) if annotated else False,
+        annot=_cell_texts(grid, text) if annotated else False,
         fmt="",
         annot_kws={"size": 7},
         linewidths=0.4 if len(grid) <= 60 else 0,
-        # To see whether they overlap, seaborn would hold a picture of the figure for each label.
+        # To see whether they overlap, seaborn would draw the whole figure once more.
         xticklabels=False,
         yticklabels=False,
     )
     panel.set_facecolor(MISSING)
     panel.set_xlabel("")
-    panel.set_xticks(np.arange(len(grid.columns)) + 0.5)
-    panel.set_xticklabels([literal(label) for label in grid.columns], rotation=40, ha="right")
+    labels = [literal(label) for label in grid.columns]
+    panel.set_xticks(np.arange(len(labels)) + 0.5, labels, rotation=40, ha="right")
 
 
 def _layer_numbers(part: pd.DataFrame) -> list[int]:
@@ -142,8 +149,10 @@ def _layer_numbers(part: pd.DataFrame) -> list[int]:
 def _norm(values: np.ndarray, scale: str) -> Normalize:
     values = values[np.isfinite(values)]
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
-    if scale == "decibel" and high - low < 2:
-        low, high = (low + high) / 2 - 1, (low + high) / 2 + 1
+    narrowest = {"decibel": 2.0, "symlog": 1.0}.get(scale, 0.0)
+    if high - low < narrowest:
+        middle = (low + high) / 2
+        return Normalize(middle - narrowest / 2, middle + narrowest / 2)
     if scale == "log" and low > 0:
         if high < 1.2 * low:
             low, high = (low + high) / 2.2, (low + high) / 2 * 1.1
@@ -157,9 +166,9 @@ def _norm(values: np.ndarray, scale: str) -> Normalize:
     return Normalize(low, high)
 
 
-def _cell_texts(grid: pd.DataFrame) -> np.ndarray:
+def _cell_texts(grid: pd.DataFrame, text: Callable[[float], str]) -> np.ndarray:
     return np.array(
-        [["" if np.isnan(value) else _short(value) for value in row] for row in grid.to_numpy()]
+        [["" if np.isnan(value) else text(value) for value in row] for row in grid.to_numpy()]
     )
 
 
@@ -297,7 +306,10 @@ def spectra(data: pd.DataFrame, matrices: pd.DataFrame) -> Figure | None:
 
 
 def norm_scales(params: pd.DataFrame) -> Figure | None:
-    """Normalisation scales γ over depth: median and 5 to 95 % range per kind of norm."""
+    """Normalisation scales γ over depth: median and 5 to 95 % range per kind of norm.
+
+    One panel per component.
+    """
     rows = params[
         (params["block_type"] == "norm")
         & params["layer_index"].notna()
@@ -306,23 +318,40 @@ def norm_scales(params: pd.DataFrame) -> Figure | None:
     ]
     if rows.empty or rows["layer_index"].nunique() < 2:
         return None
-    figure, (axes,) = canvas(10.4, 3.8)
-    kinds = rows["component"].fillna("") + ": " + rows["projection"].fillna("norm")
-    several = rows["component"].nunique() > 1
-    for place, (kind, own) in enumerate(rows.groupby(kinds, sort=True)):
-        own = own.sort_values("layer_index")
-        x = own["layer_index"].astype(float)
-        hue = PALETTE[place % len(PALETTE)]
-        name = str(kind) if several else str(kind).split(": ", 1)[1]
-        axes.plot(x, own["q50"].astype(float), color=hue, label=literal(name, 40), linewidth=1.6)
-        low, high = own["q05"].astype(float), own["q95"].astype(float)
-        axes.fill_between(x, low, high, color=hue, alpha=0.18, linewidth=0)
-    axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=True))
-    axes.set_xlabel("layer (0 is next to the input)")
-    axes.set_ylabel("scale γ (as stored)")
-    axes.set_title("Normalisation scales: median, and range of 90 % of the channels")
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    rows = rows.assign(kind=rows["projection"].fillna("norm"))
+    components = by_component(rows["component"].fillna(""))
+    hues = dict(zip(sorted(rows["kind"].unique()), itertools.cycle(PALETTE), strict=False))
+    figure, panels = canvas(10.4, 3.8, cols=len(components))
+    for panel, component in zip(panels, components, strict=True):
+        for kind, own in rows[rows["component"].fillna("") == component].groupby("kind"):
+            own = own.sort_values("layer_index")
+            x, hue = own["layer_index"].astype(float), hues[kind]
+            panel.plot(x, own["q50"].astype(float), color=hue, linewidth=1.6)
+            low, high = own["q05"].astype(float), own["q95"].astype(float)
+            panel.fill_between(x, low, high, color=hue, alpha=0.18, linewidth=0)
+        panel.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=True))
+        panel.set_xlabel("layer (0 is next to the input)")
+        if len(components) > 1:
+            panel.set_title(literal(component))
+    panels[0].set_ylabel("scale γ (as stored)")
+    handles = [Line2D([], [], color=hue, label=literal(kind, 40)) for kind, hue in hues.items()]
+    figure.legend(handles=handles, loc="outside right upper")
     return figure
+
+
+def in_order(layers: pd.DataFrame) -> pd.DataFrame:
+    """Blocks with matrices in numbered layers, in the order in which data passes through them."""
+    rows = layers[layers["layer_index"].notna() & (layers["matrices"] > 0)]
+    names = {
+        "component": by_component(rows["component"]),
+        "block_type": ordered(rows["block_type"]),
+    }
+
+    def place(column: pd.Series) -> pd.Series:
+        order = names.get(str(column.name))
+        return column.map(dict(zip(order, itertools.count()))) if order else column
+
+    return rows.sort_values(KEYS, key=place)
 
 
 def experts(matrices: pd.DataFrame, metrics: Mapping[str, str]) -> Figure | None:
@@ -341,19 +370,17 @@ def experts(matrices: pd.DataFrame, metrics: Mapping[str, str]) -> Figure | None
     for panel, (column, label) in zip(panels, metrics.items(), strict=True):
         grid = means[column].unstack().astype(float)
         panel.set_facecolor(MISSING)
-        picture = panel.pcolormesh(
-            np.arange(grid.shape[1] + 1), np.arange(len(grid) + 1), grid, cmap=HEAT
-        )
+        norm = _norm(grid.to_numpy(), METRICS[column][2])
+        picture = panel.pcolormesh(grid.to_numpy(), cmap=HEAT, norm=norm)
         across, down = _thinned(grid.columns), _thinned(grid.index)
         panel.set_xticks(across + 0.5, [str(number) for number in grid.columns[across]])
         panel.set_yticks(down + 0.5, [str(number) for number in grid.index[down]])
         panel.grid(False)
         panel.set_xlabel("expert")
         panel.set_title(label)
+        panel.spines[:].set_visible(False)
         bar = figure.colorbar(picture, ax=panel, aspect=30, pad=0.02)
-        bar.outline.set_visible(False)
-        bar.locator = MaxNLocator(**ROUND)
-        style.plain_ticks(bar.ax.yaxis)
+        _bar_ticks(bar, norm)
     panels[0].invert_yaxis()
     panels[0].set_ylabel("layer")
     return figure

@@ -57,7 +57,7 @@ def norms_by_id(tokens: pd.DataFrame, output_tokens: pd.DataFrame) -> Figure | N
 
 
 def scores(tokens: pd.DataFrame) -> Figure | None:
-    """Histogram of the likeness to untrained rows, reference rows apart from the others."""
+    """Histogram of the similarity to untrained rows, reference rows apart from the others."""
     known = tokens.dropna(subset=["undertrained_score"])
     if known.empty:
         return None
@@ -73,7 +73,7 @@ def scores(tokens: pd.DataFrame) -> Figure | None:
             counts, _ = np.histogram(values[mask], edges)
             axes.stairs(counts, edges, color=hue, linewidth=1.6, label=f"{label} ({mask.sum():,})")
     _counts_axis(axes)
-    axes.set_xlabel("likeness to untrained rows (right: more alike)")
+    axes.set_xlabel("score: similarity to untrained rows")
     axes.set_title("Which tokens look untrained")
     axes.legend()
     return figure

@@ -12,6 +12,7 @@ import pandas as pd
 from workflow.lib.dtypes import DTYPES
 from workflow.lib.wording import (
     by_component,
+    fixed,
     integer,
     listed,
     number,
@@ -27,6 +28,16 @@ ATTENTION = ("q_proj", "k_proj", "v_proj", "qkv_proj", "o_proj")
 EXPERTS = ("moe", "router")
 FEED_FORWARD = ("gate_proj", "up_proj", "gate_up_proj", "down_proj", "mlp", "moe", "router")
 EMBEDDINGS = ("embedding", "position_embedding", "output")
+# What layers are made of, and the block types that tell.
+INSIDE = {
+    "attention": ATTENTION,
+    "state-space blocks": ("ssm",),
+    "experts": EXPERTS,
+    "feed-forward blocks": tuple(set(FEED_FORWARD) - set(EXPERTS)),
+    "convolutions": ("conv",),
+}
+# Metric of the clustering -> of what the clusters explain the variance.
+SPACES = {"spherical": " of the directions", "whitened": " of the whitened vectors"}
 SHOWN = 3
 LOW_RANK = 0.9
 OUTLIER = 8  # times the rms: beyond what normal weights reach in any matrix of today's sizes
@@ -60,7 +71,7 @@ def identity(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
         origin = [("Folder", str(manifest["model_path"]))]
     return [
         *origin,
-        ("Resolved", f"{manifest['created_at']} (UTC)"),
+        ("Looked up", f"{str(manifest['created_at']).replace('T', ' ').removesuffix('Z')} UTC"),
         ("Architecture", model_type(manifest)),
         ("Licence", _licence(manifest.get("licence"))),
         *_dimensions(manifest["config"]),
@@ -88,6 +99,9 @@ def what(manifest: Mapping[str, Any], params: pd.DataFrame) -> str:
         depth = " with " + " and ".join(
             plural(int(counts[name]), f"{which}layer") for name, which in named.items()
         )
+        blocks = set(params["block_type"][params["layer_index"].notna()])
+        made_of = [name for name, members in INSIDE.items() if blocks & set(members)]
+        depth += f" of {listed(made_of)}" if made_of else ""
     kind = model_type(manifest)
     kind = "model" if kind == "–" else kind
     article = "an" if kind[:1] in tuple("AEIO") else "a"
@@ -147,8 +161,8 @@ def value_findings(params: pd.DataFrame, matrices: pd.DataFrame) -> list[str]:
             telling = worst["rank_ratio"] < LOW_RANK
             ranks.append(
                 f"{integer(len(ranked) - len(low))} of {integer(len(ranked))} matrices have full "
-                f"numerical rank; the lowest is {short(worst['param_name'])} with rank "
-                f"{integer(worst['rank'])} of {integer(min(worst['rows'], worst['cols']))}."
+                f"numerical rank; the lowest for its size is {short(worst['param_name'])} with "
+                f"rank {integer(worst['rank'])} of {integer(min(worst['rows'], worst['cols']))}."
             )
         else:
             all_of = f"All {integer(len(ranked))} matrices have"
@@ -160,20 +174,21 @@ def value_findings(params: pd.DataFrame, matrices: pd.DataFrame) -> list[str]:
     if len(tails):
         far = tails.loc[tails["max_over_rms"].idxmax()]
         meaning = (
-            "such outliers can make quantisation harder"
+            "outliers this large can make quantisation harder"
             if far["max_over_rms"] > OUTLIER
-            else "normally distributed weights reach about 4 to 6 in large matrices"
+            else "in a large matrix of normally distributed weights it would be about 4 to 6"
         )
         found.append(
-            f"The weight that stands out most is {number(far['max_over_rms'])} × the rms of its "
-            f"matrix, in {short(far['param_name'])}; {meaning}."
+            f"The largest outlier is {number(far['max_over_rms'])} times the root mean square of "
+            f"its matrix, {short(far['param_name'])}; {meaning}."
         )
     bits = information(params)
     if bits:
         carried, stored = bits
         found.append(
-            f"The stored codes carry {number(carried)} of {number(stored)} bits per weight, so "
-            f"coding them one by one could save about {percent(1 - carried / stored)} without loss."
+            f"The entropy of the stored codes is {number(carried)} of {number(stored)} bits per "
+            f"weight, so lossless coding of single weights could save about "
+            f"{percent(1 - carried / stored)}."
         )
     return found if telling else [*found, *ranks]
 
@@ -191,30 +206,44 @@ def information(params: pd.DataFrame) -> tuple[float, float] | None:
     )
 
 
-def cluster_worth(summary: Mapping[str, Any], elbow: pd.DataFrame) -> str | None:
-    """What the clusters are worth beside one cloud of the same covariance, in one or two sentences.
+def cluster_finding(summary: Mapping[str, Any], elbow: pd.DataFrame) -> str | None:
+    """One sentence: how the clusters compare with those of one cloud of the same covariance.
 
     `elbow` is the table. None where it was not measured.
     """
-    chosen = elbow[elbow["chosen"].fillna(False).astype(bool) & elbow["null_share"].notna()]
-    if chosen.empty:
+    row = _compared(elbow)
+    if row is None:
         return None
-    row = chosen.iloc[0]
     verdict = (
-        "so there is more structure than in one normal cloud (clusters, or another shape)"
+        "the rows have more structure than that (clusters, or another shape)"
         if summary["beyond_null"]
-        else "so by this measure they are cuts through one cloud"
+        else "by this measure the clusters merely divide a single cloud"
     )
     return (
-        f"On {integer(summary['samples'])} samples of {integer(summary['sample_rows'])} rows, "
-        f"{integer(row['k'])} clusters explain "
-        f"{percent(row['sample_share'])} of the variance, and {percent(row['null_share'])} in "
-        f"{integer(summary['null_samples'])} samples of a cloud of the same covariance without "
-        f"clusters, {verdict}. "
-        f"Clusters of two samples agree with an adjusted Rand index of "
-        f"{number(row['stability'], 2)} ({number(row['null_stability'], 2)} in that cloud; 1: the "
-        "same clusters)."
+        f"{integer(row['k'])} clusters explain {percent(row['sample_share'])} of the variance"
+        f"{SPACES.get(summary['metric'], '')}, against {percent(row['null_share'])} in a normal "
+        f"distribution of the same covariance: {verdict}."
     )
+
+
+def cluster_worth(summary: Mapping[str, Any], elbow: pd.DataFrame) -> str | None:
+    """`cluster_finding`, on what it rests, and how stable the clusters are."""
+    row = _compared(elbow)
+    if row is None:
+        return None
+    return (
+        f"{cluster_finding(summary, elbow)} These are means of {integer(summary['samples'])} "
+        f"samples of {integer(summary['sample_rows'])} rows, and of "
+        f"{integer(summary['null_samples'])} samples of the normal distribution. Clusterings of "
+        f"two samples agree with an adjusted Rand index of {number(row['stability'], 2)} "
+        f"(1: identical); in the normal distribution it is {number(row['null_stability'], 2)}."
+    )
+
+
+def _compared(elbow: pd.DataFrame) -> pd.Series | None:
+    """The row of the chosen number of clusters, where it was compared with one cloud."""
+    rows = elbow[elbow["chosen"].fillna(False).astype(bool) & elbow["null_share"].notna()]
+    return None if rows.empty else rows.iloc[0]
 
 
 def geometry(summary: Mapping[str, Any]) -> pd.DataFrame:
@@ -229,12 +258,12 @@ def geometry(summary: Mapping[str, Any]) -> pd.DataFrame:
     facts = {
         "rows × dimensions": lambda s: f"{integer(s['rows'])} × {integer(s['dimensions'])}",
         "length of a row, mean ± std": lambda s: with_spread(s["mean_norm"], s["std_norm"]),
-        "mean cosine of two rows": lambda s: number(s["isotropy"]["mean_cosine"]),
-        "the same once the mean row is subtracted": lambda s: number(
-            s["isotropy"]["mean_cosine_centred"]
+        "mean cosine of two rows": lambda s: fixed(s["isotropy"]["mean_cosine"], 3),
+        "the same after subtracting the mean row": lambda s: fixed(
+            s["isotropy"]["mean_cosine_centred"], 3
         ),
-        "rows that equal an earlier one": lambda s: integer(s["duplicate_rows"]),
-        "rows whose nearest has a cosine of 0.99 or more": lambda s: (
+        "rows equal to an earlier one": lambda s: integer(s["duplicate_rows"]),
+        "rows with a neighbour at a cosine of 0.99 or more": lambda s: (
             f"{integer(s['near_duplicate_rows'])} of {integer(s['neighbours_searched'])} searched"
         ),
         "rows of zeros": lambda s: integer(s["zero_rows"]),
@@ -256,9 +285,9 @@ def neighbours_note(facts: Mapping[str, Any]) -> str | None:
     if searched >= rows - facts["left_out_rows"]:
         return None
     return (
-        f"The nearest tokens were searched, among all, for {integer(searched)} of {integer(rows)} "
-        "tokens: the chosen ones, those that look most untrained and an even sample over the ids. "
-        "A larger clustering.search_operations allows more."
+        f"Nearest tokens were found for {integer(searched)} of {integer(rows)} tokens: the chosen "
+        "ones, those that look most untrained, and an even sample over the ids. Each was compared "
+        "with all tokens; a larger clustering.search_operations covers more of them."
     )
 
 
@@ -268,8 +297,8 @@ def undertrained_finding(tokens: pd.DataFrame, facts: Mapping[str, Any]) -> str:
     check = facts["held_out_auc"]
     if check is not None:
         method += (
-            f" A reference row that is held out scores higher than another token with a chance of "
-            f"{percent(check)} (guessing: 50 %)."
+            f" Check: a reference row that was held out outscores another token in "
+            f"{percent(check)} of the pairs (chance: 50 %)."
         )
     reference = tokens["reference"].fillna(False).astype(bool)
     if not reference.any():
@@ -277,8 +306,8 @@ def undertrained_finding(tokens: pd.DataFrame, facts: Mapping[str, Any]) -> str:
     middle = tokens["undertrained_score"][reference].median()
     alike = tokens[tokens["undertrained_rank"].notna() & (tokens["undertrained_score"] >= middle)]
     return (
-        f"{method} {integer(len(alike))} other tokens score as high as the median of the reference "
-        "rows or higher."
+        f"{method} {plural(len(alike), 'other token')} reach{'es' * (len(alike) == 1)} the median "
+        "score of the reference rows."
     )
 
 
@@ -288,18 +317,18 @@ def embedding_findings(
     """The most telling findings about the token embedding."""
     if overview.empty:
         return [as_sentence(summary.get("reason") or "this model has no token embedding")]
-    worth = cluster_worth(summary, elbow)
+    worth = cluster_finding(summary, elbow)
     found = [worth] if worth else []
     cosine = summary["isotropy"]["mean_cosine"]
     if cosine is not None:
         cone = (
             "the vectors share a common direction"
             if cosine > 0.2
-            else "the vectors point in all directions"
+            else "the vectors share no strong common direction"
         )
         found.append(
-            f"Two different tokens have a mean cosine of {number(cosine)}: {cone}. The vectors are "
-            f"{with_spread(summary['mean_norm'], summary['std_norm'])} long (mean ± std)."
+            f"The mean cosine between two different tokens is {fixed(cosine)}: {cone}. Their "
+            f"length is {with_spread(summary['mean_norm'], summary['std_norm'])} (mean ± std)."
         )
     odd = [
         f"{integer(summary[key])} {label}"
@@ -316,10 +345,10 @@ def embedding_findings(
     largest = overview.loc[overview["size"].idxmax()]
     return [
         *found,
-        str(summary["k_rule"]),
-        f"The clusters explain {percent(summary['explained_share'])} of the variance, and the mean "
-        f"silhouette is {number(summary['silhouette'])}; the largest cluster holds "
-        f"{percent(largest['share'])} of the rows.",
+        f"Over all rows the clusters explain {percent(summary['explained_share'])} of the "
+        f"variance{SPACES.get(summary['metric'], '')}, with a mean silhouette of "
+        f"{number(summary['silhouette'])}; the largest holds {percent(largest['share'])} of the "
+        "rows.",
     ]
 
 
@@ -332,7 +361,7 @@ def coverage_finding(coverage: pd.DataFrame) -> str:
     named = listed([f"{integer(count)} {kind}" for kind, count in kinds.items()])
     return (
         f"{integer(len(coverage) - len(left))} of {integer(len(coverage))} tensors were analysed; "
-        f"the others are listed with the reason ({named})."
+        f"the others ({named}) are listed with the reason."
     )
 
 
@@ -372,6 +401,13 @@ def audit_finding(audit: Mapping[str, Any]) -> str:
         if counts[kind]
     ]
     return f"The audit found {listed(named)}." if named else "The audit found nothing unusual."
+
+
+NOTHING_FOUND = (
+    "The audit found nothing unusual: no NaN or infinite values; no weight that is all zero, a "
+    "copy of another, out of scale or of collapsed rank; no tensor missing, unexpected or of the "
+    "wrong shape."
+)
 
 
 def _dimensions(config: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -40,7 +40,7 @@ BLOCK_TYPES = {
     "norm": "normalisation: scales and shifts of activations",
     "bias": "additive biases",
     "output": "turns the last vector into a score per token",
-    "other": "weights whose names say no known place",
+    "other": "weights whose names do not tell their place",
 }
 
 CLAUSET = "Clauset, Shalizi and Newman 2009, SIAM Review 51(4), 661–703, arXiv:0706.1062"

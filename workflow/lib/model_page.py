@@ -77,7 +77,7 @@ def model_page(folder: Path) -> tuple[str, dict[str, Any]]:
         ],
         identity=findings.identity(manifest),
         audit=audit,
-        audit_words=findings.audit_finding(audit),
+        audit_words=findings.audit_finding(audit) if audit["findings"] else findings.NOTHING_FOUND,
         listed_findings=LISTED_FINDINGS,
         reports=[
             {"path": path, "label": label, "text": text} for path, (label, text) in REPORTS.items()
@@ -113,7 +113,8 @@ def parameters(params: pd.DataFrame) -> dict[str, Any]:
         if name == "param_name":
             texts[name], values[name] = _names(params[name])
         elif name in REPEATED:
-            shown = [visible(text) for text in params[name].fillna("")]
+            written = shape if name == "shape" else visible
+            shown = [written(text) for text in params[name].fillna("")]
             texts[name], values[name] = _indexed(shown)
         else:
             values[name] = [_rounded(value) for value in params[name].tolist()]

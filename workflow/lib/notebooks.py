@@ -19,6 +19,7 @@ from workflow.lib.markup import escape
 from workflow.lib.schemas import SCHEMAS
 from workflow.lib.wording import (
     aligned,
+    fixed,
     integer,
     number,
     percent,
@@ -34,6 +35,7 @@ __all__ = [
     "definitions",
     "facts",
     "findings",
+    "fixed",
     "headline",
     "integer",
     "lead",
@@ -262,7 +264,7 @@ def cluster_cards(overview: pd.DataFrame, limit: int = 60) -> Html:
         )
         cards.append(
             f"<li><strong>{escape(title)}</strong><p class='tokens'>{tokens}</p>"
-            f"<p>Most central: {central}</p><p>{escape('; '.join(about))}</p></li>"
+            f"<p>Most central: {central}</p><p>{escape(unbroken('; '.join(about)))}</p></li>"
         )
         lines.append(f"{title}: {row['typical_tokens']}")
     return Html(f'<ul class="cards">{"".join(cards)}</ul>', "\n".join(lines))
@@ -289,7 +291,7 @@ def definitions(table: str, names: Sequence[str]) -> Html:
         for name in names
     )
     text = "\n".join(f"{name}: {known[name].meaning}" for name in names)
-    summary = f"<summary>Definitions: {escape(table.replace('_', ' '))}</summary>"
+    summary = f"<summary>Definitions of these columns (table {escape(table)})</summary>"
     return Html(f"<details>{summary}<dl>{rows}</dl></details>", text)
 
 

@@ -139,8 +139,8 @@ def rounding_finding(formats: pd.DataFrame) -> str | None:
         return None
     best, last = four.iloc[0], four.iloc[-1]
     text = (
-        f"Of the 4-bit formats, rounded to nearest, {best['format']} loses least: in the median "
-        f"matrix the rounding error is {percent(best['error'])} of the weights' rms "
+        f"Of the 4-bit formats, {best['format']} loses least: in the median matrix, rounding to "
+        f"nearest makes an error of {percent(best['error'])} of the weights' root mean square "
         f"({number(best['median'])} dB)"
     )
     if len(four) == 1:
@@ -153,7 +153,7 @@ def sparsity_finding(params: pd.DataFrame) -> str:
     """One or two sentences: how many values are exactly or nearly zero, and where most are."""
     known = params[params["zero_fraction"].notna() & (params["finite_count"] > 0)]
     if known.empty:
-        return "No tensor has finite values, so nothing is said about zeros."
+        return "No tensor has finite values, so there are no zeros to count."
     weight = known["finite_count"].astype(float)
     zero, near = (
         float((known[name].astype(float) * weight).sum() / weight.sum())
@@ -161,11 +161,11 @@ def sparsity_finding(params: pd.DataFrame) -> str:
     )
     worst = known.loc[known["zero_fraction"].idxmax()]
     text = (
-        f"Of all values {percent(zero)} are exactly zero and {percent(near)} near zero (at most "
-        "the sparsity threshold)."
+        f"{percent(zero)} of all values are exactly zero and {percent(near)} are near zero (|w| at "
+        "or below the sparsity threshold)."
     )
     if worst["zero_fraction"] < NOTABLE_ZEROS:
-        return f"{text} No tensor has {NOTABLE_ZEROS * 100:.0f} % or more exact zeros."
+        return f"{text} No tensor holds {NOTABLE_ZEROS * 100:.0f} % or more exact zeros."
     share = percent(worst["zero_fraction"])
     return f"{text} The largest share of exact zeros is {share}, in {short(worst['param_name'])}."
 

@@ -46,12 +46,12 @@ def elbow(table: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
         left.plot(
             k, _null_inertia(table), "--", color="#777777", label="one normal cloud, no clusters"
         )
-    left.set_ylabel("inertia: Σ distance² to the own centre")
+    left.set_ylabel("inertia: Σ distance² to the cluster's centre")
     drop = 1 - inertia[-1] / inertia[0] if inertia[0] > 0 else 0.0
-    left.set_title(f"Inertia: {percent(drop)} lower at k = {k[-1]:.0f} (axis not from 0)")
+    left.set_title(f"Inertia falls by {percent(drop)} (axis does not start at 0)")
     style.plain_ticks(left.yaxis)
     right.set_ylabel("index (1 is best)")
-    right.set_title("Silhouette: how far apart; stability: found again?")
+    right.set_title("Silhouette (separation) and stability")
     if np.isfinite(stability).any():
         right.plot(k, stability, color=PALETTE[0], label="stability (adjusted Rand)")
         right.plot(k, null_stability, "--", color="#777777", label="stability, one cloud")
@@ -205,7 +205,7 @@ def typical_tokens(clusters: pd.DataFrame, number: int, count: int = 4, longest:
 
 def _cluster_list(side: Any, clusters: pd.DataFrame, clusters_summary: pd.DataFrame) -> None:
     side.axis("off")
-    side.set_title("cluster, tokens in it, some typical ones")
+    side.set_title("cluster, number of tokens, typical ones")
     rows = clusters_summary.sort_values("cluster")
     step = 1 / max(len(rows), 14)
     for place, row in enumerate(rows.to_dict("records")):

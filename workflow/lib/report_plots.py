@@ -15,6 +15,7 @@ from scipy.stats import norm as normal
 from workflow.lib import style
 from workflow.lib.dtypes import DTYPES, code_values
 from workflow.lib.style import PALETTE, canvas, colour, literal, marker, ordered
+from workflow.lib.wording import aligned
 
 QUANTILES = {
     "q001": 0.001,
@@ -32,15 +33,16 @@ QUANTILES = {
 FORMATS = {
     "int8_channel": ("INT8 by row", 8.0),
     "fp8_channel": ("FP8 by row", 8.0),
-    "fp8_tensor": ("FP8 with one scale", 8.0),
+    "fp8_tensor": ("FP8, one scale", 8.0),
     "nvfp4": ("NVFP4", 4.5),
     "nf4": ("NF4", 4.5),
     "mxfp4": ("MXFP4", 4.25),
-    "int4_g128_asym": ("INT4 with zero points", 4.16),
+    "int4_g128_asym": ("INT4, zero points", 4.16),
     "int4_g128_sym": ("INT4", 4.13),
 }
 BINS = 160
 MANY = 4000
+WIDE_TAILS = 3  # standard deviations beyond which a linear axis would flatten the other lines
 
 
 def parameters_by_block(params: pd.DataFrame) -> Figure:
@@ -51,7 +53,8 @@ def parameters_by_block(params: pd.DataFrame) -> Figure:
     unit, divisor = _unit(float(counts.sum(axis=1).max()))
     by_type = counts.sum().sort_values(ascending=False)
     several = len(by_type) > 1
-    height = 1.5 + 0.34 * max(len(counts), 4)
+    rows = max(len(counts), len(by_type))
+    height = 1.3 + 0.34 * rows
     figure, (left, *others) = canvas(
         10 if several else 7.6, height, cols=1 + several, width_ratios=[2.4, 1][: 1 + several]
     )
@@ -61,16 +64,19 @@ def parameters_by_block(params: pd.DataFrame) -> Figure:
     for place, value in enumerate(totals):
         left.text(value / divisor, place, f"  {_share(share.iloc[place])}", va="center", fontsize=9)
     left.set_yticks(range(len(totals)), [literal(block) for block in totals.index])
-    left.set_ylim(max(len(totals), 3) - 0.5, -0.5)
+    left.set_ylim(rows - 0.5, -0.5)
     left.margins(x=0.14)
     left.set_xlabel(f"parameters ({unit})" if unit else "parameters")
-    left.set_title("By block type" if several else f"All stored as {literal(by_type.index[0])}")
+    left.grid(axis="y", visible=False)  # it would strike the shares through
+    only = "" if several else f", all stored as {literal(by_type.index[0])}"
+    left.set_title(f"By block type{only}")
     for right in others:
         right.barh(range(len(by_type)), by_type / by_type.sum(), color="#777777", height=0.5)
         right.set_yticks(range(len(by_type)), [literal(name) for name in by_type.index])
-        right.set_ylim(max(len(by_type), 3) - 0.5, -0.5)
+        right.set_ylim(rows - 0.5, -0.5)
         right.set_xlim(0, 1)
         right.xaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+        right.grid(axis="y", visible=False)
         right.set_xlabel("share of the parameters")
         right.set_title("By stored type")
     return figure
@@ -109,7 +115,7 @@ def distributions(params: pd.DataFrame, histograms: Iterable[pd.DataFrame]) -> F
         panel.set_ylim(floor, top)
         style.plain_ticks(panel.yaxis)
         panel.xaxis.set_major_locator(MaxNLocator(4))
-        panel.set_title(f"{literal(block)}: std {style.compact(std)}", fontsize=9.5)
+        panel.set_title(f"{literal(block)}: std {aligned(std)}", fontsize=9.5)
     for panel in panels[len(pooled) :]:
         panel.axis("off")
     figure.supxlabel("weight w", fontsize=10)
@@ -133,8 +139,14 @@ def quantile_plot(matrices: pd.DataFrame) -> Figure | None:
     axes.axhline(0, linestyle="--", color="black", linewidth=1, label="normal")
     axes.set_xticks(x, [f"{share * 100:g} %" for share in QUANTILES.values()], rotation=40)
     axes.set_xlabel("share of the weights below (spaced as in a normal distribution)")
-    axes.set_ylabel("quantile less that of a normal\ndistribution (standard deviations)")
-    axes.set_title("Tails: heavier than normal where lines fall on the left, rise on the right")
+    label = "quantile minus normal quantile\n(standard deviations"
+    if max(map(abs, axes.get_ylim())) > WIDE_TAILS:
+        axes.set_yscale("symlog", linthresh=1)
+        axes.margins(y=0.08)
+        style.plain_ticks(axes.yaxis)
+        label += ", logarithmic beyond ±1"
+    axes.set_ylabel(f"{label})")
+    axes.set_title("Heavier tails than normal: lines fall on the left, rise on the right")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
@@ -171,7 +183,8 @@ def strips(data: pd.DataFrame, measures: Sequence[Measure]) -> Figure | None:
     figure, panels = canvas(wide, 1.3 + 0.34 * max(len(blocks), 2), cols=len(columns), sharey=True)
     for panel, (measure, values) in zip(panels, columns.items(), strict=True):
         values = values.astype(float)
-        medians = values.groupby(named[values.index]).median()
+        groups = values.groupby(named[values.index])
+        medians = groups.median()[groups.size() > 1]
         shown = values.iloc[:: -(-len(values) // MANY)]
         sns.stripplot(
             x=shown.to_numpy(),
@@ -190,8 +203,8 @@ def strips(data: pd.DataFrame, measures: Sequence[Measure]) -> Figure | None:
             if block in medians:
                 ends = [place - 0.34, place + 0.34]
                 panel.plot([medians[block]] * 2, ends, color="black", linewidth=1.6)
-        _scale(panel, measure.scale, values)
         panel.set_xlabel(measure.label)
+        _scale(panel, measure.scale, values)
         panel.set_ylabel("")
         panel.set_title(measure.title)
     panels[0].set_yticks(range(len(blocks)), [literal(block) for block in blocks])
@@ -210,6 +223,7 @@ def _scale(panel: Axes, scale: str, values: pd.Series) -> None:
         style.plain_ticks(panel.xaxis, True)
     elif scale == "symlog":
         panel.set_xscale("symlog", linthresh=1)
+        panel.set_xlabel(f"{panel.get_xlabel()}, logarithmic beyond ±1")
         style.plain_ticks(panel.xaxis)
     else:
         panel.xaxis.set_major_locator(MaxNLocator(5))
@@ -244,7 +258,7 @@ def rounding(matrices: pd.DataFrame) -> Figure | None:
     axes.set_yticklabels([literal(name) for name in grid.index], rotation=0)
     axes.set_xticks(np.arange(len(grid.columns)) + 0.5)
     axes.set_xticklabels(grid.columns, rotation=25, ha="right")
-    axes.set_title("Signal over rounding error in dB, median of the matrices")
+    axes.set_title("Signal-to-rounding-error ratio in dB, median over the matrices")
     return figure
 
 
@@ -281,6 +295,7 @@ def entropy(params: pd.DataFrame) -> Figure | None:
     axes.set_xlim(0, stored * 1.05)
     axes.set_yticks(range(len(blocks)), [literal(block) for block in blocks])
     axes.invert_yaxis()
+    axes.grid(axis="y", visible=False)
     axes.set_xlabel("bits per weight")
     axes.set_title("Information in the stored codes")
     handles = [Line2D([], [], color=hue, linewidth=7, label=name) for name, hue in fields.values()]

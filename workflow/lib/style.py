@@ -21,7 +21,13 @@ import seaborn as sns
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import (
+    FuncFormatter,
+    LogLocator,
+    MaxNLocator,
+    NullLocator,
+    SymmetricalLogLocator,
+)
 
 from workflow.lib.tables import atomic
 from workflow.lib.wording import SUPERSCRIPTS
@@ -195,14 +201,21 @@ def compact(value: float) -> str:
 def plain_ticks(axis: Any, logarithmic: bool = False) -> None:
     """Tick labels as plain numbers (log axes would write powers in mathtext).
 
-    A short logarithmic axis also gets ticks at 2, 3 and 5 times powers of ten.
+    A short logarithmic axis also gets ticks between the powers of ten, and so does one that is
+    linear up to 1 and logarithmic beyond (symlog).
     """
     if logarithmic:
         low, high = sorted(axis.get_view_interval())
         decades = math.log10(high / low) if low > 0 else 9
-        steps = (1, 2, 3, 5) if decades < 1.2 else (1, 2, 5) if decades < 2.2 else (1,)
+        steps = next(
+            steps
+            for most, steps in ((1.2, (1, 2, 3, 5)), (1.6, (1, 2, 5)), (2.6, (1, 3)), (9e9, (1,)))
+            if decades < most
+        )
         few = MaxNLocator(6, steps=[1, 2, 5, 10])
         axis.set_major_locator(few if decades < 0.7 else LogLocator(subs=steps, numticks=12))
+    elif isinstance(locator := axis.get_major_locator(), SymmetricalLogLocator):
+        locator.set_params(subs=(1, 3) if max(map(abs, axis.get_view_interval())) < 300 else (1,))
     # Minor ticks are not to be seen in this style but cost most of the time of a picture.
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))

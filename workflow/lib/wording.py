@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -25,7 +25,7 @@ def number(value: Any, digits: int = 3) -> str:
     if isinstance(value, str):
         return value
     size = abs(value)
-    if 0 < size < 1e-4 or size >= 1e6:
+    if 0 < size < 1e-4 or size >= 1e5:
         mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
         text = f"{mantissa} × 10{str(int(exponent)).translate(SUPERSCRIPTS)}"
     else:
@@ -38,6 +38,15 @@ def aligned(value: Any, digits: int = 3) -> str:
     if value is None or pd.isna(value) or not 1e-4 <= abs(value) < 10**digits - 0.5:
         return number(value, digits)
     return f"{value:#.{digits}g}".rstrip(".").replace("-", "−")
+
+
+def fixed(value: Any, places: int = 2) -> str:
+    """A number with `places` decimal places, for a column in which 0 has a meaning."""
+    if value is None or pd.isna(value):
+        return "–"
+    if abs(value) >= 100:
+        return number(value)
+    return f"{value:z.{places}f}".replace("-", "−")
 
 
 def with_spread(mean: float, spread: float) -> str:
@@ -61,19 +70,22 @@ def percent(share: Any) -> str:
 
 
 def size(count: float) -> str:
-    """A number of bytes in the unit that fits: 1.2 kB, 269 MB (powers of ten)."""
-    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= scale:
-            return f"{count / scale:.3g} {unit}"
-    return f"{count:.0f} bytes"
+    """A number of bytes in the unit that fits: 1.20 kB, 269 MB (powers of ten)."""
+    return _scaled(count, {"TB": 1e12, "GB": 1e9, "MB": 1e6, "kB": 1e3}) or f"{count:.0f} bytes"
 
 
 def parameter_count(count: float) -> str:
     """A number of parameters as people say it: 135 million, 4.02 billion."""
-    for unit, scale in (("billion", 1e9), ("million", 1e6)):
-        if count >= scale:
-            return f"{count / scale:.3g} {unit}"
-    return integer(count)
+    units = {"trillion": 1e12, "billion": 1e9, "million": 1e6}
+    return _scaled(count, units) or integer(count)
+
+
+def _scaled(count: float, units: Mapping[str, float]) -> str:
+    """Three digits and the largest unit that does not leave them below 1; empty for less."""
+    for unit, scale in units.items():
+        if count >= 0.9995 * scale:
+            return f"{aligned(count / scale)} {unit}"
+    return ""
 
 
 def short(name: Any) -> str:

@@ -28,7 +28,9 @@
       row.hidden = !terms.every((term) => text.includes(term));
       count += row.hidden ? 0 : 1;
     }
-    shown.textContent = `${count} of ${rows.length} model${rows.length === 1 ? "" : "s"}`;
+    const single = boxes.filter((box) => box.checked).length === 1;
+    shown.textContent = `${count} of ${rows.length} model${rows.length === 1 ? "" : "s"}` +
+      (single ? "; tick another one to compare" : "");
   };
   heads.forEach((head, place) => {
     const button = head.querySelector("button");
@@ -51,7 +53,7 @@
     const names = chosen.map((folder) => element("th", { scope: "col" }, [
       element("a", { href: page(folder, "index.html"), textContent: data.models[folder].name }),
     ]));
-    const head = element("tr", {}, [element("th", { scope: "col", className: "text", textContent: "number" }), ...names]);
+    const head = element("tr", {}, [element("th", { scope: "col", className: "text", textContent: "measure" }), ...names]);
     const groups = new Map();
     data.rows.forEach((row, place) => {
       const texts = chosen.map((folder) => data.models[folder].values[place]);
@@ -86,6 +88,7 @@
   const compare = () => {
     const chosen = boxes.filter((box) => box.checked).map((box) => box.value);
     comparison.hidden = chosen.length < 2;
+    filter();
     document.getElementById("side-by-side").replaceChildren(...(comparison.hidden ? [] : numbers(chosen)));
     document.getElementById("pictures").replaceChildren(...(comparison.hidden ? [] : pictures(chosen)));
     return chosen;

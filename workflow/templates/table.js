@@ -5,7 +5,9 @@
   const shown = document.getElementById("shown");
   const controls = document.getElementById("controls");
   const whole = new Intl.NumberFormat("en-US");
-  const PRINTED = 1000;
+  const PRINTED = 300;
+  const SUPERSCRIPTS = { "-": "⁻", "+": "", ...Object.fromEntries([..."⁰¹²³⁴⁵⁶⁷⁸⁹"].entries()) };
+  const minus = (text) => text.replace("-", "−");
 
   const unpacked = async () => {
     const letters = atob(document.getElementById("data").textContent);
@@ -50,8 +52,12 @@
     if (value === null) return "–";
     if (column.whole) return whole.format(value);
     const size = Math.abs(value);
-    if (size !== 0 && (size < 1e-3 || size >= 1e6)) return value.toExponential(2).replace("-", "−");
-    return String(Number(value.toPrecision(4))).replace("-", "−");
+    if (size === 0) return "0";
+    if (size < 1e-3 || size >= 1e6) {
+      const [mantissa, power] = value.toExponential(2).split("e");
+      return `${minus(mantissa)} × 10${[...power].map((sign) => SUPERSCRIPTS[sign]).join("")}`;
+    }
+    return minus(size >= 1e4 ? whole.format(value) : value.toPrecision(4));
   };
 
   const head = element("tr");
