@@ -309,10 +309,12 @@ def test_links_lead_inside_or_into_the_cache_only(tmp_path, monkeypatch):
     [os.mkfifo, os.mkdir, lambda path: os.symlink("gone", path)],
     ids=["fifo", "dir", "link"],
 )
-@pytest.mark.parametrize("file", ["config.json", "model-00001-of-00002.safetensors"])
+@pytest.mark.parametrize(
+    "file", ["config.json", "tokenizer.json", "model-00001-of-00002.safetensors"]
+)
 def test_what_has_the_name_of_a_file_and_is_none_is_told(tmp_path, make, file):
     folder = small_model(tmp_path / "m")
-    (folder / file).unlink()
+    (folder / file).unlink(missing_ok=True)
     make(folder / file)
     with pytest.raises((CheckpointError, SafetensorsError), match=r"regular file|not there"):
         describe_folder(folder, NOW)
