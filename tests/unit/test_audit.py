@@ -334,6 +334,7 @@ DEFECTS = [
     (merged_factors, "warning", "rank_collapse", UP.format(2)),
     (emptied, "warning", "empty", UP.format(2)),
     (lost(EMBEDDING), "error", "missing_tensor", "token embedding"),
+    (lost(NORM.format(0)), "error", "missing_tensor", NORM.format(0)),
     (lost("model.norm.weight"), "error", "missing_tensor", "final norm"),
     (scale(50, NORM.format(2)), "warning", "scale", NORM.format(2)),
     (lost_from_both, "error", "missing_tensor", Q.format(3)),

@@ -189,6 +189,8 @@ def test_every_field_of_a_tokenizer_may_be_anything(tmp_path):
 
 
 BOMBS = {
+    "git-lfs pointer": "version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+    "error page": "\n<!doctype html><title>504</title>",
     "brackets": "[" * 10**6,
     "braces": '{"a":' * 10**6,
     "many values": "[" + "[]," * 10**6 + "0]",
@@ -208,7 +210,9 @@ def test_json_bombs_are_refused_in_one_sentence(tmp_path, kind, file):
     with pytest.raises((CheckpointError, TokenizerError), match=r"m/|tokenizer\.json") as caught:
         describe_folder(folder, NOW, hashed=False)
         read_tokens(folder / "tokenizer.json", 64)
-    assert len(str(caught.value)) < 400 and "\n" not in str(caught.value)
+    told = str(caught.value)
+    assert len(told) < 400 and "\n" not in told and told.count(str(folder)) == 1
+    assert {"git-lfs pointer": "git lfs pull", "error page": "HTML"}.get(kind, "") in told
 
 
 def test_what_json_cannot_keep_is_made_plain():

@@ -160,7 +160,9 @@ def _alike(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
                 name for name, count in usual.items() if count is not None and has[name] > count
             ]
             # Some architectures leave out the norm before the very first block.
-            if layer == first and all(kinds[name] == "norm" for name in lacking):
+            if layer == first and all(
+                kinds[name] == "norm" and not name.endswith(wanted) for name in lacking
+            ):
                 lacking = []
             if lacking and not surplus:
                 proven = first < layer < last or any(name.endswith(wanted) for name in lacking)

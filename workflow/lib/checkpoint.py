@@ -285,7 +285,8 @@ def _describe(
     try:
         selection = select_files(names, index_shards, subfolder, variant)
     except CheckpointError as error:
-        raise CheckpointError(f"{where}: {error}") from error
+        told = str(error)
+        raise CheckpointError(told if told.startswith(where) else f"{where}: {told}") from error
 
     def beside(name: str) -> str:
         """The file of that name in the subfolder, else at the root."""
