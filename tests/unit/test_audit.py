@@ -14,7 +14,7 @@ from workflow.lib.plan import make_plan
 from workflow.lib.safetensors_file import read_bytes, read_header
 
 DEMO = ROOT / "resources/demo"
-SETTINGS = Settings(spectra="rank")
+SETTINGS = Settings()
 Q = "model.layers.{}.self_attn.q_proj.weight"
 UP = "model.layers.{}.mlp.up_proj.weight"
 NORM = "model.layers.{}.input_layernorm.weight"
@@ -168,6 +168,29 @@ def collapsed(noise):
     return plant
 
 
+def merged_factors(model):
+    """A product of rank 8, whose rounding to BF16 has full rank."""
+    random = np.random.default_rng(0)
+    shape = model.tensor(UP.format(2)).shape
+    factors = random.normal(size=(shape[0], 8)) @ random.normal(size=(8, shape[1]))
+    model.put(UP.format(2), 0.02 * factors)
+
+
+def emptied(model):
+    model.config["model_type"] = "unheard-of"
+    model.put(UP.format(2), np.zeros(0))
+
+
+def lost(name):
+    return lambda model: model.drop(name)
+
+
+def large_numbers(model):
+    """Codes, of which no size is odd."""
+    model._home(EMBEDDING)["hash_seeds"] = ("I64", [300], (np.arange(300) ** 5).tobytes())
+    model.index["weight_map"]["hash_seeds"] = model.index["weight_map"][EMBEDDING]
+
+
 def lost_from_both(model):
     model.drop(Q.format(3))
 
@@ -280,7 +303,14 @@ def first_layer_otherwise(model):
     model.put(name, np.hstack([model.tensor(name), -model.tensor(name)[:, ::-1]]))
 
 
-BY_DESIGN = [zero_centred_norms, perceptron, convolutions, state_space, first_layer_otherwise]
+BY_DESIGN = [
+    zero_centred_norms,
+    large_numbers,
+    perceptron,
+    convolutions,
+    state_space,
+    first_layer_otherwise,
+]
 
 DEFECTS = [
     (nan, "error", "nan", UP.format(2)),
@@ -301,6 +331,12 @@ DEFECTS = [
     (other_type, "warning", "dtype_mixture", Q.format(3)),
     (collapsed(0.0), "warning", "rank_collapse", UP.format(2)),
     (collapsed(0.01), "warning", "rank_collapse", UP.format(2)),
+    (merged_factors, "warning", "rank_collapse", UP.format(2)),
+    (emptied, "warning", "empty", UP.format(2)),
+    (lost(EMBEDDING), "error", "missing_tensor", "token embedding"),
+    (lost(NORM.format(0)), "error", "missing_tensor", NORM.format(0)),
+    (lost("model.norm.weight"), "error", "missing_tensor", "final norm"),
+    (scale(50, NORM.format(2)), "warning", "scale", NORM.format(2)),
     (lost_from_both, "error", "missing_tensor", Q.format(3)),
     (lost_from_end(0), "error", "missing_tensor", Q.format(0)),
     (lost_from_end(0, model_type="unheard-of"), "warning", "missing_tensor", Q.format(0)),

@@ -189,6 +189,8 @@ def test_every_field_of_a_tokenizer_may_be_anything(tmp_path):
 
 
 BOMBS = {
+    "git-lfs pointer": "version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+    "error page": "\n<!doctype html><title>504</title>",
     "brackets": "[" * 10**6,
     "braces": '{"a":' * 10**6,
     "many values": "[" + "[]," * 10**6 + "0]",
@@ -208,7 +210,9 @@ def test_json_bombs_are_refused_in_one_sentence(tmp_path, kind, file):
     with pytest.raises((CheckpointError, TokenizerError), match=r"m/|tokenizer\.json") as caught:
         describe_folder(folder, NOW, hashed=False)
         read_tokens(folder / "tokenizer.json", 64)
-    assert len(str(caught.value)) < 400 and "\n" not in str(caught.value)
+    told = str(caught.value)
+    assert len(told) < 400 and "\n" not in told and told.count(str(folder)) == 1
+    assert {"git-lfs pointer": "git lfs pull", "error page": "HTML"}.get(kind, "") in told
 
 
 def test_what_json_cannot_keep_is_made_plain():
@@ -309,10 +313,12 @@ def test_links_lead_inside_or_into_the_cache_only(tmp_path, monkeypatch):
     [os.mkfifo, os.mkdir, lambda path: os.symlink("gone", path)],
     ids=["fifo", "dir", "link"],
 )
-@pytest.mark.parametrize("file", ["config.json", "model-00001-of-00002.safetensors"])
+@pytest.mark.parametrize(
+    "file", ["config.json", "tokenizer.json", "model-00001-of-00002.safetensors"]
+)
 def test_what_has_the_name_of_a_file_and_is_none_is_told(tmp_path, make, file):
     folder = small_model(tmp_path / "m")
-    (folder / file).unlink()
+    (folder / file).unlink(missing_ok=True)
     make(folder / file)
     with pytest.raises((CheckpointError, SafetensorsError), match=r"regular file|not there"):
         describe_folder(folder, NOW)

@@ -98,6 +98,8 @@ def test_a_broken_header_is_refused_with_the_rule(tmp_path, header, body, rule):
         (b"\x80\x02}q\x00." + bytes(64), "pickle"),
         (b"\x1f\x8b\x08\x00" + bytes(10**6), "gzip"),
         (b'{"error":"Repository not found"}', "server"),
+        (b"Access to model x is restricted.\n", 'that begins with "Access to model x is restr'),
+        (b"x".ljust(257, b"\0") + b"ustar\x0000" + bytes(300), "tar archive"),
         (bytes(64), "zero bytes"),
         ((10**9).to_bytes(8, "little") + bytes(64), "truncated"),
     ],

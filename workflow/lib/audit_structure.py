@@ -43,7 +43,15 @@ def findings(
     manifest: Mapping[str, Any], params: pd.DataFrame, coverage: pd.DataFrame
 ) -> Iterator[Finding]:
     """All findings about names, shapes and types of the stored tensors."""
-    if manifest.get("adapter") is not None:
+    if not manifest["tensors"]:
+        yield Finding(
+            "error",
+            "missing_tensor",
+            "all tensors",
+            "the headers list no tensor at all",
+            "the export failed, or wrote the weights elsewhere",
+        )
+    if manifest.get("adapter") is not None or not manifest["tensors"]:
         return
     rows = params.assign(family=params["param_name"].map(family))
     misshaped = list(_against_config(manifest["config"], rows))
@@ -152,7 +160,9 @@ def _alike(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
                 name for name, count in usual.items() if count is not None and has[name] > count
             ]
             # Some architectures leave out the norm before the very first block.
-            if layer == first and all(kinds[name] == "norm" for name in lacking):
+            if layer == first and all(
+                kinds[name] == "norm" and not name.endswith(wanted) for name in lacking
+            ):
                 lacking = []
             if lacking and not surplus:
                 proven = first < layer < last or any(name.endswith(wanted) for name in lacking)
@@ -184,7 +194,8 @@ def _odd_shapes(rows: pd.DataFrame) -> Iterator[Finding]:
     the ends it is odd only as the one such tensor of its layer.
     """
     odd = []
-    for name, same in rows[rows["quantisation"].isna()].groupby("family", sort=True):
+    plain = rows[rows["quantisation"].isna() & (rows["numel"] > 0)]
+    for name, same in plain.groupby("family", sort=True):
         counts = same["shape"].value_counts()
         if "#" not in name or len(counts) != 2 or counts.iloc[1] != 1 or len(same) < 4:
             continue
@@ -284,10 +295,11 @@ def _types(rows: pd.DataFrame) -> Iterator[Finding]:
 
 
 def _tokens(manifest: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
-    """The token tables against the config."""
+    """The token tables, and the norm between the last layer and the output, against the config."""
     config, name = manifest["config"], manifest["embedding"]
     vocabulary = _positive(_text(config), "vocab_size") or _positive(config, "vocab_size")
     table = rows[rows["param_name"] == name]
+    is_norm = rows["block_type"] == "norm"
     if vocabulary and len(table) and 1 < table["rows"].iloc[0] < vocabulary:
         yield Finding(
             "warning",
@@ -299,6 +311,23 @@ def _tokens(manifest: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding
         )
     named = config.get("architectures")
     is_causal = isinstance(named, list) and any(str(n).endswith("ForCausalLM") for n in named)
+    if is_causal and vocabulary and not name:
+        yield Finding(
+            "error",
+            "missing_tensor",
+            "token embedding",
+            f"config.json names {vocabulary:,} tokens, and no table of tokens is stored",
+            "the download or the upload is incomplete; loaders start it at random",
+        )
+    known = is_causal and "asked" not in manifest and _expected(_text(config))
+    if known and not (rows["layer_index"].isna() & is_norm).any():
+        yield Finding(
+            "error",
+            "missing_tensor",
+            "final norm",
+            "no norm stands behind the layers, as in this architecture one does",
+            "the download or the upload is incomplete; loaders start it at random",
+        )
     if (
         is_causal
         and name

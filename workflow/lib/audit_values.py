@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from workflow.lib import naming
+from workflow.lib.dtypes import DTYPES
 
 NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
 FEWEST_SIBLINGS = 3
@@ -20,7 +21,7 @@ ZERO_CENTRED = ("gemma", "qwen3_next", "qwen3_5", "nemotron")
 """In the model types whose norms multiply by 1 + weight."""
 SCALE_FACTOR = 10.0
 """Between a weight's root mean square and its siblings' median, at least; norms vary more."""
-NORM_SCALE_FACTOR = 100.0
+NORM_SCALE_FACTOR = 30.0
 SCALE_SPREADS = 6.0
 """And this many robust standard deviations of the siblings, in log scale."""
 BROKEN_FACTOR = 1000.0
@@ -34,6 +35,8 @@ HUGE = 1e9
 LEAST_COPIED = 16
 """Elements below which equal bytes may be chance."""
 COLLAPSED_RANK = 0.5
+FINE = ("F64", "F32", "F16", "BF16")
+"""Types whose rounding leaves the rank of a sound matrix visible; coarser ones may bury it."""
 COLLAPSED_ENERGY = 1.5
 """exp of the entropy of σ²: one direction holds nearly everything."""
 ENERGY_FACTOR = 4.0
@@ -66,7 +69,7 @@ def findings(manifest: Mapping[str, Any], params: pd.DataFrame) -> Iterator[Find
     alone = [
         finding
         for row in rows.itertuples()
-        for finding in (*_not_finite(row), *_dead(row), *_isolated(row))
+        for finding in (*_empty(row), *_not_finite(row), *_dead(row), *_isolated(row))
     ]
     alone += _single_valued(rows, _zero_centred(manifest["config"]))
     yield from alone
@@ -74,6 +77,17 @@ def findings(manifest: Mapping[str, Any], params: pd.DataFrame) -> Iterator[Find
     broken = {finding.where for finding in alone if not finding.check.startswith("dead_")}
     yield from (f for f in (*_scale(rows), *_rank(rows)) if f.where not in broken)
     yield from _copies(rows, manifest)
+
+
+def _empty(row: Any) -> Iterator[Finding]:
+    if row.numel == 0:
+        yield Finding(
+            "warning",
+            "empty",
+            row.param_name,
+            f"shape {row.shape}: it has no elements",
+            "a placeholder, or saved from a trainer that had spread the weights over its workers",
+        )
 
 
 def _not_finite(row: Any) -> Iterator[Finding]:
@@ -98,7 +112,7 @@ def _not_finite(row: Any) -> Iterator[Finding]:
 
 def _dead(row: Any) -> Iterator[Finding]:
     by_design = row.is_bias or row.block_type == "norm" or row.param_name.endswith(DECAYS)
-    if by_design or row.finite_count != row.numel or row.absmax == 0:
+    if by_design or row.numel == 0 or row.finite_count != row.numel or row.absmax == 0:
         return
     is_table = row.block_type in ("embedding", "output", "position_embedding")
     sides = (("rows", row.zero_rows, row.rows), ("columns", row.zero_cols, row.cols))
@@ -111,7 +125,7 @@ def _dead(row: Any) -> Iterator[Finding]:
             f"dead_{axis}",
             row.param_name,
             f"{count:,} of {of:,} {axis} are zero throughout",
-            "tokens that do not exist, added as padding"
+            "padding for tokens that do not exist, or tokens whose rows were lost"
             if padding
             else "units that do nothing: pruned, never trained, or lost in a conversion",
         )
@@ -119,7 +133,9 @@ def _dead(row: Any) -> Iterator[Finding]:
 
 def _isolated(row: Any) -> Iterator[Finding]:
     largest = row.top_values
-    if not isinstance(largest, list) or len(largest) < 2 or row.numel < 256:
+    # Codes, ids and masks may be of any size.
+    is_code = DTYPES[row.dtype].kind in ("int", "bool") and pd.isna(row.quantisation)
+    if is_code or not isinstance(largest, list) or len(largest) < 2 or row.numel < 256:
         return
     first, second = abs(largest[0]), abs(largest[1])
     if first > ISOLATED_FACTOR * second or first >= HUGE:
@@ -214,12 +230,16 @@ def _rank(rows: pd.DataFrame) -> Iterator[Finding]:
         # Sinusoids are few-dimensional by design, decays of state spaces start as equal rows.
         if row.block_type == "position_embedding" or row.param_name.endswith(DECAYS):
             continue
-        if pd.notna(row.rank) and 0 < row.rank < COLLAPSED_RANK * smaller:
+        rank, besides = row.rank, ""
+        if row.dtype in FINE and pd.isna(row.quantisation) and pd.notna(row.storage_rank):
+            rank = row.storage_rank
+            besides = f", apart from what rounding to {row.dtype} adds" if rank < row.rank else ""
+        if pd.notna(rank) and 0 < rank < COLLAPSED_RANK * smaller:
             yield Finding(
                 "warning",
                 "rank_collapse",
                 row.param_name,
-                f"rank {row.rank:,} of {smaller:,}",
+                f"rank {rank:,} of {smaller:,}{besides}",
                 "most directions carry nothing: low-rank factors merged back, or collapse",
             )
         elif (

@@ -93,18 +93,22 @@ def describe_folder(
 
     mismatches: list[dict[str, str]] = []
 
-    def read(name: str, limit: int) -> bytes:
+    def regular(name: str) -> Path:
         path = root / name
         _refuse_outside(path, root)
+        # Whoever opens a FIFO waits until someone writes to it.
         if not path.is_file():
             raise CheckpointError(f"{path} is not a regular file: put the model's file there.")
+        return path
+
+    def read(name: str, limit: int) -> bytes:
+        path = regular(name)
         if path.stat().st_size > limit:
             raise CheckpointError(f"{path} is larger than {limit} bytes: not read.")
         return path.read_bytes()
 
     def file(name: str) -> RepoFile:
-        path = root / name
-        _refuse_outside(path, root)
+        path = regular(name)
         if hashed:
             progress(f"hashing {name} ({path.stat().st_size / 1e6:,.0f} MB)")
         sha256 = file_sha256(path) if hashed else None
@@ -281,7 +285,8 @@ def _describe(
     try:
         selection = select_files(names, index_shards, subfolder, variant)
     except CheckpointError as error:
-        raise CheckpointError(f"{where}: {error}") from error
+        told = str(error)
+        raise CheckpointError(told if told.startswith(where) else f"{where}: {told}") from error
 
     def beside(name: str) -> str:
         """The file of that name in the subfolder, else at the root."""

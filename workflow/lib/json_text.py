@@ -37,11 +37,21 @@ def parse(text: bytes, max_bytes: int, max_values: int, unique: bool = False) ->
     except JsonError:
         raise
     except (ValueError, RecursionError) as error:
-        raise JsonError("not valid JSON") from error
+        raise JsonError(_other_kind(text) or "not valid JSON") from error
     try:
         return _plain(value, MAX_NESTING, bool(ESCAPED_SURROGATE.search(text)))
     except RecursionError as error:
         raise JsonError("nested too deep") from error
+
+
+def _other_kind(text: bytes) -> str | None:
+    """What stands in place of JSON, where it shows."""
+    start = text[:100].removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not start:
+        return "empty"
+    if start.startswith(b"version https://git-lfs"):
+        return "a git-lfs pointer in place of the file, which `git lfs pull` fetches"
+    return "an HTML or XML page" if start.startswith(b"<") else None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -12,13 +12,18 @@ from workflow.lib.json_text import visible_surrogates
 from workflow.lib.plan import tensor_layouts, tensor_signatures
 
 STATUS = {"matrix": "analysed", "experts": "analysed", "values": "analysed"}
+# Columns that do not come from a tensor's data.
+ROLE_COLUMNS = [
+    *("model_path", "model_id", "revision", "created_at", "param_name", "shard", "layer_index"),
+    *("block_type", "component", "projection", "expert_index", "is_bias"),
+]
 # Order of rows: component by component, layer by layer, then by name.
 ORDER = ["component", "layer_index", "param_name"]
 
 
 def with_roles(measured: pd.DataFrame, table: str, manifest: Mapping[str, Any]) -> pd.DataFrame:
     """The stacked table params or matrices of the parts, completed from the manifest and sorted."""
-    roles = pd.DataFrame(role_rows(manifest)).set_index("param_name")
+    roles = pd.DataFrame(role_rows(manifest), columns=ROLE_COLUMNS).set_index("param_name")
     known = measured.drop(columns=[name for name in roles if name in measured])
     whole = known.join(roles[[name for name in roles if name in measured]], on="param_name")
     if table == "matrices":
@@ -53,7 +58,7 @@ def _take_from_slice(rows: pd.DataFrame) -> None:
 
 
 def role_rows(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """For each tensor the columns that do not come from its data."""
+    """For each tensor the values of ROLE_COLUMNS."""
     roles = naming.classify(tensor_signatures(manifest), manifest["config"])
     return [
         {

@@ -5,6 +5,7 @@ data. Data is read through a file handle in chunks of the caller's size, never b
 file that shrinks meanwhile is an error, not a crash of the process.
 """
 
+import json
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
@@ -43,12 +44,18 @@ IMPOSTORS = (
     ((b"\x93NUMPY",), "a NumPy array: convert the model to safetensors first"),
     ((b"\x89HDF\r\n",), "an HDF5 file: convert the model to safetensors first"),
     ((b"\x1f\x8b",), "a gzip archive: unpack it first"),
-    ((b"\x28\xb5\x2f\xfd", b"\xfd7zXZ", b"BZh"), "a compressed file: unpack it first"),
+    (
+        (b"\x28\xb5\x2f\xfd", b"\xfd7zXZ", b"BZh", b"7z\xbc\xaf"),
+        "a compressed file: unpack it first",
+    ),
     ((b"\x89PNG", b"\xff\xd8\xff", b"%PDF-"), "a picture or document: download the model again"),
     ((b"\x7fELF", b"MZ", b"#!"), "a program, not weights: do not use it"),
     ((b"<",), "an HTML or XML page, probably an error page: download it again"),
     ((b"{", b"["), "JSON text without weights, probably a server's message: download it again"),
 )
+TAR = slice(257, 262)
+# The length of a header has zero bytes among its eight, a text has none.
+TEXT = bytes(range(32, 127)) + b"\t\r\n"
 
 
 def other_kind(start: bytes) -> str | None:
@@ -56,7 +63,15 @@ def other_kind(start: bytes) -> str | None:
     if start[8:9] == b"{":
         return None
     begin = start.lstrip(b"\xef\xbb\xbf \t\r\n")
-    return next((what for signs, what in IMPOSTORS if begin.startswith(signs)), None)
+    known = next((what for signs, what in IMPOSTORS if begin.startswith(signs)), None)
+    if known or not begin:
+        return known
+    if start[TAR] == b"ustar":
+        return "a tar archive: unpack it first"
+    if len(start) < 8 or start.translate(None, TEXT):
+        return None
+    line = begin.splitlines()[0][:60].decode()
+    return f"a text, not weights, that begins with {json.dumps(line)}: download it again"
 
 
 def header_from(read_start: Callable[[int], bytes], file_size: int, where: str) -> Header:

@@ -27,6 +27,8 @@ from workflow.lib.schemas import SCHEMAS, Column
 if TYPE_CHECKING:
     import pyarrow as pa
 
+# Names of tensors may be longer than the 128 KiB that the reader of CSV takes for a mistake.
+csv.field_size_limit(2**31 - 1)
 PANDAS_DTYPES = {
     "string": "string",
     "integer": "Int64",
