@@ -30,6 +30,7 @@ def token(raw, kind="normal"):
         (" ...", "normal", "punctuation", None, True, 3),
         ("€", "normal", "punctuation", None, False, 1),
         (" \n", "normal", "whitespace", None, True, 1),
+        ("\x00\u200b", "normal", "control", None, False, 2),
         ("getValue", "normal", "code", "Latin", False, 8),
         ("();", "normal", "code", None, False, 3),
         ("snake_case", "normal", "code", "Latin", False, 10),
