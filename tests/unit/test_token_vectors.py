@@ -30,6 +30,7 @@ def token(raw, kind="normal"):
         (" ...", "normal", "punctuation", None, True, 3),
         ("€", "normal", "punctuation", None, False, 1),
         (" \n", "normal", "whitespace", None, True, 1),
+        ("\x00\u200b", "normal", "control", None, False, 2),
         ("getValue", "normal", "code", "Latin", False, 8),
         ("();", "normal", "code", None, False, 3),
         ("snake_case", "normal", "code", "Latin", False, 10),
@@ -142,6 +143,21 @@ def test_untrained_rows_are_found_from_any_kind_of_reference(tied_like, group):
     others = np.flatnonzero(~known)
     top = others[np.argsort(-found.scores[others])[:30]]
     assert (np.sort(top) == np.arange(len(rows) - 59, len(rows), 2)).all()
+
+
+def test_rows_of_zeros_beyond_the_tokenizer_are_no_example_of_untrained_ones():
+    rows, control = untrained_sample()
+    rows[:20] = 0
+    padding = np.arange(len(rows)) < 20
+    nobody = np.zeros(len(rows), bool)
+    found = untrained_scores(rows, nobody, padding, control)
+    assert (found.reference == control).all() and found.held_out > 0.95
+    # Some rows that were left untrained are better examples than filled ones, and than none these.
+    both = untrained_scores(rows, nobody, padding | control, nobody)
+    assert (both.reference == control).all()
+    alone = untrained_scores(rows, nobody, padding, nobody)
+    assert (alone.reference == padding).all() and alone.held_out is None
+    assert "rows of zeros" in alone.method
 
 
 def test_control_tokens_that_differ_are_no_reference():

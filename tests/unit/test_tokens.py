@@ -50,10 +50,22 @@ def test_byte_level_agrees_with_the_library(tmp_path):
     assert Token("<0xE2>", "byte") in tokens
 
 
-def test_end_of_word_suffix_is_a_space(tmp_path):
+@pytest.mark.parametrize("step", ["ByteLevel", "BertPreTokenizer"])
+def test_end_of_word_suffix_is_a_space(tmp_path, step):
     model = {"type": "BPE", "end_of_word_suffix": "</w>", "vocab": {"cat</w>": 0, "cat": 1}}
-    path = saved(tmp_path, {"model": model, "pre_tokenizer": {"type": "ByteLevel"}})
+    path = saved(tmp_path, {"model": model, "pre_tokenizer": {"type": step}})
     assert [token.text for token in read_tokens(path, 2)] == ["cat␣", "cat"]
+
+
+def test_marks_of_its_own(tmp_path):
+    steps = {"type": "Sequence", "decoders": [{"type": "Metaspace", "replacement": "_"}]}
+    spec = {"model": {"type": "BPE", "vocab": {"_a": 0, "▁": 1}}, "decoder": steps}
+    assert [token.text for token in read_tokens(saved(tmp_path, spec), 2)] == ["␣a", "▁"]
+    model = {"type": "WordPiece", "continuing_subword_prefix": "@@", "vocab": {"@@a": 0, "##": 1}}
+    assert [token.raw for token in read_tokens(saved(tmp_path, {"model": model}), 2)] == [
+        "a",
+        " ##",
+    ]
 
 
 @pytest.mark.parametrize("kind", ["Unigram", "BPE"])
@@ -142,7 +154,7 @@ def test_hostile_entries_are_passed_over(tmp_path):
     spec = {
         "model": {"type": ["BPE"], "vocab": vocabulary, "end_of_word_suffix": 3},
         "added_tokens": added,
-        "decoder": {"type": {}, "decoders": [1, {"type": [], "pattern": "▁"}]},
+        "decoder": {"type": {}, "decoders": [1, {"type": [], "pattern": "▁"}, {"replacement": 1}]},
         "normalizer": [],
         "pre_tokenizer": "ByteLevel",
     }

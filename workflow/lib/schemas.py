@@ -389,7 +389,8 @@ TOKENS = Schema(
         Column(
             "category",
             "string",
-            "letters, digits, punctuation, whitespace, code, mixed, byte, special or unused",
+            "letters, digits, punctuation, whitespace, control, code, mixed, byte, special or "
+            "unused",
         ),
         Column("script", "string", "Unicode script of most of its letters"),
         Column(

@@ -25,9 +25,10 @@ CODE_MARKS = frozenset('_{}[]()<>=;/\\|&#@$%^*+`~"')
 class Traits:
     """What a token's text is.
 
-    `category` is letters, digits, punctuation (symbols too), whitespace, code, mixed, byte, special
-    or unused; None without a text. `script` is Unicode's name of the script of most letters, None
-    without letters. `length` is in characters, or bytes, without the leading space.
+    `category` is letters, digits, punctuation (symbols too), whitespace, control (characters that
+    show nothing), code, mixed, byte, special or unused; None without a text. `script` is Unicode's
+    name of the script of most letters, None without letters. `length` is in characters, or bytes,
+    without the leading space.
     """
 
     category: str | None
@@ -69,6 +70,8 @@ def _text_category(raw: str) -> str:
     if not text:
         return "whitespace"
     kinds = {unicodedata.category(character)[0] for character in text}
+    if kinds == {"C"}:
+        return "control"
     marks = sum(character in CODE_MARKS for character in text)
     if kinds <= {"L", "M"}:
         return "code" if CAMEL_CASE.search(text) else "letters"

@@ -2,7 +2,8 @@
 
 The file is parsed as plain JSON; nothing of it is trusted. Three families of vocabularies are
 read: byte-level BPE (each character stands for a byte, as in GPT-2), SentencePiece-like pieces
-('▁' is a space, <0x0A> a byte) and WordPiece ('##' continues a word, kept as it is).
+('▁' is a space, <0x0A> a byte) and WordPiece ('##' continues a word, kept as it is). A suffix that
+ends words ('</w>') is a space.
 
 Texts are made to be shown. A space is '␣'; a backslash is doubled; control, bidirectional,
 zero-width, unassigned and other invisible characters are Python's escapes (\\n, \\u202e); bytes
@@ -146,6 +147,10 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
 def _is_id(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
@@ -178,9 +183,9 @@ def _reader(spec: dict[str, Any]) -> Callable[[str], Token]:
     model = _dict(spec.get("model"))
     steps = list(_steps(spec))
     types = {step.get("type") for step in steps if isinstance(step.get("type"), str)}
+    suffix = _text(model.get("end_of_word_suffix"))
     if "ByteLevel" in types:
-        suffix = model.get("end_of_word_suffix")
-        return lambda piece: _byte_level(piece, suffix if isinstance(suffix, str) else "")
+        return lambda piece: _byte_level(piece, suffix)
     replaced = [step.get("content") for step in steps]
     replaced += [_dict(step.get("pattern")).get("String") for step in steps]
     if (
@@ -189,26 +194,37 @@ def _reader(spec: dict[str, Any]) -> Callable[[str], Token]:
         or model.get("type") == "Unigram"
         or model.get("byte_fallback") is True
     ):
-        return _sentence_piece
+        marks = (
+            _text(step.get("replacement")) for step in steps if step.get("type") == "Metaspace"
+        )
+        mark = next(filter(None, marks), "▁")
+        return lambda piece: _sentence_piece(piece, mark)
     if model.get("type") == "WordPiece":
-        return _word_piece
-    return lambda piece: _token(piece, "normal")
+        prefix = _text(model.get("continuing_subword_prefix")) or "##"
+        return lambda piece: _word_piece(piece, prefix)
+    return lambda piece: _token(_spaced(piece, suffix, " "), "normal")
 
 
-def _sentence_piece(piece: str) -> Token:
+def _sentence_piece(piece: str, mark: str) -> Token:
     if BYTE_PIECE.fullmatch(piece):
         return Token(piece, "byte", _bytes_as_text(bytes([int(piece[3:5], 16)])))
-    return _token(piece.replace("▁", " "), "normal")
+    return _token(piece.replace(mark, " "), "normal")
 
 
-def _word_piece(piece: str) -> Token:
-    raw = piece[2:] if piece.startswith("##") and len(piece) > 2 else " " + piece
+def _word_piece(piece: str, prefix: str) -> Token:
+    continues = piece.startswith(prefix) and len(piece) > len(prefix)
+    raw = piece.removeprefix(prefix) if continues else " " + piece
     return Token(readable(piece), "normal", raw[:MAX_CHARACTERS])
 
 
+def _spaced(piece: str, suffix: str, space: str) -> str:
+    """`piece` with `space` for the `suffix` that ends a word, where it has one."""
+    ends = suffix and piece.endswith(suffix)
+    return piece.removesuffix(suffix) + space if ends else piece
+
+
 def _byte_level(piece: str, suffix: str) -> Token:
-    if suffix and piece.endswith(suffix):
-        piece = piece.removesuffix(suffix) + "Ġ"
+    piece = _spaced(piece, suffix, "Ġ")
     try:
         data = bytes(BYTE_OF[char] for char in piece)
     except KeyError:  # as the tokenizers library does: not in the byte alphabet, so plain text

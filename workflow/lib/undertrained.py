@@ -4,6 +4,7 @@ Vectors of tokens that no training text held stay together: all they ever feel i
 nothing). So tokens are compared with reference rows that are known to be untrained: entries named
 as unused and bytes that UTF-8 never has; else rows beyond the tokenizer (which may be tokens that
 its file leaves out); else, where they are alike, the control tokens, of which many models use few.
+Rows of zeros beyond the tokenizer were filled in, not left untrained: they come last.
 
 Two indicators are tried (Land and Bartolo 2024, arXiv:2405.05417, for tied and untied models): the
 cosine to the mean reference row after the leading direction of all rows is removed, and the
@@ -15,7 +16,7 @@ A score says that a vector looks like an untrained one, not that its token is br
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,6 +28,7 @@ CONVINCING = 0.9  # chance of a held-out control token to rank higher that makes
 ENOUGH = 4
 IMPOSSIBLE = "rows that no text can train (named as unused, or bytes that UTF-8 never has)"
 PADDING = "rows beyond the tokenizer"
+FILLED = "rows of zeros beyond the tokenizer, so that short rows score high: a weak indicator"
 CONTROL = "control tokens, the only rows likely to be untrained"
 COSINE = (
     "cosine to the mean of {count} {what}, after the leading direction of all rows is removed from "
@@ -47,7 +49,7 @@ class Untrained:
 
     `reference` [m] marks the rows compared with. `held_out` is the chance that a reference row,
     held out, scores above a row that is none (0.5: no better than guessing); None for fewer than
-    four references.
+    four references and for rows of zeros, which are all the same.
     """
 
     scores: np.ndarray
@@ -66,12 +68,15 @@ def untrained_scores(
     axis = leading_direction(rows)
     if impossible.sum() >= ENOUGH:
         return _by_references(rows, impossible, axis, IMPOSSIBLE)
-    if padding.any():
-        return _by_references(rows, padding, axis, PADDING)
+    filled = padding & ~rows.any(axis=1)
+    if (padding & ~filled).any():
+        return _by_references(rows, padding & ~filled, axis, PADDING)
     if control.sum() >= ENOUGH:
         found = _by_references(rows, control, axis, CONTROL)
         if (found.held_out or 0.0) >= CONVINCING:
             return found
+    if filled.any():
+        return replace(_by_references(rows, filled, axis, FILLED), held_out=None)
     everything = np.ones(len(rows), bool)
     scores = _closeness(rows, _mean(rows, everything), axis)
     return Untrained(scores, ~everything, CENTROID, None)
