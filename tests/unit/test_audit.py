@@ -235,6 +235,10 @@ def other_width(model):
     model.config.update(intermediate_size=512)
 
 
+def other_hidden_size(model):
+    model.config.update(model_type="unheard-of", hidden_size=512)
+
+
 def cut_of_another_architecture(model):
     model.config.update(model_type="unheard-of")
     cut(model)
@@ -326,6 +330,7 @@ DEFECTS = [
     (scale(0.02, Q.format(1)), "warning", "scale", Q.format(1)),
     (scale(1e5, UP.format(3)), "error", "scale", UP.format(3)),
     (scale(1e5, EMBEDDING), "warning", "scale", EMBEDDING),
+    (scale(1e30, EMBEDDING), "error", "scale", EMBEDDING),
     (flipped_bit, "error", "isolated_value", UP.format(3)),
     (jumping_value, "warning", "isolated_value", UP.format(3)),
     (other_type, "warning", "dtype_mixture", Q.format(3)),
@@ -349,6 +354,7 @@ DEFECTS = [
     (depth(5), "warning", "extra_layer", "layers 5"),
     (cut, "error", "mis_shaped", UP.format(2)),
     (other_width, "error", "mis_shaped", None),
+    (other_hidden_size, "warning", "hidden_size", "config.json"),
     (cut_of_another_architecture, "warning", "mis_shaped", UP.format(2)),
     (other_vocabulary, "warning", "vocab_size", EMBEDDING),
     (no_output, "error", "missing_tensor", "output layer"),

@@ -23,6 +23,7 @@ def test_hyphens_in_flag_names_only():
     [
         (ValueError("what, where, what to do."), "error: what, where, what to do."),
         (FileNotFoundError(2, "No such file or directory", "x.csv"), "error: x.csv: No such file"),
+        (FileNotFoundError("x.parquet"), "error: x.parquet: No such file"),
         (ValueError("red \x1b[31m text"), r"error: red \x1b[31m text"),
         (MemoryError(), "not enough memory"),
         (OSError(28, "No space left on device", "x.csv"), "x.csv: No space left on device: make"),

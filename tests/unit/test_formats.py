@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import bf16, write_safetensors
 from tests.unit.test_quantised import CASES, DATA
-from workflow.lib import analysis, embedding_rows, merge
+from workflow.lib import analysis, audit, embedding_rows, merge
 from workflow.lib.checkpoint import describe_folder
 from workflow.lib.dtypes import DTYPES, nbytes
 from workflow.lib.measure import Settings
@@ -406,9 +406,26 @@ def test_what_contradicts_itself_is_unsupported_and_the_rest_is_analysed(what, t
     (owner,) = rows.index[rows["status"] == "unsupported"]
     assert owner in ("p.weight", "p.qweight")
     assert re.search(reason, rows.loc[owner, "reason"])
+    found = audit.audit(result.manifest, result.params, ledger)["findings"]
+    assert ("warning", "contradictory", owner) in [
+        (f["severity"], f["check"], f["where"]) for f in found
+    ]
     plain = {"lm_head.weight"} | ({"p.weight"} & set(stored) - {owner})
     assert set(numel.index) == plain and rows.loc[list(plain), "status"].eq("analysed").all()
     assert rows.drop([owner, *plain])["status"].eq("companion").all()
+
+
+def test_a_block_may_claim_to_be_larger_than_any_memory(tmp_path):
+    case = "bitsandbytes_nf4_64"
+    stored = damaged(case, lambda tensors: None)
+    state = "p.weight.quant_state.bitsandbytes__nf4"
+    text = re.sub(rb'("blocksize": ?)64', rb"\g<1>64000000000000", stored[state][2])
+    stored[state] = ("U8", [len(text)], text)
+    write_safetensors(tmp_path / "model.safetensors", stored)
+    config = {"quantization_config": CASES[case]["config"]}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    result = analysis.analyse_folder(str(tmp_path), Settings(), 1, NOW)
+    assert "p.weight" in set(result.params["param_name"])
 
 
 def test_a_token_embedding_that_contradicts_itself_is_a_reason_and_no_failure(tmp_path):

@@ -216,6 +216,8 @@ def test_json_bombs_are_refused_in_one_sentence(tmp_path, kind, file):
 
 
 def test_what_json_cannot_keep_is_made_plain():
+    whole = b"[-9223372036854775808, 9223372036854775808, " + b"9" * 5000 + b"]"
+    assert json_text.parse(whole, 10**4, 10) == [-(2**63), str(2**63), "9" * 5000]
     text = rb'{"time_step_limit": [0.0, Infinity, NaN, 1e999], "\ud800": "\udc80\ud83d\ude00"}'
     assert json_text.parse(text, 1000, 100) == {
         "time_step_limit": [0.0, "Infinity", "NaN", "1e999"],

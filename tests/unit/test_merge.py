@@ -102,7 +102,7 @@ def test_the_audit_finds_what_is_unsound(analysed):
         ("warning", "all_zero"),
         ("warning", "unlisted_tensor"),
         ("warning", "dtype_mixture"),
-        ("note", "not_analysed"),
+        ("warning", "contradictory"),
     } == checks
     assert found["findings"][0]["where"] == "model.layers.2.self_attn.q_proj.weight"
     assert "1 of 30" in found["findings"][0]["evidence"]

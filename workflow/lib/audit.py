@@ -12,6 +12,8 @@ import pandas as pd
 
 from workflow.lib import audit_structure, audit_values
 from workflow.lib.audit_values import Finding, as_record
+from workflow.lib.merge import CONTRADICTORY
+from workflow.lib.quantised import DOES_NOT_FIT
 
 SEVERITIES = ("error", "warning", "note")
 
@@ -87,10 +89,13 @@ def _totals(manifest: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _coverage(coverage: pd.DataFrame) -> Iterator[Finding]:
     for row in coverage[coverage["status"] == "unsupported"].itertuples():
+        contradicts = row.reason.startswith((DOES_NOT_FIT, CONTRADICTORY))
         yield Finding(
-            "note",
-            "not_analysed",
+            "warning" if contradicts else "note",
+            "contradictory" if contradicts else "not_analysed",
             row.param_name,
             row.reason,
-            "its numbers are missing from all tables",
+            "codes and scales of different exports, or one of them is lost; its numbers are missing"
+            if contradicts
+            else "its numbers are missing from all tables",
         )

@@ -62,6 +62,8 @@ def findings(
     yield from _alike(manifest["config"], rows)
     yield from _types(rows)
     yield from _tokens(manifest, rows)
+    if "asked" not in manifest:
+        yield from _width(manifest["config"], rows)
 
 
 def _positive(config: Mapping[str, Any], *keys: str) -> int | None:
@@ -160,8 +162,12 @@ def _alike(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
                 name for name, count in usual.items() if count is not None and has[name] > count
             ]
             # Some architectures leave out the norm before the very first block.
+            modules = {name.rpartition(".")[0] for name in has if has[name]}
             if layer == first and all(
-                kinds[name] == "norm" and not name.endswith(wanted) for name in lacking
+                kinds[name] == "norm"
+                and not name.endswith(wanted)
+                and name.rpartition(".")[0] not in modules
+                for name in lacking
             ):
                 lacking = []
             if lacking and not surplus:
@@ -340,6 +346,21 @@ def _tokens(manifest: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding
             "output layer",
             f"config.json says it is not tied to {name}, and none is stored",
             "the download or the upload is incomplete; loaders start it at random",
+        )
+
+
+def _width(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
+    """A config whose width no tensor has, in any architecture."""
+    width = _positive(_text(config), "hidden_size")
+    sizes = {size for shape in rows["shape"].unique() for size in json.loads(shape)}
+    sizes |= {*rows["rows"].dropna(), *rows["cols"].dropna()}
+    if width and len(rows) and width not in sizes and not _expected(_text(config)):
+        yield Finding(
+            "warning",
+            "hidden_size",
+            "config.json",
+            f"its hidden_size is {width:,}, and no tensor has a dimension of that size",
+            "the config is another model's",
         )
 
 

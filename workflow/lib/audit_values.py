@@ -137,8 +137,8 @@ def _isolated(row: Any) -> Iterator[Finding]:
     is_code = DTYPES[row.dtype].kind in ("int", "bool") and pd.isna(row.quantisation)
     if is_code or not isinstance(largest, list) or len(largest) < 2 or row.numel < 256:
         return
-    first, second = abs(largest[0]), abs(largest[1])
-    if first > ISOLATED_FACTOR * second or first >= HUGE:
+    first, second, last = (abs(largest[place]) for place in (0, 1, -1))
+    if first > ISOLATED_FACTOR * second or (first >= HUGE and last < HUGE):
         place = f"[{row.top_rows[0]}, {row.top_cols[0]}]"
         yield Finding(
             "error" if first >= HUGE else "warning",
@@ -213,7 +213,7 @@ def _scale(rows: pd.DataFrame) -> Iterator[Finding]:
                 )
             elif row.cols > 1 and not PLAUSIBLE_RMS[0] < row.rms < PLAUSIBLE_RMS[1]:
                 yield Finding(
-                    "warning",
+                    "error" if row.rms >= HUGE else "warning",
                     "scale",
                     row.param_name,
                     f"root mean square {row.rms:.3g}",

@@ -99,6 +99,8 @@ def sentence(error: BaseException) -> str:
         place = f"{error.filename}: " if error.filename else ""
         advice = f": {ADVICE[error.errno]}" if error.errno in ADVICE else ""
         text = f"{place}{error.strerror}{advice}."
+    elif isinstance(error, FileNotFoundError):  # as pyarrow raises it
+        text = f"{error}: {os.strerror(errno.ENOENT)}."
     else:
         text = str(error) or type(error).__name__
     return printable(text)

@@ -11,9 +11,16 @@ from typing import Any
 
 # Same rules as the hub's own, in ASCII and for the whole text.
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9_][\w.-]{0,95})?", re.ASCII)
-REVISION = re.compile(r"[A-Za-z0-9_][\w./-]{0,127}", re.ASCII)
+REVISION = re.compile(r"(?=.{1,128}\Z)[A-Za-z0-9_][\w.-]*(/[\w.-]+)*", re.ASCII)
 SUBFOLDER = re.compile(r"(?:[A-Za-z0-9_][\w.-]*/)*[A-Za-z0-9_][\w.-]*", re.ASCII)
 VARIANT = re.compile(r"[A-Za-z0-9_]{1,40}", re.ASCII)
+NAME = re.compile(r"[A-Za-z0-9_][\w.@-]{0,199}", re.ASCII)
+# What lies in `results` beside the folders of models, and what Windows takes for a device.
+TAKEN = re.compile(
+    r"logs|benchmarks|index\.(html|json)|(glossary|verdict|checksums)\..*"
+    r"|(con|prn|aux|nul|com\d|lpt\d)(\..*)?",
+    re.IGNORECASE,
+)
 MAIN = "main"
 
 
@@ -109,9 +116,14 @@ def parse_model(
     # os.path tells what is no path at all (too long, a NUL, an unknown ~user) from an error.
     path = Path(os.path.expanduser(source))
     if source and os.path.isdir(path):
+        if set(source) & set("{}"):
+            raise ConfigError(
+                f"model: the folder {source!r} has braces in its path, which are wildcards to "
+                "Snakemake: rename it, or name a link to it."
+            )
         stem = name or path.resolve().name + chosen
         safe = re.sub(r"[^A-Za-z0-9._-]", "_", stem)
-        return Model(f"local--{safe}", str(path), None, subfolder, variant)
+        return Model(_free(f"local--{safe}"), str(path), None, subfolder, variant)
     odd = any(word in source for word in ("..", "--")) or source.endswith((".git", ".ipynb"))
     if not HUB_ID.fullmatch(source) or odd or any(p[-1:] in ".-" for p in source.split("/")):
         raise ConfigError(
@@ -124,7 +136,17 @@ def parse_model(
         )
     slug = source.replace("/", "--") + chosen
     suffix = "" if revision == MAIN else "@" + revision.replace("/", "--")
-    return Model(name or slug + suffix, source, revision, subfolder, variant)
+    return Model(_free(name or slug + suffix), source, revision, subfolder, variant)
+
+
+def _free(name: str) -> str:
+    """The name of a model's folder; ConfigError where there can be no such folder in `results`."""
+    if not NAME.fullmatch(name) or TAKEN.fullmatch(name):
+        raise ConfigError(
+            f"models: the folder of a model cannot be called {name[:80]!r}: give the model a `name`"
+            " of at most 200 letters, digits, dots, dashes and underscores that nothing else has."
+        )
+    return name
 
 
 def _with_defaults(config: dict[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:

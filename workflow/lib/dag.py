@@ -138,14 +138,20 @@ def read_yaml(path: str | os.PathLike[str]) -> Any:
 
 
 def model_files(folder: str, subfolder: str = "") -> list[str]:
-    """The files of a local folder that its manifest is made from, for the checkpoint's input."""
+    """The files of a local folder that its manifest is made from, for the checkpoint's input.
+
+    Odd names, which Snakemake cannot take and no manifest names, are left out.
+    """
     places = [folder, os.path.join(folder, subfolder)] if subfolder else [folder]
     return sorted(
-        os.path.join(place, entry.name)
+        os.path.join(place, name)
         for place in places
         if os.path.isdir(place)
-        for entry in os.scandir(place)
-        if entry.is_file() and entry.name.endswith((".safetensors", ".json", "README.md"))
+        for name in os.listdir(place)
+        if name.endswith((".safetensors", ".json", "README.md"))
+        and name.isprintable()
+        and not set(name) & set("{}")
+        and os.path.isfile(os.path.join(place, name))
     )
 
 

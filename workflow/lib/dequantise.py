@@ -87,6 +87,7 @@ def shift_columns(values: np.ndarray, offsets: np.ndarray, width: int) -> np.nda
 
 def _by_column(values: np.ndarray, factors: np.ndarray, width: int, operation) -> np.ndarray:
     rows, cols = values.shape
+    width = min(width, cols)  # files may claim blocks of any size
     whole = cols // width
     body = values[:, : whole * width]
     if whole and (whole * width == cols):
@@ -150,5 +151,6 @@ def blockwise_absmax(
     """Scales of the blocks of a bitsandbytes weight, undoing their own quantisation if any."""
     if nested_absmax is None or nested_map is None:
         return absmax.astype(np.float32)
-    nested = np.repeat(nested_absmax.astype(np.float32), nested_block)[: len(absmax)]
+    nested = np.repeat(nested_absmax.astype(np.float32), min(nested_block, len(absmax)))
+    nested = nested[: len(absmax)]
     return nested_map.astype(np.float32)[absmax] * nested + np.float32(offset)

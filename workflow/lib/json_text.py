@@ -1,8 +1,8 @@
 """JSON from a model repository (config, index, tokenizer): bounded, and plain data afterwards.
 
 What Python's parser lets through and later steps could not keep is put right here: nesting is
-limited, NaN and infinities become texts (real configs hold `Infinity`), and halves of surrogate
-pairs, which no file can store, become visible escapes.
+limited, NaN, infinities (real configs hold `Infinity`) and integers beyond 64 bits become texts,
+and halves of surrogate pairs, which no file can store, become visible escapes.
 """
 
 import json
@@ -11,6 +11,7 @@ import re
 from typing import Any
 
 MAX_NESTING = 100
+MAX_WHOLE = 2**63
 SURROGATE = re.compile("[\ud800-\udfff]")
 ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
@@ -30,7 +31,10 @@ def parse(text: bytes, max_bytes: int, max_values: int, unique: bool = False) ->
     if sum(map(text.count, (b",", b"[", b"{"))) > max_values:
         raise JsonError(f"of more than {max_values} values")
     decoder = json.JSONDecoder(
-        object_pairs_hook=_unique if unique else None, parse_constant=str, parse_float=_real
+        object_pairs_hook=_unique if unique else None,
+        parse_constant=str,
+        parse_float=_real,
+        parse_int=_whole,
     )
     try:
         value = decoder.decode(text.decode("utf-8-sig"))
@@ -59,6 +63,11 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(result) != len(pairs):
         raise JsonError("an object in which a key occurs twice")
     return result
+
+
+def _whole(text: str) -> int | str:
+    value = int(text) if len(text) <= 20 else MAX_WHOLE
+    return value if -MAX_WHOLE <= value < MAX_WHOLE else text
 
 
 def _real(text: str) -> float | str:

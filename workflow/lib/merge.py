@@ -11,6 +11,8 @@ from workflow.lib import naming, tables
 from workflow.lib.json_text import visible_surrogates
 from workflow.lib.plan import tensor_layouts, tensor_signatures
 
+CONTRADICTORY = "contradictory"
+"""Begins the reason of a quantised tensor whose companions' data cannot belong to it."""
 STATUS = {"matrix": "analysed", "experts": "analysed", "values": "analysed"}
 # Columns that do not come from a tensor's data.
 ROLE_COLUMNS = [
@@ -109,7 +111,7 @@ def coverage(
         if tensor["name"] not in asked:
             status, reason = "left out", "only the tensors of tokens were asked for"
         elif tensor["name"] in refused:
-            status, reason = "unsupported", f"contradictory: {refused[tensor['name']]}"
+            status, reason = "unsupported", f"{CONTRADICTORY}: {refused[tensor['name']]}"
         elif tensor["name"] in measured:
             # Some schemes tell the logical shape in the data of a companion only.
             numel = int(measured[tensor["name"]])
