@@ -50,10 +50,15 @@ def model_page(folder: Path) -> tuple[str, dict[str, Any]]:
     audit = read_json(folder / "audit.json")
     embedding = read_json(folder / "embedding" / "summary.json")
     numbers = comparison.numbers(manifest, params, matrices, audit, embedding)
+    depth = layers["layer_index"].nunique()
     figures = {
-        **(LAYER_FIGURES if layers["layer_index"].notna().any() else {}),
+        **(LAYER_FIGURES if depth else {}),
         **(EMBEDDING_FIGURES if len(clusters) else {}),
     }
+    # What a model does not have does not stand out; the reports say it.
+    by_layer = depth_findings.layer_findings(layers)[:2] if depth > 1 else []
+    has_tokens = len(clusters) or manifest["embedding"]
+    of_tokens = findings.embedding_findings(embedding, clusters, elbow)[:2] if has_tokens else []
     data = parameters(params)
     page = render(
         "model.html.j2",
@@ -69,9 +74,9 @@ def model_page(folder: Path) -> tuple[str, dict[str, Any]]:
             unbroken(finding)
             for finding in (
                 *findings.value_findings(params, matrices)[: findings.SHOWN],
-                *depth_findings.layer_findings(layers)[:2],
+                *by_layer,
                 depth_findings.expert_finding(matrices),
-                *findings.embedding_findings(embedding, clusters, elbow)[:2],
+                *of_tokens,
             )
             if finding
         ],
