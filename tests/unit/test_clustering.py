@@ -223,6 +223,13 @@ def test_clusters_that_lie_apart_are_taken_as_they_are():
     assert find_curve(rows, "auto", 3, 3).metric == "euclidean"
 
 
+@pytest.mark.parametrize("shape", [(25, 40), (600, 2)])
+def test_what_is_too_small_to_whiten_is_taken_as_it_is(shape):
+    # Whitened to one or two directions, one cloud would fall into two clusters or onto a circle.
+    curve = find_curve(cloud(*shape), "auto", 2, 8)
+    assert curve.metric == "euclidean" and "cannot be whitened" in curve.rule
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_clusters_of_very_different_sizes_are_taken_as_they_are(seed):
     # They bend the curve twice, so there may be no clear elbow, but they are stable.

@@ -6,8 +6,8 @@
   1, then rows scaled to length 1. The few directions of largest variance, which in token embeddings
   follow how frequent a token is, then weigh no more than the others;
 - auto: euclidean where its curve has a clear elbow or samples give nearly the same clusters at the
-  elbow or one more and those of one cloud do not, so clusters that lie apart are found as they are;
-  else whitened.
+  elbow or one more and those of one cloud do not, so clusters that lie apart are found as they are,
+  and where rows or dimensions are too few to whiten; else whitened.
 """
 
 from dataclasses import dataclass, replace
@@ -23,11 +23,15 @@ METRICS = ("auto", "euclidean", "spherical", "whitened")
 WHITENED = 32
 TRIAL_ROWS = 4_096  # in larger samples cuts along a few leading directions are found again too
 ROWS_PER_DIRECTION = 10  # fewer rows for each direction would make directions of noise equal to all
+LEAST_DIRECTIONS = 3  # rows of length 1 along one direction are only signs, along two a circle
 SET = "The metric {metric} was set."
 CLEAR = "Tokens were clustered as they are (euclidean), because that curve has a clear elbow."
 AGAIN = (
     "Tokens were clustered as they are (euclidean), because two samples of them give nearly the "
     "same clusters."
+)
+SMALL = (
+    "Tokens were clustered as they are (euclidean): so few rows or dimensions cannot be whitened."
 )
 FEW = "Tokens were clustered as they are (euclidean): so few k give no curve to judge."
 UNCLEAR = (
@@ -86,6 +90,7 @@ def find_curve(
         clear = is_clear(fits, {k: 1.0 - check.null_share for k, check in checked.items()})
         return Curve(metric, rule, rows, components, reduced, fits, checked, clear)
 
+    count = max(1, min(WHITENED, rows.shape[1], len(rows) // ROWS_PER_DIRECTION))
     if metric == "auto":
         components, fits = path(rows)
         if is_clear(fits) is None:
@@ -100,8 +105,9 @@ def find_curve(
             found = curve("euclidean", CLEAR, rows, components, fits)
             if found.clear or again:
                 return found if found.clear else replace(found, rule=AGAIN)
+        if count < LEAST_DIRECTIONS:
+            return curve("euclidean", SMALL, rows, components, fits)
     if metric in ("auto", "whitened"):
-        count = max(1, min(WHITENED, rows.shape[1], len(rows) // ROWS_PER_DIRECTION))
         if metric == "whitened":
             components = principal_components(rows, count)
         rows = whitened(rows, components.leading(count))
