@@ -70,9 +70,9 @@ def test_few_shards_lie_on_the_disk_and_the_tables_are_the_same(tmp_path):
     with HubServer(tmp_path / "hub", {}) as hub:
         environment = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": ""}
 
-        def run(results, *settings):
+        def run(results, *settings, tables=TABLES):
             hub.requests.clear()
-            targets = [f"{results}/org--model/{table}" for table in TABLES]
+            targets = [f"{results}/org--model/{table}" for table in tables]
             profile = ("--profile", "profiles/low-disk", "--cores", 2) if results == "few" else ()
             done = project.snakemake(
                 *(*profile, "--config", "model=org/model", f"results={results}"),
@@ -106,7 +106,9 @@ def test_few_shards_lie_on_the_disk_and_the_tables_are_the_same(tmp_path):
 
         assert run("few", *low) == {} and not hub.requests
         assert run("few", "weights=low", "shards_on_disk=3") == {}, "an order is no reason"
-        assert run("few", *low, "keep_weights=true") == {}, "nor is what stays"
+        # Nor is what stays; and what reads tables needs no weights.
+        layers = run("few", *low, "keep_weights=true", tables=("layers.csv",))
+        assert layers == {"transformer_analysis": 1} and not hub.requests
 
         # A setting of the clustering needs the shards of embedding and output layer. Snakemake
         # takes along what else reads a shard that comes anew.

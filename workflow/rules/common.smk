@@ -259,13 +259,20 @@ def device(wildcards, threads):
     return config["device"]
 
 
+# Those that were without a plan at the last look: asking for all of a thousand models, once for each
+# of them, would be a million questions.
+WITHOUT_PLAN = list(MODELS)
+
+
 def require_plans_before_groups():
     """Snakemake loses its groups of jobs when a checkpoint ends while some of them run."""
     grouped = workflow.is_main_process and workflow.group_settings.overwrite_groups
-    unknown = dag.without_plan(config["results"], MODELS)
-    if grouped and unknown and not workflow.dryrun:
+    if not grouped or workflow.dryrun:
+        return
+    WITHOUT_PLAN[:] = dag.without_plan(config["results"], WITHOUT_PLAN)
+    if WITHOUT_PLAN:
         raise WorkflowError(
-            f"{len(unknown)} of {len(MODELS)} models are not looked up yet, which has to come before "
+            f"{len(WITHOUT_PLAN)} of {len(MODELS)} models are not looked up yet, which has to come before "
             "jobs are grouped: run the same command with `-- resolve` at its end first."
         )
 
