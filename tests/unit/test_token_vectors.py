@@ -209,6 +209,8 @@ def test_an_output_layer_of_its_own():
     assert [probe["token_id"] for probe in both.summary["probes"]] == [7, 399]
     assert isinstance(both.output_tokens["neighbours"][399], list)
     json.dumps(both.summary, allow_nan=False)
+    broken = with_output(analysis, np.full((400, 48), np.nan, np.float32), tokens, cosines)
+    assert broken.summary["output"] is None and "finite" in broken.summary["output_reason"]
     assert np.isnan(paired_cosines(rows, iter([np.ones((400, 3), np.float32)]))).all()
 
 

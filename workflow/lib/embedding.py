@@ -17,7 +17,7 @@ from workflow.lib.elbow import elbow, elbow_table, heights
 from workflow.lib.token_traits import Traits, traits
 from workflow.lib.token_vectors import SEARCH_OPERATIONS, describe_rows
 from workflow.lib.tokens import Token
-from workflow.lib.vectors import Components, oriented, usable_rows
+from workflow.lib.vectors import LIMIT, Components, oriented, usable, usable_rows
 
 PROJECTIONS = ("pca", "tsne")
 PLACES = ("x", "y", "plane_x", "plane_y", "tsne_x", "tsne_y")
@@ -27,6 +27,7 @@ SHARES_SHOWN = 3
 SHOWN_TOKENS = 12
 SHOWN_WIDTH = 24
 NEAR_ELBOW = 0.95
+NO_ROW = f"no row of finite values up to {LIMIT:.0e}"
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def analyse_embedding(
         )
     values, mask = usable_rows(rows)
     if not values.size:
-        return nothing(f"The token embedding of shape [{n}, {d}] has no row of finite values.")
+        return nothing(f"The token embedding of shape [{n}, {d}] has {NO_ROW}.")
     about = [traits(token) for token in tokens]
     probes = find_probes(tokens, probe_tokens)
     wanted = [probe["token_id"] for probe in probes]
@@ -151,10 +152,11 @@ def with_output(
     """The analysis with the `rows` [m, d] of an output layer of its own described beside it.
 
     `tokens` [m] name its rows; `cosines` [n] are those between the two rows of each token of the
-    embedding (`token_vectors.paired_cosines`).
+    embedding (`token_vectors.paired_cosines`). Without a row of finite values the reason is noted.
     """
-    if not np.isfinite(rows).all(axis=1).any():
-        return analysis
+    if not usable(rows).any():
+        reason = f"It has {NO_ROW}, so it is not described."
+        return replace(analysis, summary=analysis.summary | {"output_reason": reason})
     probes = [probe["token_id"] for probe in analysis.summary["probes"]]
     wanted = [number for number in probes if number < len(rows)]
     about = [traits(token) for token in tokens]

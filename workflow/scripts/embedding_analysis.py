@@ -111,8 +111,11 @@ def texts_or_ids(text):
     """Argument type: words separated by commas, or a JSON list of texts and ids."""
     if not text.startswith("["):
         return [word for word in text.split(",") if word]
-    values = json.loads(text)
-    if not all(isinstance(value, str | int) for value in values):
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text} is no JSON list: {error}") from error
+    if not all(type(value) in (str, int) for value in values):
         raise argparse.ArgumentTypeError("a list of texts and ids is expected")
     return values
 
