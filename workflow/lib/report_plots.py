@@ -43,8 +43,11 @@ BINS = 160
 MANY = 4000
 
 
-def parameters_by_block(params: pd.DataFrame) -> Figure:
-    """Parameters per block type (bars, shares) and, where there are several, per stored type."""
+def parameters_by_block(params: pd.DataFrame) -> Figure | None:
+    """Parameters per block type (bars, shares) and, where there are several, per stored type; None
+    where no tensor is measured."""
+    if params.empty:
+        return None
     data = params.assign(block_type=params["block_type"].fillna("other"))
     counts = data.pivot_table(index="block_type", columns="dtype", values="numel", aggfunc="sum")
     counts = counts.fillna(0).astype(float).reindex(ordered(data["block_type"]))
