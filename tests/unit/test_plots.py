@@ -323,5 +323,6 @@ def test_rounding_errors_by_format():
     sentence = overview.rounding_finding(table.reset_index())
     assert "NVFP4" in sentence and "14.1 %" in sentence and "most" not in sentence
     assert report_plots.rounding(tables.frame([], "matrices")) is None
+    assert report_plots.parameters_by_block(tables.frame([], "params")) is None
     blocks = depth_plots.by_block(tables.frame(layer_rows(1), "layers"), matrices)
     assert blocks.set_index("block_type").loc["q_proj", "nvfp4_sqnr_db"] == 17

@@ -12,8 +12,7 @@ import pandas as pd
 
 from workflow.lib import audit_structure, audit_values
 from workflow.lib.audit_values import Finding, as_record
-from workflow.lib.merge import CONTRADICTORY
-from workflow.lib.quantised import DOES_NOT_FIT
+from workflow.lib.quantised import CONTRADICTORY, DOES_NOT_FIT
 
 SEVERITIES = ("error", "warning", "note")
 

@@ -104,7 +104,10 @@ def describe_folder(
     def read(name: str, limit: int) -> bytes:
         path = regular(name)
         if path.stat().st_size > limit:
-            raise CheckpointError(f"{path} is larger than {limit} bytes: not read.")
+            raise CheckpointError(
+                f"{path} is larger than {limit} bytes, which no such file is: put the right one "
+                "there."
+            )
         return path.read_bytes()
 
     def file(name: str) -> RepoFile:

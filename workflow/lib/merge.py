@@ -10,9 +10,8 @@ import pandas as pd
 from workflow.lib import naming, tables
 from workflow.lib.json_text import visible_surrogates
 from workflow.lib.plan import tensor_layouts, tensor_signatures
+from workflow.lib.quantised import CONTRADICTORY
 
-CONTRADICTORY = "contradictory"
-"""Begins the reason of a quantised tensor whose companions' data cannot belong to it."""
 STATUS = {"matrix": "analysed", "experts": "analysed", "values": "analysed"}
 # Columns that do not come from a tensor's data.
 ROLE_COLUMNS = [

@@ -187,7 +187,9 @@ def recognise(tensors: Iterable[Tensor], config: Mapping[str, Any]) -> Recognise
     return Recognised(schemes, owners, unsupported)
 
 
+# How the reasons begin of weights whose companions cannot belong to them, by shape and by content.
 DOES_NOT_FIT = "quantised storage that does not fit its scheme"
+CONTRADICTORY = "contradictory"
 
 
 def _match(

@@ -45,8 +45,11 @@ MANY = 4000
 WIDE_TAILS = 3  # standard deviations beyond which a linear axis would flatten the other lines
 
 
-def parameters_by_block(params: pd.DataFrame) -> Figure:
-    """Parameters per block type (bars, shares) and, where there are several, per stored type."""
+def parameters_by_block(params: pd.DataFrame) -> Figure | None:
+    """Parameters per block type (bars, shares) and, where there are several, per stored type; None
+    where no tensor is measured."""
+    if params.empty:
+        return None
     data = params.assign(block_type=params["block_type"].fillna("other"))
     counts = data.pivot_table(index="block_type", columns="dtype", values="numel", aggfunc="sum")
     counts = counts.fillna(0).astype(float).reindex(ordered(data["block_type"]))
