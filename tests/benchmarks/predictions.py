@@ -21,7 +21,7 @@ from pathlib import Path
 import psutil
 
 from tests.benchmarks.results import machine, write_section
-from tests.benchmarks.scale import in_a_process, resolved, write_parts
+from tests.benchmarks.scale import command, in_a_process, resolved, write_parts
 from tests.benchmarks.shapes import MODELS
 from tests.workflow.conftest import Project, copy_of_the_project
 from workflow.lib import dag, needs
@@ -95,9 +95,7 @@ def of_a_run(project: Project, folders: list[Path]) -> Iterator[Row]:
     # A copy of the project compiles its loops in its first jobs.
     tables = [f"first/{name}/params.csv" for name in names]
     for more in (["results=first", "--", *tables], []):
-        run = project.snakemake("--cores", 1, *models, *more)
-        if run.code:
-            raise SystemExit(run.text[-2000:])
+        command([sys.executable, "-m", "snakemake", "--cores", "1", *models, *more], project.folder)
     for name in names:
         folder = project.folder / "results" / name
         for job, memory, seconds in predicted(folder):
@@ -134,11 +132,11 @@ def _rows(table: Path) -> int:
         return sum(1 for _ in csv.reader(file)) - 1
 
 
-def measured(command: list[str], folder: Path) -> tuple[float, float]:
+def measured(arguments: list[str], folder: Path) -> tuple[float, float]:
     """Peak bytes and CPU seconds of a command that must succeed, its children included."""
     before = _seconds_of_children()
     with tempfile.TemporaryFile("w+") as out:
-        process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(arguments, cwd=folder, stdout=out, stderr=subprocess.STDOUT)
         peak = 0
         while process.poll() is None:
             peak = max(peak, _memory(process.pid))
