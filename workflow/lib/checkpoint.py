@@ -29,7 +29,8 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,8 @@ PARAMS_WORDS = {
 SHA256 = re.compile("[0-9a-f]{64}")
 MAX_CONFIG_BYTES = 16 * 1024**2
 MAX_CONFIG_VALUES = 500_000
+# Of two requests for each of two hundred shards nearly all the time is spent waiting.
+HEADERS_AT_ONCE = 8
 
 
 def describe_folder(
@@ -310,7 +313,7 @@ def _describe(
         "tokenizer": (beside(TOKENIZER),),
     }
     # Headers first: an unsound shard is refused before gigabytes are hashed.
-    headers = {shard: header(shard) for shard in selection.shards}
+    headers = _headers(selection.shards, header)
     used = [(role, file(name)) for role, some in roles.items() for name in some if name in names]
 
     stored: list[dict[str, Any]] = [
@@ -349,6 +352,16 @@ def _describe(
         "tied": naming.tied(embedding, output, config),
         "totals": _totals(tensors, layouts, output if naming.states_tied(config) else None),
     }
+
+
+def _headers(shards: Sequence[str], header: Callable[[str], Header]) -> dict[str, Header]:
+    """The headers of all shards; of several that cannot be read the first one's error is raised."""
+    with ThreadPoolExecutor(HEADERS_AT_ONCE) as pool:
+        waiting = [pool.submit(header, shard) for shard in shards]
+        try:
+            return {shard: one.result() for shard, one in zip(shards, waiting, strict=True)}
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _each_once(stored: list[dict[str, Any]], weight_map: Mapping[str, str]) -> list[dict[str, Any]]:

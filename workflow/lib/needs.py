@@ -188,7 +188,7 @@ def memory(job: str, model: Size) -> float:
     if job == "merge" and model.rows:
         # Rows as text, and spectra while they are put in order, a piece at a time.
         text, spectra = min(model.rows, 500), min(model.rows, 1000)
-        found += 300 * KB * text + 16 * model.values / model.rows * spectra
+        found += 300 * KB * text + 28 * model.values / model.rows * spectra
     return found
 
 
