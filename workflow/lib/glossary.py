@@ -116,7 +116,7 @@ FORMULAS = {
     "silhouette": ("mean of (b − a) / max(a, b), a: own cluster, b: next", SILHOUETTE),
     "inertia": ("Σ ‖x − c(x)‖²", KMEANS),
     "explained_share": ("1 − inertia(k) / inertia(1)", KMEANS),
-    "elbow_height": ("height over the chord of the curve scaled to 0 … 1", KNEEDLE),
+    "elbow_height": ("distance below the chord of the curve scaled to 0 … 1", KNEEDLE),
     "stability": ("mean adjusted Rand index of two samples' clusters", RAND),
     "null_stability": ("mean adjusted Rand index, in one normal cloud", RAND),
     "undertrained_score": ("likeness to rows that no text trains", LAND),

@@ -435,7 +435,7 @@ ELBOW = Schema(
             "sum of squared distances to the centres, in the space of the metric",
         ),
         Column("explained_share", "number", "1 - inertia / inertia of one cluster", "share"),
-        Column("elbow_height", "number", "height over the chord of the scaled curve (Kneedle)"),
+        Column("elbow_height", "number", "distance below the chord of the scaled curve (Kneedle)"),
         Column("silhouette", "number", "mean silhouette of a sample of at most 2,000 rows"),
         Column("chosen", "boolean", "true for the k that the clusters have"),
         Column(
