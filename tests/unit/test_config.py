@@ -16,6 +16,11 @@ def test_the_shipped_config_is_the_schemas_defaults():
     assert checked(shipped, SCHEMA) == checked({}, SCHEMA) == shipped
 
 
+def test_the_home_folder_may_be_written_as_a_tilde(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert checked({"results": "~/out"}, SCHEMA)["results"] == "/home/someone/out"
+
+
 def test_the_manual_explains_every_key():
     manual = (ROOT / "config/README.md").read_text()
     keys = [*SCHEMA["properties"], *SCHEMA["properties"]["clustering"]["properties"]]

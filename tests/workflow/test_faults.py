@@ -126,6 +126,8 @@ def test_an_interrupt_ends_jobs_in_seconds_and_leaves_nothing_half_written(long_
         assert psutil.wait_procs(jobs, timeout=5)[1] == []
     assert not list((project.folder / "results").rglob("*.parquet"))
     assert not list((project.folder / "results").rglob("*.tmp"))
+    [log] = (project.folder / "results").rglob("logs/analyze/*.log")
+    assert "the run was interrupted" in log.read_text()
     assert project.snakemake("--dry-run", *CONFIG, "--", TABLE).code == 0, "the lock is gone"
 
 

@@ -48,7 +48,7 @@ class Model:
 
 
 def checked(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """`config` with the schema's defaults filled in.
+    """`config` with the schema's defaults filled in, and `~` in its folders as the home folder.
 
     Raises ConfigError with one sentence that names the first wrong key.
     """
@@ -61,6 +61,9 @@ def checked(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, A
     )
     if errors:
         raise ConfigError(_sentence(errors[0], schema))
+    for root in ("results", "weights"):
+        if root in result:  # a shell leaves the ~ of `--config results=~/…` as it is
+            result[root] = os.path.expanduser(result[root])
     return result
 
 

@@ -63,7 +63,15 @@ def _end(number: int, frame: FrameType | None) -> NoReturn:
     # Once is enough: a second signal must not break the cleaning up.
     for other in (signal.SIGINT, signal.SIGTERM):
         signal.signal(other, signal.SIG_IGN)
+    _say_ended(number)
     raise SystemExit(128 + number)
+
+
+def _say_ended(number: int) -> None:
+    """The last line in the log of a job that was told to end: without it the job looks killed."""
+    name = signal.Signals(number).name
+    text = f"error: ended by {name}: the run was interrupted, or its time was up; start it again.\n"
+    os.write(2, text.encode())
 
 
 def _watch(reads: int, processes: list[int]) -> None:
@@ -80,4 +88,5 @@ def _watch(reads: int, processes: list[int]) -> None:
         if number in (signal.SIGINT, signal.SIGTERM):
             break
     time.sleep(GRACE)
+    _say_ended(number)
     os._exit(128 + number)
