@@ -98,9 +98,12 @@ def test_a_small_budget_is_spent_on_an_even_sample():
     whole, _ = describe_rows(rows, tokens, about, [7])
     assert whole["neighbours"].notna().all()
     assert (whole["neighbours"][searched] == table["neighbours"][searched]).all()
-    note = findings.neighbours_note(facts | {"rows": 3000})
+    facts |= {"rows": 3000, "unknown_probes": ["Paris", 9999]}
+    note = findings.neighbours_note(facts)
     assert f"{len(searched)} of 3,000" in note
-    assert findings.neighbours_note(facts | {"rows": len(searched)}) is None
+    assert "No tokens of this model: Paris, 9999." in note
+    assert "every token" in findings.neighbours_note(facts | {"rows": len(searched)})
+    assert findings.neighbours_note({"reason": "no embedding"}) == ""
 
 
 def test_neighbours_of_equal_zero_and_few_rows():
@@ -252,8 +255,10 @@ def test_rows_beyond_the_tokenizer_are_the_reference_and_not_ranked(tmp_path):
 
 def test_probes_are_looked_for_with_a_space_first():
     tokens = [token("a"), token(" a"), token("b"), Token("", "padding")]
-    assert find_probes(tokens, ["a", "b", "c", 3, -1, 9]) == [
+    found, unknown = find_probes(tokens, ["a", "b", "c", 3, -1, 9])
+    assert found == [
         {"token_id": 1, "token": "␣a"},
         {"token_id": 2, "token": "b"},
         {"token_id": 3, "token": ""},
     ]
+    assert unknown == ["c", -1, 9]

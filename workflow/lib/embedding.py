@@ -95,7 +95,7 @@ def analyse_embedding(
     if not values.size:
         return nothing(f"The token embedding of shape [{n}, {d}] has {NO_ROW}.")
     about = [traits(token) for token in tokens]
-    probes = find_probes(tokens, probe_tokens)
+    probes, unknown_probes = find_probes(tokens, probe_tokens)
     wanted = [probe["token_id"] for probe in probes]
     table, facts = describe_rows(rows, tokens, about, wanted, search_operations, device)
     norms = table["norm"].to_numpy(float, na_value=np.nan)
@@ -127,6 +127,7 @@ def analyse_embedding(
         "plane_explained": plane_explained,
         **facts,
         "probes": probes,
+        "unknown_probes": unknown_probes,
         "random_state": random_state,
         "output": None,
     }
@@ -177,8 +178,10 @@ def with_output(
     )
 
 
-def find_probes(tokens: list[Token], wanted: Sequence[str | int]) -> list[dict[str, Any]]:
-    """The tokens that the texts or ids of `wanted` mean, each with its id; unknown ones left out.
+def find_probes(
+    tokens: list[Token], wanted: Sequence[str | int]
+) -> tuple[list[dict[str, Any]], list[str | int]]:
+    """The tokens that the texts or ids of `wanted` mean, each with its id, and what is no token.
 
     A text is looked for with a space before it first, which is how most words stand in texts.
     """
@@ -186,12 +189,15 @@ def find_probes(tokens: list[Token], wanted: Sequence[str | int]) -> list[dict[s
     for number, token in enumerate(tokens):
         if token.raw and token.kind != "padding":
             places.setdefault(token.raw, number)
-    found = []
+    found: list[dict[str, Any]] = []
+    unknown: list[str | int] = []
     for probe in wanted:
         place = probe if isinstance(probe, int) else places.get(" " + probe, places.get(probe))
         if place is not None and 0 <= place < len(tokens):
             found.append({"token_id": place, "token": tokens[place].text})
-    return found
+        else:
+            unknown.append(probe)
+    return found, unknown
 
 
 def _number(value: float) -> float | None:

@@ -277,18 +277,21 @@ def geometry(summary: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(texts)
 
 
-def neighbours_note(facts: Mapping[str, Any]) -> str | None:
-    """Which tokens have neighbours, where not all; `facts` are those of the summary."""
-    if "rows" not in facts:
-        return None
-    searched, rows = facts["neighbours_searched"], facts["rows"]
-    if searched >= rows - facts["left_out_rows"]:
-        return None
-    return (
-        f"Nearest tokens were found for {integer(searched)} of {integer(rows)} tokens: the chosen "
-        "ones, those that look most untrained, and an even sample over the ids. Each was compared "
-        "with all tokens; a larger clustering.search_operations covers more of them."
-    )
+def neighbours_note(summary: Mapping[str, Any]) -> str:
+    """Which tokens have neighbours, and which of the chosen ones are no tokens."""
+    if "rows" not in summary:
+        return ""
+    searched, rows = summary["neighbours_searched"], summary["rows"]
+    note = "tokens.csv holds the nearest tokens of every token."
+    if searched < rows - summary["left_out_rows"]:
+        note = (
+            f"Nearest tokens were found for {integer(searched)} of {integer(rows)} tokens: the "
+            "chosen ones, those that look most untrained, and an even sample over the ids. Each "
+            "was compared with all tokens; a larger clustering.search_operations covers more of "
+            "them."
+        )
+    unknown = [short(probe) for probe in summary["unknown_probes"]]
+    return f"{note} No tokens of this model: {', '.join(unknown)}." if unknown else note
 
 
 def undertrained_finding(tokens: pd.DataFrame, facts: Mapping[str, Any]) -> str:
