@@ -183,7 +183,8 @@ def find_probes(
 ) -> tuple[list[dict[str, Any]], list[str | int]]:
     """The tokens that the texts or ids of `wanted` mean, each with its id, and what is no token.
 
-    A text is looked for with a space before it first, which is how most words stand in texts.
+    A text is looked for with a space before it first, which is how most words stand in texts, and
+    at last in lower case, which is all that some tokenizers know.
     """
     places: dict[str, int] = {}
     for number, token in enumerate(tokens):
@@ -192,7 +193,11 @@ def find_probes(
     found: list[dict[str, Any]] = []
     unknown: list[str | int] = []
     for probe in wanted:
-        place = probe if isinstance(probe, int) else places.get(" " + probe, places.get(probe))
+        if isinstance(probe, int):
+            place: int | None = probe
+        else:
+            spellings = (" " + probe, probe, probe.lower())
+            place = next((places[text] for text in spellings if text in places), None)
         if place is not None and 0 <= place < len(tokens):
             found.append({"token_id": place, "token": tokens[place].text})
         else:

@@ -21,6 +21,8 @@ __all__ = ["cluster_map", "elbow", "embedding_figures", "save"]
 
 POINTS = 60_000
 NEAREST = 40
+# Of a legend that the line of the chosen k may cross.
+READABLE: dict[str, Any] = {"frameon": True, "framealpha": 0.9, "edgecolor": "none"}
 
 
 def elbow(table: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
@@ -58,7 +60,7 @@ def elbow(table: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
     if np.isfinite(silhouette).any():
         right.plot(k, silhouette, marker="o", markersize=4, color=PALETTE[2], label="silhouette")
         right.axhline(0, color="#999999", linewidth=0.8)
-        right.legend()
+        right.legend(**READABLE)
     else:
         right.text(0.5, 0.5, "not defined here", ha="center", transform=right.transAxes)
     for panel, values in ((left, inertia), (right, silhouette)):
@@ -75,7 +77,7 @@ def elbow(table: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
                     markersize=8,
                     label=f"chosen: k = {k[place]:.0f}{_why(k[place], summary)}",
                 )
-    left.legend()
+    left.legend(**READABLE)
     return figure
 
 
