@@ -254,11 +254,11 @@ def test_rows_beyond_the_tokenizer_are_the_reference_and_not_ranked(tmp_path):
 
 
 def test_probes_are_looked_for_with_a_space_first():
-    tokens = [token("a"), token(" a"), token("b"), Token("", "padding")]
+    tokens = [token("a"), token(" a"), token(" b"), Token("", "padding")]
     found, unknown = find_probes(tokens, ["a", "B", "c", 3, -1, 9])
     assert found == [
         {"token_id": 1, "token": "␣a"},
-        {"token_id": 2, "token": "b"},
+        {"token_id": 2, "token": "␣b"},
         {"token_id": 3, "token": ""},
     ]
     assert unknown == ["c", -1, 9]

@@ -196,7 +196,7 @@ def find_probes(
         if isinstance(probe, int):
             place: int | None = probe
         else:
-            spellings = (" " + probe, probe, probe.lower())
+            spellings = (" " + probe, probe, " " + probe.lower(), probe.lower())
             place = next((places[text] for text in spellings if text in places), None)
         if place is not None and 0 <= place < len(tokens):
             found.append({"token_id": place, "token": tokens[place].text})
