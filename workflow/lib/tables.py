@@ -136,6 +136,14 @@ def typed(data: pd.DataFrame, table: str) -> pd.DataFrame:
     return data[columns(table)].astype(kinds)
 
 
+def form_of(path: str | os.PathLike[str], form: str | None = None) -> str:
+    """csv, json or parquet: `form`, else the suffix of `path`; TableError for any other."""
+    form = form or Path(path).suffix.removeprefix(".")
+    if form not in ("csv", "json", "parquet"):
+        raise TableError(f"{path}: a table is written as .csv, .json or .parquet.")
+    return form
+
+
 def write_table(
     data: pd.DataFrame, table: str, path: str | os.PathLike[str], form: str | None = None
 ) -> None:
@@ -146,9 +154,7 @@ def write_table(
     records with null for missing. Infinities are written as the text inf / -inf in CSV and JSON.
     """
     data = typed(data, table)
-    form = form or Path(path).suffix.removeprefix(".")
-    if form not in ("csv", "json", "parquet"):
-        raise TableError(f"{path}: a table is written as .csv, .json or .parquet.")
+    form = form_of(path, form)
     with atomic(path) as temporary:
         if form == "parquet":
             _write_parquet(data, table, temporary)

@@ -29,6 +29,7 @@ def main(options):
         chunk_bytes=(4 if options.low_cpu_mem_usage else 32) * 1024**2,
     )
     if options.model_path:
+        tables.form_of(options.out, options.format)  # refused now, not after hours
         result = analysis.analyse_folder(
             options.model_path,
             settings,

@@ -20,6 +20,7 @@ log = logging.getLogger("transformer_analysis")
 
 
 def main(options):
+    tables.form_of(options.out, options.format)  # refused now, not after hours
     if options.model_path:
         settings = measure.Settings(device=chosen_device(options.device))
         model = analysis.analyse_folder(
