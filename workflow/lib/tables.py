@@ -282,6 +282,12 @@ def _texts(column: pd.Series) -> list[str | None]:
             texts[row] = f'"{texts[row]}"'
     elif isinstance(column.dtype, pd.Int64Dtype):
         texts = list(map(str, column.to_numpy("int64", na_value=0).tolist()))
+    elif isinstance(column.dtype, pd.StringDtype):
+        places, values = pd.factorize(
+            column
+        )  # most texts, such as block types, come again and again
+        written = [json.dumps(value, ensure_ascii=False) for value in values]
+        texts = [written[place] for place in places.tolist()] if written else [None] * len(column)
     else:
         cells = column.to_numpy(object, na_value=None)
         texts = [json.dumps(_plain(cell), ensure_ascii=False) for cell in cells]
@@ -346,13 +352,21 @@ def _arrow_schema(table: str) -> "pa.Schema":
     return pa.schema([(column.name, types[column.type]) for column in SCHEMAS[table].columns])
 
 
+def _parquet_options(table: str) -> dict[str, Any]:
+    """How Parquet stores `table`: a dictionary of values only where values come again, which real
+    numbers do not; looking for one would take most of the time."""
+    paths = {"string": "", "integer": "", "integers": ".list.element"}
+    coded = [c.name + paths[c.type] for c in SCHEMAS[table].columns if c.type in paths]
+    return {"compression": "zstd", "use_dictionary": coded}
+
+
 def _write_parquet(data: pd.DataFrame, table: str, path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     arrays = pa.Table.from_pandas(data, schema=_arrow_schema(table), preserve_index=False)
     # The pandas metadata would record library versions, and bytes must depend on the data alone.
-    pq.write_table(arrays.replace_schema_metadata(None), path, compression="zstd")
+    pq.write_table(arrays.replace_schema_metadata(None), path, **_parquet_options(table))
 
 
 def stack_file(paths: Iterable[str | os.PathLike[str]], table: str, by: str, out: Path) -> None:
@@ -375,7 +389,8 @@ def stack_file(paths: Iterable[str | os.PathLike[str]], table: str, by: str, out
     order = sorted(
         ((key, number, row) for number, some in enumerate(keys) for row, key in enumerate(some)),
     )
-    with atomic(out) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as file:
+    options = _parquet_options(table)
+    with atomic(out) as temporary, pq.ParquetWriter(temporary, schema, **options) as file:
         for start in range(0, max(len(order), 1), STACK_ROWS):
             places: dict[int, list[int]] = {}
             for _, number, row in order[start : start + STACK_ROWS]:
