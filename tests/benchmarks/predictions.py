@@ -2,13 +2,13 @@
 
     python -m tests.benchmarks.predictions FOLDER…
 
-runs the workflow on model folders, then what follows the measurements on tables of the true size of
-large models, and writes a section of RESULTS.md.
+runs the workflow on model folders and each of its jobs once more alone, then what follows the
+measurements on tables of the true size of large models, and writes a section of RESULTS.md.
 """
 
 import argparse
 import csv
-import json
+import os
 import shutil
 import subprocess
 import sys
@@ -26,9 +26,10 @@ from tests.benchmarks.shapes import MODELS
 from tests.workflow.conftest import Project, copy_of_the_project
 from workflow.lib import dag, needs
 
-# A snapshot of all processes of a job is taken so often (seconds).
+# A snapshot of all processes of a job is taken so often (seconds). Snakemake looks each half second
+# at first and later twice a minute, which is too little.
 EVERY = 0.05
-# Of shorter jobs (seconds) Snakemake sees too little, looking every half second.
+# Of shorter jobs (seconds) the start of Python is most.
 SHORT = 1.0
 NOTEBOOKS = {
     "notebook_setup": "00_setup",
@@ -69,43 +70,57 @@ class Row:
         )
 
 
-def predicted(model: Path) -> Iterator[tuple[str, float, float]]:
-    """(job, bytes, core seconds) of the jobs of a local model, margins left out.
-
-    The job is the path of its benchmark without its suffix.
-    """
-    manifest, plan = (dag.read_json(model / f"{name}.json") for name in ("manifest", "plan"))
+def predicted(folder: Path) -> dict[str, tuple[float, float]]:
+    """Bytes and core seconds, margins left out, of the jobs of a local model by their names."""
+    manifest, plan = (dag.read_json(folder / f"{name}.json") for name in ("manifest", "plan"))
     size = needs.size(manifest, plan)
-    shards = [f["path"] for f in manifest["files"] if f["role"] == "shard"]
-    paths = [Path(manifest["model_path"], shard) for shard in shards]
-    if all(path.exists() for path in paths):
-        headers = needs.header_bytes(map(str, paths))
-        yield "resolve_model", needs.resolve_memory(headers), needs.resolve_seconds(headers)
+    headers = needs.header_bytes(str(path) for path in shards(manifest).values())
+    found = {
+        "resolve_model": (needs.resolve_memory(headers), needs.resolve_seconds(headers)),
+        "embedding_analysis": (
+            needs.clustering_memory(size.elements),
+            needs.clustering_seconds(size.elements),
+        ),
+    }
     for part in plan["parts"]:
         seconds = needs.START_SECONDS + part["seconds"]
-        yield f"analyze/{part['part']}", part["memory"], seconds
-    clustering = needs.clustering_seconds(size.elements)
-    yield "embedding_analysis", needs.clustering_memory(size.elements), clustering
-    for job in needs.JOBS:
-        yield job, needs.memory(job, size), needs.seconds(job, size)
+        found[f"analyze/{part['part']}"] = part["memory"], seconds
+    return found | {job: (needs.memory(job, size), needs.seconds(job, size)) for job in SCRIPTS}
 
 
-def of_a_run(project: Project, folders: list[Path]) -> Iterator[Row]:
-    """What Snakemake measured while the workflow ran on `folders`."""
-    models = ["--config", f"models={json.dumps([str(folder.resolve()) for folder in folders])}"]
-    names = [f"local--{folder.resolve().name}" for folder in folders]
-    # A copy of the project compiles its loops in its first jobs.
-    tables = [f"first/{name}/params.csv" for name in names]
-    for more in (["results=first", "--", *tables], []):
-        command([sys.executable, "-m", "snakemake", "--cores", "1", *models, *more], project.folder)
-    for name in names:
-        folder = project.folder / "results" / name
-        for job, memory, seconds in predicted(folder):
-            text = (folder / "benchmarks" / f"{job}.tsv").read_text(encoding="utf-8")
-            took = next(csv.DictReader(text.splitlines(), delimiter="\t"))
-            if "NA" not in (took["max_rss"], took["cpu_time"]):  # ended before Snakemake looked
-                peak, cpu = float(took["max_rss"]) * needs.MB, float(took["cpu_time"])
-                yield Row(name.removeprefix("local--"), job, (memory, peak), (seconds, cpu))
+def shards(manifest: dict) -> dict[str, Path]:
+    """The shards of a local model."""
+    names = [file["path"] for file in manifest["files"] if file["role"] == "shard"]
+    return {name: Path(manifest["model_path"], name) for name in names}
+
+
+def of_a_model(project: Project, source: Path) -> Iterator[Row]:
+    """What the jobs of a local model take, each run once more after the whole workflow has run."""
+    command(
+        [
+            *(sys.executable, "-m", "snakemake", "--cores", "1"),
+            *("--config", f"model={source.resolve()}"),
+        ],
+        project.folder,
+    )
+    folder = project.folder / "results" / f"local--{source.resolve().name}"
+    manifest, plan = (dag.read_json(folder / f"{name}.json") for name in ("manifest", "plan"))
+    paths = shards(manifest)
+    again = ["--manifest", "again.json", "--plan", "again.plan.json"]
+    jobs = {
+        "resolve_model": ["resolve_model", "--model", manifest["model_path"], *again],
+        "embedding_analysis": [
+            *("embedding_analysis", "--manifest", "manifest.json"),
+            *("--out", "embedding", "--tables_only"),
+        ],
+    }
+    for part in plan["parts"]:
+        place = ["--part", part["part"], "--shard", str(paths[part["shard"]])]
+        out = ["--out", f"parts/{part['part']}"]
+        jobs[f"analyze/{part['part']}"] = ["analyze", "--plan", "plan.json", *place, *out]
+    expected = predicted(folder)
+    for job, words in (jobs | {job: text.split() for job, text in SCRIPTS.items()}).items():
+        yield row(project, source.name, folder, job, words, expected[job])
 
 
 def of_tables(project: Project, name: str, embedding: Path) -> Iterator[Row]:
@@ -120,13 +135,25 @@ def of_tables(project: Project, name: str, embedding: Path) -> Iterator[Row]:
     tokens = sum(map(_rows, (embedding / "tokens.csv", embedding / "output_tokens.csv")))
     size = needs.size(dag.read_json(folder / "manifest.json"), dag.read_json(folder / "plan.json"))
     size = needs.Size(size.rows, size.values, size.parts, tokens, size.elements)
-    for job, words in SCRIPTS.items():
-        script, *arguments = words.split()
-        path = project.folder / "workflow/scripts" / f"{script}.py"
-        peak, cpu = measured([sys.executable, str(path), *arguments], folder)
-        memory, seconds = needs.memory(job, size), needs.seconds(job, size)
-        yield Row(name, job, (memory, peak), (seconds, cpu))
+    for job, text in SCRIPTS.items():
+        expected = needs.memory(job, size), needs.seconds(job, size)
+        yield row(project, name, folder, job, text.split(), expected)
     shutil.rmtree(folder)
+
+
+def row(
+    project: Project,
+    model: str,
+    folder: Path,
+    job: str,
+    words: list[str],
+    expected: tuple[float, float],
+) -> Row:
+    """A job, run in the folder of its model by the script and arguments `words`."""
+    script, *arguments = words
+    path = project.folder / "workflow/scripts" / f"{script}.py"
+    peak, cpu = measured([sys.executable, str(path), *arguments], folder)
+    return Row(model, job, (expected[0], peak), (expected[1], cpu))
 
 
 def _rows(table: Path) -> int:
@@ -135,10 +162,16 @@ def _rows(table: Path) -> int:
 
 
 def measured(arguments: list[str], folder: Path) -> tuple[float, float]:
-    """Peak bytes and CPU seconds of a command that must succeed, its children included."""
+    """Peak bytes and CPU seconds of a command that must succeed, its children included.
+
+    It runs on one core, as jobs do.
+    """
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     before = _seconds_of_children()
     with tempfile.TemporaryFile("w+") as out:
-        process = subprocess.Popen(arguments, cwd=folder, stdout=out, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            arguments, cwd=folder, stdout=out, stderr=subprocess.STDOUT, env=environment
+        )
         peak = 0
         while process.poll() is None:
             peak = max(peak, _memory(process.pid))
@@ -176,7 +209,7 @@ def main() -> None:
     folders = parser.parse_args().folder
     with tempfile.TemporaryDirectory() as scratch:
         project = copy_of_the_project(Path(scratch) / "project")
-        rows = list(of_a_run(project, folders))
+        rows = [row for folder in folders for row in of_a_model(project, folder)]
         embedding = (
             project.folder / "results" / f"local--{folders[-1].resolve().name}" / "embedding"
         )
@@ -192,8 +225,7 @@ Machine: {machine()}. Ratio = predicted over measured;
 farthest from 1, of jobs of {SHORT:g} s or more: memory by a factor of {memory:.2f}, time of
 {seconds:.2f}. Jobs ask for
 {needs.MEMORY_FACTOR:g} times the predicted memory and {needs.TIME_FACTOR:g} times the time. Of the
-model folders Snakemake measured a run (short jobs may take more than it sees); of
-the large ones what follows the measurements ran on tables of their size with random numbers. Of a
+large models what follows the measurements ran on tables of their size with random numbers. Of a
 model on the hub the headers are not known before resolve_model: it asks for {unknown} MB.
 
 | model | job | predicted MB | measured MB | ratio | predicted s | CPU s | ratio |
