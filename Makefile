@@ -7,7 +7,7 @@ CORES ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count())")
 
 BIN := $(CURDIR)/.venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
-TORCH_FILES := $(if $(filter no,$(TORCH)),,--requirement requirements-torch.txt)
+GPU := $(if $(filter no,$(TORCH)),,gpu)
 STAMP := .venv/.with-torch-$(TORCH)
 DEV_STAMP := .venv/.for-development
 BENCH_STAMP := .venv-bench/.complete
@@ -27,13 +27,13 @@ setup: $(STAMP) ## make .venv with all that a run needs (TORCH=no: without torch
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
-$(STAMP): requirements.txt requirements-torch.txt constraints.txt | .venv/bin/python
-	$(PIP) --requirement requirements.txt $(TORCH_FILES)
+$(STAMP): pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) --editable ".[$(GPU)]"
 	rm -f .venv/.with-torch-*
 	touch $@
 
-$(DEV_STAMP): requirements-dev.txt requirements-cluster.txt $(STAMP)
-	$(PIP) --requirement requirements-dev.txt
+$(DEV_STAMP): pyproject.toml $(STAMP)
+	$(PIP) --editable ".[dev]"
 	touch $@
 
 run: setup ## analyse the bundled demo (or what config/config.yaml says)
@@ -57,9 +57,9 @@ format: $(DEV_STAMP) ## put Python and rules into the house format
 	ruff check --fix .
 	snakefmt Snakefile workflow/rules
 
-$(BENCH_STAMP): requirements-bench.txt | .venv/bin/python
+$(BENCH_STAMP): tests/benchmarks/requirements.txt | .venv/bin/python
 	$(PYTHON) -m venv .venv-bench
-	.venv-bench/bin/python -m pip install --quiet --requirement requirements-bench.txt
+	.venv-bench/bin/python -m pip install --quiet --requirement tests/benchmarks/requirements.txt
 	touch $@
 
 bench: $(DEV_STAMP) $(BENCH_STAMP) ## measure speed against the alternatives (BENCH_MODEL=folder)
@@ -77,7 +77,7 @@ images: $(STAMP) ## the README's pictures from the reports on the demo model
 	python -m docs.images results/local--demo
 
 constraints: $(DEV_STAMP) ## write constraints.txt anew from .venv
-	python tests/constraints.py > constraints.txt.new
+	python tests/tools/constraints.py > constraints.txt.new
 	mv constraints.txt.new constraints.txt
 
 clean: ## remove everything made (results and .venv; downloaded weights stay)

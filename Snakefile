@@ -48,7 +48,7 @@ rule all:
         collect(
             "<results>/{model}/{artefact}",
             model=MODELS,
-            artefact=["index.html", "comparison.json", *artefacts.ALL],
+            artefact=["index.html", "comparison.json", *results.ALL],
         ),
         verdict(),
 

@@ -5,9 +5,9 @@ python -m docs.outputs
 
 from pathlib import Path
 
-from workflow.lib.glossary import FILES
-from workflow.lib.schemas import SCHEMAS
-from workflow.lib.tables import write_text
+from blockresearch.files import write_text
+from blockresearch.report.glossary import FILES
+from blockresearch.tables.columns import SCHEMAS
 
 HEAD = """\
 # Outputs

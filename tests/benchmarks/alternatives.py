@@ -77,7 +77,7 @@ def values(method, matrix):
 
     if method == "ours":
         sys.path.insert(0, str(ROOT))
-        from workflow.lib.spectrum import singular_values
+        from blockresearch.spectra.singular_values import singular_values
 
         step = max(1, 2**23 // matrix.shape[1])
         return singular_values(

@@ -23,13 +23,15 @@ import numpy as np
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
+from blockresearch.checkpoint.describe import describe_folder
+from blockresearch.run import cli
+from blockresearch.tokens.clustering import warm_path
+from blockresearch.tokens.describe import row_norms
+from blockresearch.tokens.metric import WHITENED
+from blockresearch.tokens.neighbors import nearest
+from blockresearch.tokens.rows import read_rows
+from blockresearch.tokens.vectors import principal_components, whitened
 from tests.benchmarks.results import machine, write_section
-from workflow.lib import checkpoint, cli, embedding_rows
-from workflow.lib.cluster_space import WHITENED
-from workflow.lib.clustering import warm_path
-from workflow.lib.neighbours import nearest
-from workflow.lib.token_vectors import row_norms
-from workflow.lib.vectors import principal_components, whitened
 
 ROOT = Path(__file__).resolve().parents[2]
 LARGE = (151_936, 2_560)
@@ -48,8 +50,8 @@ def simulated(rows: int, d: int = DIMENSIONS, seed: int = 0) -> np.ndarray:
 
 def stored(folder: str) -> np.ndarray:
     """A model's token embedding."""
-    manifest = checkpoint.describe_folder(folder, cli.now(), hashed=False)
-    table, reason = embedding_rows.read_rows(manifest, lambda file: f"{folder}/{file}")
+    manifest = describe_folder(folder, cli.now(), hashed=False)
+    table, reason = read_rows(manifest, lambda file: f"{folder}/{file}")
     if table is None:
         raise SystemExit(reason)
     return table

@@ -20,14 +20,14 @@ import numpy as np
 from scipy.linalg import svdvals
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from blockresearch.checkpoint.describe import describe_folder
+from blockresearch.checkpoint.plan import make_plan, shards_of
+from blockresearch.measure.part import Settings, measure_part
+from blockresearch.safetensors.dtypes import decode
+from blockresearch.safetensors.reader import read_bytes
+from blockresearch.values.distribution import Distribution
 from tests.benchmarks.alternatives import peak
 from tests.benchmarks.results import machine, write_section
-from workflow.lib.checkpoint import describe_folder
-from workflow.lib.distribution import Distribution
-from workflow.lib.dtypes import decode
-from workflow.lib.measure import Settings, measure_part
-from workflow.lib.plan import make_plan, shards_of
-from workflow.lib.safetensors_file import read_bytes
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -152,7 +152,7 @@ def roofline():
     """GFLOP/s of the parts of the spectrum against dgemm, one thread."""
     from scipy.linalg.blas import dgemm, dsyrk
 
-    from workflow.lib import eigen
+    from blockresearch.spectra import eigen
 
     n, m = 2560, 4096
     a = np.asfortranarray(np.random.default_rng(0).standard_normal((n, m)))

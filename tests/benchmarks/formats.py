@@ -16,12 +16,14 @@ from pathlib import Path
 
 import numpy as np
 
+from blockresearch.checkpoint import plan
+from blockresearch.checkpoint.describe import describe_folder
+from blockresearch.naming.roles import classify
+from blockresearch.safetensors.dtypes import DTYPES, nbytes
+from blockresearch.weights.reading import open_grid
 from tests.benchmarks import planning
 from tests.benchmarks.results import machine, write_section
 from tests.conftest import write_safetensors
-from workflow.lib import grids, naming, plan
-from workflow.lib.checkpoint import describe_folder
-from workflow.lib.dtypes import DTYPES, nbytes
 
 SIZE = 4096  # rows and columns of the dequantised weight
 GROUPS = SIZE // 128
@@ -44,7 +46,7 @@ def naming_speed() -> dict[str, float]:
     for tensors in (small, large):
         for state in ("cold", "warm"):
             started = time.process_time()
-            naming.classify(tensors, planning.CONFIG)
+            classify(tensors, planning.CONFIG)
             seconds = time.process_time() - started
             speeds[f"{len(tensors):,} names, {state}"] = len(tensors) / seconds
     return speeds
@@ -148,7 +150,7 @@ def dequantising_speed() -> dict[str, float]:
             seconds = []
             for _ in range(REPEATS):
                 started = time.process_time()
-                grid = grids.open_grid({**entry, "shard": part["shard"]}, lambda s, f=folder: f / s)
+                grid = open_grid({**entry, "shard": part["shard"]}, lambda s, f=folder: f / s)
                 for row in range(0, grid.rows, 512):
                     grid.read(row, min(row + 512, grid.rows))
                 seconds.append(time.process_time() - started)

@@ -13,8 +13,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from workflow.lib import merge, plan, tables
-from workflow.lib.checkpoint import describe_folder
+from blockresearch.checkpoint import plan
+from blockresearch.checkpoint.describe import describe_folder
+from blockresearch.files import write_json
+from blockresearch.measure import merge
 
 SHARDS = 163
 LAYERS, DENSE, EXPERTS = 61, 3, 256
@@ -115,8 +117,8 @@ def main() -> None:
         described = time.process_time()
         planned = plan.make_plan(manifest)
         made = time.process_time()
-        tables.write_json(manifest, folder / "manifest")
-        tables.write_json(planned, folder / "plan")
+        write_json(manifest, folder / "manifest")
+        write_json(planned, folder / "plan")
         written = time.process_time()
         measured = {t["name"]: 1 for part in planned["parts"] for t in part["tensors"]}
         ledger = merge.coverage(manifest, measured)

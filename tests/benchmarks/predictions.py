@@ -20,11 +20,25 @@ from pathlib import Path
 
 import psutil
 
+from blockresearch.files import read_json
+from blockresearch.run import resources
+from blockresearch.run.resources import (
+    MB,
+    MEMORY_FACTOR,
+    START_SECONDS,
+    TIME_FACTOR,
+    Size,
+    clustering_memory,
+    clustering_seconds,
+    header_bytes,
+    resolve_memory,
+    resolve_seconds,
+    to_resolve,
+)
 from tests.benchmarks.results import machine, write_section
 from tests.benchmarks.scale import command, in_a_process, resolved, write_parts
 from tests.benchmarks.shapes import MODELS
 from tests.workflow.conftest import Project, copy_of_the_project
-from workflow.lib import dag, needs
 
 # A snapshot of all processes of a job is taken so often (seconds). Snakemake looks each half second
 # at first and later twice a minute, which is too little.
@@ -65,27 +79,29 @@ class Row:
     def __str__(self) -> str:
         (expected, peak), (predicted, cpu) = self.memory, self.seconds
         return (
-            f"| {self.model} | {self.job} | {expected / needs.MB:,.0f} | {peak / needs.MB:,.0f} | "
+            f"| {self.model} | {self.job} | {expected / MB:,.0f} | {peak / MB:,.0f} | "
             f"{expected / peak:.2f} | {predicted:.1f} | {cpu:.1f} | {predicted / cpu:.2f} |"
         )
 
 
 def predicted(folder: Path) -> dict[str, tuple[float, float]]:
     """Bytes and core seconds, margins left out, of the jobs of a local model by their names."""
-    manifest, plan = (dag.read_json(folder / f"{name}.json") for name in ("manifest", "plan"))
-    size = needs.size(manifest, plan)
-    headers = needs.header_bytes(str(path) for path in shards(manifest).values())
+    manifest, plan = (read_json(folder / f"{name}.json") for name in ("manifest", "plan"))
+    size = resources.size(manifest, plan)
+    headers = header_bytes(str(path) for path in shards(manifest).values())
     found = {
-        "resolve_model": (needs.resolve_memory(headers), needs.resolve_seconds(headers)),
+        "resolve_model": (resolve_memory(headers), resolve_seconds(headers)),
         "embedding_analysis": (
-            needs.clustering_memory(size.elements),
-            needs.clustering_seconds(size.elements),
+            clustering_memory(size.elements),
+            clustering_seconds(size.elements),
         ),
     }
     for part in plan["parts"]:
-        seconds = needs.START_SECONDS + part["seconds"]
+        seconds = START_SECONDS + part["seconds"]
         found[f"analyze/{part['part']}"] = part["memory"], seconds
-    return found | {job: (needs.memory(job, size), needs.seconds(job, size)) for job in SCRIPTS}
+    return found | {
+        job: (resources.memory(job, size), resources.seconds(job, size)) for job in SCRIPTS
+    }
 
 
 def shards(manifest: dict) -> dict[str, Path]:
@@ -104,7 +120,7 @@ def of_a_model(project: Project, source: Path) -> Iterator[Row]:
         project.folder,
     )
     folder = project.folder / "results" / f"local--{source.resolve().name}"
-    manifest, plan = (dag.read_json(folder / f"{name}.json") for name in ("manifest", "plan"))
+    manifest, plan = (read_json(folder / f"{name}.json") for name in ("manifest", "plan"))
     paths = shards(manifest)
     again = ["--manifest", "again.json", "--plan", "again.plan.json"]
     jobs = {
@@ -130,13 +146,13 @@ def of_tables(project: Project, name: str, embedding: Path) -> Iterator[Row]:
     """
     folder = project.folder / "results" / name
     in_a_process(resolved, MODELS[name], name, folder.parent)
-    in_a_process(write_parts, dag.read_json(folder / "plan.json"), folder / "parts")
+    in_a_process(write_parts, read_json(folder / "plan.json"), folder / "parts")
     shutil.copytree(embedding, folder / "embedding")
     tokens = sum(map(_rows, (embedding / "tokens.csv", embedding / "output_tokens.csv")))
-    size = needs.size(dag.read_json(folder / "manifest.json"), dag.read_json(folder / "plan.json"))
-    size = needs.Size(size.rows, size.values, size.parts, tokens, size.elements)
+    size = resources.size(read_json(folder / "manifest.json"), read_json(folder / "plan.json"))
+    size = Size(size.rows, size.values, size.parts, tokens, size.elements)
     for job, text in SCRIPTS.items():
-        expected = needs.memory(job, size), needs.seconds(job, size)
+        expected = resources.memory(job, size), resources.seconds(job, size)
         yield row(project, name, folder, job, text.split(), expected)
     shutil.rmtree(folder)
 
@@ -217,14 +233,14 @@ def main() -> None:
             rows += of_tables(project, name, embedding)
     seen = [row for row in rows if row.seconds[1] >= SHORT]
     memory, seconds = worst([row.memory for row in seen]), worst([row.seconds for row in seen])
-    table, unknown = "\n".join(map(str, rows)), needs.to_resolve([])["mem_mb"]
+    table, unknown = "\n".join(map(str, rows)), to_resolve([])["mem_mb"]
     write_section(
         "Predicted and measured",
         f"""\
 Machine: {machine()}. Ratio = predicted over measured;
 farthest from 1, of jobs of {SHORT:g} s or more: memory by a factor of {memory:.2f}, time of
 {seconds:.2f}. Jobs ask for
-{needs.MEMORY_FACTOR:g} times the predicted memory and {needs.TIME_FACTOR:g} times the time. Of the
+{MEMORY_FACTOR:g} times the predicted memory and {TIME_FACTOR:g} times the time. Of the
 large models what follows the measurements ran on tables of their size with random numbers. Of a
 model on the hub the headers are not known before resolve_model: it asks for {unknown} MB.
 

@@ -5,7 +5,7 @@ import platform
 import re
 from pathlib import Path
 
-from workflow.lib.tables import write_text
+from blockresearch.files import write_text
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 INTRODUCTION = """\

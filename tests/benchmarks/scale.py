@@ -24,14 +24,17 @@ from typing import Any
 
 import numpy as np
 
+from blockresearch.checkpoint.cost import logical_shape
+from blockresearch.checkpoint.describe import describe_folder
+from blockresearch.checkpoint.plan import make_plan
+from blockresearch.files import write_json
+from blockresearch.safetensors.dtypes import DTYPES
+from blockresearch.tables.columns import SCHEMAS
+from blockresearch.tables.io import frame, write_table
+from blockresearch.weights.layout import matrices, view
 from tests.benchmarks.results import machine, write_section
 from tests.benchmarks.shapes import MODELS, SMALL, WIDE, Dense, Experts, write
 from tests.workflow.conftest import Project, copy_of_the_project
-from workflow.lib import matrices, tables
-from workflow.lib.checkpoint import describe_folder
-from workflow.lib.dtypes import DTYPES
-from workflow.lib.plan import logical_shape, make_plan
-from workflow.lib.schemas import SCHEMAS
 
 MANY = 1000
 CODES = 2000
@@ -81,8 +84,8 @@ def resolved(model: Dense | Experts, name: str, results: Path) -> dict[str, int]
     manifest |= {"model": name, "model_id": name, "model_path": name, "revision": "main"}
     plan = make_plan(manifest)
     place = results / name.replace("/", "--")
-    tables.write_json(manifest, place / "manifest.json")
-    tables.write_json(plan, place / "plan.json")
+    write_json(manifest, place / "manifest.json")
+    write_json(plan, place / "plan.json")
     return {"tensors": len(manifest["tensors"]), "parts": len(plan["parts"])} | manifest["totals"]
 
 
@@ -95,7 +98,7 @@ def many(names: list[str], results: Path) -> None:
         for file in manifest["files"]:
             file["sha256"] = hashlib.sha256(f"{name}/{file['path']}".encode()).hexdigest()
         place = results / name.replace("/", "--")
-        tables.write_json(manifest | {"model": name, "model_id": name}, place / "manifest.json")
+        write_json(manifest | {"model": name, "model_id": name}, place / "manifest.json")
         (place / "plan.json").write_bytes((first / "plan.json").read_bytes())
 
 
@@ -112,7 +115,7 @@ def planned(project: Project, names: list[str]) -> tuple[int, Cost]:
 def rows_of(part: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], int]]:
     """(what names a matrix of a part, number of its singular values)."""
     for tensor in part["tensors"]:
-        for matrix in matrices.matrices(logical_shape(tensor), tensor):
+        for matrix in matrices(logical_shape(tensor), tensor):
             place = {"param_name": tensor["name"], "slice": matrix.slice}
             size = {"rows": matrix.rows, "cols": matrix.cols}
             yield place | size, min(matrix.rows, matrix.cols)
@@ -122,7 +125,7 @@ def tensors_of(part: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """What names the tensors of a part, and their sizes."""
     for tensor in part["tensors"]:
         shape = logical_shape(tensor)
-        rows, cols = matrices.view(shape, tensor["layout"])
+        rows, cols = view(shape, tensor["layout"])
         yield {
             "param_name": tensor["name"],
             "dtype": tensor["dtype"],
@@ -152,7 +155,7 @@ def write_parts(plan: Mapping[str, Any], folder: Path) -> int:
         }
         for table, rows in content.items():
             path = folder / f"{part['part']}.{table}.parquet"
-            tables.write_table(tables.frame(rows, table), table, path)
+            write_table(frame(rows, table), table, path)
     return count
 
 

@@ -8,15 +8,18 @@ from urllib.parse import unquote, urldefrag
 import numpy as np
 import pytest
 
+from blockresearch import results
+from blockresearch.files import write_text
+from blockresearch.report import model_page
+from blockresearch.tables.io import frame, write_table
 from tests.browser.conftest import ARTEFACTS, HOSTILE
-from tests.unit.test_pages import write_results
-from workflow.lib import artefacts, model_page, tables
+from tests.unit.report.test_pages import write_results
 
 pytestmark = pytest.mark.slow
 
 OWN = ("index.html", "glossary.html", "local--demo/index.html", "local--hostile/index.html")
 REPORTS = tuple(
-    f"local--{model}/{path}" for model in ("demo", "hostile") for path in artefacts.REPORTS
+    f"local--{model}/{path}" for model in ("demo", "hostile") for path in results.REPORTS
 )
 COMPARED = "index.html#compare=local--demo,local--hostile"
 
@@ -71,7 +74,7 @@ def test_a_page_is_accessible_and_fits(site, visit, path, look):
 
 @pytest.mark.parametrize("model", ["two-stacks", "vectors"])
 def test_pages_of_other_kinds_of_models(site, visit, model):
-    for path in ("index.html", *artefacts.REPORTS):
+    for path in ("index.html", *results.REPORTS):
         page = ready(visit(f"{site.as_uri()}/local--{model}/{path}").page)
         picture(page, re.sub(r"\W+", "-", f"local-{model}-{path.replace('.html', '')}"))
         blank = "images => images.filter(i => !i.naturalWidth).map(i => i.src)"
@@ -214,7 +217,7 @@ def large(tmp_path_factory):
     """The page of a model with 90,000 tensors, as a mixture of 500 experts has in 60 layers."""
     folder = write_results(tmp_path_factory.mktemp("large"))
     random = np.random.default_rng(0)
-    data = tables.frame(
+    data = frame(
         [
             {
                 "param_name": f"model.layers.{layer}.mlp.experts.{expert}.{name}.weight",
@@ -237,9 +240,9 @@ def large(tmp_path_factory):
             data[name] = random.lognormal(0, 1, len(data)) / 50
     for name in ("nan_count", "posinf_count", "neginf_count", "finite_count"):
         data[name] = 0
-    tables.write_table(data, "params", folder / "params.parquet")
+    write_table(data, "params", folder / "params.parquet")
     page = folder / "index.html"
-    tables.write_text(model_page.model_page(folder)[0], page)
+    write_text(model_page.model_page(folder)[0], page)
     return page
 
 

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from tests.conftest import run_script, small_model
-from tests.hub_server import HubServer
+from tests.tools.hub_server import HubServer
 
 
 @pytest.fixture

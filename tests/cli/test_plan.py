@@ -3,9 +3,9 @@
 import json
 import re
 
+from blockresearch.safetensors.reader import START_BYTES
 from tests.conftest import run_script, small_model
-from tests.hub_server import HubServer
-from workflow.lib.safetensors_file import START_BYTES
+from tests.tools.hub_server import HubServer
 
 
 def test_only_headers_are_asked_of_a_hub(tmp_path):

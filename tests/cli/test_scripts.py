@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from blockresearch.tables.io import read_table
 from tests.conftest import ROOT, assert_same_numbers, bf16, run_script, write_safetensors
-from workflow.lib import tables
 
 SCRIPTS = sorted(path.stem for path in (ROOT / "workflow/scripts").glob("[a-z]*.py"))
 
@@ -63,7 +63,7 @@ def test_analyze_agrees_with_numpy_in_float64(zoo, tmp_path):
     out = tmp_path / "params.csv"
     done = run_script("analyze", "--model-path", folder, "--out", out, "--sparsity_threshold=0.01")
     assert done.returncode == 0, done.stderr
-    table = tables.read_table(out, "params").set_index("param_name")
+    table = read_table(out, "params").set_index("param_name")
     assert set(table.index) == set(tensors)
     for name, values in tensors.items():
         row = table.loc[name]
@@ -103,7 +103,7 @@ def test_every_format_holds_the_same_table(zoo, tmp_path):
         out = tmp_path / f"params.{form}"
         done = run_script("analyze", "--model_path", folder, "--out", out, "--format", form)
         assert done.returncode == 0, done.stderr
-        written.append(tables.read_table(out, "params"))
+        written.append(read_table(out, "params"))
     assert_same_numbers(written[0], written[1])
     assert_same_numbers(written[0], written[2])
 
@@ -139,7 +139,7 @@ def test_transformer_analysis_by_hand(model, tmp_path):
     out = tmp_path / "layers.csv"
     done = run_script("transformer_analysis", "--model_path", model, "--out", out)
     assert done.returncode == 0, done.stderr
-    layers = tables.read_table(out, "layers")
+    layers = read_table(out, "layers")
     blocks = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "norm"}
     assert set(layers[layers["layer_index"] == 1]["block_type"]) == blocks
     assert layers["parameters"].sum() == 64 * 16 + 2 * (4 * 16 * 16 + 3 * 48 * 16 + 16) + 16
@@ -150,7 +150,7 @@ def test_embedding_analysis_by_hand(model, tmp_path):
     arguments = ("--model_path", model, "--out", out, "--random_state", 3, "--k_max", 5)
     done = run_script("embedding_analysis", *arguments)
     assert done.returncode == 0, done.stderr
-    clusters = tables.read_table(out, "clusters")
+    clusters = read_table(out, "clusters")
     assert len(clusters) == 64 and clusters["cluster"].notna().all()
     names = {path.name for path in out.parent.iterdir()}
     assert {

@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import ROOT, small_model
 
-PARTS = ("Snakefile", "config", "envs", "notebooks", "profiles", "workflow")
+PARTS = ("Snakefile", "config", "envs", "notebooks", "profiles", "src", "workflow")
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Project:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env=os.environ | environment,
+            env=os.environ | {"PYTHONPATH": str(self.folder / "src")} | environment,
             timeout=600,
         )
         return Run(done.returncode, done.stdout)

@@ -13,9 +13,9 @@ import numpy as np
 import psutil
 import pytest
 
-from tests import kills
+from blockresearch.tables.io import read_table
 from tests.conftest import small_model, write_safetensors
-from workflow.lib import tables
+from tests.tools import kills
 
 pytestmark = pytest.mark.workflow
 
@@ -185,7 +185,7 @@ def test_a_full_disk_is_said_and_the_same_command_goes_on_once_there_is_room(pro
     assert "No space left on device: make room there, then start the same command" in run.text
     assert not list(results.rglob("*.tmp"))
     for path in results.rglob("*.parquet"):
-        tables.read_table(path, path.name.split(".")[-2])
+        read_table(path, path.name.split(".")[-2])
     disk(project.folder / "small-disk", "size=50m")
     run = project.snakemake(*command, results / "local--model/params.csv")
     assert run.code == 0, run.text

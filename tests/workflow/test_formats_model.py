@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from blockresearch.measure.folder import analyse_folder
+from blockresearch.measure.part import Settings
+from blockresearch.tables.io import read_table
 from tests.conftest import write_safetensors
-from tests.unit.test_quantised import CASES, DATA
+from tests.unit.weights.test_quantized import CASES, DATA
 from tests.workflow.conftest import copy_of_the_project
-from workflow.lib import analysis, tables
-from workflow.lib.measure import Settings
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
@@ -85,12 +86,12 @@ def test_the_workflow_says_of_every_format_what_the_script_says(tmp_path):
     run = project.snakemake("--config", f"models={json.dumps(list(FORMATS))}", "--", *targets)
     assert run.code == 0, run.text
     for name, folder in results.items():
-        by_hand = analysis.analyse_folder(str(project.folder / name), Settings(), 1, "now")
+        by_hand = analyse_folder(str(project.folder / name), Settings(), 1, "now")
         for table in ("params", "matrices"):
-            found = tables.read_table(folder / f"{table}.parquet", table)
+            found = read_table(folder / f"{table}.parquet", table)
             wanted = getattr(by_hand, table)
             same = [c for c in wanted if c not in ("model_path", "created_at")]
             pd.testing.assert_frame_equal(found[same], wanted[same], obj=f"{name} {table}")
-        assert len(tables.read_table(folder / "matrices.parquet", "matrices")) > 0, name
-    split = tables.read_table(results["fused_qkv"] / "matrices.parquet", "matrices")
+        assert len(read_table(folder / "matrices.parquet", "matrices")) > 0, name
+    split = read_table(results["fused_qkv"] / "matrices.parquet", "matrices")
     assert {"q_proj", "k_proj", "v_proj", "gate_proj", "up_proj"} == set(split["block_type"])

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tests.conftest import small_model
-from tests.hub_server import HubServer
+from tests.tools.hub_server import HubServer
 from tests.workflow.conftest import copy_of_the_project
 
 pytestmark = pytest.mark.workflow

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import bf16, write_safetensors
-from tests.hub_server import HubServer
+from tests.tools.hub_server import HubServer
 from tests.workflow.conftest import assert_same_tables, copy_of_the_project
 
 pytestmark = pytest.mark.workflow

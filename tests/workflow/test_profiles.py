@@ -6,9 +6,9 @@ from importlib.util import find_spec
 
 import pytest
 
+from blockresearch.run.resources import to_resolve
 from tests.conftest import ROOT, small_model
 from tests.workflow.conftest import copy_of_the_project
-from workflow.lib import needs
 
 pytestmark = pytest.mark.workflow
 
@@ -80,7 +80,7 @@ def test_a_job_is_submitted_and_its_end_understood(project, profile, tmp_path):
     asked = (tmp_path / "asked").read_text()
     assert (project.folder / target).exists()
     shards = map(str, (project.folder / "model").glob("*.safetensors"))
-    memory = needs.to_resolve(shards)["mem_mb"]
+    memory = to_resolve(shards)["mem_mb"]
     assert "resolve_model" in asked and f"{memory}M" in asked, "the memory that the rule asks for"
 
 

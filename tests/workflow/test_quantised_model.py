@@ -5,10 +5,10 @@ import json
 import pandas as pd
 import pytest
 
+from blockresearch.tables.io import read_table
 from tests.conftest import run_script, small_model, write_safetensors
-from tests.unit.test_quantised import CASES, DATA
+from tests.unit.weights.test_quantized import CASES, DATA
 from tests.workflow.conftest import copy_of_the_project
-from workflow.lib import tables
 
 pytestmark = pytest.mark.workflow
 
@@ -47,12 +47,12 @@ def test_companions_in_another_shard(tmp_path):
     run = project.snakemake(*CONFIG)
     assert run.code == 0, run.text
     assert run.jobs["analyze"] == 4
-    by_workflow = tables.read_table(project.folder / TABLE, "params")
+    by_workflow = read_table(project.folder / TABLE, "params")
 
     out = tmp_path / "params.parquet"
     done = run_script("analyze", "--model_path", folder, "--out", out, "--threads", 1)
     assert done.returncode == 0, done.stderr
-    by_hand = tables.read_table(out, "params")
+    by_hand = read_table(out, "params")
     same = [name for name in by_hand if name not in ("model_path", "created_at")]
     pd.testing.assert_frame_equal(by_workflow[same], by_hand[same])
     row = by_workflow.set_index("quantisation").loc["gptq"]

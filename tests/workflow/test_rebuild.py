@@ -95,7 +95,10 @@ def test_the_device_is_no_reason_to_measure_again(finished):
 
 
 def test_a_plot_helper_rebuilds_the_pictures_only(finished, edited):
-    edited(finished.folder / "workflow/lib/depth_plots.py", lambda text: text + "\nEXTRA = 1\n")
+    edited(
+        finished.folder / "src/blockresearch/report/plots/layers.py",
+        lambda text: text + "\nEXTRA = 1\n",
+    )
     jobs = planned(finished)
     assert set(jobs) <= {"figures", *NOTEBOOKS, *EVERYTHING_AFTER}
     assert jobs["figures"] == jobs["notebook_per_layer"] == 1
@@ -128,7 +131,7 @@ def test_a_changed_shard_measures_its_parts_and_what_is_merged_from_them(finishe
 def test_parsing_the_snakefile_imports_nothing_heavy():
     heavy = ("pandas", "numpy", "torch", "scipy", "huggingface_hub", "matplotlib")
     code = (
-        "import sys; sys.path.insert(0, '.'); import workflow.lib.dag, workflow.lib.config; "
+        "import sys; import blockresearch.run.fingerprint, blockresearch.run.config; "
         f"print([name for name in {heavy} if name in sys.modules])"
     )
     import subprocess

@@ -7,9 +7,9 @@ from html.parser import HTMLParser
 
 import pytest
 
+from blockresearch.tables.io import read_table
 from tests.conftest import ROOT, assert_same_numbers, run_script, small_model
 from tests.workflow.conftest import copy_of_the_project
-from workflow.lib import tables
 
 pytestmark = pytest.mark.workflow
 
@@ -66,11 +66,11 @@ def test_the_numbers_are_those_of_the_script_by_hand(finished, folder, tmp_path)
     out = tmp_path / "params.parquet"
     done = run_script("analyze", "--model_path", finished.folder / "model", "--out", out)
     assert done.returncode == 0, done.stderr
-    by_hand = tables.read_table(out, "params")
-    by_rule = tables.read_table(folder / "params.parquet", "params")
+    by_hand = read_table(out, "params")
+    by_rule = read_table(folder / "params.parquet", "params")
     assert_same_numbers(by_rule.drop(columns="model_path"), by_hand.drop(columns="model_path"))
     for suffix in ("csv", "json"):
-        assert tables.read_table(folder / f"params.{suffix}", "params").equals(by_rule)
+        assert read_table(folder / f"params.{suffix}", "params").equals(by_rule)
 
 
 class References(HTMLParser):

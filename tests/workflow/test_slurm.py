@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.conftest import ROOT, small_model
-from tests.slurm_node import SlurmNode, missing
+from tests.tools.slurm_node import SlurmNode, missing
 from tests.workflow.conftest import assert_same_tables, copy_of_the_project
 
 pytestmark = [

@@ -1,5 +1,5 @@
 # Input functions and parameters that the rules share. Python that does not speak of jobs and
-# wildcards belongs into workflow/lib.
+# wildcards belongs into src/blockresearch.
 import functools
 import json
 import os
@@ -10,18 +10,29 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from workflow.lib import checksums, dag, failures, lifeline, low_disk, needs, progress
-from workflow.lib.config import ConfigError, checked, models
-from workflow.lib.dag import fingerprint, flags, own
+from blockresearch.checkpoint import manifest as manifests_
+from blockresearch.files import read_json, read_yaml
+from blockresearch.project import PACKAGE, project_file
+from blockresearch.run import (
+    checksums,
+    failures,
+    lifeline,
+    lookup,
+    low_disk,
+    progress,
+    resources as needs,
+)
+from blockresearch.run.config import ConfigError, checked, models
+from blockresearch.run.fingerprint import fingerprint, flags, use_this_python
 
-dag.use_this_python()
+use_this_python()
 lifeline.take_jobs_along()
 progress.follow_without_terminal()
 FAILURES = failures.collect()
 
 try:
     config.update(
-        checked(config, dag.read_yaml(own("workflow/schemas/config.schema.yaml")))
+        checked(config, read_yaml(project_file("workflow/schemas/config.schema.yaml")))
     )
     MODELS = models(config, workflow.config_settings.config)
 except ConfigError as error:
@@ -56,14 +67,14 @@ def known(model, name):
 
 def manifest_of(wildcards):
     """The manifest of a model, once resolve_model has made it."""
-    return dag.read_json(
+    return read_json(
         checkpoints.resolve_model.get(model=wildcards.model).output.manifest
     )
 
 
 def plan_of(wildcards):
     """The plan of a model, once resolve_model has made it."""
-    return dag.read_json(
+    return read_json(
         checkpoints.resolve_model.get(model=wildcards.model).output.plan
     )
 
@@ -71,14 +82,14 @@ def plan_of(wildcards):
 def part_of(wildcards):
     """The entry of the plan that a job of analyze measures."""
     plan = checkpoints.resolve_model.get(model=wildcards.model).output.plan
-    return dag.planned_parts(plan)[wildcards.part]
+    return lookup.planned_parts(plan)[wildcards.part]
 
 
 def weights_of(wildcards, files):
     """Paths of files of a model. Their content is in the parameters, so their age is no matter."""
     manifest = manifest_of(wildcards)
     return [
-        ancient(dag.weight_path(manifest, file, config["weights"])) for file in files
+        ancient(manifests_.weight_path(manifest, file, config["weights"])) for file in files
     ]
 
 
@@ -105,7 +116,7 @@ def low_disk_order():
     for model in MODELS:
         known = checkpoints.resolve_model.get(model=model).output
         jobs += low_disk.readers(
-            model, dag.read_json(known.manifest), dag.read_json(known.plan)
+            model, read_json(known.manifest), read_json(known.plan)
         )
     try:
         return low_disk.waits(jobs, config["shards_on_disk"])
@@ -120,7 +131,7 @@ def folder_files(wildcards):
     """
     workflow.dag.forcefiles.update(map(str, ALTERED))
     model = MODELS[wildcards.model]
-    return dag.model_files(model.source, model.subfolder) if model.is_folder else []
+    return lookup.model_files(model.source, model.subfolder) if model.is_folder else []
 
 
 def provider(wildcards, output):
@@ -129,7 +140,7 @@ def provider(wildcards, output):
     Takes `output` so that Snakemake does not compare it: which of several models that share a file
     names its address is no reason to download the file again.
     """
-    return dag.provider(wildcards.key, manifest_paths())
+    return lookup.provider(wildcards.key, manifest_paths())
 
 
 def manifest_paths():
@@ -151,13 +162,13 @@ def resolving(wildcards, attempt):
 
 
 def downloading(wildcards, attempt):
-    size = dag.size_of(wildcards.key, manifest_paths())
+    size = lookup.size_of(wildcards.key, manifest_paths())
     return needs.to_download(size, attempt)
 
 
 def measuring(wildcards, attempt):
     plan = known(wildcards.model, "plan.json")
-    part = dag.planned_parts(plan).get(wildcards.part) if plan else None
+    part = lookup.planned_parts(plan).get(wildcards.part) if plan else None
     return needs.to_measure(part, attempt)
 
 
@@ -269,7 +280,7 @@ def require_plans_before_groups():
     grouped = workflow.is_main_process and workflow.group_settings.overwrite_groups
     if not grouped or workflow.dryrun:
         return
-    WITHOUT_PLAN[:] = dag.without_plan(config["results"], WITHOUT_PLAN)
+    WITHOUT_PLAN[:] = lookup.without_plan(config["results"], WITHOUT_PLAN)
     if WITHOUT_PLAN:
         raise WorkflowError(
             f"{len(WITHOUT_PLAN)} of {len(MODELS)} models are not looked up yet, which has to come before "
@@ -299,7 +310,7 @@ def parts_folder(wildcards, input):
 def embedding_inputs(wildcards):
     """Shards of the token embedding and the output layer, and the tokenizer, where there are."""
     manifest = manifest_of(wildcards)
-    shards = dag.token_shards(plan_of(wildcards), manifest)
+    shards = manifests_.token_shards(plan_of(wildcards), manifest)
     tokenizer = [
         file["path"] for file in manifest["files"] if file["role"] == "tokenizer"
     ]
@@ -313,7 +324,7 @@ def embedding_flags(wildcards):
         {
             **settings,
             "probe_tokens": json.dumps(settings["probe_tokens"]),
-            "digest": dag.embedding_digest(plan_of(wildcards), manifest),
+            "digest": manifests_.embedding_digest(plan_of(wildcards), manifest),
         }
     )
 
@@ -337,7 +348,7 @@ def end():
         end_after_failure()
         raise WorkflowError("At least one job did not complete successfully.")
     checksums.record_results(config["results"], MODELS, ALTERED)
-    print(dag.closing_words(config["results"], MODELS))
+    print(lookup.closing_words(config["results"], MODELS))
 
 
 def end_after_failure():

@@ -31,7 +31,7 @@ rule embedding_analysis:
     params:
         args=embedding_flags,
         device=device,
-        code=fingerprint("embedding_analysis", without="workflow.lib.plots"),
+        code=fingerprint("embedding_analysis", without="blockresearch.report.plots.tokens"),
         out_dir=subpath(output.clusters, parent=True),
         weights=weights_root,
     shell:

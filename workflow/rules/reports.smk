@@ -1,15 +1,15 @@
 # Pictures, notebooks executed by papermill, and the pages that link everything.
-from workflow.lib import artefacts
+from blockresearch import results
 
 NOTEBOOK_PAGE = [
-    own("workflow/templates/style.css"),
-    own("workflow/templates/notebook/index.html.j2"),
-    own("workflow/templates/notebook/conf.json"),
+    str(PACKAGE / "report/templates/style.css"),
+    str(PACKAGE / "report/templates/notebook/index.html.j2"),
+    str(PACKAGE / "report/templates/notebook/conf.json"),
 ]
 PAGE = [
-    own("workflow/templates/style.css"),
-    own("workflow/templates/page.css"),
-    own("workflow/templates/base.html.j2"),
+    str(PACKAGE / "report/templates/style.css"),
+    str(PACKAGE / "report/templates/page.css"),
+    str(PACKAGE / "report/templates/base.html.j2"),
 ]
 
 
@@ -34,7 +34,7 @@ rule transformer_analysis:
     resources:
         **asks(making("transformer_analysis")),
     params:
-        code=fingerprint("transformer_analysis", without="workflow.lib.depth_plots"),
+        code=fingerprint("transformer_analysis", without="blockresearch.report.plots.layers"),
     shell:
         "python -m workflow.scripts.transformer_analysis --params {input.params:q}"
         " --matrices {input.matrices:q} --out {output:q} 2> {log:q}"
@@ -298,12 +298,12 @@ rule notebook_embedding_output:
 
 rule model_page:
     input:
-        artefacts=collect("<model>/{artefact}", artefact=artefacts.ALL),
+        artefacts=collect("<model>/{artefact}", artefact=results.ALL),
         manifest="<model>/manifest.json",
         page=[
             *PAGE,
-            own("workflow/templates/model.html.j2"),
-            own("workflow/templates/table.js"),
+            str(PACKAGE / "report/templates/model.html.j2"),
+            str(PACKAGE / "report/templates/table.js"),
         ],
     output:
         html="<model>/index.html",
@@ -326,7 +326,7 @@ rule model_page:
 
 rule glossary:
     input:
-        page=[*PAGE, own("workflow/templates/glossary.html.j2")],
+        page=[*PAGE, str(PACKAGE / "report/templates/glossary.html.j2")],
     output:
         "<results>/glossary.html",
     log:
@@ -351,8 +351,8 @@ rule portal:
         audits=collect("<results>/{model}/audit.json", model=MODELS),
         page=[
             *PAGE,
-            own("workflow/templates/portal.html.j2"),
-            own("workflow/templates/portal.js"),
+            str(PACKAGE / "report/templates/portal.html.j2"),
+            str(PACKAGE / "report/templates/portal.js"),
         ],
     output:
         html="<results>/index.html",

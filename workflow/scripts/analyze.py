@@ -9,19 +9,20 @@ PREFIX.matrices.parquet, PREFIX.spectra.parquet and PREFIX.histograms.parquet.
 
 import logging
 import os
-import sys
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[2])
-
-from workflow.lib import analysis, cli, dag, measure, tables
-from workflow.lib.device import chosen_device
+from blockresearch.device import chosen_device
+from blockresearch.files import read_json
+from blockresearch.measure.folder import analyse_folder
+from blockresearch.measure.part import TABLES, Settings, measure_part
+from blockresearch.run import cli
+from blockresearch.tables.io import form_of, frame, write_table
 
 log = logging.getLogger("analyze")
 
 
 def main(options):
-    settings = measure.Settings(
+    settings = Settings(
         near_zero=options.sparsity_threshold,
         spectra=options.spectra,
         sketch_above=options.sketch_above,
@@ -29,8 +30,8 @@ def main(options):
         chunk_bytes=(4 if options.low_cpu_mem_usage else 32) * 1024**2,
     )
     if options.model_path:
-        tables.form_of(options.out, options.format)  # refused now, not after hours
-        result = analysis.analyse_folder(
+        form_of(options.out, options.format)  # refused now, not after hours
+        result = analyse_folder(
             options.model_path,
             settings,
             options.threads,
@@ -39,12 +40,10 @@ def main(options):
             options.variant,
             options.memory_limit and int(options.memory_limit * 1e9),
         )
-        tables.write_table(result.params, "params", options.out, options.format)
+        write_table(result.params, "params", options.out, options.format)
         log.info("%d tensors in %s", len(result.params), options.out)
         return
-    part = next(
-        part for part in dag.read_json(options.plan)["parts"] if part["part"] == options.part
-    )
+    part = next(part for part in read_json(options.plan)["parts"] if part["part"] == options.part)
     if options.digest and options.digest != part["digest"]:
         raise ValueError(f"part {options.part} has changed in {options.plan}: start the run again.")
     files = {part["shard"]: Path(options.shard), **dict(options.companion_shard)}
@@ -53,10 +52,10 @@ def main(options):
         raise ValueError(
             f"part {options.part} also reads {missing[0]}: add --companion_shard {missing[0]}=FILE."
         )
-    rows = measure.measure_part(files, part, settings)
-    for table in measure.TABLES:
+    rows = measure_part(files, part, settings)
+    for table in TABLES:
         path = f"{options.out}.{table}.parquet"
-        tables.write_table(tables.frame(getattr(rows, table), table), table, path)
+        write_table(frame(getattr(rows, table), table), table, path)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,11 @@ Findings have a severity (error, warning, note), evidence, place and usual meani
 """
 
 import logging
-import sys
-from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[2])
-
-from workflow.lib import audit, cli, dag, tables
+from blockresearch.audit import audit
+from blockresearch.files import read_json, write_json
+from blockresearch.run import cli
+from blockresearch.tables.io import read_table
 
 log = logging.getLogger("audit_model")
 
@@ -22,15 +21,15 @@ LONGEST = 500
 
 def main(options):
     result = audit.audit(
-        dag.read_json(options.manifest),
-        tables.read_table(options.params, "params"),
-        tables.read_table(options.coverage, "coverage"),
+        read_json(options.manifest),
+        read_table(options.params, "params"),
+        read_table(options.coverage, "coverage"),
     )
     for finding in result["findings"]:
         shown = {key: cli.printable(value)[:LONGEST] for key, value in finding.items()}
         log.info("%(severity)s %(check)s: %(where)s: %(evidence)s", shown)
     log.info("findings: %s", result["counts"])
-    tables.write_json(result, options.out)
+    write_json(result, options.out)
 
 
 if __name__ == "__main__":

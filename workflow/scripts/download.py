@@ -8,26 +8,26 @@ cache are linked, not copied. HF_ENDPOINT (mirrors), HF_TOKEN and HF_HUB_OFFLINE
 """
 
 import logging
-import sys
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[2])
-
-from workflow.lib import checkpoint, cli, config, dag, download
+from blockresearch.checkpoint.describe import describe_repo
+from blockresearch.checkpoint.fetch import fetch, file_of_key, require_space
+from blockresearch.files import read_json
+from blockresearch.run import cli, config
 
 log = logging.getLogger("download")
 
 
 def main(options):
     if options.manifest:
-        manifest = dag.read_json(options.manifest)
-        download.fetch(manifest, download.file_of_key(manifest, options.key), Path(options.out))
+        manifest = read_json(options.manifest)
+        fetch(manifest, file_of_key(manifest, options.key), Path(options.out))
         return
     model = config.parse_model(options.model_id, options.revision)
     if model.is_folder:
         raise config.ConfigError(f"{options.model_id} is a local folder: nothing to download.")
     folder = Path(options.out)
-    manifest = checkpoint.describe_repo(
+    manifest = describe_repo(
         model.source,
         model.revision,
         cli.now(),
@@ -36,9 +36,9 @@ def main(options):
         variant=options.variant,
     )
     files = manifest["files"]
-    download.require_space(folder, sum(file["size"] for file in files))
+    require_space(folder, sum(file["size"] for file in files))
     for file in files:
-        download.fetch(manifest, file, folder / file["path"])
+        fetch(manifest, file, folder / file["path"])
     log.info("%s at commit %s is in %s", model.source, manifest["commit"], folder)
 
 

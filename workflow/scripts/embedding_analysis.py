@@ -11,23 +11,21 @@ workflow gives a manifest instead of a folder.
 import argparse
 import json
 import logging
-import sys
 from dataclasses import replace
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[2])
-
-from workflow.lib import (
-    checkpoint,
-    cli,
-    dag,
-    embedding,
-    embedding_rows,
-    plots,
-    tables,
-    token_vectors,
-)
-from workflow.lib.device import chosen_device, slot
+from blockresearch.checkpoint.describe import describe_folder
+from blockresearch.checkpoint.manifest import weight_path
+from blockresearch.device import chosen_device, slot
+from blockresearch.files import read_json, write_json
+from blockresearch.report.plots.style import save
+from blockresearch.report.plots.tokens import embedding_figures
+from blockresearch.run import cli
+from blockresearch.tables.io import write_table
+from blockresearch.tokens.analysis import PROJECTIONS, analyse_embedding, nothing, with_output
+from blockresearch.tokens.describe import SEARCH_OPERATIONS, paired_cosines
+from blockresearch.tokens.metric import METRICS
+from blockresearch.tokens.rows import find_output, read_row_tokens, read_rows
 
 log = logging.getLogger("embedding_analysis")
 
@@ -39,7 +37,7 @@ def main(options):
 
 def analyse(options, device):
     if options.model_path:
-        manifest = checkpoint.describe_folder(
+        manifest = describe_folder(
             options.model_path,
             cli.now(),
             hashed=False,
@@ -47,20 +45,20 @@ def analyse(options, device):
             variant=options.variant,
         )
     else:
-        manifest = dag.read_json(options.manifest)
+        manifest = read_json(options.manifest)
 
     def place(file):
-        return dag.weight_path(manifest, file, options.weights)
+        return weight_path(manifest, file, options.weights)
 
-    rows, reason = embedding_rows.read_rows(manifest, place)
+    rows, reason = read_rows(manifest, place)
     if rows is None:
         log.info("nothing to cluster: %s", reason)
-        result = embedding.nothing(reason)
+        result = nothing(reason)
     else:
         log.info("%s: %d rows of %d dimensions", manifest["embedding"], *rows.shape)
-        result = embedding.analyse_embedding(
+        result = analyse_embedding(
             rows,
-            embedding_rows.read_row_tokens(manifest, place, len(rows)),
+            read_row_tokens(manifest, place, len(rows)),
             k_min=options.k_min,
             k_max=options.k_max,
             n_clusters=options.n_clusters,
@@ -72,14 +70,14 @@ def analyse(options, device):
             device=device,
             progress=lambda k, last: log.info("k-means, k = %d of %d", k, last),
         )
-        head, reason = embedding_rows.find_output(manifest, place, len(rows))
+        head, reason = find_output(manifest, place, len(rows))
         log.info("output layer: %s", reason or manifest["output"])
         result = replace(result, summary=result.summary | {"output_reason": reason or None})
         if head is not None and len(result.tokens):
-            cosines = token_vectors.paired_cosines(rows, head.panels())
+            cosines = paired_cosines(rows, head.panels())
             del rows  # the output layer takes their place in memory
-            tokens = embedding_rows.read_row_tokens(manifest, place, head.matrix.rows)
-            result = embedding.with_output(
+            tokens = read_row_tokens(manifest, place, head.matrix.rows)
+            result = with_output(
                 result, head.read(), tokens, cosines, options.search_operations, device
             )
     write(result, options)
@@ -89,22 +87,22 @@ def write(result, options):
     out = Path(options.out)
     is_file = out.suffix in (".csv", ".json", ".parquet")
     folder, clusters = (out.parent, out) if is_file else (out, out / "clusters.csv")
-    tables.write_table(result.clusters, "clusters", clusters)
-    tables.write_table(result.clusters_summary, "clusters_summary", folder / "clusters_summary.csv")
-    tables.write_table(result.elbow, "elbow", folder / "elbow.csv")
-    tables.write_table(result.projection, "projection", folder / "projection.parquet")
-    tables.write_table(result.tokens, "tokens", folder / "tokens.csv")
-    tables.write_table(result.output_tokens, "tokens", folder / "output_tokens.csv")
-    tables.write_json(result.summary, folder / "summary.json")
+    write_table(result.clusters, "clusters", clusters)
+    write_table(result.clusters_summary, "clusters_summary", folder / "clusters_summary.csv")
+    write_table(result.elbow, "elbow", folder / "elbow.csv")
+    write_table(result.projection, "projection", folder / "projection.parquet")
+    write_table(result.tokens, "tokens", folder / "tokens.csv")
+    write_table(result.output_tokens, "tokens", folder / "output_tokens.csv")
+    write_json(result.summary, folder / "summary.json")
     if not options.tables_only:
-        for name, picture in plots.embedding_figures(
+        for name, picture in embedding_figures(
             result.elbow,
             result.projection,
             result.clusters,
             result.clusters_summary,
             result.summary,
         ).items():
-            plots.save(picture, folder / f"{name}.png")
+            save(picture, folder / f"{name}.png")
 
 
 def texts_or_ids(text):
@@ -133,8 +131,8 @@ if __name__ == "__main__":
     parser.add_argument("--k_min", type=cli.positive_int, default=2)
     parser.add_argument("--k_max", type=cli.positive_int, default=30)
     parser.add_argument("--n_clusters", type=cli.positive_int, help="default: by the elbow rule")
-    parser.add_argument("--metric", choices=embedding.METRICS, default="auto")
-    parser.add_argument("--projection", choices=embedding.PROJECTIONS, default="pca")
+    parser.add_argument("--metric", choices=METRICS, default="auto")
+    parser.add_argument("--projection", choices=PROJECTIONS, default="pca")
     parser.add_argument(
         "--probe_tokens",
         type=texts_or_ids,
@@ -144,7 +142,7 @@ if __name__ == "__main__":
     parser.add_argument(
         "--search_operations",
         type=cli.threshold,
-        default=token_vectors.SEARCH_OPERATIONS,
+        default=SEARCH_OPERATIONS,
         help="floating-point operations that the search for nearest tokens may take",
     )
     parser.add_argument(

@@ -5,27 +5,29 @@
 writes layers_std.png, layers_stable_rank.png, elbow.png and cluster_map.png.
 """
 
-import sys
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[2])
-
-from workflow.lib import cli, dag, depth_plots, plots, tables
+from blockresearch.files import read_json
+from blockresearch.report.plots.layers import layer_figures
+from blockresearch.report.plots.style import save
+from blockresearch.report.plots.tokens import embedding_figures
+from blockresearch.run import cli
+from blockresearch.tables.io import read_table
 
 
 def main(options):
     embedding = Path(options.embedding)
-    elbow = tables.read_table(embedding / "elbow.csv", "elbow")
-    clusters = tables.read_table(embedding / "clusters.csv", "clusters")
-    overview = tables.read_table(embedding / "clusters_summary.csv", "clusters_summary")
-    projection = tables.read_table(embedding / "projection.parquet", "projection")
-    summary = dag.read_json(embedding / "summary.json")
+    elbow = read_table(embedding / "elbow.csv", "elbow")
+    clusters = read_table(embedding / "clusters.csv", "clusters")
+    overview = read_table(embedding / "clusters_summary.csv", "clusters_summary")
+    projection = read_table(embedding / "projection.parquet", "projection")
+    summary = read_json(embedding / "summary.json")
     figures = {
-        **depth_plots.layer_figures(tables.read_table(options.layers, "layers")),
-        **plots.embedding_figures(elbow, projection, clusters, overview, summary),
+        **layer_figures(read_table(options.layers, "layers")),
+        **embedding_figures(elbow, projection, clusters, overview, summary),
     }
     for name, picture in figures.items():
-        plots.save(picture, Path(options.out, f"{name}.png"))
+        save(picture, Path(options.out, f"{name}.png"))
 
 
 if __name__ == "__main__":

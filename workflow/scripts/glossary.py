@@ -4,18 +4,16 @@ python workflow/scripts/glossary.py --html results/glossary.html
 """
 
 import logging
-import sys
-from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[2])
-
-from workflow.lib import cli, glossary, tables
+from blockresearch.files import write_text
+from blockresearch.report import glossary
+from blockresearch.run import cli
 
 log = logging.getLogger("glossary")
 
 
 def main(options):
-    tables.write_text(glossary.page(), options.html)
+    write_text(glossary.page(), options.html)
     log.info("%s", options.html)
 
 

@@ -8,39 +8,39 @@ histograms.parquet and coverage.csv.
 """
 
 import logging
-import sys
 from pathlib import Path
 
 import pandas as pd
 
-sys.path[0] = str(Path(__file__).resolve().parents[2])
-
-from workflow.lib import cli, dag, merge, tables
+from blockresearch.files import read_json
+from blockresearch.measure import merge
+from blockresearch.run import cli
+from blockresearch.tables.io import stack, stack_file, write_table
 
 log = logging.getLogger("merge")
 
 
 def main(options):
-    manifest, plan = dag.read_json(options.manifest), dag.read_json(options.plan)
+    manifest, plan = read_json(options.manifest), read_json(options.plan)
     out = Path(options.out_dir)
 
     def paths(table):
         return [Path(options.parts, f"{part['part']}.{table}.parquet") for part in plan["parts"]]
 
     def stacked(table):
-        return tables.stack(paths(table), table, by=["param_name"])
+        return stack(paths(table), table, by=["param_name"])
 
     params = merge.with_roles(stacked("params"), "params", manifest)
     for table in ("spectra", "histograms"):
-        tables.stack_file(paths(table), table, "param_name", out / f"{table}.parquet")
+        stack_file(paths(table), table, "param_name", out / f"{table}.parquet")
     spectra = pd.read_parquet(out / "spectra.parquet", columns=["param_name", "method"])
     numel = dict(zip(params["param_name"], params["numel"], strict=True))
     coverage = merge.coverage(manifest, numel, merge.refused(params, spectra))
     for suffix in ("csv", "json", "parquet"):
-        tables.write_table(params, "params", out / f"params.{suffix}")
+        write_table(params, "params", out / f"params.{suffix}")
     matrices = merge.with_roles(stacked("matrices"), "matrices", manifest)
-    tables.write_table(matrices, "matrices", out / "matrices.parquet")
-    tables.write_table(coverage, "coverage", out / "coverage.csv")
+    write_table(matrices, "matrices", out / "matrices.parquet")
+    write_table(coverage, "coverage", out / "coverage.csv")
     log.info(
         "%d tensors, %d matrices; coverage: %s",
         len(params),

@@ -8,20 +8,19 @@ numbers by which the page of all models compares this one with others.
 """
 
 import logging
-import sys
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[2])
-
-from workflow.lib import cli, model_page, tables
+from blockresearch.files import write_json, write_text
+from blockresearch.report import model_page
+from blockresearch.run import cli
 
 log = logging.getLogger("model_page")
 
 
 def main(options):
     page, numbers = model_page.model_page(Path(options.model_dir))
-    tables.write_json(numbers, options.comparison)
-    tables.write_text(page, options.html)
+    write_json(numbers, options.comparison)
+    write_text(page, options.html)
     log.info("%s", options.html)
 
 

@@ -9,35 +9,34 @@ The page needs no other file and no network.
 import json
 import logging
 import os
-import sys
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[2])
-
-from workflow.lib import cli, dag, findings, notebook_runs
+from blockresearch.files import read_json
+from blockresearch.project import PROJECT
+from blockresearch.report.model import title
+from blockresearch.report.notebook_run import NotebookError, run, write
+from blockresearch.run import cli
 
 log = logging.getLogger("notebook")
 
 
 def main(options):
-    ours = notebook_runs.ROOT / options.notebook
+    ours = PROJECT / options.notebook
     notebook = ours if ours.is_file() else Path(options.notebook)
     folder = Path(options.model_dir).resolve()
     if not (folder / "manifest.json").is_file():
         raise ValueError(f"{options.model_dir} has no manifest.json: run the workflow first.")
-    inside = folder.is_relative_to(notebook_runs.ROOT)
-    parameters = {
-        "model_dir": os.path.relpath(folder, notebook_runs.ROOT) if inside else str(folder)
-    }
+    inside = folder.is_relative_to(PROJECT)
+    parameters = {"model_dir": os.path.relpath(folder, PROJECT) if inside else str(folder)}
     if options.settings:
         parameters["settings"] = json.loads(options.settings)
     try:
-        executed = notebook_runs.run(notebook, parameters)
-    except notebook_runs.NotebookError as error:
+        executed = run(notebook, parameters)
+    except NotebookError as error:
         log.error("%s", error.traceback)
         raise
-    model = findings.title(dag.read_json(folder / "manifest.json"))
-    notebook_runs.write(executed, notebook.stem, model, Path(options.ipynb), Path(options.html))
+    model = title(read_json(folder / "manifest.json"))
+    write(executed, notebook.stem, model, Path(options.ipynb), Path(options.html))
     log.info("%s and %s", options.ipynb, options.html)
 
 

@@ -9,20 +9,20 @@ rule of the workflow says it of models that are looked up: --manifest FILE --pla
 
 import json
 import logging
-import sys
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[2])
-
-from workflow.lib import checkpoint, cli, config, dag, forecast, plan
+from blockresearch.checkpoint import plan
+from blockresearch.checkpoint.describe import describe_folder, describe_repo
+from blockresearch.files import read_json
+from blockresearch.run import cli, config, forecast
 
 log = logging.getLogger("plan")
 
 
 def main(options):
     if options.manifest:
-        manifest = dag.read_json(options.manifest)
-        parts = dag.read_json(options.plan or Path(options.manifest).with_name("plan.json"))
+        manifest = read_json(options.manifest)
+        parts = read_json(options.plan or Path(options.manifest).with_name("plan.json"))
     else:
         manifest = described(options)
         parts = plan.make_plan(manifest)
@@ -37,8 +37,8 @@ def described(options):
     model = config.parse_model(options.model_id, options.revision)
     selection = {"subfolder": options.subfolder, "variant": options.variant}
     if model.is_folder:
-        return checkpoint.describe_folder(model.source, cli.now(), hashed=False, **selection)
-    return checkpoint.describe_repo(model.source, model.revision, cli.now(), log.info, **selection)
+        return describe_folder(model.source, cli.now(), hashed=False, **selection)
+    return describe_repo(model.source, model.revision, cli.now(), log.info, **selection)
 
 
 if __name__ == "__main__":

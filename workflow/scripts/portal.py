@@ -4,20 +4,19 @@ python workflow/scripts/portal.py --results results --html index.html --json ind
 """
 
 import logging
-import sys
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[2])
-
-from workflow.lib import cli, portal, tables
+from blockresearch.files import write_json, write_text
+from blockresearch.report import portal
+from blockresearch.run import cli
 
 log = logging.getLogger("portal")
 
 
 def main(options):
     page, entries = portal.portal(Path(options.results))
-    tables.write_text(page, options.html)
-    tables.write_json(entries, options.json)
+    write_text(page, options.html)
+    write_json(entries, options.json)
     log.info("%d models in %s", len(entries), options.html)
 
 

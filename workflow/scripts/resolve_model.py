@@ -8,12 +8,15 @@ lists and shard headers are read. HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are h
 """
 
 import logging
-import sys
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[2])
-
-from workflow.lib import asked, checkpoint, cli, config, download, plan, tables
+from blockresearch.checkpoint import plan
+from blockresearch.checkpoint.describe import describe_folder, describe_repo
+from blockresearch.checkpoint.fetch import check_space
+from blockresearch.checkpoint.manifest import shard_files, still_the_same
+from blockresearch.checkpoint.token_subset import only_tokens
+from blockresearch.files import write_json
+from blockresearch.run import cli, config
 
 log = logging.getLogger("resolve_model")
 
@@ -22,18 +25,14 @@ def main(options):
     model = config.parse_model(options.model, options.revision)
     selection = {"subfolder": options.subfolder, "variant": options.variant}
     if model.is_folder:
-        manifest = checkpoint.describe_folder(
-            model.source, cli.now(), progress=log.info, **selection
-        )
+        manifest = describe_folder(model.source, cli.now(), progress=log.info, **selection)
     else:
-        manifest = checkpoint.describe_repo(
-            model.source, model.revision, cli.now(), log.info, **selection
-        )
+        manifest = describe_repo(model.source, model.revision, cli.now(), log.info, **selection)
     if options.only_tokens:
-        manifest = asked.only_tokens(manifest)
+        manifest = only_tokens(manifest)
     if options.weights and not model.is_folder:
-        download.check_space(manifest, Path(options.weights), options.shards_on_disk)
-    manifest = checkpoint.still_the_same(manifest, options.manifest)
+        check_space(manifest, Path(options.weights), options.shards_on_disk)
+    manifest = still_the_same(manifest, options.manifest)
     totals = manifest["totals"]
     log.info(
         "%s: %d tensors, %s parameters, %.1f MB in %d shards",
@@ -41,7 +40,7 @@ def main(options):
         totals["tensors"],
         f"{totals['parameters']:,}",
         totals["bytes"] / 1e6,
-        len(checkpoint.shard_files(manifest)),
+        len(shard_files(manifest)),
     )
     for problem in manifest["problems"]:
         log.warning("%(check)s: %(where)s (%(evidence)s)", problem)
@@ -51,8 +50,8 @@ def main(options):
         len(parts["parts"]),
         sum(part["seconds"] for part in parts["parts"]),
     )
-    tables.write_json(manifest, options.manifest)
-    tables.write_json(parts, options.plan)
+    write_json(manifest, options.manifest)
+    write_json(parts, options.plan)
 
 
 if __name__ == "__main__":

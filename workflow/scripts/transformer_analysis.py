@@ -8,22 +8,25 @@ measures a local folder first. The rule of the workflow starts from tables that 
 
 import logging
 import os
-import sys
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[2])
-
-from workflow.lib import analysis, cli, depth_plots, layers, measure, style, tables
-from workflow.lib.device import chosen_device
+from blockresearch.device import chosen_device
+from blockresearch.measure import layers
+from blockresearch.measure.folder import analyse_folder
+from blockresearch.measure.part import Settings
+from blockresearch.report.plots import style
+from blockresearch.report.plots.layers import layer_figures
+from blockresearch.run import cli
+from blockresearch.tables.io import form_of, read_table, write_table
 
 log = logging.getLogger("transformer_analysis")
 
 
 def main(options):
-    tables.form_of(options.out, options.format)  # refused now, not after hours
+    form_of(options.out, options.format)  # refused now, not after hours
     if options.model_path:
-        settings = measure.Settings(device=chosen_device(options.device))
-        model = analysis.analyse_folder(
+        settings = Settings(device=chosen_device(options.device))
+        model = analyse_folder(
             options.model_path,
             settings,
             options.threads,
@@ -33,13 +36,13 @@ def main(options):
         )
         params, matrices = model.params, model.matrices
     else:
-        params = tables.read_table(options.params, "params")
-        matrices = tables.read_table(options.matrices, "matrices")
+        params = read_table(options.params, "params")
+        matrices = read_table(options.matrices, "matrices")
     table = layers.layer_table(params, matrices)
-    tables.write_table(table, "layers", options.out, options.format)
+    write_table(table, "layers", options.out, options.format)
     log.info("%d rows in %s", len(table), options.out)
     if options.figures:
-        for name, figure in depth_plots.layer_figures(table).items():
+        for name, figure in layer_figures(table).items():
             style.save(figure, Path(options.figures, f"{name}.png"))
 
 

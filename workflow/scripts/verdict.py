@@ -7,13 +7,11 @@ graver; --out is only written when none has.
 """
 
 import logging
-import sys
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[2])
-
-from workflow.lib import cli, dag, tables
-from workflow.lib.audit import SEVERITIES
+from blockresearch.audit.audit import SEVERITIES
+from blockresearch.files import read_json, write_text
+from blockresearch.run import cli
 
 log = logging.getLogger("verdict")
 
@@ -22,7 +20,7 @@ def main(options):
     grave = SEVERITIES[: SEVERITIES.index(options.fail_on) + 1] if options.fail_on else ()
     failed, lines = [], []
     for path in options.audits:
-        counts = dag.read_json(path)["counts"]
+        counts = read_json(path)["counts"]
         said = ", ".join(f"{count} {kind}s" for kind, count in counts.items())
         lines.append(f"{Path(path).parent.name}: {said}")
         log.info("%s", cli.printable(lines[-1]))
@@ -34,7 +32,7 @@ def main(options):
             f"{' or '.join(grave)} (audit: fail_on is {options.fail_on}), see {failed[0]}."
         )
     if options.out:
-        tables.write_text("\n".join([*lines, ""]), options.out)
+        write_text("\n".join([*lines, ""]), options.out)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,100 @@
+"""Is the checkpoint sound? Findings from its manifest and the measured tables.
+
+Each finding has a severity (error: the weights are damaged or incomplete; warning: unusual, look at
+it; note: good to know), the check that made it, where, the evidence in numbers, and what it usually
+means. docs/integrity.md explains every check and its thresholds.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from blockresearch.audit import structure, values
+from blockresearch.audit.finding import Finding, as_record
+from blockresearch.weights.quantized.recognize import CONTRADICTORY, DOES_NOT_FIT
+
+SEVERITIES = ("error", "warning", "note")
+
+PROBLEMS = {
+    "missing_tensor": ("error", "the download or the upload is incomplete"),
+    "sha256_mismatch": ("error", "the file was damaged or changed after it was downloaded"),
+    "duplicate_tensor": ("warning", "shards of two exports are mixed; the loader takes one"),
+    "unlisted_tensor": ("warning", "the index is stale or shards of another export lie beside"),
+    "not_verified": ("note", "only parts of the file were asked for (`analyses`)"),
+}
+
+
+def audit(
+    manifest: Mapping[str, Any], params: pd.DataFrame, coverage: pd.DataFrame
+) -> dict[str, Any]:
+    """The audit: {"counts": {severity: number}, "checked": {what: number}, "findings": [...]}.
+
+    Gravest findings first.
+    """
+    findings = [
+        *_index(manifest),
+        *_totals(manifest),
+        *structure.findings(manifest, params, coverage),
+        *values.findings(manifest, params),
+        *_coverage(coverage),
+    ]
+    # What the index says of a tensor and what its siblings say is one finding.
+    findings = list({(f.check, f.where): f for f in reversed(findings)}.values())
+    findings.sort(key=lambda f: (SEVERITIES.index(f.severity), f.check, f.where))
+    return {
+        "counts": {
+            severity: sum(finding.severity == severity for finding in findings)
+            for severity in SEVERITIES
+        },
+        "checked": {
+            "tensors": len(coverage),
+            "measured": len(params),
+            "files": len(manifest["files"]),
+            "files_with_sha256": sum(file["sha256"] is not None for file in manifest["files"]),
+        },
+        "findings": [as_record(finding) for finding in findings],
+    }
+
+
+def _index(manifest: Mapping[str, Any]) -> Iterator[Finding]:
+    for problem in manifest["problems"]:
+        severity, meaning = PROBLEMS[problem["check"]]
+        yield Finding(severity, problem["check"], problem["where"], problem["evidence"], meaning)
+
+
+def _totals(manifest: Mapping[str, Any]) -> Iterator[Finding]:
+    """What the index says about the whole, against what the headers hold."""
+    totals, stated = manifest["totals"], manifest.get("index", {})
+    size, count = stated.get("total_size"), stated.get("total_parameters")
+    if size is not None and size != totals["bytes"]:
+        yield Finding(
+            "note",
+            "total_size",
+            "index",
+            f"the index says {size:,} bytes, the tensors hold {totals['bytes']:,}",
+            "the index was written for another set of shards or types; the headers count",
+        )
+    known = (totals["stored"], totals["logical"], totals["parameters"])
+    if count is not None and count not in known:
+        yield Finding(
+            "note",
+            "total_parameters",
+            "index",
+            f"the index says {count:,} parameters, the headers hold {totals['logical']:,}",
+            "other ways to count (tied, packed or unlearned tensors), or a stale index",
+        )
+
+
+def _coverage(coverage: pd.DataFrame) -> Iterator[Finding]:
+    for row in coverage[coverage["status"] == "unsupported"].itertuples():
+        contradicts = row.reason.startswith((DOES_NOT_FIT, CONTRADICTORY))
+        yield Finding(
+            "warning" if contradicts else "note",
+            "contradictory" if contradicts else "not_analysed",
+            row.param_name,
+            row.reason,
+            "codes and scales of different exports, or one of them is lost; its numbers are missing"
+            if contradicts
+            else "its numbers are missing from all tables",
+        )

@@ -1,0 +1,29 @@
+"""A finding of the audit, and what its checks share."""
+
+import re
+from dataclasses import asdict, dataclass
+
+NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
+
+FEWEST_SIBLINGS = 3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One finding of the audit."""
+
+    severity: str
+    check: str
+    where: str
+    evidence: str
+    meaning: str
+
+
+def as_record(finding: Finding) -> dict[str, str]:
+    """A finding as audit.json holds it."""
+    return asdict(finding)
+
+
+def family(name: str) -> str:
+    """The name of a tensor without its numbers: the same for all its siblings."""
+    return NUMBER.sub("#", name)

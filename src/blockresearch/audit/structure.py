@@ -1,0 +1,374 @@
+"""The audit's checks of structure: tensors that lack, are too many, or have an odd shape or type.
+
+Two sources say what should be there: config.json, as far as it names numbers of layers and, for the
+architectures of PLAIN, all shapes; and the other layers, because layers of one stack are alike. A
+layer of another kind (dense among mixtures of experts, linear among full attention) has tensors
+that its neighbours lack, so it is never called incomplete.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from blockresearch.audit.finding import FEWEST_SIBLINGS, NUMBER, Finding, family
+
+# Architectures whose tensors have the shapes that `_expected` derives from config.json.
+PLAIN = frozenset("gemma gemma2 gemma3_text llama mistral qwen2 qwen3 smollm3".split())
+
+# Where config.json counts the layers of a component: parts of it (none = the whole), and keys.
+LAYER_KEYS = {
+    # The first two where layers are shared (ALBERT) or stacked in modules of their own (HRM).
+    "text": (
+        (),
+        (
+            *("num_hidden_groups", "num_layers_per_stack"),
+            *("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
+        ),
+    ),
+    "encoder": ((), ("encoder_layers", "num_encoder_layers", "num_layers")),
+    "decoder": ((), ("decoder_layers", "num_decoder_layers")),
+    "vision": (("vision_config",), ("num_hidden_layers", "depth", "num_layers")),
+    "audio": (("audio_config",), ("num_hidden_layers", "encoder_layers", "num_layers")),
+}
+
+TEXT_CONFIGS = ("text_config", "llm_config", "language_config")
+
+RARE = 0.05
+"""Share of layers up to which a difference counts as an exception (one layer always does)."""
+
+FEW_OTHERS = 0.1
+
+NAMED = 3
+
+
+def findings(
+    manifest: Mapping[str, Any], params: pd.DataFrame, coverage: pd.DataFrame
+) -> Iterator[Finding]:
+    """All findings about names, shapes and types of the stored tensors."""
+    if not manifest["tensors"]:
+        yield Finding(
+            "error",
+            "missing_tensor",
+            "all tensors",
+            "the headers list no tensor at all",
+            "the export failed, or wrote the weights elsewhere",
+        )
+    if manifest.get("adapter") is not None or not manifest["tensors"]:
+        return
+    rows = params.assign(family=params["param_name"].map(family))
+    misshaped = list(_against_config(manifest["config"], rows))
+    told = {finding.where for finding in misshaped}
+    yield from misshaped
+    yield from (finding for finding in _odd_shapes(rows) if finding.where not in told)
+    yield from _layers(manifest["config"], rows)
+    yield from _alike(manifest["config"], rows)
+    yield from _types(rows)
+    yield from _tokens(manifest, rows)
+    if "asked" not in manifest:
+        yield from _width(manifest["config"], rows)
+
+
+def _positive(config: Mapping[str, Any], *keys: str) -> int | None:
+    values = (config.get(key) for key in keys)
+    return next((v for v in values if type(v) is int and 0 < v < 2**31), None)
+
+
+def _text(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    inner = config.get("text_config")
+    return inner if isinstance(inner, Mapping) else config
+
+
+def stated_layers(config: Mapping[str, Any], component: str) -> int | None:
+    """How many layers config.json gives a component; None where it does not say."""
+    parts, keys = LAYER_KEYS.get(component, ((), ()))
+    holders = [config.get(part) for part in parts] if parts else [config]
+    if component == "text":
+        holders = [*(config.get(part) for part in TEXT_CONFIGS), *holders]
+    for holder in holders:
+        found = _positive(holder, *keys) if isinstance(holder, Mapping) else None
+        if found:
+            return found
+    return None
+
+
+def _layers(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
+    """Numbers of layers that lack between others or against the config, or are beyond it."""
+    for component, some in rows[rows["layer_index"].notna()].groupby("component", sort=True):
+        if component == "mtp":
+            yield from _beyond(config, some)
+            continue
+        present = set(map(int, some["layer_index"].unique()))
+        depth = stated_layers(config, component)
+        wanted = set(range(min(depth or max(present) + 1, 100_000)))
+        missing, extra = sorted(wanted - present), sorted(present - wanted)
+        stated = f"config.json says {depth}" if depth else f"the highest is {max(present)}"
+        if missing:
+            yield Finding(
+                "error",
+                "missing_layer",
+                f"{component} layers {_listed(missing)}",
+                f"{len(present):,} layers are stored, {stated}; "
+                f"nothing is stored for {len(missing):,}",
+                "the download or the upload is incomplete, or the config is another model's",
+            )
+        if extra:
+            yield Finding(
+                "warning",
+                "extra_layer",
+                f"{component} layers {_listed(extra)}",
+                f"{len(present):,} layers are stored, {stated}",
+                "the config is another model's, or loaders leave these layers out",
+            )
+
+
+def _beyond(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
+    """Layers after the last one of config.json that nothing names as made for prediction."""
+    declared = any("mtp" in key or "nextn" in key for key in {**config, **_text(config)})
+    silent = rows[~rows["family"].str.contains("mtp|nextn", case=False)]
+    if len(silent) and not declared:
+        layers = sorted(set(map(int, silent["layer_index"])))
+        yield Finding(
+            "warning",
+            "extra_layer",
+            f"layers {_listed(layers)}",
+            f"{len(silent)} tensors, the first is {silent['param_name'].iloc[0]}, stand beyond the "
+            f"{stated_layers(config, 'text')} layers of config.json",
+            "the config is another model's, or loaders leave these layers out",
+        )
+
+
+def _alike(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
+    """Single layers that lack a tensor of all the others, or have one more.
+
+    An error between layers that have it, or where the architecture is known to want it in each.
+    The first and the last layer of a stack may be made without: RWKV-7 starts with no values to mix
+    with, Swin ends with no merging of patches.
+    """
+    wanted = tuple(f".{name}" for name in _expected(_text(config)) if not name.endswith("bias"))
+    for component, some in rows[rows["layer_index"].notna()].groupby("component", sort=True):
+        held: dict[int, Counter[str]] = {}
+        for name, layer in zip(some["family"], some["layer_index"], strict=True):
+            held.setdefault(int(layer), Counter())[name] += 1
+        if len(held) < FEWEST_SIBLINGS:
+            continue
+        few = max(1, int(RARE * len(held)))
+        kinds = dict(zip(some["family"], some["block_type"], strict=True))
+        usual = {}
+        for name in kinds:
+            (count, layers), *_ = Counter(has[name] for has in held.values()).most_common(1)
+            usual[name] = count if len(held) - layers <= few else None
+        first, last = min(held), max(held)
+        for layer, has in sorted(held.items()):
+            lacking = [name for name, count in usual.items() if count and has[name] < count]
+            surplus = [
+                name for name, count in usual.items() if count is not None and has[name] > count
+            ]
+            # Some architectures leave out the norm before the very first block.
+            modules = {name.rpartition(".")[0] for name in has if has[name]}
+            if layer == first and all(
+                kinds[name] == "norm"
+                and not name.endswith(wanted)
+                and name.rpartition(".")[0] not in modules
+                for name in lacking
+            ):
+                lacking = []
+            if lacking and not surplus:
+                proven = first < layer < last or any(name.endswith(wanted) for name in lacking)
+                yield Finding(
+                    "error" if proven else "warning",
+                    "missing_tensor",
+                    lacking[0].replace("#", str(layer), 1),
+                    f"{component} layer {layer} lacks {_listed(lacking)}, which the other "
+                    f"{len(held) - 1} layers have",
+                    "the download or the upload is incomplete, or a merge lost it"
+                    if proven
+                    else "made so, as the ends of some stacks are; or an incomplete download",
+                )
+            # The first block holds what a stack shares, such as relative positions.
+            if surplus and not lacking and layer != first:
+                yield Finding(
+                    "warning",
+                    "extra_tensor",
+                    surplus[0].replace("#", str(layer), 1),
+                    f"only {component} layer {layer} has {_listed(surplus)}",
+                    "left over from an adapter or another export; loaders leave it out",
+                )
+
+
+def _odd_shapes(rows: pd.DataFrame) -> Iterator[Finding]:
+    """One tensor of another shape than all its siblings, of which there are three or more.
+
+    Stacks often begin or end otherwise (a wider first layer, the last layer of a perceptron): at
+    the ends it is odd only as the one such tensor of its layer.
+    """
+    odd = []
+    plain = rows[rows["quantisation"].isna() & (rows["numel"] > 0)]
+    for name, same in plain.groupby("family", sort=True):
+        counts = same["shape"].value_counts()
+        if "#" not in name or len(counts) != 2 or counts.iloc[1] != 1 or len(same) < 4:
+            continue
+        ordered = sorted(same.itertuples(), key=lambda row: _numbers(row.param_name))
+        place = next(i for i, row in enumerate(ordered) if row.shape == counts.index[1])
+        odd.append((ordered[place], counts.index[0], place in (0, len(ordered) - 1)))
+    in_layer = Counter((row.component, row.layer_index) for row, _, _ in odd)
+    for row, usual, at_end in odd:
+        if at_end and (pd.isna(row.layer_index) or in_layer[row.component, row.layer_index] > 1):
+            continue
+        yield Finding(
+            "warning",
+            "mis_shaped",
+            row.param_name,
+            f"shape {row.shape}, its siblings have {usual}",
+            "a layer of another model, or cut while it was saved",
+        )
+
+
+def _numbers(name: str) -> tuple[int, ...]:
+    return tuple(map(int, NUMBER.findall(name)))
+
+
+def _expected(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Shape by the last words of a tensor's name, for the architectures of PLAIN."""
+    width, inner = _positive(config, "hidden_size"), _positive(config, "intermediate_size")
+    heads = _positive(config, "num_attention_heads")
+    if str(config.get("model_type")) not in PLAIN or not width or not inner or not heads:
+        return {}
+    kv = _positive(config, "num_key_value_heads") or heads
+    head = _positive(config, "head_dim") or width // heads
+    shapes: dict[str, tuple[int, ...]] = {
+        "self_attn.q_proj": (heads * head, width),
+        "self_attn.k_proj": (kv * head, width),
+        "self_attn.v_proj": (kv * head, width),
+        "self_attn.o_proj": (width, heads * head),
+        "mlp.gate_proj": (inner, width),
+        "mlp.up_proj": (inner, width),
+        "mlp.down_proj": (width, inner),
+    }
+    result = {f"{name}.weight": shape for name, shape in shapes.items()}
+    result |= {f"{name}.bias": shape[:1] for name, shape in shapes.items()}
+    result |= {
+        f"{name}.weight": (width,) for name in ("input_layernorm", "post_attention_layernorm")
+    }
+    return result | {"embed_tokens.weight": (0, width), "lm_head.weight": (0, width)}
+
+
+def _against_config(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
+    text = _text(config)
+    expected = _expected(text)
+    plain = rows[(rows["component"] == "text") & rows["quantisation"].isna()]
+    for name, shape in expected.items():
+        same = plain[("." + plain["param_name"]).str.endswith("." + name)]
+        wrong = [row for row in same.itertuples() if not _fits(tuple(json.loads(row.shape)), shape)]
+        # The same contradiction in every layer is one finding, about the config.
+        for row in wrong[:1] if len(wrong) == len(same) else wrong:
+            many = f" (and {len(wrong) - 1} more like it)" if len(wrong) == len(same) > 1 else ""
+            yield Finding(
+                "error",
+                "mis_shaped",
+                row.param_name,
+                f"shape {row.shape}{many}, config.json asks for {_asked(shape)}",
+                "config.json is another model's, or the tensor was cut; loaders refuse it",
+            )
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    return len(shape) == len(wanted) and all(
+        w in (0, s) for s, w in zip(shape, wanted, strict=True)
+    )
+
+
+def _asked(shape: tuple[int, ...]) -> str:
+    return "[" + ", ".join(str(size) if size else "any" for size in shape) + "]"
+
+
+def _types(rows: pd.DataFrame) -> Iterator[Finding]:
+    """Siblings that are stored in different types."""
+    stored = rows["dtype"].where(rows["quantisation"].isna(), rows["quantisation"])
+    for name, same in rows.assign(stored=stored).groupby("family", sort=True):
+        counts = same["stored"].value_counts()
+        if len(counts) < 2 or len(same) < FEWEST_SIBLINGS:
+            continue
+        others = same[same["stored"] != counts.index[0]]
+        few = len(others) <= max(1, FEW_OTHERS * len(same)) and rows["quantisation"].isna().all()
+        mixture = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+        yield Finding(
+            "warning" if few else "note",
+            "dtype_mixture",
+            others["param_name"].iloc[0] if len(others) == 1 else name,
+            f"{len(same)} siblings are stored as {mixture}",
+            "merged from checkpoints of different precision"
+            if few
+            else "some layers were kept in higher precision, as quantisation often does",
+        )
+
+
+def _tokens(manifest: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
+    """The token tables, and the norm between the last layer and the output, against the config."""
+    config, name = manifest["config"], manifest["embedding"]
+    vocabulary = _positive(_text(config), "vocab_size") or _positive(config, "vocab_size")
+    table = rows[rows["param_name"] == name]
+    is_norm = rows["block_type"] == "norm"
+    if vocabulary and len(table) and 1 < table["rows"].iloc[0] < vocabulary:
+        yield Finding(
+            "warning",
+            "vocab_size",
+            name,
+            f"config.json names {vocabulary:,} tokens, the embedding is stored with "
+            f"{table['rows'].iloc[0]:,} rows",
+            "the config belongs to another version, or rows were lost",
+        )
+    named = config.get("architectures")
+    is_causal = isinstance(named, list) and any(str(n).endswith("ForCausalLM") for n in named)
+    if is_causal and vocabulary and not name:
+        yield Finding(
+            "error",
+            "missing_tensor",
+            "token embedding",
+            f"config.json names {vocabulary:,} tokens, and no table of tokens is stored",
+            "the download or the upload is incomplete; loaders start it at random",
+        )
+    known = is_causal and "asked" not in manifest and _expected(_text(config))
+    if known and not (rows["layer_index"].isna() & is_norm).any():
+        yield Finding(
+            "error",
+            "missing_tensor",
+            "final norm",
+            "no norm stands behind the layers, as in this architecture one does",
+            "the download or the upload is incomplete; loaders start it at random",
+        )
+    if (
+        is_causal
+        and name
+        and not manifest["output"]
+        and _text(config).get("tie_word_embeddings", config.get("tie_word_embeddings")) is False
+    ):
+        yield Finding(
+            "error",
+            "missing_tensor",
+            "output layer",
+            f"config.json says it is not tied to {name}, and none is stored",
+            "the download or the upload is incomplete; loaders start it at random",
+        )
+
+
+def _width(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
+    """A config whose width no tensor has, in any architecture."""
+    width = _positive(_text(config), "hidden_size")
+    sizes = {size for shape in rows["shape"].unique() for size in json.loads(shape)}
+    sizes |= {*rows["rows"].dropna(), *rows["cols"].dropna()}
+    if width and len(rows) and width not in sizes and not _expected(_text(config)):
+        yield Finding(
+            "warning",
+            "hidden_size",
+            "config.json",
+            f"its hidden_size is {width:,}, and no tensor has a dimension of that size",
+            "the config is another model's",
+        )
+
+
+def _listed(items: list[Any]) -> str:
+    more = f" and {len(items) - NAMED} more" if len(items) > NAMED else ""
+    return ", ".join(map(str, items[:NAMED])) + more

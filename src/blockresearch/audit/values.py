@@ -1,0 +1,279 @@
+"""The audit's checks of values: what is not finite, dead, copied, out of scale or collapsed.
+
+Tensors are compared with their siblings: those of the same name but for the numbers in it (layers,
+experts), because what is normal differs from one kind of tensor to the next by orders of magnitude.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from blockresearch.audit.finding import FEWEST_SIBLINGS, Finding, family
+from blockresearch.naming.roles import states_tied
+from blockresearch.safetensors.dtypes import DTYPES
+
+ZERO_CENTRED = ("gemma", "qwen3_next", "qwen3_5", "nemotron")
+"""In the model types whose norms multiply by 1 + weight."""
+
+SCALE_FACTOR = 10.0
+"""Between a weight's root mean square and its siblings' median, at least; norms vary more."""
+
+NORM_SCALE_FACTOR = 30.0
+
+SCALE_SPREADS = 6.0
+"""And this many robust standard deviations of the siblings, in log scale."""
+
+BROKEN_FACTOR = 1000.0
+"""No training makes weights of one kind differ that much."""
+
+DECAYS = "A_log"
+"""End of the names of state spaces' decays, which start as log(1 … n) in every row and layer."""
+
+PLAUSIBLE_RMS = (1e-7, 1e3)
+
+ISOLATED_FACTOR = 1000.0
+"""Largest over second largest |w|: a flipped exponent bit changes a value by 2 to 2^128."""
+
+HUGE = 1e9
+
+LEAST_COPIED = 16
+"""Elements below which equal bytes may be chance."""
+
+COLLAPSED_RANK = 0.5
+
+FINE = ("F64", "F32", "F16", "BF16")
+"""Types whose rounding leaves the rank of a sound matrix visible; coarser ones may bury it."""
+
+COLLAPSED_ENERGY = 1.5
+"""exp of the entropy of σ²: one direction holds nearly everything."""
+
+ENERGY_FACTOR = 4.0
+
+
+def findings(manifest: Mapping[str, Any], params: pd.DataFrame) -> Iterator[Finding]:
+    """All findings about values of the table params."""
+    rows = params.assign(family=params["param_name"].map(family))
+    alone = [
+        finding
+        for row in rows.itertuples()
+        for finding in (*_empty(row), *_not_finite(row), *_dead(row), *_isolated(row))
+    ]
+    alone += _single_valued(rows, _zero_centred(manifest["config"]))
+    yield from alone
+    # What is broken by itself has no scale or rank to speak of.
+    broken = {finding.where for finding in alone if not finding.check.startswith("dead_")}
+    yield from (f for f in (*_scale(rows), *_rank(rows)) if f.where not in broken)
+    yield from _copies(rows, manifest)
+
+
+def _empty(row: Any) -> Iterator[Finding]:
+    if row.numel == 0:
+        yield Finding(
+            "warning",
+            "empty",
+            row.param_name,
+            f"shape {row.shape}: it has no elements",
+            "a placeholder, or saved from a trainer that had spread the weights over its workers",
+        )
+
+
+def _not_finite(row: Any) -> Iterator[Finding]:
+    if row.nan_count > 0:
+        yield Finding(
+            "error",
+            "nan",
+            row.param_name,
+            f"{row.nan_count:,} of {row.numel:,} elements are NaN",
+            "training diverged or a conversion failed; outputs will be NaN",
+        )
+    infinite = row.posinf_count + row.neginf_count
+    if infinite > 0:
+        yield Finding(
+            "error",
+            "infinite",
+            row.param_name,
+            f"{infinite:,} of {row.numel:,} elements are infinite",
+            "a value overflowed its type in a conversion",
+        )
+
+
+def _dead(row: Any) -> Iterator[Finding]:
+    by_design = row.is_bias or row.block_type == "norm" or row.param_name.endswith(DECAYS)
+    if by_design or row.numel == 0 or row.finite_count != row.numel or row.absmax == 0:
+        return
+    is_table = row.block_type in ("embedding", "output", "position_embedding")
+    sides = (("rows", row.zero_rows, row.rows), ("columns", row.zero_cols, row.cols))
+    for axis, count, of in sides:
+        if pd.isna(count) or count == 0:
+            continue
+        padding = is_table and axis == "rows"
+        yield Finding(
+            "note" if padding or row.block_type == "conv" else "warning",
+            f"dead_{axis}",
+            row.param_name,
+            f"{count:,} of {of:,} {axis} are zero throughout",
+            "padding for tokens that do not exist, or tokens whose rows were lost"
+            if padding
+            else "units that do nothing: pruned, never trained, or lost in a conversion",
+        )
+
+
+def _isolated(row: Any) -> Iterator[Finding]:
+    largest = row.top_values
+    # Codes, ids and masks may be of any size.
+    is_code = DTYPES[row.dtype].kind in ("int", "bool") and pd.isna(row.quantisation)
+    if is_code or not isinstance(largest, list) or len(largest) < 2 or row.numel < 256:
+        return
+    first, second, last = (abs(largest[place]) for place in (0, 1, -1))
+    if first > ISOLATED_FACTOR * second or (first >= HUGE and last < HUGE):
+        place = f"[{row.top_rows[0]}, {row.top_cols[0]}]"
+        yield Finding(
+            "error" if first >= HUGE else "warning",
+            "isolated_value",
+            row.param_name,
+            f"the element at {place} is {largest[0]:.6g}, the next largest is {largest[1]:.6g}",
+            "a flipped bit in memory, on disk or in transfer; compare with another copy",
+        )
+
+
+def _zero_centred(config: Mapping[str, Any]) -> bool:
+    """Whether norms are stored as what is added to 1, so that zeros change nothing."""
+    inner = config.get("text_config")
+    text = inner if isinstance(inner, Mapping) else config
+    return any(name in str(text.get("model_type")) for name in ZERO_CENTRED)
+
+
+def _single_valued(rows: pd.DataFrame, zero_centred: bool) -> Iterator[Finding]:
+    """Tensors of a single value; a whole family of norms may hold the one that changes nothing."""
+    single = (rows["numel"] > 1) & (rows["min"] == rows["max"])
+    single = (single & (rows["finite_count"] == rows["numel"])).fillna(False)
+    usual = single.groupby([rows["family"], rows["block_type"]]).transform("all")
+    for row, all_are in zip(rows[single].itertuples(), usual[single], strict=True):
+        is_norm = row.block_type == "norm"
+        if is_norm and all_are and (row.absmax > 0 or zero_centred):
+            continue
+        if row.absmax == 0:
+            yield Finding(
+                "note" if row.is_bias else "warning",
+                "all_zero",
+                row.param_name,
+                f"all {row.numel:,} elements are zero",
+                "usual for an unused bias; for a weight: never trained, pruned or not saved",
+            )
+        else:
+            # Gains and skips of one value per channel start at 1, and may stay there.
+            initial = all_are and (pd.isna(row.cols) or min(row.rows, row.cols) == 1)
+            yield Finding(
+                "note" if row.is_bias or is_norm or initial else "warning",
+                "constant",
+                row.param_name,
+                f"all {row.numel:,} elements are {row.min:.6g}",
+                "the tensor still has its initial value, or was overwritten",
+            )
+
+
+def _scale(rows: pd.DataFrame) -> Iterator[Finding]:
+    plain = rows[(rows["numel"] > 1) & ~rows["is_bias"].fillna(False) & (rows["rms"] > 0)]
+    plain = plain[plain["dtype"].str.startswith(("F", "BF")) | plain["quantisation"].notna()]
+    for _, siblings in plain.groupby("family", sort=True):
+        log_rms = np.log2(siblings["rms"].to_numpy(float))
+        median = float(np.median(log_rms))
+        spread = 1.4826 * float(np.median(np.abs(log_rms - median)))
+        # In a stack of convolutions weights are smaller where more inputs are summed: what is out
+        # of scale must be so at equal fan-in too.
+        fan_in = np.log2(np.maximum(siblings["cols"].astype(float).fillna(1).to_numpy(), 1)) / 2
+        at_equal_fan_in = np.abs(log_rms + fan_in - np.median(log_rms + fan_in))
+        is_norm = siblings["block_type"].iloc[0] == "norm"
+        least = np.log2(NORM_SCALE_FACTOR if is_norm else SCALE_FACTOR)
+        limit = max(least, SCALE_SPREADS * spread)
+        off = np.minimum(np.abs(log_rms - median), at_equal_fan_in)
+        for row, distance in zip(siblings.itertuples(), off, strict=True):
+            factor = 2.0**distance
+            if len(siblings) >= FEWEST_SIBLINGS and distance > limit:
+                yield Finding(
+                    "error" if factor >= BROKEN_FACTOR else "warning",
+                    "scale",
+                    row.param_name,
+                    f"root mean square {row.rms:.3g}, the median of its {len(siblings)} siblings "
+                    f"is {2.0**median:.3g}: a factor of {factor:,.0f}",
+                    "a scale applied twice or not at all, or a layer of another checkpoint",
+                )
+            elif row.cols > 1 and not PLAUSIBLE_RMS[0] < row.rms < PLAUSIBLE_RMS[1]:
+                yield Finding(
+                    "error" if row.rms >= HUGE else "warning",
+                    "scale",
+                    row.param_name,
+                    f"root mean square {row.rms:.3g}",
+                    "a scale applied twice or not at all",
+                )
+
+
+def _rank(rows: pd.DataFrame) -> Iterator[Finding]:
+    energy = rows["effective_rank_energy"]
+    usual = energy.groupby(rows["family"]).transform("median")
+    count = energy.groupby(rows["family"]).transform("count")
+    for row, typical, siblings in zip(rows.itertuples(), usual, count, strict=True):
+        smaller = min(row.rows, row.cols)
+        # Sinusoids are few-dimensional by design, decays of state spaces start as equal rows.
+        if row.block_type == "position_embedding" or row.param_name.endswith(DECAYS):
+            continue
+        rank, besides = row.rank, ""
+        if row.dtype in FINE and pd.isna(row.quantisation) and pd.notna(row.storage_rank):
+            rank = row.storage_rank
+            besides = f", apart from what rounding to {row.dtype} adds" if rank < row.rank else ""
+        if pd.notna(rank) and 0 < rank < COLLAPSED_RANK * smaller:
+            yield Finding(
+                "warning",
+                "rank_collapse",
+                row.param_name,
+                f"rank {rank:,} of {smaller:,}{besides}",
+                "most directions carry nothing: low-rank factors merged back, or collapse",
+            )
+        elif (
+            siblings >= FEWEST_SIBLINGS
+            and pd.notna(row.effective_rank_energy)
+            and smaller >= 8
+            and row.effective_rank_energy < COLLAPSED_ENERGY
+            and typical > ENERGY_FACTOR * row.effective_rank_energy
+        ):
+            yield Finding(
+                "warning",
+                "rank_collapse",
+                row.param_name,
+                f"effective rank {row.effective_rank_energy:.2f} of {smaller:,}, the median of its "
+                f"{siblings} siblings is {typical:.1f}",
+                "one direction holds nearly everything: collapse, or an overwritten layer",
+            )
+
+
+def _copies(rows: pd.DataFrame, manifest: Mapping[str, Any]) -> Iterator[Finding]:
+    """Tensors with the same bytes; a token table stored under two names is no flaw."""
+    varied = rows[(rows["numel"] >= LEAST_COPIED) & (rows["min"] != rows["max"]).fillna(True)]
+    varied = varied[~varied["param_name"].str.endswith(DECAYS)]
+    output = manifest["output"]
+    for _, same in varied.groupby(["content", "shape", "dtype"], sort=True):
+        names = sorted(same["param_name"])
+        if len(names) < 2:
+            continue
+        is_table = same["block_type"].isin(["embedding", "output"]).all()
+        others = ", ".join(names[1:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+        yield Finding(
+            "note" if is_table else "warning",
+            "stored_twice" if is_table else "copy",
+            names[0],
+            f"the same {same['nbytes'].iloc[0]:,} bytes as {others}",
+            "tied weights saved under each of their names"
+            if is_table
+            else "layers repeated to make a deeper model, or one tensor saved in place of another",
+        )
+    tables = rows[rows["param_name"].isin([manifest["embedding"], output])]
+    if len(tables) == 2 and states_tied(manifest["config"]) and tables["content"].nunique() == 2:
+        yield Finding(
+            "warning",
+            "untied",
+            str(output),
+            f"config.json ties it to {manifest['embedding']}, but their bytes differ",
+            "loaders take the embedding for both: the stored output layer is ignored",
+        )

@@ -1,0 +1,453 @@
+"""What a checkpoint is: its files, its tensors and where they lie, as one manifest.
+
+A checkpoint is a folder of safetensors files, local or a repository of the Hugging Face hub at one
+commit; `selection` chooses its files. `describe_folder` and `describe_repo` read headers only and
+return the manifest, a plain JSON value that every later step reads instead of looking again:
+
+    model, model_id, model_path, revision, commit, created_at
+    files      those that are used: path, role (shard, index, config or tokenizer), size, and the
+               hash that is known, sha256 or git_sha1
+    skipped    weight files that are left alone: path, reason
+    tensors    name, dtype, shape, shard, begin, end (bytes of the file)
+    problems   where index and headers disagree: check, where, evidence
+    config     the model's config.json (an empty object when there is none)
+    licence    as the model card states it, or null
+    adapter    adapter_config.json, where the tensors are those of an adapter (else null)
+    index      total_size and total_parameters as the index states them
+    embedding, output, tied    names of the token embedding and of the output layer; tied: the
+                               output layer is the embedding
+    totals     tensors; bytes; stored (elements as stored), logical (elements once unpacked,
+               companions left out) and parameters (of these the learned ones, an output layer that
+               config ties to the embedding counted once)
+
+The headers are the truth; the index is checked against them. A tensor that several shards hold is
+listed once, from the shard that the index names, else from the first.
+"""
+
+import math
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from blockresearch.checkpoint import model_card
+from blockresearch.checkpoint.manifest import file_sha256
+from blockresearch.checkpoint.selection import (
+    MAX_INDEX_BYTES,
+    SUFFIX,
+    CheckpointError,
+    parse_index,
+    select_files,
+)
+from blockresearch.hub.repository import (
+    RepoFile,
+    cache_root,
+    cached_file,
+    list_files,
+    read_small_file,
+    read_start,
+    resolve_commit,
+)
+from blockresearch.hub.requests import HubError
+from blockresearch.naming import roles as naming
+from blockresearch.naming.roles import classify, input_embedding, output_head, states_tied
+from blockresearch.safetensors import json_text
+from blockresearch.safetensors.dtypes import DTYPES
+from blockresearch.safetensors.header import Header
+from blockresearch.safetensors.reader import header_from, read_header
+from blockresearch.weights import layout as matrices
+from blockresearch.weights.layout import Layout
+
+TOKENIZER = "tokenizer.json"
+
+CONFIG = "config.json"
+
+ADAPTER_CONFIG = "adapter_config.json"
+
+# Mistral's own layout has this in place of config.json, with other words for the same things.
+PARAMS = "params.json"
+
+PARAMS_WORDS = {
+    "dim": "hidden_size",
+    "n_layers": "num_hidden_layers",
+    "n_heads": "num_attention_heads",
+    "n_kv_heads": "num_key_value_heads",
+    "hidden_dim": "intermediate_size",
+}
+
+SHA256 = re.compile("[0-9a-f]{64}")
+
+MAX_CONFIG_BYTES = 16 * 1024**2
+
+MAX_CONFIG_VALUES = 500_000
+
+# Of two requests for each of two hundred shards nearly all the time is spent waiting.
+HEADERS_AT_ONCE = 8
+
+
+def describe_folder(
+    folder: str | os.PathLike[str],
+    created_at: str,
+    hashed: bool = True,
+    progress: Callable[[str], None] = lambda line: None,
+    subfolder: str = "",
+    variant: str | None = None,
+) -> dict[str, Any]:
+    """Manifest of a local folder; `hashed` reads every shard once for its sha256.
+
+    `subfolder` and `variant` choose among several sets of weights (see `selection`). Raises
+    CheckpointError or SafetensorsError with a sentence for the user.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise CheckpointError(
+            f"{folder} is not a folder: give the folder that holds the .safetensors files."
+        )
+    inner = safe_subfolder(subfolder)
+    names = {
+        path.relative_to(root).as_posix()
+        for pattern in ("*", "*/*", *((f"{inner}/*", f"{inner}/*/*") if inner else ()))
+        for path in root.glob(pattern)
+        # What has the name of weights and is no file is refused where it is opened.
+        if path.is_file() or path.name.endswith((SUFFIX, ".json"))
+    }
+
+    mismatches: list[dict[str, str]] = []
+
+    def regular(name: str) -> Path:
+        path = root / name
+        _refuse_outside(path, root)
+        # Whoever opens a FIFO waits until someone writes to it.
+        if not path.is_file():
+            raise CheckpointError(f"{path} is not a regular file: put the model's file there.")
+        return path
+
+    def read(name: str, limit: int) -> bytes:
+        path = regular(name)
+        if path.stat().st_size > limit:
+            raise CheckpointError(
+                f"{path} is larger than {limit} bytes, which no such file is: put the right one "
+                "there."
+            )
+        return path.read_bytes()
+
+    def file(name: str) -> RepoFile:
+        path = regular(name)
+        if hashed:
+            progress(f"hashing {name} ({path.stat().st_size / 1e6:,.0f} MB)")
+        sha256 = file_sha256(path) if hashed else None
+        known = known_sha256(root, name)
+        if sha256 and known and sha256 != known:
+            mismatches.append(
+                {
+                    "check": "sha256_mismatch",
+                    "where": name,
+                    "evidence": f"its sha256 is {sha256}, on the hub it is {known}",
+                }
+            )
+        return RepoFile(name, path.stat().st_size, sha256, None)
+
+    origin = {
+        "model": str(folder),
+        "model_id": None,
+        "model_path": str(folder),
+        "revision": None,
+        "commit": None,
+        "created_at": created_at,
+    }
+
+    def header(shard: str) -> Header:
+        _refuse_outside(root / shard, root)
+        return read_header(root / shard)
+
+    manifest = _describe(origin, names, read, file, header, str(folder), inner, variant)
+    manifest["problems"] += mismatches
+    return manifest
+
+
+def known_sha256(root: Path, name: str) -> str | None:
+    """The sha256 that the hub's own client recorded for a file it downloaded, None without one.
+
+    In its cache a blob is named after it; beside a plain folder it is the second line of
+    .cache/huggingface/download/<name>.metadata.
+    """
+    real = (root / name).resolve()
+    if real.parent.name == "blobs" and SHA256.fullmatch(real.name):
+        return real.name
+    try:
+        record = root / ".cache/huggingface/download" / f"{name}.metadata"
+        lines = record.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return None
+    return lines[1] if len(lines) > 1 and SHA256.fullmatch(lines[1]) else None
+
+
+def describe_repo(
+    repo: str,
+    revision: str,
+    created_at: str,
+    progress: Callable[[str], None] = lambda line: None,
+    subfolder: str = "",
+    variant: str | None = None,
+) -> dict[str, Any]:
+    """Manifest of a hub repository at the commit that `revision` names now.
+
+    Reads the file list, config.json, the index and the shards' headers (ranged requests).
+    Raises CheckpointError, SafetensorsError or hub.HubError with a sentence for the user.
+    """
+    commit = resolve_commit(repo, revision)
+    progress(f"{repo} at {revision} is commit {commit}")
+    listed = {file.path: file for file in list_files(repo, commit)}
+
+    def file(name: str) -> RepoFile:
+        if not (listed[name].sha256 or listed[name].git_sha1):
+            raise CheckpointError(
+                f"{repo}/{name}: neither the hub nor the cache tells its hash, so it cannot be "
+                "verified: unset HF_HUB_OFFLINE and HF_ENDPOINT, or name the folder itself."
+            )
+        return listed[name]
+
+    def header(name: str) -> Header:
+        shard = listed[name]
+        cached = cached_file(repo, commit, shard)
+        if cached:
+            return read_header(cached)
+        progress(f"reading the header of {shard.path}")
+        return header_from(
+            lambda count: read_start(repo, commit, shard.path, count),
+            shard.size,
+            f"{repo}/{shard.path}",
+        )
+
+    origin = {
+        "model": repo,
+        "model_id": repo,
+        "model_path": repo,
+        "revision": revision,
+        "commit": commit,
+        "created_at": created_at,
+    }
+    return _describe(
+        origin,
+        listed,
+        lambda name, limit: read_small_file(repo, commit, listed[name], limit),
+        file,
+        header,
+        f"{repo} at {revision}",
+        safe_subfolder(subfolder),
+        variant,
+    )
+
+
+def safe_subfolder(subfolder: str) -> str:
+    """A subfolder without slashes at its ends; CheckpointError where it would lead out."""
+    inner = subfolder.strip("/")
+    parts = inner.split("/") if inner else []
+    if any(part in ("", ".", "..") or any(sign in part for sign in "*?[\\") for part in parts):
+        raise CheckpointError(f"{subfolder!r} is not a folder inside the model.")
+    return inner
+
+
+def _describe(
+    origin: dict[str, Any],
+    names: Iterable[str],
+    read: Callable[[str, int], bytes],
+    file: Callable[[str], RepoFile],
+    header: Callable[[str], Header],
+    where: str,
+    subfolder: str,
+    variant: str | None,
+) -> dict[str, Any]:
+    names = set(names)
+    weight_map: dict[str, str] = {}
+    index_totals: dict[str, int] = {}
+
+    def index_shards(index: str) -> list[str]:
+        text = read(index, MAX_INDEX_BYTES)
+        folder = index.rpartition("/")[0]
+        named, totals = parse_index(text, f"{where}/{index}")
+        for name, shard in named.items():
+            weight_map[name] = f"{folder}/{shard}" if folder else shard
+        index_totals.update(totals)
+        return sorted(set(weight_map.values()))
+
+    try:
+        selection = select_files(names, index_shards, subfolder, variant)
+    except CheckpointError as error:
+        told = str(error)
+        raise CheckpointError(told if told.startswith(where) else f"{where}: {told}") from error
+
+    def beside(name: str) -> str:
+        """The file of that name in the subfolder, else at the root."""
+        inner = f"{subfolder}/{name}" if subfolder else name
+        return inner if inner in names else name
+
+    config_name = beside(CONFIG) if beside(CONFIG) in names else beside(PARAMS)
+    config = _config(read, config_name, where) if config_name in names else {}
+    if config_name.endswith(PARAMS):
+        config = {PARAMS_WORDS.get(key, key): value for key, value in config.items()}
+    adapter_name = beside(ADAPTER_CONFIG)
+    is_adapter = adapter_name in names and any("adapter" in shard for shard in selection.shards)
+    adapter = _config(read, adapter_name, where) if is_adapter else None
+    roles = {
+        "shard": selection.shards,
+        "index": (selection.index,),
+        "config": (config_name, adapter_name) if is_adapter else (config_name,),
+        "tokenizer": (beside(TOKENIZER),),
+    }
+    # Headers first: an unsound shard is refused before gigabytes are hashed.
+    headers = _headers(selection.shards, header)
+    used = [(role, file(name)) for role, some in roles.items() for name in some if name in names]
+
+    stored: list[dict[str, Any]] = [
+        {
+            "name": entry.name,
+            "dtype": entry.dtype,
+            "shape": list(entry.shape),
+            "shard": shard,
+            "begin": entry.begin,
+            "end": entry.end,
+        }
+        for shard, content in headers.items()
+        for entry in content.tensors
+    ]
+    tensors = _each_once(stored, weight_map)
+    signatures = [(t["name"], tuple(t["shape"]), t["dtype"]) for t in tensors]
+    naming_roles = classify(signatures, config)
+    embedding = input_embedding(signatures, naming_roles, config)
+    output = output_head(signatures, naming_roles, config)
+    layouts = matrices.layouts(signatures, naming_roles, config)
+    card = beside(model_card.CARD)
+    return {
+        **origin,
+        "files": [{**asdict(item), "role": role} for role, item in used],
+        "skipped": [
+            {"path": path, "reason": reason} for path, reason in sorted(selection.skipped.items())
+        ],
+        "tensors": tensors,
+        "problems": _disagreements(stored, weight_map),
+        "config": config,
+        "licence": _licence(read, card) if card in names else None,
+        "adapter": adapter,
+        "index": index_totals,
+        "embedding": embedding,
+        "output": output,
+        "tied": naming.tied(embedding, output, config),
+        "totals": _totals(tensors, layouts, output if states_tied(config) else None),
+    }
+
+
+def _headers(shards: Sequence[str], header: Callable[[str], Header]) -> dict[str, Header]:
+    """The headers of all shards; of several that cannot be read the first one's error is raised."""
+    with ThreadPoolExecutor(HEADERS_AT_ONCE) as pool:
+        waiting = [pool.submit(header, shard) for shard in shards]
+        try:
+            return {shard: one.result() for shard, one in zip(shards, waiting, strict=True)}
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _each_once(stored: list[dict[str, Any]], weight_map: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Of tensors with the same name the one in the shard that the index names, else the first."""
+    chosen: dict[str, dict[str, Any]] = {}
+    for tensor in stored:
+        name = tensor["name"]
+        if name not in chosen or weight_map.get(name) == tensor["shard"]:
+            chosen[name] = tensor
+    return [tensor for tensor in stored if chosen[tensor["name"]] is tensor]
+
+
+def _totals(
+    tensors: list[dict[str, Any]], layouts: Mapping[str, Layout], tied: str | None
+) -> dict[str, int]:
+    """Sums over a checkpoint; `tied` is a stored output layer that is the embedding once more."""
+    stored = logical = parameters = size = 0
+    for tensor in tensors:
+        layout = layouts[tensor["name"]]
+        numel = math.prod(tensor["shape"])
+        stored, size = stored + numel, size + tensor["end"] - tensor["begin"]
+        if layout.kind == "companion":
+            continue
+        if layout.scheme:
+            numel = math.prod(layout.scheme.shape)
+        logical += numel
+        is_code = layout.scheme is None and DTYPES[tensor["dtype"]].kind in ("int", "bool")
+        if layout.kind != "buffer" and not is_code and tensor["name"] != tied:
+            parameters += numel
+    return {
+        "tensors": len(tensors),
+        "bytes": size,
+        "stored": stored,
+        "logical": logical,
+        "parameters": parameters,
+    }
+
+
+def _licence(read: Callable[[str, int], bytes], card: str) -> str | None:
+    """What the card states; a card that cannot be had stops nothing."""
+    try:
+        return model_card.stated_licence(read(card, model_card.MAX_BYTES))
+    except (CheckpointError, HubError, OSError):
+        return None
+
+
+def _config(read: Callable[[str, int], bytes], name: str, where: str) -> dict[str, Any]:
+    text = read(name, MAX_CONFIG_BYTES)
+    try:
+        decoded = json_text.parse(text, MAX_CONFIG_BYTES, MAX_CONFIG_VALUES)
+    except json_text.JsonError as error:
+        raise CheckpointError(f"{where}/{name} is {error}: download it again.") from error
+    if not isinstance(decoded, dict):
+        raise CheckpointError(f"{where}/{name} is not a JSON object: download it again.")
+    return decoded
+
+
+def _disagreements(tensors: list[dict[str, Any]], weight_map: dict[str, str]) -> list[dict]:
+    """Problems between headers and index, each with check, where and evidence."""
+    homes: dict[str, list[str]] = {}
+    for tensor in tensors:
+        homes.setdefault(tensor["name"], []).append(tensor["shard"])
+    problems = [
+        {"check": "duplicate_tensor", "where": name, "evidence": f"stored in {', '.join(shards)}"}
+        for name, shards in homes.items()
+        if len(shards) > 1
+    ]
+    if weight_map:
+        problems += [
+            {
+                "check": "missing_tensor",
+                "where": name,
+                "evidence": f"the index places it in {shard}, whose header lacks it",
+            }
+            for name, shard in weight_map.items()
+            if shard not in homes.get(name, ())
+        ]
+        problems += [
+            {
+                "check": "unlisted_tensor",
+                "where": name,
+                "evidence": f"in the header of {shards[0]} but not in the index",
+            }
+            for name, shards in homes.items()
+            if name not in weight_map
+        ]
+    return problems
+
+
+def _refuse_outside(path: Path, root: Path) -> None:
+    """A link in a model folder may lead inside the folder, into the user's hub cache, or from a
+    snapshot in any such cache to the blobs of the same repository."""
+    try:
+        real, home = path.resolve(), root.resolve()
+    except (OSError, RuntimeError) as error:
+        raise CheckpointError(f"{path} is a link that leads to itself: remove it.") from error
+    allowed = [home, cache_root().resolve()]
+    if home.parent.name == "snapshots":
+        allowed.append(home.parent.parent / "blobs")
+    if not any(real.is_relative_to(place) for place in allowed):
+        raise CheckpointError(
+            f"{path} is a link that leads out of the model folder to {real}: copy the file there."
+        )

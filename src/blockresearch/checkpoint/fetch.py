@@ -1,0 +1,131 @@
+"""Bring the files of a manifest to this machine: verified, from the user's hub cache if there."""
+
+import logging
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from blockresearch.checkpoint.manifest import content_key, fetched_bytes, repo_file
+from blockresearch.hub.ranges import download_ranges
+from blockresearch.hub.repository import RepoFile, cached_file, download, still_to_come
+from blockresearch.safetensors.reader import read_header
+
+log = logging.getLogger(__name__)
+
+REPORT_SECONDS = 5.0
+
+# Free space that must remain after a download, for the results.
+MARGIN_BYTES = 200 * 1024**2
+
+
+class DownloadError(ValueError):
+    """A file cannot be had; the message says why and what to do."""
+
+
+def file_of_key(manifest: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """The entry of a manifest whose content key is `key`; raises DownloadError without one."""
+    for file in manifest["files"]:
+        if content_key(file) == key:
+            return file
+    raise DownloadError(f"No file of {manifest['model']} has a hash that starts with {key}.")
+
+
+def fetch(manifest: Mapping[str, Any], entry: Mapping[str, Any], target: Path) -> None:
+    """Put a file of a hub manifest at `target`, its size and hash verified.
+
+    One of which only ranges are asked for has holes, and its header and size are verified, unless
+    the user's cache has all of it.
+    """
+    repo, commit, file = manifest["model_id"], manifest["commit"], repo_file(entry)
+    cached = cached_file(repo, commit, file) is not None
+    size = fetched_bytes(entry)
+    started = time.monotonic()
+    if "ranges" in entry and not cached:
+        require_space(target.parent, size)
+        ranges, progress = entry["ranges"], reporter(file)
+        download_ranges(repo, commit, file, ranges, target, progress)
+        _check_places(manifest, file, target)
+        how = "downloaded in parts, not verified by sha256"
+    else:
+        if not cached:
+            require_space(target.parent, still_to_come(file, target))
+        how = download(repo, commit, file, target, progress=reporter(file))
+    seconds = max(time.monotonic() - started, 1e-3)
+    log.info(
+        "%s: %s, %.1f MB in %.1f s (%.1f MB/s)",
+        file.path,
+        how,
+        size / 1e6,
+        seconds,
+        size / 1e6 / seconds,
+    )
+
+
+def _check_places(manifest: Mapping[str, Any], file: RepoFile, target: Path) -> None:
+    """Remove a file again whose header is not the one that the manifest was made from."""
+    header = {(t.name, t.dtype, t.shape, t.begin, t.end) for t in read_header(target).tensors}
+    for t in manifest["tensors"]:
+        place = (t["name"], t["dtype"], tuple(t["shape"]), t["begin"], t["end"])
+        if t["shard"] == file.path and place not in header:
+            target.unlink()
+            raise DownloadError(f"{file.path}: its header has changed: look the model up again.")
+
+
+def reporter(file: RepoFile) -> Callable[[int, int], None]:
+    """A progress callback (bytes done, bytes in all) that logs a line every few seconds."""
+    state = {"time": time.monotonic(), "done": 0}
+
+    def report(done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - state["time"] >= REPORT_SECONDS:
+            speed = max(done - state["done"], 0) / (now - state["time"])
+            left = (total - done) / speed if speed else float("inf")
+            log.info(
+                "%s: %.1f of %.1f MB (%.0f %%), %.1f MB/s, about %.0f s left",
+                file.path,
+                done / 1e6,
+                total / 1e6,
+                100 * done / max(total, 1),
+                speed / 1e6,
+                left,
+            )
+            state.update(time=now, done=done)
+
+    return report
+
+
+def check_space(
+    manifest: Mapping[str, Any], weights: Path, shards_on_disk: int | None = None
+) -> None:
+    """Refuse, before any download, a model whose missing shards do not fit on the disk.
+
+    Of `shards_on_disk` that lie there at once the largest count.
+    """
+    repo, commit = manifest["model_id"], manifest["commit"]
+    targets = {
+        weights / content_key(entry) / Path(entry["path"]).name: entry
+        for entry in manifest["files"]
+        if entry["role"] == "shard"
+    }
+    to_come = [
+        fetched_bytes(entry) if "ranges" in entry else still_to_come(repo_file(entry), target)
+        for target, entry in targets.items()
+        if not target.exists() and cached_file(repo, commit, repo_file(entry)) is None
+    ]
+    missing = sum(sorted(to_come, reverse=True)[:shards_on_disk])
+    log.info("to download: %.1f MB", sum(to_come) / 1e6)
+    if missing:
+        require_space(weights, missing)
+
+
+def require_space(folder: Path, size: int) -> None:
+    """Raise DownloadError when the disk of `folder` has not `size` bytes and a margin free."""
+    place = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    free = shutil.disk_usage(place).free
+    if size + MARGIN_BYTES > free:
+        raise DownloadError(
+            f"The download needs {size / 1e9:.1f} GB but {place} has {free / 1e9:.1f} GB free: "
+            "make room, or set `weights` in the config to a folder on a larger disk."
+        )

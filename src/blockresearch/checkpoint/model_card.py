@@ -1,0 +1,40 @@
+"""The licence that a model card states: the YAML block at the start of README.md."""
+
+import re
+
+import yaml
+
+CARD = "README.md"
+
+MAX_BYTES = 2**20
+
+MAX_BLOCK = 10_000
+"""Characters that are given to the YAML parser, which is slow."""
+
+LONGEST = 100
+
+FRONT_MATTER = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|\Z)", re.S)
+
+
+def stated_licence(card: bytes) -> str | None:
+    """The licence by the card's metadata, e.g. apache-2.0; None where none is stated.
+
+    `license: other` is told apart by its `license_name`. What is not text is left out.
+    """
+    block = FRONT_MATTER.match(card.decode("utf-8", errors="replace"))
+    if not block:
+        return None
+    # Only these keys with what is indented below them: the rest may be anything.
+    lines = re.findall(r"^license(?:_name)?:[^\n]*(?:\n[ \t]*-[ \t][^\n]*)*", block[1], re.M)
+    try:
+        stated = yaml.safe_load("\n".join(lines)[:MAX_BLOCK]) or {}
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return None
+    if not isinstance(stated, dict):
+        return None
+    licence, name = stated.get("license"), stated.get("license_name")
+    if isinstance(name, str) and licence in ("other", None):
+        licence = name
+    several = licence if isinstance(licence, list) else [licence]
+    named = [text.strip()[:LONGEST] for text in several if isinstance(text, str) and text.strip()]
+    return ", ".join(named[:5]) or None

@@ -1,0 +1,90 @@
+"""Write files atomically, and read JSON files once as long as they stay the same."""
+
+import json
+import os
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+Version = tuple[str, int, int]  # path, time of the last change in ns, size
+
+
+def version(path: str | os.PathLike[str]) -> Version:
+    """A file as it is now, so that what follows from its content can be remembered."""
+    status = os.stat(path)
+    return str(path), status.st_mtime_ns, status.st_size
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """The JSON value in a file, parsed once as long as the file stays the same."""
+    return _read_json(version(path))
+
+
+@cache
+def _read_json(file: Version) -> Any:
+    return json.loads(Path(file[0]).read_text(encoding="utf-8"))
+
+
+def read_yaml(path: str | os.PathLike[str]) -> Any:
+    """The YAML value in a file."""
+    import yaml
+
+    return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+
+
+class TableError(ValueError):
+    """A table does not have the columns that its schema promises."""
+
+
+@contextmanager
+def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it takes the name of `path`, else it goes.
+
+    The temporary name is unique per attempt, and who begins last owns the target: temporaries of
+    earlier attempts are removed, so that an orphaned job of an earlier run can never put its output
+    in the place of a later one. Raises OSError that names the target, and TableError where another
+    process has begun to write the same target.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_temporaries(target)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and error.filename == str(temporary):
+            raise TableError(
+                f"{target}: another process writes it too; run one at a time."
+            ) from None
+        if error.errno is None or error.filename not in (None, str(temporary)):
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(target)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _remove_temporaries(target: Path) -> None:
+    ours = re.compile(re.escape(f".{target.name}.") + r"\d+\.[0-9a-f]{8}\.tmp")
+    with os.scandir(target.parent) as entries:
+        for entry in entries:
+            if ours.fullmatch(entry.name):
+                Path(entry.path).unlink(missing_ok=True)
+
+
+def write_text(text: str, path: str | os.PathLike[str]) -> None:
+    """Write `text` as UTF-8 with Unix line ends, atomically; halves of surrogate pairs become
+    escapes (\\udc80), which inside JSON mean the same as before."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n", errors="backslashreplace")
+
+
+def write_json(value: Any, path: str | os.PathLike[str]) -> None:
+    """Write `value` as indented JSON, atomically; NaN and infinities are refused."""
+    write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", path)

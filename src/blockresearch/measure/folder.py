@@ -1,0 +1,95 @@
+"""Analyse a local folder without Snakemake: the same parts, the same numbers."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from blockresearch.checkpoint.cost import BASE_BYTES
+from blockresearch.checkpoint.describe import describe_folder
+from blockresearch.checkpoint.plan import make_plan, shards_of
+from blockresearch.measure import merge
+from blockresearch.measure.part import TABLES, Rows, Settings, measure_part
+from blockresearch.tables.io import frame
+
+log = logging.getLogger(__name__)
+
+PIECE_SECONDS = 0.2
+"""By hand parts are small, so that all cores end at about the same time."""
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The merged tables of one model."""
+
+    manifest: dict[str, Any]
+    params: pd.DataFrame
+    matrices: pd.DataFrame
+    spectra: pd.DataFrame
+
+
+def analyse_folder(
+    folder: str,
+    settings: Settings,
+    threads: int,
+    created_at: str,
+    subfolder: str = "",
+    variant: str | None = None,
+    memory_limit: int | None = None,
+) -> Analysis:
+    """Measure a local folder on `threads` cores (one part a core, longest first).
+
+    Under a `memory_limit` (bytes) fewer parts run at once. ValueError where one is too much.
+    """
+    manifest = describe_folder(
+        folder, created_at, hashed=False, subfolder=subfolder, variant=variant
+    )
+    parts = sorted(make_plan(manifest, PIECE_SECONDS)["parts"], key=lambda part: -part["seconds"])
+    log.info("%s: %d tensors in %d parts", folder, manifest["totals"]["tensors"], len(parts))
+    threads = _within(memory_limit, parts, threads)
+    rows = Rows()
+    for done, measured in enumerate(_measured(Path(folder), parts, settings, threads), 1):
+        rows.extend(measured)
+        log.info("%d of %d parts done", done, len(parts))
+    stacked = {table: frame(getattr(rows, table), table) for table in TABLES}
+    return Analysis(
+        manifest,
+        merge.with_roles(stacked["params"], "params", manifest),
+        merge.with_roles(stacked["matrices"], "matrices", manifest),
+        stacked["spectra"],
+    )
+
+
+def _within(memory_limit: int | None, parts: list[Mapping[str, Any]], threads: int) -> int:
+    """How many of `threads` workers the memory holds, whichever parts meet."""
+    if memory_limit is None:
+        return threads
+    # The workers share the interpreter and its libraries.
+    needs = sorted((part["memory"] - BASE_BYTES for part in parts), reverse=True)
+    if BASE_BYTES + needs[0] > memory_limit:
+        raise ValueError(
+            f"the largest part needs {(BASE_BYTES + needs[0]) / 1e9:.1f} GB and the limit is "
+            f"{memory_limit / 1e9:.1f} GB: raise --memory_limit, or use --spectra none."
+        )
+    together = (BASE_BYTES + sum(needs[:count]) for count in range(1, threads + 1))
+    return sum(needed <= memory_limit for needed in together)
+
+
+def _measured(
+    folder: Path, parts: list[Mapping[str, Any]], settings: Settings, threads: int
+) -> Iterator[Rows]:
+    def measured(part: Mapping[str, Any]) -> Rows:
+        return measure_part({name: folder / name for name in shards_of(part)}, part, settings)
+
+    # One core a part: two single-threaded solvers beat one solver on two threads.
+    with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
+        waiting = [pool.submit(measured, part) for part in parts]
+        try:
+            yield from (future.result() for future in as_completed(waiting))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,337 @@
+"""Measure the tensors of one part: values, matrices, singular values.
+
+The results are rows of the tables params, matrices, spectra and histograms, without the columns
+that say what a tensor is in the model (block type, layer …) or where it came from: those are added
+by `merge`, so that a better name never costs a new measurement.
+"""
+
+import hashlib
+import json
+import logging
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from blockresearch.device import slot
+from blockresearch.safetensors import dtypes
+from blockresearch.safetensors.header import shown
+from blockresearch.safetensors.reader import unchanged
+from blockresearch.spectra.cost import predicted_seconds
+from blockresearch.spectra.metrics import spectral_metrics
+from blockresearch.spectra.singular_values import Spectrum, singular_values, storage_rank
+from blockresearch.values.distribution import Distribution
+from blockresearch.values.rounding import quantization_errors
+from blockresearch.values.rows_and_columns import TILE_BYTES
+from blockresearch.weights import layout
+from blockresearch.weights.adapters import Delta, open_delta
+from blockresearch.weights.layout import Matrix
+from blockresearch.weights.quantized.source import Contradiction
+from blockresearch.weights.reading import Opened, blocks, extent, opened, panels
+
+log = logging.getLogger(__name__)
+
+NOT_FINITE = "none: the matrix has NaN or infinite elements"
+
+NOT_ASKED = "none: not asked for"
+
+TABLES = ("params", "matrices", "spectra", "histograms")
+
+# What values of the small end decide: not known where they are not refined (mode rank).
+SMALL_END = ("condition_number", "bottom_decile_energy")
+
+PANEL_BYTES = 2**20
+"""Panels that are decoded stay in the cache."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the numbers depend on (near_zero, spectra, sketch_above) and how they are computed.
+
+    `spectra` is full, rank, sketch or none (see `spectrum.singular_values`); sketch holds for the
+    matrices whose full spectrum would take more than `sketch_above` predicted seconds of one core.
+    """
+
+    near_zero: float = 1e-6
+    spectra: str = "full"
+    sketch_above: float = 60.0
+    device: str = "cpu"
+    chunk_bytes: int = 32 * 1024**2
+
+
+@dataclass
+class Rows:
+    """Rows per table, in the order measured."""
+
+    params: list[dict[str, Any]] = field(default_factory=list)
+    matrices: list[dict[str, Any]] = field(default_factory=list)
+    spectra: list[dict[str, Any]] = field(default_factory=list)
+    histograms: list[dict[str, Any]] = field(default_factory=list)
+
+    def extend(self, other: "Rows") -> None:
+        """Append the rows of `other`, table by table."""
+        for table in TABLES:
+            getattr(self, table).extend(getattr(other, table))
+
+
+def measure_part(files: Mapping[str, Path], part: Mapping[str, Any], settings: Settings) -> Rows:
+    """Measure every tensor of `part` (see `plan.make_plan`).
+
+    `files` gives the places of its shard and of the shards that hold companions of its tensors.
+    """
+    sizes = {files[each["shard"]]: each["size"] for each in (part, *part["companions"])}
+    with unchanged(sizes):
+        return _measure_tensors(files, part, settings)
+
+
+def _measure_tensors(
+    files: Mapping[str, Path], part: Mapping[str, Any], settings: Settings
+) -> Rows:
+    rows = Rows()
+    tensors = part["tensors"]
+    for number, tensor in enumerate(tensors, 1):
+        started = time.perf_counter()
+        rows.extend(measure_tensor(files, {**tensor, "shard": part["shard"]}, settings))
+        log.info(
+            "%d/%d %s %s %s: %.2f s",
+            number,
+            len(tensors),
+            shown(tensor["name"]),
+            tensor["dtype"],
+            tensor["shape"],
+            time.perf_counter() - started,
+        )
+    return rows
+
+
+def measure_tensor(
+    files: Mapping[str, Path], tensor: Mapping[str, Any], settings: Settings
+) -> Rows:
+    """Measure one tensor of a plan (name, dtype, shape, begin, end, layout, shard …).
+
+    A quantised weight whose companions contradict it is not measured: its only row is one of
+    spectra, whose method says why. Memory: one chunk for the values; for the spectra what
+    `spectrum.predicted_bytes` says.
+    """
+    try:
+        source = opened(files, tensor)
+    except Contradiction as error:
+        log.warning("%s", error)
+        key = {"param_name": tensor["name"], "slice": "", "rows": None, "cols": None}
+        none = {"precision": None, "singular_values": None}
+        return Rows(spectra=[{**key, **none, "method": f"none: {error.rule}"}])
+    numel = math.prod(source.shape)
+    view = layout.whole(source.shape, tensor)
+    parts = layout.matrices(source.shape, tensor)
+    content = content_hash(source, settings.chunk_bytes)
+    whole = values(source, view, settings)
+    numbers = described(whole)
+    storage = {
+        "quantisation": tensor["scheme"]["method"] if "scheme" in tensor else None,
+        "bits_per_weight": 8 * stored_bytes(tensor) / numel if numel else None,
+    }
+    solved = [
+        measure_matrix(source, matrix, (whole, numbers) if matrix == view else None, settings)
+        for matrix in parts
+    ]
+    result = Rows(
+        params=[
+            {
+                "param_name": tensor["name"],
+                "shape": json.dumps(list(tensor["shape"])),
+                "rows": view.rows,
+                "cols": view.cols,
+                "dtype": tensor["dtype"],
+                "nbytes": tensor["end"] - tensor["begin"],
+                "content": content,
+                **storage,
+                **numbers,
+                **(solved[0].metrics if parts == (view,) else {}),
+            }
+        ],
+        matrices=[{**matrix.row, **storage} for matrix in solved],
+        spectra=[matrix.spectrum for matrix in solved],
+    )
+    histogram = whole.histogram()
+    if histogram is not None:
+        codes, counts = histogram
+        result.histograms.append(
+            {
+                "param_name": tensor["name"],
+                "dtype": tensor["dtype"],
+                "codes": codes.tolist(),
+                "counts": counts.tolist(),
+            }
+        )
+    if "delta" in tensor:
+        change = measure_delta(open_delta(tensor, lambda name: files[name]), tensor, settings)
+        result.matrices.append(change.row)
+        result.spectra.append(change.spectrum)
+    return result
+
+
+def stored_bytes(tensor: Mapping[str, Any]) -> int:
+    """Bytes that a tensor of a plan takes in files, its companions among them."""
+    companions = tensor["scheme"]["companions"].values() if "scheme" in tensor else ()
+    return sum(part["end"] - part["begin"] for part in (tensor, *companions))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One measured matrix: its rows of the tables matrices and spectra, its spectral metrics."""
+
+    row: dict[str, Any]
+    spectrum: dict[str, Any]
+    metrics: dict[str, Any]
+
+
+def measure_matrix(
+    source: Opened,
+    matrix: Matrix,
+    known: tuple[Distribution, dict[str, Any]] | None,
+    settings: Settings,
+) -> Measured:
+    """Values and spectrum of one matrix of a tensor; `known` is its distribution, described, where
+    that is had.
+
+    A matrix with NaN or infinite elements has no singular values: they and all that follows from
+    them are missing.
+    """
+    if known is None:
+        distribution = values(source, matrix, settings)
+        numbers = described(distribution)
+    else:
+        distribution, numbers = known
+    if numbers["finite_count"] != numbers["numel"]:
+        return _measured(source.entry, matrix, numbers, None, NOT_FINITE, {})
+    metrics: dict[str, Any] = {}
+    spectrum = None
+    if settings.spectra != "none":
+        spectrum = _spectrum(source, matrix, settings)
+        metrics = spectral_metrics(spectrum.values, matrix.rows, matrix.cols)
+        # Of a dequantised weight the step of the stored codes is not known here.
+        bound = None if "scheme" in source.entry else distribution.storage_bound()
+        if bound is not None and settings.spectra != "rank" and metrics["rank"] is not None:
+            metrics["storage_rank"] = storage_rank(spectrum.values, bound)
+        if settings.spectra == "rank":
+            metrics |= dict.fromkeys(SMALL_END)
+    if dtypes.DTYPES[source.grid.dtype].kind == "float":
+        metrics |= quantization_errors(
+            panels(source, matrix, PANEL_BYTES),
+            numbers["absmax"] or 0.0,
+        )
+    if spectrum is None:
+        return _measured(source.entry, matrix, numbers, None, NOT_ASKED, metrics)
+    return _measured(source.entry, matrix, numbers, spectrum.values, spectrum.method, metrics)
+
+
+def measure_delta(delta: Delta, tensor: Mapping[str, Any], settings: Settings) -> Measured:
+    """The change that an adapter makes to a weight, as a matrix beside its two factors."""
+    rows, cols = delta.shape
+    matrix = Matrix("delta", 0, rows, cols)
+    distribution = Distribution("F32", rows, cols, near_zero=settings.near_zero)
+    for block in delta.blocks(settings.chunk_bytes):
+        distribution.update(block)
+    numbers = described(distribution)
+    if numbers["finite_count"] != numbers["numel"]:
+        return _measured(tensor, matrix, numbers, None, NOT_FINITE, {})
+    found = delta.singular_values()
+    metrics = spectral_metrics(found, rows, cols)
+    return _measured(tensor, matrix, numbers, found, "factored", metrics)
+
+
+def _measured(
+    tensor: Mapping[str, Any],
+    matrix: Matrix,
+    numbers: Mapping[str, Any],
+    found: np.ndarray | None,
+    method: str,
+    metrics: dict[str, Any],
+) -> Measured:
+    key = {
+        "param_name": tensor["name"],
+        "slice": matrix.slice,
+        "rows": matrix.rows,
+        "cols": matrix.cols,
+    }
+    rank = metrics.get("rank")
+    ratio = None if rank is None else rank / min(matrix.rows, matrix.cols)
+    return Measured(
+        row={
+            **key,
+            "dtype": tensor["dtype"],
+            "rank_ratio": ratio,
+            **numbers,
+            **metrics,
+        },
+        spectrum={
+            **key,
+            "method": method,
+            "precision": None if found is None else "float64",
+            "singular_values": None if found is None else found.tolist(),
+        },
+        metrics=metrics,
+    )
+
+
+def _spectrum(source: Opened, matrix: Matrix, settings: Settings) -> Spectrum:
+    mode = settings.spectra
+    if mode == "sketch" and predicted_seconds(matrix.rows, matrix.cols) <= settings.sketch_above:
+        mode = "full"
+    with slot(settings.device) as device:
+        return singular_values(
+            lambda: panels(source, matrix, PANEL_BYTES),
+            matrix.rows,
+            matrix.cols,
+            device=device,
+            mode=mode,
+        )
+
+
+def described(distribution: Distribution) -> dict[str, Any]:
+    """Summary of a distribution and its largest |w| with their places, as the tables keep them."""
+    found = distribution.top()
+    return {
+        **distribution.summary(),
+        "top_values": [value for _, _, value in found],
+        "top_rows": [row for row, _, _ in found],
+        "top_cols": [col for _, col, _ in found],
+    }
+
+
+def content_hash(source: Opened, chunk_bytes: int) -> str:
+    """First 16 hex digits of the SHA-256 of a tensor's stored bytes."""
+    digest = hashlib.sha256()
+    for chunk in source.chunks(source.entry["begin"], source.entry["end"], chunk_bytes):
+        digest.update(chunk.data)
+    return digest.hexdigest()[:16]
+
+
+def values(source: Opened, matrix: Matrix, settings: Settings) -> Distribution:
+    """Exact value statistics of one matrix of a tensor, read in chunks."""
+    distribution = Distribution(
+        source.grid.dtype, matrix.rows, matrix.cols, near_zero=settings.near_zero
+    )
+
+    def pieces() -> Iterator[np.ndarray]:
+        if not source.is_plain(matrix):
+            return blocks(source.grid, matrix, settings.chunk_bytes)
+        begin, end = extent(source.entry, matrix)
+        return source.chunks(begin, end, _whole_elements(settings.chunk_bytes))
+
+    for piece in pieces():
+        distribution.update(piece)
+    if distribution.wants_second_pass():
+        for piece in pieces():
+            distribution.again(piece)
+    return distribution
+
+
+def _whole_elements(chunk_bytes: int) -> int:
+    """A chunk size that cuts no element (three bytes hold four of six bits) and no tile, so that
+    sums are the same for every size."""
+    return max(1, chunk_bytes // (3 * TILE_BYTES)) * 3 * TILE_BYTES

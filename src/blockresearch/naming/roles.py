@@ -1,0 +1,402 @@
+"""From a parameter's name to its role: component, layer, block, projection, expert.
+
+The names of a whole checkpoint are read together. Names that differ in numbers only share a
+template (`layers.#.mlp.gate.weight`), which is resolved once: component, layer, expert, block, by
+the tables in `name_patterns`. Neighbours decide what a name alone leaves open: whether a stack is
+the decoder of two, whether `w2` is a gate, whether `fc1` holds gate and up together.
+
+`Role.projection` reads `[context ]name`:
+
+    context   cross_attention, indexer, compressor, attention (gates only) before the name of an
+              attention matrix; lora_A and the like before the parameter of an adapter
+    name      q_proj k_proj v_proj o_proj qkv_proj gate_proj up_proj down_proj gate_up_proj,
+              whatever the model calls them, with `shared_` in front in a shared expert;
+              embed_tokens for a table of tokens; lm_head, classifier, transform (the dense layer
+              before a head); layer_scale; else the module's own name: q_a_proj,
+              kv_a_proj_with_mqa, input_layernorm, q_norm, A_log, in_proj_qkvz, sinks ...
+
+What `block_type` leaves to choice: matrices that serve several of q, k and v (MLA's kv_* too) are
+`qkv_proj`; token types and segments are `position_embedding`; patch embeddings are `conv`; poolers
+and projectors are `mlp`; attention sinks are `bias`; updates of a router's balance are `router`.
+`is_bias` marks additive biases; a companion of a quantised weight has the role of its owner.
+
+Two stacks of one component (a recurrent model's inner and outer module) share layer numbers.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from blockresearch.naming import patterns
+from blockresearch.naming.patterns import Block
+from blockresearch.naming.template import (
+    Template,
+    context_of,
+    find_block,
+    is_companion,
+    is_unlearned,
+    nearest_zone,
+    split,
+    stack_side,
+    take_apart,
+    zone_of,
+)
+
+Tensor = tuple[str, tuple[int, ...], str]  # name, shape, safetensors dtype
+
+MLP = {"gate_proj", "up_proj", "down_proj", "gate_up_proj", "mlp"}
+
+ATTENTION = {"q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj"}
+
+INTEGERS = {"BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64"}
+
+TEXT_CONFIGS = ("text_config", "llm_config", "language_config", "thinker_config")
+
+# Of the classes that a config names, those of models with an output layer over tokens.
+LANGUAGE_HEADS = ("ForCausalLM", "LMHead", "ForConditionalGeneration", "ForMaskedLM")
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """Place of one stored tensor in its model."""
+
+    component: str  # text vision audio projector encoder decoder mtp adapter
+    layer_index: int | None  # number of the repeated block in its component; None outside
+    block_type: str
+    projection: str | None
+    expert_index: int | None  # of a routed expert that is stored by itself
+    is_bias: bool
+    is_buffer: bool  # not learned: rotary frequencies, masks, position ids, counters
+
+
+def _dims(shape: tuple[int, ...]) -> int:
+    """Number of dimensions; three of which one has a single entry are a matrix."""
+    return 2 if len(shape) == 3 and 1 in shape else len(shape)
+
+
+class _Checkpoint:
+    """What the templates of a checkpoint say together."""
+
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]], config: Mapping[str, Any]):
+        """`shapes`: of one example of each template."""
+        self.shapes = shapes
+        self.templates = {text: take_apart(text) for text in shapes}
+        layered = [t for t in self.templates.values() if t.layer is not None]
+        self.stacks = {t.prefix[:n] for t in layered for n in range(1, len(t.prefix) + 1)}
+        sides = {stack_side(t.prefix) for t in layered if t.component is None}
+        self.two_sided = len(sides) > 1 or config.get("is_encoder_decoder") is True
+
+        neighbours: dict[tuple[str, ...], set[str]] = {}
+        for t in self.templates.values():
+            neighbours.setdefault(t.module, set()).update(map(str.lower, t.path[-1:]))
+        self.dialects = {module: _dialect(words) for module, words in neighbours.items()}
+        self.paths = {text: self._path(t) for text, t in self.templates.items()}
+        self.blocks = {text: find_block(path) for text, path in self.paths.items()}
+
+        segments = {segment.lower() for path in self.paths.values() for segment in path}
+        self.has_experts = any("expert" in s or zone_of(s) == "router" for s in segments)
+        self.fused = self._modules_with_fused_gate()
+        self.default_component = self._default_component()
+
+    def _above(self, t: Template) -> tuple[str, ...]:
+        """The part of a name that names a model: all that lies above layers."""
+        if t.layer is not None:
+            return t.prefix
+        n = 0
+        while n + 1 < len(t.path) and t.path[: n + 1] in self.stacks:
+            n += 1
+        return t.path[:n]
+
+    def _path(self, t: Template) -> tuple[str, ...]:
+        """Path of the module, from the model that holds the layers, in the common dialect."""
+        path = t.path if t.layer is not None else t.path[len(self._above(t)) :]
+        reading = self.dialects[t.module]
+        if path and path[-1].lower() in reading:
+            path = path[:-1] + tuple(reading[path[-1].lower()].split("."))
+        return path
+
+    def _modules_with_fused_gate(self) -> set[tuple[str, ...]]:
+        """Modules whose up projection is twice as large as the down projection."""
+        sizes: dict[tuple[str, ...], dict[str, int]] = {}
+        for text, found in self.blocks.items():
+            block = found and found[0]
+            if block and block.block_type in MLP and len(self.shapes[text]) > 1:
+                module = sizes.setdefault(self.templates[text].module, {})
+                module[block.block_type] = math.prod(self.shapes[text])
+        return {
+            module
+            for module, size in sizes.items()
+            if "gate_proj" not in size and size.get("up_proj", -1) == 2 * size.get("down_proj", 0)
+        }
+
+    def _default_component(self) -> str:
+        """Component of names that do not tell: without a table of tokens a model is no text."""
+        kernels = [2]
+        for text, found in self.blocks.items():
+            block = found and found[0]
+            if block and block.projection == "embed_tokens":
+                return "text"
+            shape = self.shapes[text]
+            if block and block.block_type == "conv" and len(shape) > 2 and shape[1] > 1:
+                kernels.append(len(shape))
+        return {2: "text", 3: "audio"}.get(max(kernels), "vision")
+
+    def component(self, t: Template) -> str:
+        if t.component is None and self.default_component == "text" and self.two_sided:
+            return stack_side(self._above(t)) or "text"
+        return t.component or self.default_component
+
+    def block(self, text: str, dims: int, is_buffer: bool) -> tuple[str, str | None, bool]:
+        """Block type, projection and is_bias; `dims` of the module's weight (0 without one)."""
+        t, path, found = self.templates[text], self.paths[text], self.blocks[text]
+        vague = found is None or found[0].block_type == "other"
+        if (is_buffer or (vague and not t.leaf)) and (of_norm := find_block(path[:-1])):
+            # A parameter of a norm of its own name, such as a shift or a temperature.
+            found = of_norm if of_norm[0].block_type == "norm" else found
+        row, name = found or (None, path[-1] if path else None)
+        bare_bias = not t.leaf and bool(name) and path[-1].lower().endswith(("_bias", "_biases"))
+        corrected = None if is_buffer else self._correction(t, path, row, dims, bare_bias)
+        block_type = corrected or (row.block_type if row else "other")
+        projection = "gate_up_proj" if corrected == "gate_up_proj" else name
+        if row and not corrected:
+            projection = row.projection.replace("*", name or "")
+
+        zones = {zone_of(segment) for segment in path}
+        is_shared = "shared" in zones and self.has_experts
+        is_expert = is_shared or "expert" in zones or (block_type in MLP and dims == 3)
+        plain = (projection or "").removeprefix("attention ")
+        if block_type in ATTENTION or plain != projection:
+            contexts = list(filter(None, map(context_of, t.prefix + t.path)))
+            projection = " ".join([*dict.fromkeys(contexts), plain]) if contexts else projection
+        if is_expert and block_type in MLP | ATTENTION | {"other", "bias"}:
+            block_type = "moe"
+            projection = f"shared_{projection}" if is_shared else projection
+        if t.adapter:
+            projection = f"{t.adapter} {projection or ''}".strip()
+        is_bias = t.leaf in ("bias", "beta") or bare_bias or block_type == "bias"
+        is_bias = is_bias and not is_buffer and block_type != "position_embedding"
+        return block_type, projection, is_bias
+
+    def _correction(
+        self,
+        t: Template,
+        path: tuple[str, ...],
+        row: Block | None,
+        dims: int,
+        bare_bias: bool,
+    ) -> str | None:
+        """Block type where shape and surroundings know better than the row; else None."""
+        block_type = row.block_type if row else "other"
+        vague = row is None or row in patterns.FALLBACKS
+        if vague and path and dims == 1 and t.leaf in ("weight", "bias") and not t.adapter:
+            return "norm"
+        if row is None and dims == 0 and t.leaf == "bias":
+            return "bias"
+        if dims > 3 and block_type not in ("norm", "position_embedding", "ssm"):
+            return "conv"
+        if block_type == "up_proj" and t.module in self.fused:
+            return "gate_up_proj"
+        if row and row.projection == "lm_head" and self.component(t) in ("vision", "projector"):
+            return "mlp"
+        if block_type in MLP | ATTENTION and not t.leaf and not bare_bias:
+            # A parameter of its own called `query` is a learned vector, no projection.
+            is_vector = dims < 2 and not path[-1].endswith("_scale")
+            if is_vector or (block_type in ATTENTION and nearest_zone(path) != "attention"):
+                return "other"
+        return None
+
+
+def _dialect(words: set[str]) -> Mapping[str, str]:
+    for present, absent, reading in patterns.DIALECTS:
+        if words.issuperset(present.split()) and words.isdisjoint(absent.split()):
+            return reading
+    return {}
+
+
+def _text_configs(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The parts of a config that may describe the text model, the innermost first."""
+    parts = [config] if isinstance(config, Mapping) else []
+    for part in parts:
+        parts += [part[key] for key in TEXT_CONFIGS if isinstance(part.get(key), Mapping)]
+    return parts[::-1]
+
+
+def _positive(config: Mapping[str, Any], *keys: str) -> int | None:
+    """The first of the keys that holds a positive integer."""
+    values = (part.get(key) for part in _text_configs(config) for key in keys)
+    return next((value for value in values if type(value) is int and value > 0), None)
+
+
+def classify(tensors: Iterable[Tensor], config: Mapping[str, Any]) -> dict[str, Role]:
+    """Role of every tensor of a checkpoint.
+
+    `tensors` is the whole checkpoint, because neighbours decide some cases. `config` is
+    config.json; a value of the wrong type in it counts as missing. Nothing is raised whatever the
+    names are: what the tables do not know is `other`.
+    """
+    stored = {name: (tuple(shape), dtype) for name, shape, dtype in tensors}
+    config = config if isinstance(config, Mapping) else {}
+    names = {name: split(name) for name in stored}
+    checkpoint = _Checkpoint({names[name][0]: shape for name, (shape, _) in stored.items()}, config)
+    templates = checkpoint.templates
+
+    suffixes = {text: t.suffix for text, t in templates.items() if t.suffix}
+    owners = {name[: -suffixes[text]] for name, (text, _) in names.items() if text in suffixes}
+    packed = isinstance(config.get("quantization_config"), Mapping)
+    layers = {
+        (text, int(numbers[t.layer]))
+        for text, numbers in names.values()
+        if (t := templates[text]).layer is not None
+    }
+    depth = _positive(config, "num_hidden_layers", "n_layer", "n_layers")
+    mtp_layers = _mtp_layers({(templates[text], number) for text, number in layers}, depth)
+
+    roles: dict[str, Role] = {}
+    kinds: dict[tuple[str, int, int, bool], tuple[str, str, str | None, bool, bool]] = {}
+    for name, (shape, dtype) in stored.items():
+        text, numbers = names[name]
+        t = templates[text]
+        dims = _dims(shape)
+        is_code = False
+        if t.suffix or t.leaf == "bias":
+            owner = name[: -t.suffix] if t.suffix else name.removesuffix(".bias")
+            weight = stored.get(f"{owner}.weight") or stored.get(owner)
+            dims = _dims(weight[0]) if weight else 0
+        elif dtype in INTEGERS:
+            is_code = name.rpartition(".")[0] not in owners and not (packed and len(shape) > 1)
+        key = (text, dims, len(shape), is_code)
+        if key not in kinds:
+            is_buffer = is_code or is_unlearned(name.rpartition(".")[2], len(shape))
+            kinds[key] = (
+                checkpoint.component(t),
+                *checkpoint.block(text, dims, is_buffer),
+                is_buffer,
+            )
+        component, block_type, projection, is_bias, is_buffer = kinds[key]
+        layer = None if t.layer is None else int(numbers[t.layer])
+        expert = None if t.expert is None else int(numbers[t.expert])
+        if component == "text" and layer is not None and (t.stack, layer) in mtp_layers:
+            component = "mtp"
+        roles[name] = Role(component, layer, block_type, projection, expert, is_bias, is_buffer)
+    return roles
+
+
+def _mtp_layers(
+    layers: set[tuple[Template, int]], depth: int | None
+) -> set[tuple[tuple[str, ...], int]]:
+    """Layers of the main stack that predict further tokens.
+
+    They say so by a module of theirs, or their number is beyond the config's depth: they are
+    few, so a stack twice as deep as the config says is no case of it.
+    """
+    found = {(t.stack, number) for t, number in layers if t.component == "mtp"}
+    numbers: dict[tuple[str, ...], set[int]] = {}
+    for t, number in layers:
+        if t.component is None:
+            numbers.setdefault(t.stack, set()).add(number)
+    for stack, present in numbers.items():
+        if depth and depth <= max(present) < 2 * depth:
+            found |= {(stack, number) for number in present if number >= depth}
+    return found
+
+
+def _matrices(
+    tensors: Iterable[Tensor], roles: Mapping[str, Role], block_type: str
+) -> list[Tensor]:
+    """2-D weights of one block type outside layers of the text model, companions left out."""
+    return [
+        (name, shape, dtype)
+        for name, shape, dtype in tensors
+        if len(shape) == 2
+        and (role := roles[name]).block_type == block_type
+        and role.component in ("text", "encoder", "decoder", "adapter")
+        and role.layer_index is None
+        and not role.is_bias
+        and not role.is_buffer
+        and not is_companion(name)
+    ]
+
+
+def input_embedding(
+    tensors: Iterable[Tensor], roles: Mapping[str, Role], config: Mapping[str, Any]
+) -> str | None:
+    """Name of the token embedding of the text model; None if it has none.
+
+    Of several tables the shared one goes first, then one with as many rows as the config names
+    tokens, then the encoder's. Embeddings of vision, audio and MTP parts do not count.
+    """
+    vocabulary = _positive(config, "vocab_size")
+    order = ("encoder", "text", "decoder", "adapter")
+
+    def rank(tensor: Tensor) -> tuple[Any, ...]:
+        name, shape, _ = tensor
+        shared = "shared" in name.split(".")
+        return not shared, shape[0] != vocabulary, order.index(roles[name].component), name
+
+    tables = [
+        tensor
+        for tensor in _matrices(tensors, roles, "embedding")
+        if roles[tensor[0]].projection == "embed_tokens"
+    ]
+    return min(tables, key=rank)[0] if tables else None
+
+
+def output_head(
+    tensors: Iterable[Tensor], roles: Mapping[str, Role], config: Mapping[str, Any]
+) -> str | None:
+    """Name of the matrix that gives the logits of tokens; None where none is stored.
+
+    None means tied to the embedding, or no language model at all (see `tied`). A head that is
+    stored although the config ties it is returned: whether both hold the same bytes is for the
+    caller to see.
+    """
+    tensors = list(tensors)
+    shapes = {name: shape for name, shape, _ in tensors}
+    embedding = input_embedding(tensors, roles, config)
+    sizes = [shapes[embedding][0] if embedding else None, _positive(config, "vocab_size")]
+    vocabularies = [size for size in sizes if size]
+
+    def speaks_tokens(tensor: Tensor) -> bool:
+        name, shape, dtype = tensor
+        if dtype in INTEGERS:  # packed: rows are not tokens
+            return roles[name].projection == "lm_head"
+        if roles[name].projection == "classifier":
+            return shape[0] in vocabularies
+        # Other names may be heads for other things. A language model's differs from the embedding
+        # by padding and a few extra tokens, not by a factor.
+        close = any(size / 2 <= shape[0] <= 2 * size for size in vocabularies)
+        return roles[name].projection == "lm_head" and (
+            "lm_head" in name or close or not vocabularies
+        )
+
+    heads = [name for name, *_ in filter(speaks_tokens, _matrices(tensors, roles, "output"))]
+    return min(heads, key=lambda name: (name.count("."), name)) if heads else None
+
+
+def states_tied(config: Mapping[str, Any]) -> bool:
+    """Whether the config says that the output layer is the embedding."""
+    return True in _stated_ties(config)
+
+
+def tied(embedding: str | None, output: str | None, config: Mapping[str, Any]) -> bool | None:
+    """Whether the embedding is the output layer too; None where no output layer is to be seen.
+
+    `embedding` and `output` are the stored tensors. An encoder has no output layer over tokens:
+    where the config does not say, the class of the model does, since loaders tie the heads of
+    language models unless told otherwise.
+    """
+    if not embedding:
+        return None
+    stated = _stated_ties(config)
+    if output or (False in stated and True not in stated):
+        return False
+    classes = config.get("architectures")
+    names = [str(name) for name in classes] if isinstance(classes, list) else []
+    has_head = any(head in name for name in names for head in LANGUAGE_HEADS)
+    return True if has_head or True in stated else None
+
+
+def _stated_ties(config: Mapping[str, Any]) -> list[Any]:
+    parts = (config, *(config.get(name) for name in TEXT_CONFIGS))
+    return [part.get("tie_word_embeddings") for part in parts if isinstance(part, Mapping)]

@@ -1,0 +1,121 @@
+"""Where a report was made: software, machine, and what the jobs before it took."""
+
+import csv
+import os
+import platform
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import pandas as pd
+
+from blockresearch.report.wording import integer, size
+
+LIBRARIES = (
+    "numpy",
+    "scipy",
+    "numba",
+    "pandas",
+    "pyarrow",
+    "scikit-learn",
+    "matplotlib",
+    "seaborn",
+    "papermill",
+    "nbconvert",
+    "snakemake",
+)
+
+# The stages whose results the report on the set-up shows, in their order.
+STAGES = ("resolve_model", "download", "analyze", "merge", "audit_model")
+
+MEBIBYTE = 2**20
+
+
+def versions() -> list[tuple[str, str]]:
+    """The libraries that the numbers come from, and their versions."""
+    found = [("Python", platform.python_version())]
+    for name in LIBRARIES:
+        try:
+            found.append((name, version(name)))
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def hardware() -> list[tuple[str, str]]:
+    """This machine as labels and values: system, processor, cores, memory, graphics cards."""
+    facts = [
+        ("System", f"{platform.system()} {platform.machine()}"),
+        ("Processor", _processor() or "unknown"),
+        ("Logical cores", integer(os.cpu_count() or 1)),
+    ]
+    memory = _memory()
+    if memory:
+        facts.append(("Memory", size(memory)))
+    return [*facts, ("NVIDIA graphics cards", ", ".join(_graphics_cards()) or "none")]
+
+
+def stages(benchmarks: Path) -> pd.DataFrame:
+    """What the jobs of each stage took, from Snakemake's benchmark files in a model's folder.
+
+    Columns: stage, jobs, seconds and longest (wall clock, summed and of one job), cpu_seconds,
+    peak_bytes (resident memory of the largest job). A job that was too short to be looked at has no
+    memory. Of a job that was repeated, the last run counts.
+    """
+    rows = []
+    for stage in STAGES:
+        files = [benchmarks / f"{stage}.tsv", *sorted((benchmarks / stage).rglob("*.tsv"))]
+        jobs = pd.DataFrame([_last_row(path) for path in files if path.is_file()])
+        if jobs.empty:
+            continue
+        rows.append(
+            {
+                "stage": stage,
+                "jobs": len(jobs),
+                "seconds": jobs["s"].sum(),
+                "longest": jobs["s"].max(),
+                "cpu_seconds": jobs["cpu_time"].sum(min_count=1),
+                "peak_bytes": jobs["max_rss"].max() * MEBIBYTE,
+            }
+        )
+    names = ["stage", "jobs", "seconds", "longest", "cpu_seconds", "peak_bytes"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def _last_row(path: Path) -> dict[str, float]:
+    with path.open(newline="") as file:
+        last = list(csv.DictReader(file, delimiter="\t"))[-1:]
+    names = ("s", "cpu_time", "max_rss")
+    return {name: _number(last[0].get(name)) if last else float("nan") for name in names}
+
+
+def _number(text: str | None) -> float:
+    try:
+        return float(text or "nan")
+    except ValueError:
+        return float("nan")
+
+
+def _processor() -> str:
+    return next(_values(Path("/proc/cpuinfo"), "model name"), platform.processor())
+
+
+def _memory() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return 0
+
+
+def _graphics_cards() -> list[str]:
+    cards = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
+    return [name for card in cards for name in _values(card, "Model")]
+
+
+def _values(path: Path, label: str) -> Iterator[str]:
+    """What follows `label:` in the lines of a file of the kernel."""
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == label:
+                yield value.strip()

@@ -1,0 +1,238 @@
+"""What the tables say about a model, in sentences: identity, and the most telling findings.
+
+Everything returned is plain text, also where it holds names from the model: whoever shows it
+escapes it. A finding says what was measured; what it may mean is worded as a possibility.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from blockresearch.report.wording import (
+    by_component,
+    integer,
+    listed,
+    parameter_count,
+    percent,
+    plural,
+    short,
+    size,
+)
+
+ATTENTION = ("q_proj", "k_proj", "v_proj", "qkv_proj", "o_proj")
+
+EXPERTS = ("moe", "router")
+
+FEED_FORWARD = ("gate_proj", "up_proj", "gate_up_proj", "down_proj", "mlp", "moe", "router")
+
+EMBEDDINGS = ("embedding", "position_embedding", "output")
+
+# What layers are made of, and the block types that tell.
+INSIDE = {
+    "attention": ATTENTION,
+    "state-space blocks": ("ssm",),
+    "experts": EXPERTS,
+    "feed-forward blocks": tuple(set(FEED_FORWARD) - set(EXPERTS)),
+    "convolutions": ("conv",),
+}
+
+SHOWN = 3
+
+
+def title(manifest: Mapping[str, Any]) -> str:
+    """The model's name: its hub id, or the last part of its folder."""
+    return short(manifest["model_id"] or str(manifest["model"]).rstrip("/").rsplit("/", 1)[-1])
+
+
+def model_type(manifest: Mapping[str, Any]) -> str:
+    """The architecture by config.json, or an en dash."""
+    config = manifest["config"]
+    named = config.get("architectures")
+    if isinstance(named, list) and named and isinstance(named[0], str):
+        return short(named[0])
+    return short(config["model_type"]) if isinstance(config.get("model_type"), str) else "–"
+
+
+def identity(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Facts that say which model this is, as (label, value)."""
+    shards = [file for file in manifest["files"] if file["role"] == "shard"]
+    totals = manifest["totals"]
+    if manifest["model_id"]:
+        origin = [
+            ("Hub repository", str(manifest["model_id"])),
+            ("Revision", str(manifest["revision"])),
+            ("Commit", str(manifest["commit"])),
+        ]
+    else:
+        origin = [("Folder", str(manifest["model_path"]))]
+    return [
+        *origin,
+        ("Looked up", f"{str(manifest['created_at']).replace('T', ' ').removesuffix('Z')} UTC"),
+        ("Architecture", model_type(manifest)),
+        ("Licence", _licence(manifest.get("licence"))),
+        *_dimensions(manifest["config"]),
+        (
+            "Parameters",
+            f"{integer(totals['parameters'])} in {plural(totals['tensors'], 'tensor')}",
+        ),
+        ("Weights", f"{size(totals['bytes'])} in {len(shards)} file{'s'[: len(shards) != 1]}"),
+        ("Token embedding", short(manifest["embedding"] or "none")),
+        ("Output layer", _output(manifest)),
+    ]
+
+
+def what(manifest: Mapping[str, Any], params: pd.DataFrame) -> str:
+    """One sentence: what this model is made of."""
+    totals = manifest["totals"]
+    layers = params["layer_index"].dropna()
+    depth = ""
+    if len(layers):
+        counts = params.groupby("component")["layer_index"].nunique()
+        counts = counts[counts > 0]
+        named = {
+            name: "" if len(counts) == 1 else f"{name} " for name in by_component(counts.index)
+        }
+        depth = " with " + " and ".join(
+            plural(int(counts[name]), f"{which}layer") for name, which in named.items()
+        )
+        blocks = set(params["block_type"][params["layer_index"].notna()])
+        made_of = [name for name, members in INSIDE.items() if blocks & set(members)]
+        depth += f" of {listed(made_of)}" if made_of else ""
+    kind = model_type(manifest)
+    kind = "model" if kind == "–" else kind
+    article = "an" if kind[:1] in tuple("AEIO") else "a"
+    stored = params.groupby("dtype")["numel"].sum().sort_values(ascending=False)
+    dtypes = ", ".join(map(str, stored.index[:3]))
+    return (
+        f"{title(manifest)} is {article} {kind}{depth}: "
+        f"{parameter_count(totals['parameters'])} parameters in "
+        f"{plural(totals['tensors'], 'tensor')}, stored as {dtypes or 'nothing'} "
+        f"({size(totals['bytes'])})."
+    )
+
+
+def composition(params: pd.DataFrame) -> str:
+    """One sentence: where the parameters are."""
+    total = float(params["numel"].sum()) or 1.0
+    blocks = params["block_type"].fillna("other")
+    has_output = blocks.eq("output").any()
+    groups = {
+        "attention": ATTENTION,
+        "experts and their routers": EXPERTS,
+        "feed-forward blocks": tuple(set(FEED_FORWARD) - set(EXPERTS)),
+        "embedding and output layers" if has_output else "embeddings": EMBEDDINGS,
+        "convolutions": ("conv",),
+        "recurrent and state-space blocks": ("ssm",),
+    }
+    shares = {
+        name: float(params["numel"][blocks.isin(members)].sum()) / total
+        for name, members in groups.items()
+    }
+    rest = 1 - sum(shares.values())
+    named = sorted(
+        ((name, share) for name, share in shares.items() if share > 0), key=lambda item: -item[1]
+    )
+    if rest > 0.0005 or not named:
+        named.append(("everything else", rest))
+    (first, most), *others = named
+    parts = [f"{percent(most)} of the parameters are in {first}"]
+    return listed([*parts, *(f"{percent(share)} in {name}" for name, share in others)]) + "."
+
+
+def coverage_finding(coverage: pd.DataFrame) -> str:
+    """One sentence: how much of the checkpoint was analysed."""
+    left = coverage[coverage["status"] != "analysed"]
+    if left.empty:
+        return f"All {integer(len(coverage))} tensors were analysed."
+    kinds = left["status"].fillna("unknown").value_counts().sort_index()
+    named = listed([f"{integer(count)} {kind}" for kind, count in kinds.items()])
+    return (
+        f"{integer(len(coverage) - len(left))} of {integer(len(coverage))} tensors were analysed; "
+        f"the others ({named}) are listed with the reason."
+    )
+
+
+def files(manifest: Mapping[str, Any]) -> pd.DataFrame:
+    """The files that were used: path, role, size in bytes, hash."""
+    return pd.DataFrame(
+        [
+            {
+                "path": file["path"],
+                "role": file["role"],
+                "size": file["size"],
+                "hash": _hash(file),
+            }
+            for file in manifest["files"]
+        ]
+    )
+
+
+def _hash(file: Mapping[str, Any]) -> str | None:
+    known = file["sha256"] or file["git_sha1"]
+    if "ranges" not in file:
+        return known
+    return f"{known} (not verified: only parts were read)" if file["ranges"] else "not read"
+
+
+def left_alone(manifest: Mapping[str, Any]) -> pd.DataFrame:
+    """Weight files that were not used: path and reason."""
+    return pd.DataFrame(manifest.get("skipped", []), columns=["path", "reason"])
+
+
+def audit_finding(audit: Mapping[str, Any]) -> str:
+    """One sentence: what the audit found."""
+    counts = audit["counts"]
+    named = [
+        f"{integer(counts[kind])} {kind}{'s'[: counts[kind] != 1]}"
+        for kind in counts
+        if counts[kind]
+    ]
+    return f"The audit found {listed(named)}." if named else "The audit found nothing unusual."
+
+
+NOTHING_FOUND = (
+    "The audit found nothing unusual: no NaN or infinite values; no weight that is all zero, a "
+    "copy of another, out of scale or of collapsed rank; no tensor missing, unexpected or of the "
+    "wrong shape."
+)
+
+
+def _dimensions(config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    text = next(
+        (
+            config[key]
+            for key in ("text_config", "llm_config", "language_config")
+            if isinstance(config.get(key), dict)
+        ),
+        config,
+    )
+    known = {
+        "Layers": ("num_hidden_layers", "n_layer", "num_layers"),
+        "Hidden size": ("hidden_size", "n_embd", "d_model"),
+        "Attention heads": ("num_attention_heads", "n_head", "num_heads"),
+        "Key-value heads": ("num_key_value_heads",),
+        "Experts": ("num_experts", "num_local_experts", "n_routed_experts"),
+        "Vocabulary": ("vocab_size",),
+    }
+    facts = []
+    for label, keys in known.items():
+        value = next((text[key] for key in keys if type(text.get(key)) is int), None)
+        if value is not None and 0 <= value < 10**12:
+            facts.append((label, integer(value)))
+    return facts
+
+
+def _output(manifest: Mapping[str, Any]) -> str:
+    if manifest["output"]:
+        return short(manifest["output"])
+    return "the token embedding (tied)" if manifest["tied"] else "none"
+
+
+def _licence(stated: Any) -> str:
+    return f"{short(stated)}, by the model card" if stated else "not stated in a model card"
+
+
+def as_sentence(text: str) -> str:
+    """A reason as a sentence of its own."""
+    return text[:1].upper() + text[1:].rstrip(".") + "."

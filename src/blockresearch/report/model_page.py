@@ -1,0 +1,267 @@
+"""The page of a model: what it is made of, what stands out, its tables and pictures."""
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from blockresearch.report import comparison, glossary
+from blockresearch.report.layers import expert_finding, layer_findings
+from blockresearch.report.model import (
+    NOTHING_FOUND,
+    SHOWN,
+    audit_finding,
+    composition,
+    identity,
+    title,
+    what,
+)
+from blockresearch.report.pages import packed, read_json, render, visible
+from blockresearch.report.plots.style import colour
+from blockresearch.report.tokens import embedding_findings
+from blockresearch.report.values import value_findings
+from blockresearch.report.wording import integer, parameter_count, percent, shape, size, unbroken
+from blockresearch.results import DOWNLOADS, EMBEDDING_FIGURES, LAYER_FIGURES, REPORTS
+from blockresearch.tables.columns import SCHEMAS
+from blockresearch.tables.io import read_table
+
+# Column of params -> heading on the page.
+COLUMNS = {
+    "param_name": "tensor",
+    "component": "component",
+    "layer_index": "layer",
+    "block_type": "block type",
+    "shape": "shape",
+    "dtype": "stored as",
+    "numel": "parameters",
+    "mean": "mean",
+    "std": "std",
+    "absmax": "largest |w|",
+    "zero_fraction": "zeros",
+    "kurtosis_excess": "excess kurtosis",
+    "rank": "rank",
+    "stable_rank": "stable rank",
+    "spectral_norm": "σ₁",
+    "alpha": "α",
+}
+
+# Texts that repeat, sent once each.
+REPEATED = ("component", "block_type", "shape", "dtype")
+
+DIGITS = 4
+
+LISTED_FINDINGS = 8
+
+
+def model_page(folder: Path) -> tuple[str, dict[str, Any]]:
+    """The page of the model whose results are in `folder`, and the numbers to compare it by."""
+    manifest = read_json(folder / "manifest.json")
+    params = read_table(folder / "params.parquet", "params")
+    matrices = read_table(folder / "matrices.parquet", "matrices")
+    layers = read_table(folder / "layers.csv", "layers")
+    clusters = read_table(folder / "embedding" / "clusters_summary.csv", "clusters_summary")
+    elbow = read_table(folder / "embedding" / "elbow.csv", "elbow")
+    audit = read_json(folder / "audit.json")
+    embedding = read_json(folder / "embedding" / "summary.json")
+    numbers = comparison.numbers(manifest, params, matrices, audit, embedding)
+    depth = layers["layer_index"].nunique()
+    figures = {
+        **(LAYER_FIGURES if depth else {}),
+        **(EMBEDDING_FIGURES if len(clusters) else {}),
+    }
+    # What a model does not have does not stand out; the reports say it.
+    by_layer = layer_findings(layers)[:2] if depth > 1 else []
+    has_tokens = len(clusters) or manifest["embedding"]
+    of_tokens = embedding_findings(embedding, clusters, elbow)[:2] if has_tokens else []
+    data = parameters(params)
+    page = render(
+        "model.html.j2",
+        "table.js",
+        title=title(manifest),
+        folder=folder.name,
+        what=unbroken(what(manifest, params)),
+        where=unbroken(composition(params)),
+        glance=_glance(numbers, audit),
+        composition=_composition(params),
+        bar=_bar(params),
+        findings=[
+            unbroken(finding)
+            for finding in (
+                *value_findings(params, matrices)[:SHOWN],
+                *by_layer,
+                expert_finding(matrices),
+                *of_tokens,
+            )
+            if finding
+        ],
+        identity=identity(manifest),
+        audit=audit,
+        audit_words=audit_finding(audit) if audit["findings"] else NOTHING_FOUND,
+        listed_findings=LISTED_FINDINGS,
+        reports=[
+            {"path": path, "label": label, "text": text} for path, (label, text) in REPORTS.items()
+        ],
+        figures=[{"path": path, "caption": caption} for path, caption in figures.items()],
+        downloads=[
+            {"path": path, "text": text, "size": size((folder / path).stat().st_size)}
+            for path, text in DOWNLOADS.items()
+        ],
+        columns=[
+            (COLUMNS[head["key"]], glossary.definition("params", head["key"]))
+            for head in data["columns"]
+        ],
+        data=packed(data),
+        tensors=integer(len(params)),
+    )
+    return page, {"numbers": numbers, "figures": list(figures)}
+
+
+def parameters(params: pd.DataFrame) -> dict[str, Any]:
+    """The table params as the page's script reads it: columns of values, numbers rounded.
+
+    Rows are in the natural order of names (layer 2 before layer 10). A column of REPEATED holds
+    indices into its list in `texts`. A name is an index into `texts` and its numbers: the text
+    `model.layers.#.mlp.weight` with `3` is model.layers.3.mlp.weight.
+    """
+    types = {column.name: column.type for column in SCHEMAS["params"].columns}
+    keys = [natural(name) for name in params["param_name"]]
+    params = params.iloc[sorted(range(len(params)), key=keys.__getitem__)]
+    texts: dict[str, list[str]] = {}
+    values: dict[str, list[Any]] = {}
+    for name in COLUMNS:
+        if name == "param_name":
+            texts[name], values[name] = _names(params[name])
+        elif name in REPEATED:
+            written = shape if name == "shape" else visible
+            shown = [written(text) for text in params[name].fillna("")]
+            texts[name], values[name] = _indexed(shown)
+        else:
+            values[name] = [_rounded(value) for value in params[name].tolist()]
+    heads = [
+        {
+            "key": name,
+            "label": label,
+            "text": types[name] == "string",
+            "whole": types[name] == "integer",
+        }
+        for name, label in COLUMNS.items()
+        if name != "component" or len(texts["component"]) > 1
+    ]
+    return {"rows": len(params), "columns": heads, "texts": texts, "values": values}
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """Sort key under which numbers inside names count as numbers."""
+    return [
+        (int(part), "") if place % 2 else (0, part)
+        for place, part in enumerate(re.split(r"([0-9]{1,9})", name))
+    ]
+
+
+def _names(names: pd.Series) -> tuple[list[str], list[Any]]:
+    """Names as patterns and, row by row, the pattern's index and the numbers that fill its #."""
+    split = [re.split(r"(?<![0-9])(0|[1-9][0-9]{0,8})(?![0-9])", visible(name)) for name in names]
+    # A name that holds the mark itself is sent as it is.
+    split = [["".join(parts)] if "#" in "".join(parts) else parts for parts in split]
+    patterns, places = _indexed(["#".join(parts[0::2]) for parts in split])
+    rows = [
+        [place, *map(int, parts[1::2])] if len(parts) > 1 else place
+        for place, parts in zip(places, split, strict=True)
+    ]
+    return patterns, rows
+
+
+def _indexed(shown: list[str]) -> tuple[list[str], list[int]]:
+    distinct = sorted(set(shown))
+    places = {text: place for place, text in enumerate(distinct)}
+    return distinct, [places[text] for text in shown]
+
+
+def _glance(numbers: dict[str, Any], audit: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """The first numbers that a reader wants: label, value, anchor in the glossary."""
+    values = dict(
+        zip((row.key for row in comparison.ROWS), comparison.written(numbers), strict=True)
+    )
+    entropy = values["bits_entropy"]
+    if numbers["bits_entropy"] is not None:
+        entropy = f"{numbers['bits_entropy']:.2f} of {numbers['bits_stored']:.4g} bits"
+    experts = [("experts per layer", values["experts"], "params.expert_index")]
+    experts = experts if numbers["experts"] else []
+    counts = [
+        f"{count} {name}{'s'[: count != 1]}" for name, count in audit["counts"].items() if count
+    ]
+    return [
+        ("parameters", parameter_count(numbers["parameters"]), ""),
+        ("stored size", values["bytes"], ""),
+        ("stored as", values["dtypes"], ""),
+        ("layers", values["layers"], "params.layer_index"),
+        *experts,
+        ("entropy per weight", entropy, "params.entropy_bits"),
+        ("audit", ", ".join(counts) or "nothing unusual", ""),
+    ]
+
+
+def _composition(params: pd.DataFrame) -> list[dict[str, Any]]:
+    """The table of what the model is made of: components, and in each its blocks as texts."""
+    return [
+        {
+            "component": component,
+            "tensors": integer(sum(block.tensors for block in blocks)),
+            "parameters": integer(sum(block.parameters for block in blocks)),
+            "share": percent(sum(block.share for block in blocks)),
+            "blocks": [
+                {
+                    "type": block.block_type,
+                    "colour": colour(block.block_type),
+                    "meaning": block.meaning,
+                    "tensors": integer(block.tensors),
+                    "shapes": _shapes(block.shapes),
+                    "parameters": integer(block.parameters),
+                    "share": percent(block.share),
+                }
+                for block in blocks
+            ],
+        }
+        for component, blocks in comparison.composition(params).items()
+    ]
+
+
+def _shapes(shapes: tuple[str, ...]) -> str:
+    more = len(shapes) - 1
+    others = f" and {more} other{'s'[: more > 1]}" if more else ""
+    return shape(shapes[0] if shapes else "") + others
+
+
+def _bar(params: pd.DataFrame) -> list[dict[str, str]]:
+    """Rectangles of the bar of block types: place and width in per cent, colour, text."""
+    sums: dict[str, float] = {}
+    for blocks in comparison.composition(params).values():
+        for block in blocks:
+            sums[block.block_type] = sums.get(block.block_type, 0.0) + block.share
+    known = list(glossary.BLOCK_TYPES)
+    order = sorted(sums, key=lambda name: (known.index(name) if name in known else 99, name))
+    parts, start = [], 0.0
+    for name in order:
+        parts.append(
+            {
+                "x": f"{100 * start:.3f}",
+                "width": f"{100 * sums[name]:.3f}",
+                "colour": colour(name),
+                "text": f"{name}: {percent(sums[name])}",
+            }
+        )
+        start += sums[name]
+    return parts
+
+
+def _rounded(value: Any) -> Any:
+    if value is None or value is pd.NA:
+        return None
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return None
+        short = float(f"{value:.{DIGITS}g}")
+        return int(short) if short.is_integer() and abs(short) < 1e15 else short
+    return int(value)

@@ -1,0 +1,343 @@
+"""What the cells of the notebooks call: the tables of a model, and how to show things.
+
+Everything that is shown as HTML goes through `markup.escape`; pictures are PNG.
+"""
+
+import base64
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from IPython.display import display
+
+from blockresearch.files import read_json
+from blockresearch.report import environment
+from blockresearch.report.model import SHOWN, as_sentence, what
+from blockresearch.report.pages import escape
+from blockresearch.report.wording import (
+    aligned,
+    fixed,
+    integer,
+    number,
+    percent,
+    seconds,
+    shape,
+    short,
+    size,
+    unbroken,
+)
+from blockresearch.tables.columns import SCHEMAS
+from blockresearch.tables.io import read_pieces, read_rows, read_table
+
+__all__ = [
+    "aligned",
+    "cluster_cards",
+    "definitions",
+    "facts",
+    "fixed",
+    "headline",
+    "integer",
+    "lead",
+    "neighbour_table",
+    "number",
+    "open_analysis",
+    "output_sentence",
+    "percent",
+    "say",
+    "seconds",
+    "settings_facts",
+    "shape",
+    "show",
+    "size",
+    "table",
+    "table_or_line",
+]
+
+ROWS = 25
+
+CSS_PIXELS = 96  # per inch
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The results of one model: its folder, and each table when it is first asked for."""
+
+    folder: Path
+
+    def table(self, file: str, table: str) -> pd.DataFrame:
+        """A table from the model's folder."""
+        return read_table(self.folder / file, table)
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        return read_json(self.folder / "manifest.json")
+
+    @cached_property
+    def audit(self) -> dict[str, Any]:
+        return read_json(self.folder / "audit.json")
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        return read_json(self.folder / "embedding" / "summary.json")
+
+    @cached_property
+    def params(self) -> pd.DataFrame:
+        return self.table("params.parquet", "params")
+
+    @cached_property
+    def matrices(self) -> pd.DataFrame:
+        return self.table("matrices.parquet", "matrices")
+
+    def spectra(self, names: Iterable[str | None]) -> pd.DataFrame:
+        """Those of the tensors `names`: the spectra of a large model are larger than the memory."""
+        wanted = [name for name in names if name is not None]
+        return read_rows(self.folder / "spectra.parquet", "spectra", "param_name", wanted)
+
+    def histograms(self) -> Iterator[pd.DataFrame]:
+        """A few hundred rows at a time, for the same reason."""
+        return read_pieces(self.folder / "histograms.parquet", "histograms")
+
+    @cached_property
+    def layers(self) -> pd.DataFrame:
+        return self.table("layers.csv", "layers")
+
+    @cached_property
+    def coverage(self) -> pd.DataFrame:
+        return self.table("coverage.csv", "coverage")
+
+    @cached_property
+    def clusters(self) -> pd.DataFrame:
+        return self.table("embedding/clusters.csv", "clusters")
+
+    @cached_property
+    def clusters_summary(self) -> pd.DataFrame:
+        return self.table("embedding/clusters_summary.csv", "clusters_summary")
+
+    @cached_property
+    def elbow(self) -> pd.DataFrame:
+        return self.table("embedding/elbow.csv", "elbow")
+
+    @cached_property
+    def tokens(self) -> pd.DataFrame:
+        return self.table("embedding/tokens.csv", "tokens")
+
+    @cached_property
+    def output_tokens(self) -> pd.DataFrame:
+        return self.table("embedding/output_tokens.csv", "tokens")
+
+    @cached_property
+    def stages(self) -> pd.DataFrame:
+        return environment.stages(self.folder / "benchmarks")
+
+    @cached_property
+    def projection(self) -> pd.DataFrame:
+        return self.table("embedding/projection.parquet", "projection")
+
+
+@dataclass(frozen=True)
+class Html:
+    """Something that a notebook shows as HTML; `text` is what other viewers show."""
+
+    html: str
+    text: str
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG picture with a text for those who do not see it."""
+
+    png: bytes
+    alt: str
+    width: int
+    height: int
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
+        data = {"image/png": base64.b64encode(self.png).decode(), "text/plain": self.alt}
+        about = {"alt": self.alt, "width": self.width, "height": self.height}
+        return data, {"image/png": about}
+
+
+def open_analysis(model_dir: str) -> Analysis:
+    """The results in the folder `model_dir`."""
+    return Analysis(Path(model_dir))
+
+
+def lead(sentences: Iterable[str]) -> Html:
+    """The first paragraph of a report: what the model is, and what stands out."""
+    first, *rest = sentences
+    items = "".join(f"<li>{escape(unbroken(sentence))}</li>" for sentence in rest)
+    return Html(
+        f'<div class="lead"><p>{escape(unbroken(first))}</p><ul>{items}</ul></div>',
+        "\n- ".join([first, *rest]),
+    )
+
+
+def say(text: str) -> Html | None:
+    """One paragraph; nothing where there is no text."""
+    return Html(f"<p>{escape(unbroken(text))}</p>", text) if text else None
+
+
+def show(figure: Any, caption: str, otherwise: str = "") -> None:
+    """Show a figure and its caption; where there is none, say `otherwise` in its place."""
+    from blockresearch.report.plots import style
+
+    if figure is None:
+        if otherwise:
+            display(say(otherwise))
+        return
+    width, height = (round(side * CSS_PIXELS) for side in figure.get_size_inches())
+    display(Picture(style.png(figure), style.alternative(figure), width, height))
+    display(Html(f'<p class="caption">{escape(caption)}</p>', caption))
+
+
+def facts(pairs: Iterable[tuple[str, str]], caption: str = "") -> Html:
+    """A table of labels and values."""
+    pairs = list(pairs)
+    rows = "".join(
+        f'<tr><th scope="row">{escape(label)}</th><td class="text">{escape(value)}</td></tr>'
+        for label, value in pairs
+    )
+    return Html(
+        f'<div class="scroll" tabindex="0"><table class="facts">{_caption(caption)}'
+        f"<tbody>{rows}</tbody></table></div>",
+        "\n".join(f"{label}: {value}" for label, value in pairs),
+    )
+
+
+def table(
+    data: pd.DataFrame,
+    columns: Mapping[str, tuple[str, Callable[[Any], str] | None]],
+    caption: str,
+    limit: int = ROWS,
+) -> Html:
+    """The first `limit` rows of `data` as a table.
+
+    `columns` gives each column its heading and how its numbers are written (None: as text).
+    """
+    shown = data.head(limit)
+    if len(data) > limit:
+        caption = f"{caption} (the first {limit} of {integer(len(data))})"
+    heads = "".join(
+        ('<th scope="col">' if form else '<th scope="col" class="text">') + f"{escape(head)}</th>"
+        for head, form in columns.values()
+    )
+    body = "".join(
+        "<tr>" + "".join(_cell(row[name], form) for name, (_, form) in columns.items()) + "</tr>"
+        for row in shown.to_dict("records")
+    )
+    html = (
+        f'<div class="scroll" tabindex="0"><table>{_caption(caption)}'
+        f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+    return Html(html, caption)
+
+
+def table_or_line(
+    data: pd.DataFrame,
+    columns: Mapping[str, tuple[str, Callable[[Any], str] | None]],
+    caption: str,
+    otherwise: str,
+    limit: int = ROWS,
+) -> Html | None:
+    """`table`, or one line where it would have no rows."""
+    return table(data, columns, caption, limit) if len(data) else say(otherwise)
+
+
+def cluster_cards(overview: pd.DataFrame, limit: int = 60) -> Html:
+    """Each cluster of the table clusters_summary as a card: size, typical tokens, what they are."""
+    cards, lines = [], []
+    for row in overview.head(limit).to_dict("records"):
+        title = f"Cluster {integer(row['cluster'])}: {integer(row['size'])} tokens"
+        about = [row[name] for name in ("categories", "scripts") if not _is_missing(row[name])]
+        if not _is_missing(row["leading_space"]):
+            about.append(f"{percent(row['leading_space'])} begin a word")
+        # Each token by itself, so that right-to-left text does not reorder its neighbours.
+        tokens, central = (
+            " ".join(f"<bdi>{escape(token)}</bdi>" for token in str(row[name]).split("  "))
+            for name in ("typical_tokens", "central_tokens")
+        )
+        cards.append(
+            f"<li><strong>{escape(title)}</strong><p class='tokens'>{tokens}</p>"
+            f"<p>Most central: {central}</p><p>{escape(unbroken('; '.join(about)))}</p></li>"
+        )
+        lines.append(f"{title}: {row['typical_tokens']}")
+    return Html(f'<ul class="cards">{"".join(cards)}</ul>', "\n".join(lines))
+
+
+def neighbour_table(tokens: pd.DataFrame, ids: Iterable[int]) -> pd.DataFrame:
+    """The tokens of `ids` with their nearest tokens as one text, from the table tokens."""
+    texts = tokens["token"].fillna("")
+    rows = []
+    for token_id in ids:
+        row = tokens.iloc[token_id]
+        near = row["neighbours"] if isinstance(row["neighbours"], list) else []
+        named = [texts[other] or f"⟨{other}⟩" for other in near]
+        rows.append({**row.to_dict(), "near": "  ".join(named)})
+    return pd.DataFrame(rows, columns=[*tokens.columns, "near"])
+
+
+def definitions(table: str, names: Sequence[str]) -> Html:
+    """What columns of a table mean, unfolded by a click."""
+    known = {column.name: column for column in SCHEMAS[table].columns}
+    rows = "".join(
+        f"<dt>{escape(name)}</dt><dd>{escape(known[name].meaning)}"
+        f"{escape(f' [{known[name].unit}]') if known[name].unit else ''}</dd>"
+        for name in names
+    )
+    text = "\n".join(f"{name}: {known[name].meaning}" for name in names)
+    summary = f"<summary>Definitions of these columns (table {escape(table)})</summary>"
+    return Html(f"<details>{summary}<dl>{rows}</dl></details>", text)
+
+
+def settings_facts(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Settings as labels and values, nested ones with a dot."""
+    pairs = []
+    for name, value in sorted(settings.items()):
+        if isinstance(value, Mapping):
+            pairs += [(f"{name}.{inner}", text) for inner, text in settings_facts(value)]
+        else:
+            pairs.append((name, "chosen by the elbow rule" if value is None else str(value)))
+    return pairs or [("settings", "the defaults of the scripts")]
+
+
+def output_sentence(manifest: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
+    """What turns the last layer into tokens, and whether its rows are described."""
+    if manifest["output"]:
+        text = f"The output layer is a matrix of its own, {short(manifest['output'])}."
+        reason = summary.get("output_reason")
+        return f"{text} {as_sentence(reason)}" if reason else text
+    if manifest["tied"]:
+        stated = manifest["config"].get("tie_word_embeddings") is True
+        return (
+            f"{'The' if stated else 'None is stored by itself, so an'} output layer is the token "
+            "embedding (tied weights): what is said of the rows of one holds for the other."
+        )
+    return "The checkpoint stores no output layer over tokens."
+
+
+def headline(analysis: Analysis, found: Iterable[str]) -> Html:
+    """What the model is, then at most three findings."""
+    first = what(analysis.manifest, analysis.params)
+    return lead([first, *list(found)[:SHOWN]])
+
+
+def _caption(text: str) -> str:
+    return f"<caption>{escape(text)}</caption>" if text else ""
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value is pd.NA or (isinstance(value, float) and value != value)
+
+
+def _cell(value: Any, form: Callable[[Any], str] | None) -> str:
+    text = "–" if _is_missing(value) else form(value) if form else str(value)
+    return f"<td>{escape(text)}</td>" if form else f'<td class="text">{escape(text)}</td>'

@@ -1,0 +1,162 @@
+"""Run a notebook and turn it into a page; the bytes of both depend on its content alone."""
+
+import json
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from blockresearch import results
+from blockresearch.files import write_text
+from blockresearch.project import PACKAGE, PROJECT
+from blockresearch.report.pages import policy, visible
+
+TEMPLATES = PACKAGE / "report" / "templates"
+
+# Name -> label, in the order in which they are read.
+REPORTS = {Path(path).stem: label for path, (label, _) in results.REPORTS.items()}
+
+SECONDS_PER_CELL = 3600
+
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class NotebookError(ValueError):
+    """A cell failed; the message names notebook, cell and error, `traceback` has the rest."""
+
+    def __init__(self, message: str, traceback: str):
+        super().__init__(message)
+        self.traceback = traceback
+
+
+def run(notebook: Path, parameters: Mapping[str, Any]) -> Any:
+    """The notebook with its outputs, executed in the repository's root by this interpreter.
+
+    Raises NotebookError when a cell fails.
+    """
+    import nbformat
+    from papermill import execute_notebook
+    from papermill.exceptions import PapermillExecutionError
+    from traitlets.config import Config
+
+    with tempfile.TemporaryDirectory(prefix="notebook-") as folder, _kernel(Path(folder)):
+        executed = Path(folder, notebook.name)
+        try:
+            execute_notebook(
+                str(notebook.resolve()),
+                str(executed),
+                parameters=dict(parameters),
+                kernel_name="python3",
+                cwd=str(PROJECT),
+                progress_bar=False,
+                execution_timeout=SECONDS_PER_CELL,
+                config=Config({"KernelManager": _transport(folder)}),
+            )
+        except PapermillExecutionError as error:
+            raise NotebookError(
+                f"{notebook}: cell {error.exec_count} failed with {error.ename}: "
+                f"{visible(str(error.evalue))[:300]}.",
+                ANSI.sub("", "\n".join(error.traceback)),
+            ) from None
+        return cleaned(nbformat.read(executed, as_version=4))
+
+
+def cleaned(notebook: Any) -> Any:
+    """The notebook without times, versions and random identifiers."""
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook.metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{number:02d}"
+        tags = cell.metadata.get("tags")
+        cell.metadata = {"tags": tags} if tags else {}
+    return notebook
+
+
+def to_ipynb(notebook: Any) -> str:
+    """The text of an .ipynb file."""
+    return json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def to_html(notebook: Any, name: str, model: str) -> str:
+    """A page that needs no other file and no network; `name` is that of the notebook."""
+    from nbconvert import HTMLExporter
+
+    exporter = HTMLExporter(
+        extra_template_basedirs=[str(TEMPLATES)],
+        template_name="notebook",
+        exclude_input=True,
+        exclude_anchor_links=True,
+    )
+    style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
+    page = {
+        "name": name,
+        "model": visible(model),
+        "title": f"{REPORTS.get(name, name)} – {visible(model)}",
+        "style": style,
+        "policy": policy(styles=[style]),
+        "reports": [{"name": key, "label": label} for key, label in REPORTS.items()],
+    }
+    html, _ = exporter.from_notebook_node(notebook, resources={"page": page})
+    return html.strip() + "\n"
+
+
+def write(notebook: Any, name: str, model: str, ipynb: Path, html: Path) -> None:
+    """Write both files; each appears complete or not at all."""
+    page = to_html(notebook, name, model)
+    write_text(to_ipynb(notebook), ipynb)
+    write_text(page, html)
+
+
+def _transport(folder: str) -> dict[str, str]:
+    """Sockets in `folder`, which no other user reads and no other job takes; else local TCP.
+
+    The name of a socket may have 107 bytes. Without `ip` Jupyter may put sockets of one name into
+    the working directory, where jobs that run at once take each other's messages.
+    """
+    if os.name == "posix" and len(os.fsencode(folder)) <= 80:
+        return {"transport": "ipc", "ip": os.path.join(folder, "kernel")}
+    return {"transport": "tcp"}
+
+
+@contextmanager
+def _kernel(folder: Path) -> Iterator[None]:
+    """A kernel `python3` that is this interpreter, with nothing of the user's own set-up."""
+    spec = {
+        "argv": [
+            sys.executable,
+            "-m",
+            "ipykernel_launcher",
+            "-f",
+            "{connection_file}",
+            "--HistoryManager.enabled=False",
+            # What a cell says is in the notebook; the kernel's own notices are noise in the log.
+            "--log-level=50",
+        ],
+        "display_name": "Python 3",
+        "language": "python",
+    }
+    place = folder / "kernels" / "python3"
+    place.mkdir(parents=True)
+    (place / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
+    paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    ours = {
+        "JUPYTER_PATH": str(folder),
+        "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+        "IPYTHONDIR": str(folder / "ipython"),
+        "PYTHONPATH": os.pathsep.join(paths),
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }
+    before = {name: os.environ.get(name) for name in ours}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,110 @@
+"""Static pages from templates: style and script inside, a policy that allows these and no more."""
+
+import base64
+import gzip
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Iterable
+from html import escape as html_escape
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+TEMPLATES = Path(__file__).resolve().parent / "templates"
+
+
+def render(template: str, script: str | None = None, **values: Any) -> str:
+    """The page of a template; every text that it prints is escaped and made visible."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_made_visible,
+    )
+    environment.filters["formula"] = _formula
+    styles = [_read_text(name) for name in ("style.css", "page.css")]
+    scripts = [_read_text(script)] if script else []
+    return environment.get_template(template).render(
+        styles=styles,
+        scripts=scripts,
+        policy=policy(styles=styles, scripts=scripts, images="'self' data:"),
+        **values,
+    )
+
+
+def _formula(text: str) -> Markup:
+    """A formula of the glossary: `_F`, `_{k+1}` and `^α` as they stand in print."""
+    shown = re.sub(r"_(?:{(.*?)}|([A-Za-zα-ω*]+))", r"<sub>\1\2</sub>", escape(text))
+    return Markup(re.sub(r"\^(−?[A-Za-zα-ω]+)", r"<sup>\1</sup>", shown))
+
+
+def read_json(path: Path) -> Any:
+    """The JSON value in a file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _read_text(name: str) -> str:
+    return (TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _made_visible(value: Any) -> Any:
+    """Every text that a template prints, but what it marks as safe, with visible escapes."""
+    return visible(value) if type(value) is str else value
+
+
+# Invisible or direction-changing characters, by Unicode category; line breaks are among them.
+HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+def visible(text: Any) -> str:
+    """Text whose control, bidirectional, zero-width and unassigned characters stand as escapes."""
+    text = str(text)
+    if text.isprintable():
+        return text
+    return "".join(
+        character.encode("unicode_escape").decode("ascii")
+        if unicodedata.category(character) in HIDDEN
+        else character
+        for character in text
+    )
+
+
+def escape(text: Any) -> str:
+    """Text as it may stand in HTML, in an element or a quoted attribute."""
+    return html_escape(visible(text), quote=True)
+
+
+def script_json(value: Any) -> str:
+    """JSON that may stand inside a script element: nothing in it can end the element."""
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def packed(value: Any) -> str:
+    """JSON as base64 of gzip, for a script element; the browser unpacks it by itself."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode()
+
+
+def policy(styles: Iterable[str] = (), scripts: Iterable[str] = (), images: str = "data:") -> str:
+    """A Content-Security-Policy that allows these inline texts and `images`, and nothing else."""
+    rules = {
+        "default-src": "'none'",
+        "img-src": images,
+        "style-src": " ".join(map(_hash, styles)) or "'none'",
+        "script-src": " ".join(map(_hash, scripts)) or "'none'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+    return "; ".join(f"{name} {allowed}" for name, allowed in rules.items())
+
+
+def _hash(text: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return f"'sha256-{digest}'"

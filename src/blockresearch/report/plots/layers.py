@@ -1,0 +1,421 @@
+"""Pictures over the depth of a model: layer maps, curves, spectra, normalisation, experts."""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm, Normalize, SymLogNorm
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from blockresearch.report.plots import style
+from blockresearch.report.plots.style import (
+    HEAT,
+    MISSING,
+    PALETTE,
+    canvas,
+    colour,
+    literal,
+    marker,
+    message,
+    ordered,
+)
+from blockresearch.report.wording import by_component, fixed
+
+# Column -> name, unit or definition, scale of the colours. symlog is linear within ±1. No scale
+# blows up small differences: of less than a fifth (log), 2 dB (decibel) or 1 (symlog).
+METRICS = {
+    "std": ("Standard deviation", "of the weights", "log"),
+    "kurtosis_excess": ("Excess kurtosis", "0 for a normal distribution", "symlog"),
+    "spectral_norm": ("Spectral norm", "largest singular value σ₁", "log"),
+    "stable_rank": ("Stable rank", "Σσ² / σ₁²", "log"),
+    "effective_share": ("Effective rank", "share of the smaller side", "linear"),
+    "alpha": ("Power-law exponent α", "fitted to the tail of the spectrum σ²", "log"),
+    "int4_g128_sym_sqnr_db": ("INT4: signal / rounding error", "dB, groups of 128", "decibel"),
+    "nvfp4_sqnr_db": ("NVFP4: signal / rounding error", "dB, blocks of 16", "decibel"),
+}
+
+# Ticks at round numbers.
+ROUND: dict[str, Any] = {"nbins": 6, "steps": [1, 2, 5, 10]}
+
+KEYS = ["component", "layer_index", "block_type"]
+
+LOWEST = 1e-3  # of the largest singular value: the fall at the end would hide the rest
+
+ROW = 0.21  # inches of a layer in a map, where there is room
+
+TALLEST = 7.0
+
+ANNOTATED_LAYERS = 16
+
+MOST_LAYERS = 2000  # of a map that has a row for each number
+
+
+def layer_figures(layers: pd.DataFrame) -> dict[str, Figure]:
+    """The layer maps that are files of their own: `layers_std` and `layers_stable_rank`."""
+    nothing = "This model has no numbered layers, so there is no map over depth."
+    return {
+        f"layers_{column}": layer_maps(layers, [column]) or message(nothing)
+        for column in ("std", "stable_rank")
+    }
+
+
+def by_block(layers: pd.DataFrame, matrices: pd.DataFrame) -> pd.DataFrame:
+    """The table layers with means over the matrices of each block that it does not have itself:
+    the effective rank as a share of the smaller side, and rounding errors in decibel."""
+    side = matrices[["rows", "cols"]].min(axis=1).astype("Float64")
+    rounding = [name for name in METRICS if name.endswith("_sqnr_db")]
+    own = matrices.assign(effective_share=matrices["effective_rank_sigma"] / side)
+    means = own.groupby(KEYS, dropna=False)[["effective_share", *rounding]].mean().reset_index()
+    return layers.merge(means, on=KEYS, how="left")
+
+
+def layer_maps(layers: pd.DataFrame, columns: Sequence[str]) -> Figure | None:
+    """Heat maps of columns of the table layers (or `by_block`): layers down, block types across.
+
+    A map per column, side by side, and a row of them per component. Only blocks that hold matrices
+    are shown; a column that no block has is left out. None where nothing is left.
+    """
+    rows = layers[layers["layer_index"].notna() & (layers["matrices"] > 0)]
+    columns = [name for name in columns if rows[name].notna().any()]
+    if rows.empty or not columns:
+        return None
+    parts = {name: rows[rows["component"] == name] for name in by_component(rows["component"])}
+    depths = [len(_layer_numbers(part)) for part in parts.values()]
+    blocks = max(part["block_type"].nunique() for part in parts.values())
+    height = min(max(ROW * sum(depths), 0.9), TALLEST)
+    width = max(3.4, 1.5 + 0.6 * blocks) if len(columns) == 1 else 4.9
+    figure, panels = canvas(
+        1.6 + width * len(columns),
+        1.5 + 0.7 * len(parts) + height,
+        len(parts),
+        len(columns),
+        height_ratios=[max(depth, 2) for depth in depths],
+    )
+    annotated = sum(depths) <= ANNOTATED_LAYERS and blocks * 0.45 <= width
+    for place, column in enumerate(columns):
+        title, unit, scale = METRICS[column]
+        norm = _norm(rows[column].dropna().to_numpy(dtype=float), scale)
+        own = panels[place :: len(columns)]
+        for panel, (component, part), depth in zip(own, parts.items(), depths, strict=True):
+            _map(panel, part, column, norm, annotated)
+            _thin_rows(panel, part, height * depth / sum(depths))
+            axis = f"{component} layer" if len(parts) > 1 else "layer"
+            panel.set_ylabel(literal(axis) if place == 0 else "")
+        style.heading(own[0], title, unit)
+        bar = figure.colorbar(own[0].collections[0], ax=own, aspect=height / 0.16, pad=0.02)
+        _bar_ticks(bar, norm)
+    return figure
+
+
+def _bar_ticks(bar: Any, norm: Normalize) -> None:
+    """Ticks of a colour bar at round numbers."""
+    bar.outline.set_visible(False)
+    if type(norm) is Normalize:
+        bar.locator = MaxNLocator(**ROUND)
+    style.plain_ticks(bar.ax.yaxis, isinstance(norm, LogNorm))
+
+
+def _map(panel: Axes, part: pd.DataFrame, column: str, norm: Normalize, annotated: bool) -> None:
+    grid = part.pivot(index="layer_index", columns="block_type", values=column)
+    grid = grid.reindex(_layer_numbers(part))[ordered(grid.columns)].astype(float)
+    text = fixed if METRICS[column][2] == "symlog" else _short
+    sns.heatmap(
+        grid,
+        ax=panel,
+        cmap=HEAT,
+        norm=norm,
+        cbar=False,
+        annot=_cell_texts(grid, text) if annotated else False,
+        fmt="",
+        annot_kws={"size": 7},
+        linewidths=0.4 if len(grid) <= 60 else 0,
+        # To see whether they overlap, seaborn would draw the whole figure once more.
+        xticklabels=False,
+        yticklabels=False,
+    )
+    panel.set_facecolor(MISSING)
+    panel.set_xlabel("")
+    labels = [literal(label) for label in grid.columns]
+    panel.set_xticks(np.arange(len(labels)) + 0.5, labels, rotation=40, ha="right")
+
+
+def _layer_numbers(part: pd.DataFrame) -> list[int]:
+    """All layers from the first to the last, so that a gap in the numbers shows as a gap."""
+    first, last = int(part["layer_index"].min()), int(part["layer_index"].max())
+    if last - first < MOST_LAYERS:
+        return list(range(first, last + 1))
+    return sorted(int(number) for number in part["layer_index"].unique())
+
+
+def _norm(values: np.ndarray, scale: str) -> Normalize:
+    values = values[np.isfinite(values)]
+    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
+    narrowest = {"decibel": 2.0, "symlog": 1.0}.get(scale, 0.0)
+    if high - low < narrowest:
+        middle = (low + high) / 2
+        return Normalize(middle - narrowest / 2, middle + narrowest / 2)
+    if scale == "log" and low > 0:
+        if high < 1.2 * low:
+            low, high = (low + high) / 2.2, (low + high) / 2 * 1.1
+        elif high > 1.5 * low:
+            return LogNorm(low, high)
+    if scale == "symlog" and high > 20 * max(abs(low), 1):
+        return SymLogNorm(1.0, vmin=low, vmax=high)
+    if high <= low:
+        margin = abs(low) / 10 or 1.0
+        return Normalize(low - margin, high + margin)
+    return Normalize(low, high)
+
+
+def _cell_texts(grid: pd.DataFrame, text: Callable[[float], str]) -> np.ndarray:
+    return np.array(
+        [["" if np.isnan(value) else text(value) for value in row] for row in grid.to_numpy()]
+    )
+
+
+def _short(value: float) -> str:
+    if 100 <= abs(value) < 1e4:
+        return f"{value:.0f}"
+    return f"{value:.1f}" if 1 <= abs(value) < 100 else f"{value:#.2g}"
+
+
+def _thin_rows(panel: Axes, part: pd.DataFrame, inches: float) -> None:
+    """Labels at every n-th layer of a map that is about `inches` high."""
+    numbers = _layer_numbers(part)
+    steps = (step * 10**power for power in range(12) for step in (1, 2, 5))
+    step = next(step for step in steps if len(numbers) / step <= max(inches / 0.17, 2))
+    places = range(0, len(numbers), step)
+    panel.set_yticks([place + 0.5 for place in places])
+    panel.set_yticklabels([str(numbers[place]) for place in places], rotation=0)
+
+
+def depth_curves(layers: pd.DataFrame, metrics: Mapping[str, tuple[str, bool]]) -> Figure | None:
+    """Columns of the table layers over depth; `metrics`: column -> (label, logarithmic).
+
+    A row of panels per metric, a column of them per component.
+    """
+    rows = layers[layers["layer_index"].notna() & (layers["matrices"] > 0)]
+    metrics = {name: how for name, how in metrics.items() if rows[name].notna().any()}
+    if rows.empty or not metrics or rows["layer_index"].nunique() < 2:
+        return None
+    components = by_component(rows["component"])
+    cols = len(components)
+    figure, panels = canvas(
+        10.4 if cols < 3 else 3.6 * cols,
+        2.7 * len(metrics) + 0.3,
+        len(metrics),
+        cols,
+        sharex="col",
+        sharey="row",
+    )
+    seen: dict[str, Line2D] = {}
+    for place, panel in enumerate(panels):
+        component = components[place % cols]
+        column, (label, logarithmic) = list(metrics.items())[place // cols]
+        own = rows[rows["component"] == component]
+        for block, line in own.groupby("block_type", sort=True):
+            line = line[line[column].notna()].sort_values("layer_index")
+            (drawn,) = panel.plot(
+                line["layer_index"].astype(float),
+                line[column].astype(float),
+                marker=marker(str(block)),
+                markersize=4 if len(line) <= 60 else 2,
+                linewidth=1.3,
+                color=colour(str(block)),
+            )
+            seen.setdefault(str(block), drawn)
+        if logarithmic:
+            panel.set_yscale("log")
+        panel.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=True))
+        if place % cols == 0:
+            panel.set_ylabel(label)
+        if place < cols and cols > 1:
+            panel.set_title(literal(component))
+        if place >= len(panels) - cols:
+            panel.set_xlabel("layer (0 is next to the input)")
+    for panel, (_, logarithmic) in zip(panels[::cols], metrics.values(), strict=True):
+        style.plain_ticks(panel.yaxis, logarithmic)
+    names = ordered(seen)
+    figure.legend([seen[name] for name in names], names, loc="outside right upper")
+    return figure
+
+
+def with_spectra(matrices: pd.DataFrame) -> pd.DataFrame:
+    """The matrices of numbered layers that have singular values; of experts the first."""
+    known = matrices[matrices["layer_index"].notna() & matrices["spectral_norm"].notna()]
+    return known[known["expert_index"].isna() | (known["expert_index"] == 0)]
+
+
+def spectra_shown(matrices: pd.DataFrame) -> list[str]:
+    """The tensors whose singular values `spectra` shows."""
+    known = with_spectra(matrices)
+    return [] if known.empty else list(_first_middle_last(known)["param_name"].unique())
+
+
+def spectra(data: pd.DataFrame, matrices: pd.DataFrame) -> Figure | None:
+    """Singular values of the first, middle and last layer on log axes, with the noise edge.
+
+    `data` is the table spectra, of which the rows of `spectra_shown` suffice. One panel per block
+    type; the dotted lines are the upper Marchenko-Pastur edges that `matrices.mp_edge` gives for
+    the same matrices.
+    """
+    keys = ["param_name", "slice"]
+    known = with_spectra(matrices)
+    if known.empty:
+        return None
+    chosen = _first_middle_last(known)
+    table = chosen.merge(data, on=keys, how="inner", suffixes=("", "_of_spectrum"))
+    blocks = ordered(table["block_type"])[:12]
+    if not blocks:
+        return None
+    cols = min(4, len(blocks))
+    rows = -(-len(blocks) // cols)
+    figure, panels = canvas(max(6.6, 2.9 * cols + 0.6), 2.5 * rows + 0.7, rows, cols)
+    hues = dict(zip(("first", "middle", "last"), ("#56b4e9", "#0072b2", "#d55e00"), strict=True))
+    for panel, block in zip(panels, blocks, strict=False):
+        for row in table[table["block_type"] == block].to_dict("records"):
+            values = np.asarray(row["singular_values"], dtype=float)
+            values = values[values > 0]
+            panel.plot(
+                np.arange(1, len(values) + 1), values, color=hues[row["place"]], linewidth=1.5
+            )
+            if pd.notna(row["mp_edge"]):
+                panel.axhline(
+                    row["mp_edge"], color=hues[row["place"]], linestyle=":", linewidth=1.1
+                )
+        panel.set_xscale("log")
+        panel.set_yscale("log")
+        low, high = panel.get_ylim()
+        panel.set_ylim(max(low, high * LOWEST), high)
+        style.plain_ticks(panel.xaxis)
+        style.plain_ticks(panel.yaxis, True)
+        panel.set_title(literal(block), fontsize=9.5)
+    for panel in panels[len(blocks) :]:
+        panel.axis("off")
+    figure.supxlabel("number of the singular value (largest first)", fontsize=10)
+    figure.supylabel("singular value σ", fontsize=10)
+    stack = f"{chosen['component'].iloc[0]} " if known["component"].nunique() > 1 else ""
+    numbers = {str(place): own["layer_index"] for place, own in chosen.groupby("place")}
+    handles = [
+        Line2D([], [], color=hue, label=f"{place} {stack}layer{_span(numbers.get(place))}")
+        for place, hue in hues.items()
+        if place in numbers
+    ]
+    handles.append(Line2D([], [], color="#555555", linestyle=":", label="noise edge"))
+    figure.legend(handles=handles, loc="outside upper left", ncols=4)
+    return figure
+
+
+def norm_scales(params: pd.DataFrame) -> Figure | None:
+    """Normalisation scales γ over depth: median and 5 to 95 % range per kind of norm.
+
+    One panel per component.
+    """
+    rows = params[
+        (params["block_type"] == "norm")
+        & params["layer_index"].notna()
+        & ~params["is_bias"].fillna(False)
+        & params["q50"].notna()
+    ]
+    if rows.empty or rows["layer_index"].nunique() < 2:
+        return None
+    rows = rows.assign(kind=rows["projection"].fillna("norm"))
+    components = by_component(rows["component"].fillna(""))
+    hues = dict(zip(sorted(rows["kind"].unique()), itertools.cycle(PALETTE), strict=False))
+    figure, panels = canvas(10.4, 3.8, cols=len(components))
+    for panel, component in zip(panels, components, strict=True):
+        for kind, own in rows[rows["component"].fillna("") == component].groupby("kind"):
+            own = own.sort_values("layer_index")
+            x, hue = own["layer_index"].astype(float), hues[kind]
+            panel.plot(x, own["q50"].astype(float), color=hue, linewidth=1.6)
+            low, high = own["q05"].astype(float), own["q95"].astype(float)
+            panel.fill_between(x, low, high, color=hue, alpha=0.18, linewidth=0)
+        panel.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=True))
+        panel.set_xlabel("layer (0 is next to the input)")
+        if len(components) > 1:
+            panel.set_title(literal(component))
+    panels[0].set_ylabel("scale γ (as stored)")
+    handles = [Line2D([], [], color=hue, label=literal(kind, 40)) for kind, hue in hues.items()]
+    figure.legend(handles=handles, loc="outside right upper")
+    return figure
+
+
+def in_order(layers: pd.DataFrame) -> pd.DataFrame:
+    """Blocks with matrices in numbered layers, in the order in which data passes through them."""
+    rows = layers[layers["layer_index"].notna() & (layers["matrices"] > 0)]
+    names = {
+        "component": by_component(rows["component"]),
+        "block_type": ordered(rows["block_type"]),
+    }
+
+    def place(column: pd.Series) -> pd.Series:
+        order = names.get(str(column.name))
+        return column.map(dict(zip(order, itertools.count()))) if order else column
+
+    return rows.sort_values(KEYS, key=place)
+
+
+def experts(matrices: pd.DataFrame, metrics: Mapping[str, str]) -> Figure | None:
+    """Heat maps of layers by experts for columns of the table matrices (column -> label).
+
+    A cell is the mean over the matrices of one expert. None without routed experts.
+    """
+    rows = matrices[matrices["expert_index"].notna() & matrices["layer_index"].notna()]
+    metrics = {name: label for name, label in metrics.items() if rows[name].notna().any()}
+    if rows.empty or not metrics:
+        return None
+    means = rows.groupby(["layer_index", "expert_index"])[list(metrics)].mean()
+    layers, several = rows["layer_index"].nunique(), len(metrics) > 1
+    width, height = 5.6 if several else 9.5, 1.9 + min(max(ROW * layers, 1.2), 9)
+    figure, panels = canvas(width * len(metrics), height, cols=len(metrics), sharey=True)
+    for panel, (column, label) in zip(panels, metrics.items(), strict=True):
+        grid = means[column].unstack().astype(float)
+        panel.set_facecolor(MISSING)
+        norm = _norm(grid.to_numpy(), METRICS[column][2])
+        picture = panel.pcolormesh(grid.to_numpy(), cmap=HEAT, norm=norm)
+        across, down = _thinned(grid.columns), _thinned(grid.index)
+        panel.set_xticks(across + 0.5, [str(number) for number in grid.columns[across]])
+        panel.set_yticks(down + 0.5, [str(number) for number in grid.index[down]])
+        panel.grid(False)
+        panel.set_xlabel("expert")
+        panel.set_title(label)
+        panel.spines[:].set_visible(False)
+        bar = figure.colorbar(picture, ax=panel, aspect=30, pad=0.02)
+        _bar_ticks(bar, norm)
+    panels[0].invert_yaxis()
+    panels[0].set_ylabel("layer")
+    return figure
+
+
+def _first_middle_last(matrices: pd.DataFrame) -> pd.DataFrame:
+    """The first matrix of each block type in its first, middle and last layer."""
+    main = matrices.groupby("component").size().idxmax()
+    picked = []
+    for _, own in matrices[matrices["component"] == main].groupby("block_type"):
+        layers = sorted(own["layer_index"].unique())
+        places = {"first": layers[0], "last": layers[-1], "middle": layers[len(layers) // 2]}
+        if len(layers) < 3:
+            places.pop("middle")
+        if len(layers) < 2:
+            places.pop("last")
+        for place, layer in places.items():
+            row = own[own["layer_index"] == layer].sort_values("param_name").head(1)
+            picked.append(row.assign(place=place))
+    return pd.concat(picked, ignore_index=True)
+
+
+def _span(numbers: pd.Series | None) -> str:
+    if numbers is None:
+        return ""
+    low, high = int(numbers.min()), int(numbers.max())
+    return f" ({low})" if low == high else f" ({low} to {high})"
+
+
+def _thinned(labels: pd.Index) -> np.ndarray:
+    return np.arange(0, len(labels), -(-len(labels) // 20))

@@ -1,0 +1,224 @@
+"""How every picture looks: colours, fonts, text from data, and how it becomes a file.
+
+The same block type has the same colour everywhere. Attention is blue, the feed-forward network
+orange, embeddings green, experts purple, the rest grey or brown; members of a family differ in
+lightness and marker, so pictures can also be read without colours.
+"""
+
+import io
+import math
+import unicodedata
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+import matplotlib
+import pandas as pd
+import seaborn as sns
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import (
+    FuncFormatter,
+    LogLocator,
+    MaxNLocator,
+    NullLocator,
+    SymmetricalLogLocator,
+)
+
+from blockresearch.files import atomic
+from blockresearch.report.wording import SUPERSCRIPTS
+
+matplotlib.use("Agg")
+
+# Block type -> colour, marker; in the order in which data passes through a model.
+BLOCKS = {
+    "embedding": ("#00734f", "o"),
+    "position_embedding": ("#5fb89a", "s"),
+    "conv": ("#8c6d1f", "p"),
+    "q_proj": ("#003f7d", "o"),
+    "k_proj": ("#0072b2", "s"),
+    "v_proj": ("#4aa3df", "^"),
+    "qkv_proj": ("#1f5fa8", "D"),
+    "o_proj": ("#8cc8ee", "v"),
+    "ssm": ("#b8860b", "h"),
+    "router": ("#5e2a84", "X"),
+    "moe": ("#b35aa5", "P"),
+    "gate_proj": ("#9e2f00", "o"),
+    "up_proj": ("#d55e00", "s"),
+    "gate_up_proj": ("#b94700", "D"),
+    "down_proj": ("#f2a65a", "v"),
+    "mlp": ("#e07b28", "^"),
+    "norm": ("#777777", "."),
+    "bias": ("#a8a8a8", "1"),
+    "output": ("#9aa200", "*"),
+    "other": ("#4d4d4d", "x"),
+}
+
+# Okabe and Ito's palette: for groups that are not block types (neighbours are told apart, not all).
+PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#7a6a00", "#555555")
+
+HEAT = "cividis"
+
+MISSING = "#e4e4e4"
+
+DOTS_PER_INCH = 192
+
+sns.set_theme(
+    context="notebook",
+    style="whitegrid",
+    palette=PALETTE,
+    rc={
+        "font.family": "DejaVu Sans",
+        "font.size": 10,
+        "axes.titlesize": 11,
+        "axes.titleweight": "bold",
+        "axes.titlelocation": "left",
+        "axes.labelsize": 10,
+        "xtick.labelsize": 9,
+        "ytick.labelsize": 9,
+        "legend.fontsize": 9,
+        "legend.frameon": False,
+        "axes.edgecolor": "#999999",
+        "grid.color": "#e2e2e2",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+    },
+)
+
+
+def canvas(
+    width: float, height: float, rows: int = 1, cols: int = 1, **options: Any
+) -> tuple[Figure, list[Axes]]:
+    """A figure of `width` x `height` inches and its axes, row by row."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, list(figure.subplots(rows, cols, squeeze=False, **options).flat)
+
+
+def heading(axes: Axes, title: str, about: str) -> None:
+    """A title in bold with a line below it in plain type."""
+    axes.set_title(f"{title}\n", fontsize=10)
+    axes.annotate(
+        about, (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", fontsize=9
+    )
+
+
+def message(text: str) -> Figure:
+    """A figure that says in one line why there is nothing to show."""
+    figure, (axes,) = canvas(8, 1.2)
+    axes.axis("off")
+    axes.text(0.5, 0.5, literal(text), ha="center", va="center", wrap=True)
+    return figure
+
+
+def save(figure: Figure, path: Any) -> None:
+    """Write a figure as PNG, atomically; the bytes depend on the figure alone."""
+    with atomic(path) as temporary:
+        temporary.write_bytes(png(figure))
+
+
+def png(figure: Figure) -> bytes:
+    """A figure as PNG at twice the resolution of a page, without date or program name."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def alternative(figure: Figure) -> str:
+    """What a picture shows, for those who do not see it: titles, axes and legends of its panels."""
+    parts = []
+    for axes in figure.axes:
+        title = axes.get_title("left") or axes.get_title()
+        names = [text for text in (axes.get_xlabel(), axes.get_ylabel()) if text]
+        about = " by ".join(dict.fromkeys(reversed(names)))
+        parts.append(": ".join(text for text in (title, about) if text))
+    whole = [figure.get_suptitle(), figure.get_supylabel(), figure.get_supxlabel()]
+    shown = [text.replace("\n", ", ").replace(r"\$", "$") for text in (*whole, *parts) if text]
+    return "Chart. " + "; ".join(dict.fromkeys(shown)) + "." if shown else "Chart."
+
+
+def colour(block_type: str) -> str:
+    """Colour of a block type."""
+    return BLOCKS.get(block_type, BLOCKS["other"])[0]
+
+
+def marker(block_type: str) -> str:
+    """Marker of a block type."""
+    return BLOCKS.get(block_type, BLOCKS["other"])[1]
+
+
+def ordered(block_types: Iterable[Any]) -> list[str]:
+    """The distinct block types in the order in which data passes through a model."""
+    places = {name: place for place, name in enumerate(BLOCKS)}
+    present = {str(name) for name in block_types if not pd.isna(name)}
+    return sorted(present, key=lambda name: (places.get(name, len(places)), name))
+
+
+def literal(text: Any, longest: int = 80) -> str:
+    """Text from a model as a picture shows it: no mathtext, drawable, not longer than `longest`.
+
+    A character that the font lacks, or that is not printable, stands as ⟨U+…⟩.
+    """
+    shown = "".join(
+        character if drawable(character) else f"⟨U+{ord(character):04X}⟩" for character in str(text)
+    )
+    if len(shown) > longest:
+        shown = shown[: longest - 1] + "…"
+    return shown.replace("$", r"\$")
+
+
+def drawable(text: str) -> bool:
+    """Whether the font has a glyph for every character, left to right and visible by itself."""
+    return all(
+        ord(character) in _glyphs()
+        and character.isprintable()
+        and unicodedata.bidirectional(character) not in ("R", "AL", "NSM")
+        for character in text
+    )
+
+
+@cache
+def _glyphs() -> frozenset[int]:
+    path = font_manager.findfont("DejaVu Sans")
+    return frozenset(font_manager.get_font(path).get_charmap())
+
+
+def compact(value: float) -> str:
+    """A number in few characters: 0.0123, 45.6, 12,345, 10⁻⁷, 1.2×10⁻⁷."""
+    if value == 0:
+        return "0"
+    if value < 0:
+        return f"−{compact(-value)}"
+    size = abs(value)
+    power = round(math.log10(size))
+    if not 1e-3 <= size < 1e6 and math.isclose(value, 10.0**power, rel_tol=1e-9):
+        return "10" + str(power).translate(SUPERSCRIPTS)
+    if 1e-3 <= size < 1e3:
+        return f"{value:.3g}"
+    if 1e3 <= size < 1e6:
+        return f"{value:,.0f}"
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{mantissa}×10{str(int(exponent)).translate(SUPERSCRIPTS)}"
+
+
+def plain_ticks(axis: Any, logarithmic: bool = False) -> None:
+    """Tick labels as plain numbers (log axes would write powers in mathtext).
+
+    A short logarithmic axis also gets ticks between the powers of ten, and so does one that is
+    linear up to 1 and logarithmic beyond (symlog).
+    """
+    if logarithmic:
+        low, high = sorted(axis.get_view_interval())
+        decades = math.log10(high / low) if low > 0 else 9
+        steps = next(
+            steps
+            for most, steps in ((1.2, (1, 2, 3, 5)), (1.6, (1, 2, 5)), (2.6, (1, 3)), (9e9, (1,)))
+            if decades < most
+        )
+        few = MaxNLocator(6, steps=[1, 2, 5, 10])
+        axis.set_major_locator(few if decades < 0.7 else LogLocator(subs=steps, numticks=12))
+    elif isinstance(locator := axis.get_major_locator(), SymmetricalLogLocator):
+        locator.set_params(subs=(1, 3) if max(map(abs, axis.get_view_interval())) < 300 else (1,))
+    # Minor ticks are not to be seen in this style but cost most of the time of a picture.
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))

@@ -1,0 +1,134 @@
+"""The page of all models analysed so far, where models can be compared, and the list behind it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from blockresearch.report import comparison
+from blockresearch.report.model import model_type
+from blockresearch.report.pages import read_json, render, script_json, visible
+from blockresearch.report.wording import integer, short, size
+from blockresearch.results import EMBEDDING_FIGURES, LAYER_FIGURES, failure
+
+LONGEST_REASON = 300
+
+COUNTS = ("error", "warning", "note")
+
+
+def portal(results: Path) -> tuple[str, list[dict[str, Any]]]:
+    """The page of all models, and the same as a list for programs.
+
+    A model is a folder of `results` with a manifest.json or with the record that the last run
+    failed on it. One that is not failed and has no page of its own is listed as unfinished.
+    """
+    folders = [path for path in sorted(results.iterdir()) if path.is_dir()]
+    entries = [
+        entry(folder)
+        for folder in folders
+        if (folder / "manifest.json").is_file() or failure(folder)
+    ]
+    page = render(
+        "portal.html.j2",
+        "portal.js",
+        title="Models",
+        models=[*map(_shown, entries)],
+        data=script_json(compared(entries)),
+    )
+    return page, entries
+
+
+def entry(folder: Path) -> dict[str, Any]:
+    """What is known of one model; files that are missing or unreadable make it unfinished."""
+    found: dict[str, Any] = {
+        "model": folder.name,
+        "revision": None,
+        "commit": None,
+        "folder": folder.name,
+        "status": "unfinished",
+        "reason": None,
+        "type": "–",
+        "parameters": None,
+        "bytes": None,
+        "created_at": None,
+        "findings": None,
+        "numbers": None,
+        "figures": [],
+    }
+    try:
+        manifest = read_json(folder / "manifest.json")
+        found |= {
+            "model": manifest["model_id"] or manifest["model"],
+            "revision": manifest["revision"],
+            "commit": manifest["commit"],
+            "type": model_type(manifest),
+            "parameters": manifest["totals"]["parameters"],
+            "bytes": manifest["totals"]["bytes"],
+            "created_at": manifest["created_at"],
+        }
+        found["findings"] = read_json(folder / "audit.json")["counts"]
+        # Results of an older version have no numbers to compare.
+        if (folder / "comparison.json").is_file():
+            found |= read_json(folder / "comparison.json")
+        finished = (folder / "index.html").is_file()
+    except (OSError, ValueError, KeyError):
+        finished = False
+    if failed := failure(folder):
+        reason = visible(f"{failed['rule']}: {failed['reason']}")[:LONGEST_REASON]
+        return found | {"status": "failed", "reason": reason}
+    if not finished:
+        return found
+    return found | {"status": "damaged" if found["findings"]["error"] else "complete"}
+
+
+def compared(entries: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the page's script needs to set models side by side: rows, and texts of each model."""
+    captions = LAYER_FIGURES | EMBEDDING_FIGURES
+    return {
+        "rows": [
+            {
+                "group": row.group,
+                "label": row.label,
+                "meaning": row.meaning,
+                "anchor": row.anchor,
+            }
+            for row in comparison.ROWS
+        ],
+        "figures": captions,
+        "models": {
+            entry["folder"]: {
+                "name": visible(_name(entry)),
+                "values": comparison.written(entry["numbers"]),
+                "figures": [path for path in entry["figures"] if path in captions],
+            }
+            for entry in entries
+            if entry["numbers"] and entry["status"] in ("complete", "damaged")
+        },
+    }
+
+
+def _name(entry: Mapping[str, Any]) -> str:
+    name = short(entry["model"])
+    return name if entry["commit"] else name.rstrip("/").rsplit("/", 1)[-1]
+
+
+def _shown(entry: Mapping[str, Any]) -> dict[str, Any]:
+    counts = entry["findings"]
+    named = [
+        f"{counts[kind]} {kind}{'s'[: counts[kind] != 1]}"
+        for kind in COUNTS
+        if counts and counts[kind]
+    ]
+    known = entry["parameters"] is not None
+    return {
+        **entry,
+        "name": _name(entry),
+        "finished": entry["status"] in ("complete", "damaged"),
+        "comparable": bool(entry["numbers"]) and entry["status"] in ("complete", "damaged"),
+        "count": integer(entry["parameters"]) if known else "–",
+        "size": size(entry["bytes"]) if known else "–",
+        "date": (entry["created_at"] or "–")[:10],
+        "version": f"{entry['revision']} {entry['commit'][:10]}"
+        if entry["commit"]
+        else ("local folder" if known else "–"),
+        "detail": entry["reason"] or ", ".join(named),
+    }

@@ -1,0 +1,170 @@
+"""What reports say about tokens: clusters, neighbors, geometry, under-trained tokens."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from blockresearch.report.model import as_sentence
+from blockresearch.report.wording import (
+    fixed,
+    integer,
+    listed,
+    number,
+    percent,
+    plural,
+    short,
+    with_spread,
+)
+
+# Metric of the clustering -> of what the clusters explain the variance.
+SPACES = {"spherical": " of the directions", "whitened": " of the whitened vectors"}
+
+
+def cluster_finding(summary: Mapping[str, Any], elbow: pd.DataFrame) -> str | None:
+    """One sentence: how the clusters compare with those of one cloud of the same covariance.
+
+    `elbow` is the table. None where it was not measured.
+    """
+    row = _compared(elbow)
+    if row is None:
+        return None
+    verdict = (
+        "the rows have more structure than that (clusters, or another shape)"
+        if summary["beyond_null"]
+        else "by this measure the clusters merely divide a single cloud"
+    )
+    return (
+        f"{integer(row['k'])} clusters explain {percent(row['sample_share'])} of the variance"
+        f"{SPACES.get(summary['metric'], '')}, against {percent(row['null_share'])} in a normal "
+        f"distribution of the same covariance: {verdict}."
+    )
+
+
+def cluster_worth(summary: Mapping[str, Any], elbow: pd.DataFrame) -> str | None:
+    """`cluster_finding`, on what it rests, and how stable the clusters are."""
+    row = _compared(elbow)
+    if row is None:
+        return None
+    return (
+        f"{cluster_finding(summary, elbow)} These are means of {integer(summary['samples'])} "
+        f"samples of {integer(summary['sample_rows'])} rows, and of "
+        f"{integer(summary['null_samples'])} samples of the normal distribution. Clusterings of "
+        f"two samples agree with an adjusted Rand index of {number(row['stability'], 2)} "
+        f"(1: identical); in the normal distribution it is {number(row['null_stability'], 2)}."
+    )
+
+
+def _compared(elbow: pd.DataFrame) -> pd.Series | None:
+    """The row of the chosen number of clusters, where it was compared with one cloud."""
+    rows = elbow[elbow["chosen"].fillna(False).astype(bool) & elbow["null_share"].notna()]
+    return None if rows.empty else rows.iloc[0]
+
+
+def geometry(summary: Mapping[str, Any]) -> pd.DataFrame:
+    """Facts about the rows of the embedding and of an output layer of its own, as texts.
+
+    Columns what, embedding and, where there is such a layer, output.
+    """
+    sides = {"embedding": summary, "output": summary.get("output")}
+    sides = {name: side for name, side in sides.items() if side and "rows" in side}
+    if "embedding" not in sides:
+        return pd.DataFrame(columns=["what", "embedding"])
+    facts = {
+        "rows × dimensions": lambda s: f"{integer(s['rows'])} × {integer(s['dimensions'])}",
+        "length of a row, mean ± std": lambda s: with_spread(s["mean_norm"], s["std_norm"]),
+        "mean cosine of two rows": lambda s: fixed(s["isotropy"]["mean_cosine"], 3),
+        "the same after subtracting the mean row": lambda s: fixed(
+            s["isotropy"]["mean_cosine_centred"], 3
+        ),
+        "rows equal to an earlier one": lambda s: integer(s["duplicate_rows"]),
+        "rows with a neighbour at a cosine of 0.99 or more": lambda s: (
+            f"{integer(s['near_duplicate_rows'])} of {integer(s['neighbours_searched'])} searched"
+        ),
+        "rows of zeros": lambda s: integer(s["zero_rows"]),
+        "rows beyond the tokenizer": lambda s: integer(s["padding_rows"]),
+        "rows that are not finite": lambda s: integer(s["left_out_rows"]),
+    }
+    texts = [
+        {"what": label, **{name: text(side) for name, side in sides.items()}}
+        for label, text in facts.items()
+    ]
+    return pd.DataFrame(texts)
+
+
+def neighbours_note(summary: Mapping[str, Any]) -> str:
+    """Which tokens have neighbours, and which of the chosen ones are no tokens."""
+    if "rows" not in summary:
+        return ""
+    searched, rows = summary["neighbours_searched"], summary["rows"]
+    note = "tokens.csv holds the nearest tokens of every token."
+    if searched < rows - summary["left_out_rows"]:
+        note = (
+            f"Nearest tokens were found for {integer(searched)} of {integer(rows)} tokens: the "
+            "chosen ones, those that look most untrained, and an even sample over the ids. Each "
+            "was compared with all tokens; a larger clustering.search_operations covers more of "
+            "them."
+        )
+    unknown = [short(probe) for probe in summary["unknown_probes"]]
+    return f"{note} No tokens of this model: {', '.join(unknown)}." if unknown else note
+
+
+def undertrained_finding(tokens: pd.DataFrame, facts: Mapping[str, Any]) -> str:
+    """How many tokens look untrained, by what measure; `facts` are those of the summary."""
+    method = f"Score: {facts['method']}."
+    check = facts["held_out_auc"]
+    if check is not None:
+        method += (
+            f" Check: a reference row that was held out outscores another token in "
+            f"{percent(check)} of the pairs (chance: 50 %)."
+        )
+    reference = tokens["reference"].fillna(False).astype(bool)
+    if not reference.any():
+        return method
+    middle = tokens["undertrained_score"][reference].median()
+    alike = tokens[tokens["undertrained_rank"].notna() & (tokens["undertrained_score"] >= middle)]
+    return (
+        f"{method} {plural(len(alike), 'other token')} reach{'es' * (len(alike) == 1)} the median "
+        "score of the reference rows."
+    )
+
+
+def embedding_findings(
+    summary: Mapping[str, Any], overview: pd.DataFrame, elbow: pd.DataFrame
+) -> list[str]:
+    """The most telling findings about the token embedding."""
+    if overview.empty:
+        return [as_sentence(summary.get("reason") or "this model has no token embedding")]
+    worth = cluster_finding(summary, elbow)
+    found = [worth] if worth else []
+    cosine = summary["isotropy"]["mean_cosine"]
+    if cosine is not None:
+        cone = (
+            "the vectors share a common direction"
+            if cosine > 0.2
+            else "the vectors share no strong common direction"
+        )
+        found.append(
+            f"The mean cosine between two different tokens is {fixed(cosine)}: {cone}. Their "
+            f"length is {with_spread(summary['mean_norm'], summary['std_norm'])} (mean ± std)."
+        )
+    odd = [
+        f"{integer(summary[key])} {label}"
+        for key, label in (
+            ("duplicate_rows", "equal an earlier row"),
+            ("zero_rows", "are all zero"),
+            ("padding_rows", "are beyond the tokenizer"),
+            ("left_out_rows", "are not finite and were left out"),
+        )
+        if summary.get(key)
+    ]
+    if odd:
+        found.append(f"Of {integer(summary['rows'])} rows, {listed(odd)}.")
+    largest = overview.loc[overview["size"].idxmax()]
+    return [
+        *found,
+        f"Over all rows the clusters explain {percent(summary['explained_share'])} of the "
+        f"variance{SPACES.get(summary['metric'], '')}, with a mean silhouette of "
+        f"{number(summary['silhouette'])}; the largest holds {percent(largest['share'])} of the "
+        "rows.",
+    ]

@@ -1,0 +1,242 @@
+"""What the reports say of the weights as a whole: tables by block type, format and status, and
+sentences about them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from blockresearch.report.wording import integer, number, percent, short
+from blockresearch.safetensors.dtypes import DTYPES
+
+NOTABLE_ZEROS = 0.01
+
+
+def coverage_table(coverage: pd.DataFrame) -> pd.DataFrame:
+    """Tensors, elements and bytes per status of the table coverage."""
+    grouped = coverage.fillna({"status": "unknown"}).groupby("status")
+    return grouped.agg(
+        tensors=("param_name", "size"), numel=("numel", "sum"), nbytes=("nbytes", "sum")
+    ).reset_index()
+
+
+def findings_table(audit: Mapping[str, Any]) -> pd.DataFrame:
+    """The findings of the audit as a table."""
+    return pd.DataFrame(audit["findings"])
+
+
+def block_table(params: pd.DataFrame, matrices: pd.DataFrame) -> pd.DataFrame:
+    """Per block type: tensors, parameters, bytes, and medians over its tensors and matrices."""
+    params = params.assign(block_type=params["block_type"].fillna("other"))
+    matrices = matrices.assign(block_type=matrices["block_type"].fillna("other"))
+    by_tensor = params.groupby("block_type")
+    by_matrix = matrices.groupby("block_type")
+    result = pd.DataFrame(
+        {
+            "tensors": by_tensor.size(),
+            "numel": by_tensor["numel"].sum(),
+            "nbytes": by_tensor["nbytes"].sum(),
+            "std": by_matrix["std"].median(),
+            "kurtosis_excess": by_matrix["kurtosis_excess"].median(),
+            "zero_fraction": by_matrix["zero_fraction"].median(),
+            "rank_ratio": by_matrix["rank_ratio"].min(),
+            "stable_rank": by_matrix["stable_rank"].median(),
+            "effective_rank_sigma": by_matrix["effective_rank_sigma"].median(),
+            "alpha": by_matrix["alpha"].median(),
+        }
+    )
+    return result.sort_values("numel", ascending=False).reset_index()
+
+
+def relative_ranks(matrices: pd.DataFrame) -> pd.DataFrame:
+    """The table matrices with ranks as shares of the smaller side."""
+    side = matrices[["rows", "cols"]].min(axis=1).astype("Float64")
+    return matrices.assign(
+        storage_share=matrices["storage_rank"] / side,
+        stable_share=matrices["stable_rank"] / side,
+        effective_share=matrices["effective_rank_sigma"] / side,
+    )
+
+
+def largest_weights(matrices: pd.DataFrame) -> pd.DataFrame:
+    """The table matrices, the matrix whose largest weight stands out most first, and where that
+    weight is: columns matrix (its name), top_value, top_row and top_col."""
+    rows = matrices[matrices["max_over_rms"].notna()].sort_values("max_over_rms", ascending=False)
+    first = {
+        f"top_{name}": [_first(values) for values in rows[f"top_{name}s"]]
+        for name in ("value", "row", "col")
+    }
+    return rows.assign(matrix=matrix_names(rows), **first)
+
+
+def matrix_names(matrices: pd.DataFrame) -> pd.Series:
+    """What to call each matrix: its tensor, and which part of it."""
+    parts = matrices["slice"].fillna("").astype(str)
+    return matrices["param_name"].astype(str) + parts.where(parts == "", " " + parts)
+
+
+def rounding_table(
+    matrices: pd.DataFrame, formats: Mapping[str, tuple[str, float]]
+) -> pd.DataFrame:
+    """Per format of rounding: its name and bits, the median and the lowest ratio of signal to
+    rounding error in decibel, the median error as a share of the rms, and the matrix of the lowest.
+
+    `formats` is key -> (name, bits per weight). Only formats that some matrix has.
+    """
+    rows = []
+    for key, (name, bits) in formats.items():
+        ratios = matrices[f"{key}_sqnr_db"].dropna().astype(float)
+        if len(ratios):
+            median, worst = float(ratios.median()), ratios.idxmin()
+            rows.append(
+                {
+                    "format": name,
+                    "bits": bits,
+                    "median": median,
+                    "error": 10 ** (-median / 20),
+                    "lowest": float(ratios[worst]),
+                    "matrix": matrix_names(matrices.loc[[worst]]).iloc[0],
+                }
+            )
+    names = ["format", "bits", "median", "error", "lowest", "matrix"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def information_table(params: pd.DataFrame) -> pd.DataFrame:
+    """Per block type, over the tensors whose entropy is known: elements, stored bits and entropy
+    per element, the share of the stored size that an ideal coder would save, and bytes then."""
+    rows = params[params["entropy_bits"].notna() & (params["numel"] > 0)]
+    numel = rows["numel"].astype(float)
+    stored = rows["dtype"].map(lambda name: DTYPES[name].bits).astype(float) * numel
+    sums = pd.DataFrame(
+        {
+            "block_type": rows["block_type"].fillna("other"),
+            "numel": numel,
+            "stored": stored,
+            "entropy": rows["entropy_bits"].astype(float) * numel,
+        }
+    )
+    blocks = sums.groupby("block_type").sum().sort_values("numel", ascending=False).reset_index()
+    whole = blocks.drop(columns="block_type").sum().to_frame().T.assign(block_type="all of these")
+    both = pd.concat([blocks, whole], ignore_index=True) if len(blocks) else blocks
+    return pd.DataFrame(
+        {
+            "block_type": both["block_type"],
+            "numel": both["numel"],
+            "stored_bits": both["stored"] / both["numel"],
+            "entropy_bits": both["entropy"] / both["numel"],
+            "saving": 1 - both["entropy"] / both["stored"],
+            "nbytes": both["entropy"] / 8,
+        }
+    )
+
+
+def rounding_finding(formats: pd.DataFrame) -> str | None:
+    """One or two sentences on the errors of low-bit formats, by `rounding_table`."""
+    four = formats[formats["bits"] < 5].sort_values("median", ascending=False)
+    if four.empty:
+        return None
+    best, last = four.iloc[0], four.iloc[-1]
+    text = (
+        f"Of the 4-bit formats, {best['format']} loses least: in the median matrix, rounding to "
+        f"nearest makes an error of {percent(best['error'])} of the weights' root mean square "
+        f"({number(best['median'])} dB)"
+    )
+    if len(four) == 1:
+        return f"{text}."
+    least = f"{percent(last['error'])} ({number(last['median'])} dB)"
+    return f"{text}; {last['format']} loses most, {least}."
+
+
+def sparsity_finding(params: pd.DataFrame) -> str:
+    """One or two sentences: how many values are exactly or nearly zero, and where most are."""
+    known = params[params["zero_fraction"].notna() & (params["finite_count"] > 0)]
+    if known.empty:
+        return "No tensor has finite values, so there are no zeros to count."
+    weight = known["finite_count"].astype(float)
+    zero, near = (
+        float((known[name].astype(float) * weight).sum() / weight.sum())
+        for name in ("zero_fraction", "sparsity")
+    )
+    worst = known.loc[known["zero_fraction"].idxmax()]
+    text = (
+        f"{percent(zero)} of all values are exactly zero and {percent(near)} are near zero (|w| at "
+        "or below the sparsity threshold)."
+    )
+    if worst["zero_fraction"] < NOTABLE_ZEROS:
+        return f"{text} No tensor holds {NOTABLE_ZEROS * 100:.0f} % or more exact zeros."
+    share = percent(worst["zero_fraction"])
+    return f"{text} The largest share of exact zeros is {share}, in {short(worst['param_name'])}."
+
+
+def _first(values: Any) -> Any:
+    return values[0] if isinstance(values, list | np.ndarray) and len(values) else None
+
+
+LOW_RANK = 0.9
+
+OUTLIER = 8  # times the rms: beyond what normal weights reach in any matrix of today's sizes
+
+
+def value_findings(params: pd.DataFrame, matrices: pd.DataFrame) -> list[str]:
+    """The most telling findings about values, ranks and information, first what tells most."""
+    found, ranks = [], []
+    broken = params[(params["nan_count"] + params["posinf_count"] + params["neginf_count"]) > 0]
+    if len(broken):
+        found.append(
+            f"{integer(len(broken))} of {integer(len(params))} tensors hold NaN or infinite "
+            f"values, first {short(broken['param_name'].iloc[0])}: what they compute is unusable."
+        )
+    ranked = matrices[matrices["rank_ratio"].notna()]
+    telling = False
+    if len(ranked):
+        low = ranked[ranked["rank_ratio"] < 1]
+        if len(low):
+            worst = low.loc[low["rank_ratio"].idxmin()]
+            telling = worst["rank_ratio"] < LOW_RANK
+            ranks.append(
+                f"{integer(len(ranked) - len(low))} of {integer(len(ranked))} matrices have full "
+                f"numerical rank; the lowest for its size is {short(worst['param_name'])} with "
+                f"rank {integer(worst['rank'])} of {integer(min(worst['rows'], worst['cols']))}."
+            )
+        else:
+            all_of = f"All {integer(len(ranked))} matrices have"
+            ranks.append(
+                f"{all_of if len(ranked) > 1 else 'The one matrix has'} full numerical rank."
+            )
+    found += ranks if telling else []
+    tails = matrices[matrices["max_over_rms"].notna()]
+    if len(tails):
+        far = tails.loc[tails["max_over_rms"].idxmax()]
+        meaning = (
+            "outliers this large can make quantisation harder"
+            if far["max_over_rms"] > OUTLIER
+            else "in a large matrix of normally distributed weights it would be about 4 to 6"
+        )
+        found.append(
+            f"The largest outlier is {number(far['max_over_rms'])} times the root mean square of "
+            f"its matrix, {short(far['param_name'])}; {meaning}."
+        )
+    bits = information(params)
+    if bits:
+        carried, stored = bits
+        found.append(
+            f"The entropy of the stored codes is {number(carried)} of {number(stored)} bits per "
+            f"weight, so lossless coding of single weights could save about "
+            f"{percent(1 - carried / stored)}."
+        )
+    return found if telling else [*found, *ranks]
+
+
+def information(params: pd.DataFrame) -> tuple[float, float] | None:
+    """Entropy and stored size in bits per weight, over the tensors whose entropy is known."""
+    rows = params[params["entropy_bits"].notna() & (params["numel"] > 0)]
+    if rows.empty:
+        return None
+    weight = rows["numel"].astype(float)
+    bits = rows["dtype"].map(lambda name: DTYPES[name].bits).astype(float)
+    entropy = rows["entropy_bits"].astype(float)
+    return float((entropy * weight).sum() / weight.sum()), float(
+        (bits * weight).sum() / weight.sum()
+    )

@@ -1,0 +1,135 @@
+"""Numbers, sizes and lists as people read them: units, sensible digits, thousands separators."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+LONGEST_NAME = 120
+
+# Components in the order in which data passes through them.
+COMPONENTS = ("vision", "audio", "projector", "encoder", "text", "decoder", "mtp", "adapter")
+
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def integer(value: float) -> str:
+    """A whole number with thousands separators."""
+    return f"{int(value):,}"
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """A number with `digits` significant digits; an en dash where it is missing."""
+    if value is None or pd.isna(value):
+        return "–"
+    if isinstance(value, str):
+        return value
+    size = abs(value)
+    if 0 < size < 1e-4 or size >= 1e5:
+        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+        text = f"{mantissa} × 10{str(int(exponent)).translate(SUPERSCRIPTS)}"
+    else:
+        text = f"{value:,.0f}" if size >= 10**digits - 0.5 else f"{value:.{digits}g}"
+    return text.replace("-", "−")
+
+
+def aligned(value: Any, digits: int = 3) -> str:
+    """`number`, but with zeros at the end too, so that the numbers of a column compare."""
+    if value is None or pd.isna(value) or not 1e-4 <= abs(value) < 10**digits - 0.5:
+        return number(value, digits)
+    return f"{value:#.{digits}g}".rstrip(".").replace("-", "−")
+
+
+def fixed(value: Any, places: int = 2) -> str:
+    """A number with `places` decimal places, for a column in which 0 has a meaning."""
+    if value is None or pd.isna(value):
+        return "–"
+    if abs(value) >= 100:
+        return number(value)
+    return f"{value:z.{places}f}".replace("-", "−")
+
+
+def with_spread(mean: float, spread: float) -> str:
+    """Mean ± spread: two digits of the spread, and as many places of the mean."""
+    if not 1e-4 <= spread < 1e6:
+        return f"{number(mean)} ± {number(spread)}"
+    places = max(0, 1 - math.floor(math.log10(spread)))
+    return f"{mean:,.{places}f} ± {spread:,.{places}f}".replace("-", "−")
+
+
+def percent(share: Any) -> str:
+    """A share as per cent, with the digits that it deserves."""
+    if share is None or pd.isna(share):
+        return "–"
+    value = float(share) * 100
+    if value in (0, 100):
+        return f"{value:.0f} %"
+    if abs(value) < 0.01:
+        return "< 0.01 %"
+    return f"{value:.2f} %" if abs(value) < 1 else f"{value:.1f} %"
+
+
+def size(count: float) -> str:
+    """A number of bytes in the unit that fits: 1.20 kB, 269 MB (powers of ten)."""
+    return _scaled(count, {"TB": 1e12, "GB": 1e9, "MB": 1e6, "kB": 1e3}) or f"{count:.0f} bytes"
+
+
+def parameter_count(count: float) -> str:
+    """A number of parameters as people say it: 135 million, 4.02 billion."""
+    units = {"trillion": 1e12, "billion": 1e9, "million": 1e6}
+    return _scaled(count, units) or integer(count)
+
+
+def _scaled(count: float, units: Mapping[str, float]) -> str:
+    """Three digits and the largest unit that does not leave them below 1; empty for less."""
+    for unit, scale in units.items():
+        if count >= 0.9995 * scale:
+            return f"{aligned(count / scale)} {unit}"
+    return ""
+
+
+def short(name: Any) -> str:
+    """A name from a model, cut when it is very long."""
+    text = str(name)
+    return text if len(text) <= LONGEST_NAME else text[: LONGEST_NAME - 1] + "…"
+
+
+def plural(count: int, noun: str) -> str:
+    """A count of things: 1 tensor, 1,137 tensors."""
+    return f"{integer(count)} {noun}{'s'[: count != 1]}"
+
+
+def seconds(value: Any) -> str:
+    """A time span in the units that fit: 0.4 s, 38 s, 12 min 5 s, 3 h 20 min."""
+    if value is None or pd.isna(value):
+        return "–"
+    if value < 60:
+        return f"{value:.0f} s" if value >= 9.95 else f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60:,} h {minutes % 60} min"
+
+
+def shape(text: Any) -> str:
+    """A shape as stored, e.g. [151936, 2560], as people write it: 151,936 × 2,560."""
+    sides = re.findall("[0-9]+", str(text))
+    return " × ".join(integer(int(side)) for side in sides) or "scalar"
+
+
+def by_component(names: Iterable[Any]) -> list[str]:
+    """The distinct components, in the order in which data passes through them."""
+    places = {name: place for place, name in enumerate(COMPONENTS)}
+    return sorted({str(name) for name in names}, key=lambda name: (places.get(name, 99), name))
+
+
+def unbroken(text: str) -> str:
+    """A sentence in which no line ends between a number and its unit."""
+    return re.sub(r"(?<=\d) (?=%|dB\b|[kMGT]?B\b|bytes\b|bits?\b|× )", "\u00a0", text)
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Some things in a sentence: a, b and c."""
+    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]

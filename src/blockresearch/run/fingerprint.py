@@ -1,0 +1,125 @@
+"""Helpers of the rules: what a job's result depends on, as values that Snakemake can compare.
+
+Imports little, because every job of a cluster parses the Snakefile again.
+"""
+
+import hashlib
+import json
+import os
+import shlex
+import sys
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+from blockresearch.project import PACKAGE, PROJECT
+
+
+def flags(options: Mapping[str, Any]) -> str:
+    """Options as one shell-ready string, sorted by name; None is left out, True is a bare flag.
+
+    One string, because Snakemake compares parameters as a set of values without their names.
+    """
+    words = [
+        f"--{name}" if value is True else f"--{name}={shlex.quote(str(value))}"
+        for name, value in sorted(options.items())
+        if value is not None and value is not False
+    ]
+    return " ".join(words)
+
+
+@cache
+def fingerprint(name: str, without: str | None = None) -> str:
+    """Hash of the code that a script or a notebook runs: itself and all project modules it imports.
+
+    `name` is a script (`analyze` for workflow/scripts/analyze.py) or a notebook (`10_x.ipynb`).
+    Comments, docstrings and layout do not count; the text of a notebook does. `without` names a
+    module that the script imports but that a rule's way of calling it does not run. Another version
+    of Python compiles to other code, so it is as if the code had changed.
+    """
+    if name.endswith(".ipynb"):
+        text, code = _notebook_code(PROJECT / "notebooks" / name)
+    else:
+        text, code = name, _code(PROJECT / "workflow" / "scripts" / f"{name}.py")
+    digest = hashlib.sha256()
+    parts = [(text, code)]
+    for path in _closure(_imports(code), without):
+        parts.append((path.relative_to(PACKAGE).as_posix(), _code(path)))
+    for title, part in parts:
+        digest.update(title.encode() + b"\0" + repr(_meaning(part)).encode() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _closure(modules: Iterable[str], without: str | None) -> list[Path]:
+    waiting, found = list(modules), set()
+    while waiting:
+        module = waiting.pop()
+        path = PACKAGE.parent / (module.replace(".", "/") + ".py")
+        if module != without and path not in found and path.is_file():
+            found.add(path)
+            waiting.extend(_imports(_code(path)))
+    return sorted(found)
+
+
+@cache
+def _imports(code: CodeType) -> list[str]:
+    """Project modules imported anywhere in the code, functions included, in either spelling."""
+    modules = [name for name in code.co_names if name.startswith("blockresearch.")]
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            modules += _imports(constant)
+        elif isinstance(constant, tuple):  # from package import (these names)
+            packages = [name for name in code.co_names if name.startswith("blockresearch.")]
+            modules += [f"{package}.{name}" for package in packages for name in constant]
+    return modules
+
+
+@cache
+def _code(path: Path) -> CodeType:
+    return _compiled(path.read_text(encoding="utf-8"))
+
+
+def _compiled(source: str) -> CodeType:
+    # Compiling and walking a few thousand functions takes a third of the time of parsing to, and
+    # dumping, a syntax tree. Level 2 leaves docstrings out.
+    return compile(source, "", "exec", dont_inherit=True, optimize=2)
+
+
+@cache
+def _meaning(code: CodeType) -> tuple[Any, ...]:
+    """All of a code object that decides what it does; line numbers and file names do not."""
+    constants: list[Any] = []
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            constants.append(_meaning(constant))
+        elif isinstance(constant, frozenset):  # whose order changes from process to process
+            constants.append(sorted(map(repr, constant)))
+        else:
+            constants.append(repr(constant))
+    arguments = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
+    names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
+    return code.co_name, code.co_code, code.co_exceptiontable, arguments, names, constants
+
+
+def _notebook_code(path: Path) -> tuple[str, CodeType]:
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    source = {"code": "", "markdown": "", "raw": ""}
+    for cell in cells:
+        source[cell["cell_type"]] += "".join(cell["source"]) + "\n"
+    return source["markdown"] + source["raw"], _compiled(source["code"])
+
+
+def use_this_python() -> None:
+    """Let `python -m workflow…` in the rules be this project, run by the interpreter of Snakemake.
+
+    Also without activation, and from the folder of a workflow that has imported this one.
+    """
+    modules = os.environ.get("PYTHONPATH", "")
+    if str(PROJECT) not in modules.split(os.pathsep):
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(PROJECT), modules)))
+    here = str(Path(sys.executable).parent)
+    path = os.environ.get("PATH", "")
+    if path.split(os.pathsep)[0] != here:
+        os.environ["PATH"] = here + os.pathsep + path

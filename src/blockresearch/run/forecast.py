@@ -1,0 +1,203 @@
+"""What the analysis of a model will take, told from its manifest and plan before it is started.
+
+Times are those of one core of the machine the cost model was measured on. The work of P parts on c
+cores takes at least the longest of them, and at least the sum divided by c. Shards are measured
+while others arrive, so of downloading and measuring the shorter one counts for one shard only.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from blockresearch.checkpoint.manifest import fetched_bytes, tensor_layouts, tensor_signatures
+from blockresearch.naming.roles import classify
+from blockresearch.run import resources
+from blockresearch.run.resources import (
+    JOBS,
+    START_SECONDS,
+    Size,
+    clustering_memory,
+    clustering_seconds,
+    tables_bytes,
+)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A way to run: cores that measure at once, parts that one of them measures in turn.
+
+    `shards` lie on the disk at once (None: all). `alone`: each job has its own memory.
+    """
+
+    cores: int
+    in_turn: int = 1
+    shards: int | None = None
+    alone: bool = False
+
+
+PROFILES = {
+    "default, 8 cores": Profile(8),
+    "default, 64 cores": Profile(64),
+    "low-disk, 8 cores": Profile(8, shards=4),
+    "slurm, 200 jobs": Profile(200, in_turn=8, alone=True),
+    "slurm, parts=1": Profile(200, alone=True),
+}
+
+# Bytes per second of a good line.
+LINE = 100e6
+
+# Jobs of a model beside its parts, downloads and needs.JOBS: tokens, portal, glossary, the target.
+OTHER_JOBS = 4
+
+ASSUMED = (
+    f"Cores as in the benchmarks, a line of {LINE / 1e6:.0f} MB/s, no waiting in a queue.",
+    "A GPU (profile gpu) takes over the products of matrices, which saves time not predicted here.",
+)
+
+
+def forecast(manifest: Mapping[str, Any], plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Size, parameters by block type, bytes by dtype, jobs; for each profile time, memory, disk.
+
+    bytes, download, memory and disk are in bytes, seconds in core seconds, those of a profile as
+    they pass.
+    """
+    parts, size = plan["parts"], resources.size(manifest, plan)
+    shards = [file for file in manifest["files"] if file["role"] == "shard"]
+    fetched = [fetched_bytes(file) for file in fetched_files(manifest)]
+    seconds = [START_SECONDS + part["seconds"] for part in parts]
+    return {
+        "model": manifest["model"],
+        "commit": manifest["commit"],
+        **{key: manifest["totals"][key] for key in ("bytes", "parameters", "tensors")},
+        "shards": len(shards),
+        "parameters_by_block": parameters_by_block(manifest),
+        "bytes_by_dtype": bytes_by_dtype(manifest),
+        "jobs": len(parts) + len(fetched) + len(JOBS) + OTHER_JOBS,
+        "parts": len(parts),
+        "seconds": sum(seconds),
+        "longest_part": max(seconds, default=0.0),
+        "download": sum(fetched),
+        "disk": sum(fetched) + tables_bytes(size),
+        "profiles": {
+            name: _with_profile(profile, parts, size, fetched) for name, profile in PROFILES.items()
+        },
+    }
+
+
+def _with_profile(
+    profile: Profile, parts: list[Mapping[str, Any]], size: Size, fetched: list[int]
+) -> dict[str, float]:
+    download = sum(fetched) / LINE
+    seconds = [START_SECONDS + part["seconds"] for part in parts]
+    measure = max(
+        elapsed(seconds, profile.cores, profile.in_turn), clustering_seconds(size.elements)
+    )
+    both = max(download, measure) + min(download, measure) / max(len(fetched), 1)
+    reports = reports_seconds(size, in_turn=profile.alone)
+    memory = sorted((part["memory"] for part in parts), reverse=True)
+    others = [
+        clustering_memory(size.elements),
+        *(resources.memory(job, size) for job in JOBS),
+    ]
+    at_once = 1 if profile.alone else profile.cores
+    weights = sorted(fetched, reverse=True)[: profile.shards]
+    return {
+        "download": download,
+        "measure": measure,
+        "reports": reports,
+        "seconds": both + reports,
+        "memory": max(sum(memory[:at_once]), *others),
+        "disk": sum(weights) + tables_bytes(size),
+    }
+
+
+def fetched_files(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The files that are downloaded by jobs of their own; none of a local folder."""
+    if not manifest["model_id"]:
+        return []
+    files = [file for file in manifest["files"] if file["role"] in ("shard", "tokenizer")]
+    return [file for file in files if fetched_bytes(file)]
+
+
+def elapsed(seconds: list[float], cores: int, in_turn: int) -> float:
+    """Seconds for parts on `cores`, `in_turn` consecutive ones to a job: the bound from below."""
+    jobs = [sum(seconds[start : start + in_turn]) for start in range(0, len(seconds), in_turn)]
+    return max(max(jobs, default=0.0), sum(jobs) / cores)
+
+
+def reports_seconds(size: Size, in_turn: bool) -> float:
+    """Seconds from the last part to the last page: all jobs `in_turn`, or the longest chain."""
+    seconds = {job: resources.seconds(job, size) for job in JOBS}
+    if in_turn:
+        return sum(seconds.values())
+    notebooks = max(took for job, took in seconds.items() if job.startswith("notebook_"))
+    chain = ("merge", "transformer_analysis", "model_page")
+    return notebooks + sum(seconds[job] for job in chain)
+
+
+def parameters_by_block(manifest: Mapping[str, Any]) -> dict[str, int]:
+    """Elements once unpacked by block type, most first; companions of quantised ones left out."""
+    roles = classify(tensor_signatures(manifest), manifest["config"])
+    layouts = tensor_layouts(manifest)
+    found: Counter[str] = Counter()
+    for tensor in manifest["tensors"]:
+        layout = layouts[tensor["name"]]
+        if layout.kind != "companion":
+            shape = layout.scheme.shape if layout.scheme else tensor["shape"]
+            found[roles[tensor["name"]].block_type] += math.prod(shape)
+    return dict(found.most_common())
+
+
+def bytes_by_dtype(manifest: Mapping[str, Any]) -> dict[str, int]:
+    """Stored bytes by the dtype of the file, most first."""
+    found: Counter[str] = Counter()
+    for tensor in manifest["tensors"]:
+        found[tensor["dtype"]] += tensor["end"] - tensor["begin"]
+    return dict(found.most_common())
+
+
+def lines(told: Mapping[str, Any]) -> Iterable[str]:
+    """A forecast as text for people."""
+    commit = f" at {told['commit']}" if told["commit"] else ""
+    yield f"{told['model']}{commit}"
+    yield (
+        f"  {told['parameters']:,} parameters in {told['tensors']:,} tensors, "
+        f"{told['shards']} shards, {amount(told['bytes'])}"
+    )
+    whole = max(sum(told["parameters_by_block"].values()), 1)
+    for block, count in told["parameters_by_block"].items():
+        yield f"    {block:<20}{count:>20,}{100 * count / whole:>7.1f} %"
+    stored = ", ".join(f"{name} {amount(size)}" for name, size in told["bytes_by_dtype"].items())
+    yield f"  stored as {stored}"
+    yield (
+        f"  {told['jobs']} jobs, {told['parts']} of them measure: {duration(told['seconds'])} of "
+        f"one core, the longest {duration(told['longest_part'])}"
+    )
+    yield f"  download {amount(told['download'])}, disk {amount(told['disk'])}"
+    columns = ("download", "measure", "reports", "in all", "memory", "disk")
+    yield f"  {'profile':<18}" + "".join(f"{column:>12}" for column in columns)
+    for name, cost in told["profiles"].items():
+        times = (duration(cost[key]) for key in ("download", "measure", "reports", "seconds"))
+        memory = amount(cost["memory"]) + ("/job" if PROFILES[name].alone else "")
+        cells = (*times, memory, amount(cost["disk"]))
+        yield f"  {name:<18}" + "".join(f"{cell:>12}" for cell in cells)
+    yield from (f"  {sentence}" for sentence in ASSUMED)
+
+
+def amount(size: float) -> str:
+    """Bytes with the unit that fits."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"
+
+
+def duration(seconds: float) -> str:
+    """Seconds with the unit that fits."""
+    for unit, length, enough in (("s", 1, 120), ("min", 60, 120), ("h", 3600, 48)):
+        if seconds < enough * length:
+            return f"{seconds / length:.3g} {unit}"
+    return f"{seconds / 86400:.3g} days"

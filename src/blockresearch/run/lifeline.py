@@ -1,0 +1,93 @@
+"""Jobs that end with their run: no job goes on after Snakemake is gone, and Ctrl-C ends all.
+
+Snakemake neither takes its jobs along when it is killed nor passes an interrupt on to them, and
+LAPACK does not return to Python for a signal. So the run names itself in the environment, every job
+watches that process and its own shell, and a job that is told to end has some seconds to do so in
+order.
+"""
+
+import os
+import select
+import signal
+import threading
+import time
+from types import FrameType
+from typing import NoReturn
+
+RUN = "BLOCK_RESEARCH_RUN"  # environment variable: the process that the jobs belong to
+
+GRACE = 3.0  # seconds for a job to clean up before it ends at once
+
+
+def take_jobs_along() -> None:
+    """In the process of Snakemake: own all jobs started from here, and pass Ctrl-C on to them."""
+    os.environ[RUN] = str(os.getpid())
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, _interrupt_jobs)
+
+
+def follow_run() -> None:
+    """In a job: end in order at SIGINT and SIGTERM, and as soon as the run or the shell is gone.
+
+    Processes are watched where the system can (Linux), and only when a run has started the job: one
+    started by hand may outlive its shell.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end)
+    if os.name != "posix":
+        return
+    reads, writes = os.pipe()
+    os.set_blocking(writes, False)
+    # Written to by the interpreter itself, also while the main thread is in LAPACK.
+    signal.set_wakeup_fd(writes, warn_on_full_buffer=False)
+    watched = []
+    if RUN in os.environ and hasattr(os, "pidfd_open"):
+        try:
+            watched = [os.pidfd_open(pid) for pid in {int(os.environ[RUN]), os.getppid()}]
+        except (ProcessLookupError, ValueError):
+            raise SystemExit(128 + signal.SIGTERM) from None
+    threading.Thread(target=_watch, args=(reads, watched), daemon=True).start()
+
+
+def _interrupt_jobs(number: int, frame: FrameType | None) -> NoReturn:
+    import psutil
+
+    for process in psutil.Process().children(recursive=True):
+        try:
+            process.send_signal(signal.SIGINT)
+        except psutil.NoSuchProcess:
+            continue
+    raise KeyboardInterrupt
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    # Once is enough: a second signal must not break the cleaning up.
+    for other in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(other, signal.SIG_IGN)
+    _say_ended(number)
+    raise SystemExit(128 + number)
+
+
+def _say_ended(number: int) -> None:
+    """The last line in the log of a job that was told to end: without it the job looks killed."""
+    name = signal.Signals(number).name
+    text = f"error: ended by {name}: the run was interrupted, or its time was up; start it again.\n"
+    os.write(2, text.encode())
+
+
+def _watch(reads: int, processes: list[int]) -> None:
+    poll = select.poll()
+    for descriptor in (reads, *processes):
+        poll.register(descriptor, select.POLLIN)
+    number = signal.SIGTERM
+    while True:
+        ready = [descriptor for descriptor, _ in poll.poll()]
+        if ready != [reads]:
+            os.kill(os.getpid(), number)
+            break
+        number = signal.Signals(os.read(reads, 1)[0])
+        if number in (signal.SIGINT, signal.SIGTERM):
+            break
+    time.sleep(GRACE)
+    _say_ended(number)
+    os._exit(128 + number)

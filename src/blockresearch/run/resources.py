@@ -1,0 +1,244 @@
+"""What a job needs of a machine, predicted from manifest and plan before anything runs.
+
+Schedulers kill a job that takes more than it asked for and let one wait that asks for too much, so
+memory and time follow from the sizes of tensors and tables. What is asked for grows with every
+attempt. The numbers are measured: tests/benchmarks/RESULTS.md, "Predicted and measured".
+
+Everything here is also used while the Snakefile is parsed: it imports nothing but the standard
+library and reads plain JSON values.
+"""
+
+import math
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from blockresearch.checkpoint.manifest import token_tensors
+from blockresearch.files import Version, read_json, version
+
+MB, KB = 1024**2, 1024
+
+# Slower machines, shared disks, a start of Snakemake in every job.
+TIME_FACTOR = 4
+
+START_MINUTES = 5
+
+MEMORY_FACTOR = 1.2
+
+# Bytes per second, of a slow line and of a shared disk.
+LINE = 5e6
+
+DISK = 100e6
+
+# Start of Python and its libraries in a job of analyze; the plan has the seconds of the tensors.
+START_SECONDS = 1.4
+
+# Of resolve_model: without a tensor, and for a byte of the shards' headers.
+RESOLVE_MB, RESOLVE_SECONDS = 130, 0.7
+
+HEADER_BYTES, HEADER_SECONDS = 32, 9e-7
+
+# For file list and headers of a model on the hub to arrive.
+HUB_SECONDS = 60
+
+LONGEST_HEADER = 25_000_000  # longer ones are refused
+
+# Those of a model on the hub are not known before: enough for 140,000 tensors.
+UNKNOWN_HEADERS = 19_500_000
+
+# Of embedding_analysis: libraries and what does not grow with the table.
+CLUSTER_BASE_MB = 430
+
+# Of merge, for a part: the start of reading it, again for every piece of a table.
+PART_SECONDS = 0.01
+
+Need = dict[str, int]
+
+
+@dataclass(frozen=True)
+class Size:
+    """What the needs of a model's later jobs follow from.
+
+    rows      tensors, or matrices where there are more: rows of the tables params and matrices
+    values    singular values of all matrices
+    parts     jobs of analyze
+    tokens    rows of the token tables: embedding, and output layer where it is one of its own
+    elements  of the larger token table
+    """
+
+    rows: int = 0
+    values: int = 0
+    parts: int = 0
+    tokens: int = 0
+    elements: int = 0
+
+
+@dataclass(frozen=True)
+class Job:
+    """Peak memory in MB and core seconds of a job for a model without tensors, and what is added:
+
+    for a row of the tables kB and milliseconds, for a token the same.
+    """
+
+    memory: float
+    seconds: float
+    row: tuple[float, float] = (0, 0)
+    token: tuple[float, float] = (0, 0)
+
+
+JOBS = {
+    "merge": Job(200, 1.0, row=(10, 0.3)),
+    "transformer_analysis": Job(287, 2.0, row=(7, 0.04)),
+    "audit_model": Job(138, 0.7, row=(9, 0.16)),
+    "figures": Job(290, 2.8),
+    "notebook_setup": Job(306, 2.2, row=(8, 0.06)),
+    "notebook_summary_stats": Job(480, 5.2, row=(7, 0.2)),
+    "notebook_per_layer": Job(490, 5.5, row=(9, 0.15)),
+    "notebook_embedding_output": Job(455, 5.0, row=(4, 0.05), token=(2, 0.03)),
+    "model_page": Job(234, 1.8, row=(10, 0.07)),
+}
+
+
+def need(seconds: float, memory: float, disk: float = 0, attempt: int = 1) -> Need:
+    """Resources as executors name them: mem_mb, runtime (minutes) and disk_mb.
+
+    `seconds`, `memory` and `disk` (bytes) are predictions; the margins are added here, and memory
+    and time are multiplied by `attempt`.
+    """
+    return {
+        "mem_mb": attempt * math.ceil(memory * MEMORY_FACTOR / MB),
+        "runtime": attempt * math.ceil(START_MINUTES + TIME_FACTOR * seconds / 60),
+        "disk_mb": math.ceil(disk / MB) + 100,
+    }
+
+
+def size(manifest: Mapping[str, Any], plan: Mapping[str, Any]) -> Size:
+    """The size of a model."""
+    parts, tokens = plan["parts"], token_tensors(manifest)
+    return Size(
+        rows=sum(max(len(part["tensors"]), _matrices(part)) for part in parts),
+        values=sum(part.get("singular_values", 0) for part in parts),
+        parts=len(parts),
+        tokens=sum(tensor["shape"][0] for tensor in tokens),
+        elements=max((math.prod(tensor["shape"]) for tensor in tokens), default=0),
+    )
+
+
+def size_of(manifest: str | None, plan: str | None) -> Size:
+    """The size of the model of these files, looked up once as long as they stay the same."""
+    if manifest is None or plan is None:
+        return Size()
+    return _size_of(version(manifest), version(plan))
+
+
+@cache
+def _size_of(manifest: Version, plan: Version) -> Size:
+    return size(read_json(manifest[0]), read_json(plan[0]))
+
+
+def _matrices(part: Mapping[str, Any]) -> int:
+    return part.get("matrices", 0)  # plans of earlier versions do not say it
+
+
+def to_resolve(files: Iterable[str], attempt: int = 1) -> Need:
+    """Of resolve_model: headers and plan in memory; `files` of a local folder are hashed."""
+    shards = [path for path in files if path.endswith(".safetensors")]
+    headers = header_bytes(shards) if shards else UNKNOWN_HEADERS
+    waiting = sum(map(os.path.getsize, shards)) / DISK if shards else HUB_SECONDS
+    memory, seconds = resolve_memory(headers), resolve_seconds(headers)
+    return need(waiting + seconds, memory, attempt=attempt)
+
+
+def resolve_memory(headers: int) -> float:
+    """Predicted peak bytes of resolve_model for so many bytes of headers."""
+    return RESOLVE_MB * MB + HEADER_BYTES * headers
+
+
+def resolve_seconds(headers: int) -> float:
+    """Predicted core seconds of resolve_model for so many bytes of headers."""
+    return RESOLVE_SECONDS + HEADER_SECONDS * headers
+
+
+def header_bytes(shards: Iterable[str]) -> int:
+    """Length of the headers of local shards, from the first 8 bytes of each."""
+    return sum(map(_header_bytes, shards))
+
+
+def _header_bytes(path: str) -> int:
+    """Nothing for what the job will refuse."""
+    try:
+        with open(path, "rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+    except OSError:
+        return 0
+    return length if length <= min(LONGEST_HEADER, os.path.getsize(path)) else 0
+
+
+def to_download(size: int, attempt: int = 1) -> Need:
+    """Of download: a file of `size` bytes on a slow line."""
+    return need(size / LINE, 250 * MB, size, attempt)
+
+
+def to_measure(part: Mapping[str, Any] | None, attempt: int = 1) -> Need:
+    """Of analyze: what the plan predicts for the part; disk for its shards where none is shared."""
+    if part is None:
+        return need(60, 1000 * MB, attempt=attempt)
+    size = part["size"] + sum(other["size"] for other in part["companions"])
+    seconds = START_SECONDS + part["seconds"] + size / DISK
+    return need(seconds, part["memory"], size, attempt)
+
+
+def to_make(job: str, model: Size, attempt: int = 1) -> Need:
+    """Of a job of JOBS."""
+    return need(seconds(job, model), memory(job, model), tables_bytes(model), attempt)
+
+
+def memory(job: str, model: Size) -> float:
+    """Predicted peak memory of a job of JOBS, bytes."""
+    known = JOBS[job]
+    found = known.memory * MB + KB * (known.row[0] * model.rows + known.token[0] * model.tokens)
+    if job == "merge" and model.rows:
+        # Rows as text, and spectra while they are put in order, a piece at a time.
+        text, spectra = min(model.rows, 500), min(model.rows, 1000)
+        found += 300 * KB * text + 28 * model.values / model.rows * spectra
+    return found
+
+
+def seconds(job: str, model: Size) -> float:
+    """Predicted core seconds of a job of JOBS."""
+    known = JOBS[job]
+    found = known.seconds + known.row[1] * model.rows / 1000 + known.token[1] * model.tokens / 1000
+    if job == "merge":
+        found += PART_SECONDS * model.parts + 2.5e-7 * model.values
+    return found
+
+
+def tables_bytes(model: Size) -> int:
+    """Bytes on disk of all results of a model, parts and merged, reports and pictures included."""
+    return 20 * MB + 20 * KB * model.rows + 16 * model.values + KB * model.tokens
+
+
+def to_cluster(model: Size, attempt: int = 1) -> Need:
+    """Of embedding_analysis."""
+    memory, seconds = clustering_memory(model.elements), clustering_seconds(model.elements)
+    return need(seconds, memory, attempt=attempt)
+
+
+def clustering_memory(elements: int) -> float:
+    """Predicted peak bytes of embedding_analysis: the table in float32 and half of it again."""
+    return CLUSTER_BASE_MB * MB + 6 * elements
+
+
+def clustering_seconds(elements: int) -> float:
+    """Predicted seconds of one core for embedding_analysis of a table of so many elements.
+
+    Small tables have all their neighbours searched, larger ones those of a sample.
+    """
+    return 4 + min(1.1e-6 * elements, 25 + 2e-7 * elements)
+
+
+def to_list(models: int, attempt: int = 1) -> Need:
+    """Of portal and glossary: pages for all models."""
+    return need(1 + 0.1 * models, 120 * MB + 200 * KB * models, attempt=attempt)

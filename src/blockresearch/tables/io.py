@@ -1,0 +1,366 @@
+"""The tables of the project: one schema each, one writer, one reader.
+
+Every table that leaves the program is described here once: names, types, units and meaning of its
+columns. The writer checks rows against it, the reader restores the types, and the manual's column
+lists are made from it, so none of the three can drift from the others.
+
+Writers are atomic: a file appears under its name complete or not at all.
+"""
+
+import csv
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from blockresearch.files import TableError, atomic
+from blockresearch.tables.columns import SCHEMAS, Column
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# Names of tensors may be longer than the 128 KiB that the reader of CSV takes for a mistake.
+csv.field_size_limit(2**31 - 1)
+
+PANDAS_DTYPES = {
+    "string": "string",
+    "integer": "Int64",
+    "number": "Float64",
+    "boolean": "boolean",
+    "integers": "object",
+    "numbers": "object",
+}
+
+# Rows that `stack_file` has in memory at once; spectra have a few thousand numbers each.
+STACK_ROWS = 1000
+
+# Rows of a piece of its files, which readers have in memory at once.
+GROUP_ROWS = 100
+
+# Rows whose cells are in memory as text at once.
+TEXT_ROWS = 4096
+
+# A spreadsheet runs a cell that starts like this as a formula; such text gets a leading apostrophe.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+
+def columns(table: str) -> list[str]:
+    """Column names of `table` in their order."""
+    return [column.name for column in SCHEMAS[table].columns]
+
+
+def frame(rows: Iterable[Mapping[str, Any]], table: str) -> pd.DataFrame:
+    """Rows as a data frame with exactly the columns and types of `table`.
+
+    A column that a row lacks is missing in that row; one that the schema lacks is an error.
+    """
+    rows = list(rows)
+    known = set(columns(table))
+    for row in rows:
+        if not known.issuperset(row):
+            unknown = ", ".join(sorted(set(row) - known))
+            raise TableError(f"table {table}: no such column: {unknown}")
+    data = {
+        column.name: pd.Series(
+            [row.get(column.name) for row in rows], dtype=PANDAS_DTYPES[column.type]
+        )
+        for column in SCHEMAS[table].columns
+    }
+    return pd.DataFrame(data)
+
+
+def typed(data: pd.DataFrame, table: str) -> pd.DataFrame:
+    """`data` with the columns, order and types of `table`; raises TableError when one lacks."""
+    missing = [name for name in columns(table) if name not in data]
+    surplus = [name for name in data if name not in columns(table)]
+    if missing or surplus:
+        raise TableError(f"table {table}: missing columns {missing}, unknown columns {surplus}")
+    kinds = {column.name: PANDAS_DTYPES[column.type] for column in SCHEMAS[table].columns}
+    return data[columns(table)].astype(kinds)
+
+
+def form_of(path: str | os.PathLike[str], form: str | None = None) -> str:
+    """csv, json or parquet: `form`, else the suffix of `path`; TableError for any other."""
+    form = form or Path(path).suffix.removeprefix(".")
+    if form not in ("csv", "json", "parquet"):
+        raise TableError(f"{path}: a table is written as .csv, .json or .parquet.")
+    return form
+
+
+def write_table(
+    data: pd.DataFrame, table: str, path: str | os.PathLike[str], form: str | None = None
+) -> None:
+    """Write `data` as `form` (csv, json or parquet; else by the suffix of `path`), atomically.
+
+    The bytes depend on the data alone: no time, no machine, no index column. CSV guards
+    formulas (see `guarded`); a missing value is an empty field. JSON is a list of
+    records with null for missing. Infinities are written as the text inf / -inf in CSV and JSON.
+    """
+    data = typed(data, table)
+    form = form_of(path, form)
+    with atomic(path) as temporary:
+        if form == "parquet":
+            _write_parquet(data, table, temporary)
+        elif form == "json":
+            _write_json_records(data, temporary)
+        else:
+            _write_csv(data, temporary)
+
+
+def read_table(path: str | os.PathLike[str], table: str) -> pd.DataFrame:
+    """Read what `write_table` wrote, with the same types; text guards of CSV are taken off."""
+    path = Path(path)
+    if path.suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        return _from_arrow(pq.read_table(path), table)
+    if path.suffix == ".json":
+        return frame(map(_restored, json.loads(path.read_text(encoding="utf-8"))), table)
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    parse = {column.name: _parser(column) for column in SCHEMAS[table].columns}
+    return frame(
+        [{name: parse[name](text) for name, text in row.items() if name in parse} for row in rows],
+        table,
+    )
+
+
+def read_rows(
+    path: str | os.PathLike[str], table: str, column: str, values: Iterable[str]
+) -> pd.DataFrame:
+    """The rows of a Parquet table whose `column` is one of `values`, read piece by piece."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    found, values = [_arrow_schema(table).empty_table()], pa.array(list(values), pa.string())
+    with pq.ParquetFile(path) as file:
+        for number in range(file.num_row_groups):
+            wanted = pc.is_in(file.read_row_group(number, [column])[column], values)
+            if pc.any(wanted).as_py():
+                found.append(file.read_row_group(number).filter(wanted))
+    return _from_arrow(pa.concat_tables(found), table)
+
+
+def read_pieces(path: str | os.PathLike[str], table: str) -> Iterator[pd.DataFrame]:
+    """A Parquet table, row group after row group."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        for number in range(file.num_row_groups):
+            yield _from_arrow(file.read_row_group(number), table)
+
+
+def _from_arrow(rows: "pa.Table", table: str) -> pd.DataFrame:
+    data = rows.to_pandas(integer_object_nulls=True)
+    for column in SCHEMAS[table].columns:
+        if column.type in ("integers", "numbers") and column.name in data:
+            data[column.name] = data[column.name].map(_plain).astype(object)
+    return typed(data, table)
+
+
+def guarded(text: str) -> str:
+    """Text that a spreadsheet cannot take for a formula: a leading apostrophe where it could.
+
+    Text that starts with an apostrophe gets one too, so that taking one off always restores it.
+    """
+    return "'" + text if text.startswith((*FORMULA_STARTS, "'")) else text
+
+
+def unguarded(text: str) -> str:
+    """The inverse of `guarded`."""
+    return text[1:] if text.startswith("'") else text
+
+
+def _restored(record: dict[str, Any]) -> dict[str, Any]:
+    numbers = {"inf": math.inf, "-inf": -math.inf}
+    return {
+        name: numbers.get(value, value) if isinstance(value, str) else value
+        for name, value in record.items()
+    }
+
+
+def _parser(column: Column):
+    def parse(text: str):
+        if text == "":
+            return None
+        if column.type == "string":
+            return unguarded(text)
+        if column.type == "boolean":
+            return text == "true"
+        if column.type in ("integers", "numbers"):
+            return json.loads(text)
+        return int(text) if column.type == "integer" else float(text)
+
+    return parse
+
+
+def _plain(value: Any) -> Any:
+    """A cell as JSON knows it: None for missing, Python scalars, lists."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list):
+        if all(type(item) is int or (type(item) is float and item - item == 0) for item in value):
+            return value  # finite numbers, as nearly all lists are
+        return [_plain(item) for item in value]
+    if value is None or value is pd.NA:
+        return None
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
+
+
+def _texts(column: pd.Series) -> list[str | None]:
+    """The cells of a typed column as JSON writes them, None where one is missing.
+
+    Column by column, because a large model has ten million cells and nearly all are numbers.
+    """
+    missing = column.isna().to_numpy()
+    texts: list[str | None]
+    if isinstance(column.dtype, pd.Float64Dtype):
+        numbers = column.to_numpy(float, na_value=math.nan)
+        texts = list(map(repr, numbers.tolist()))
+        missing = np.isnan(numbers)
+        for row in np.flatnonzero(np.isinf(numbers)):
+            texts[row] = f'"{texts[row]}"'
+    elif isinstance(column.dtype, pd.Int64Dtype):
+        texts = list(map(str, column.to_numpy("int64", na_value=0).tolist()))
+    elif isinstance(column.dtype, pd.StringDtype):
+        places, values = pd.factorize(
+            column
+        )  # most texts, such as block types, come again and again
+        written = [json.dumps(value, ensure_ascii=False) for value in values]
+        texts = [written[place] for place in places.tolist()] if written else [None] * len(column)
+    else:
+        cells = column.to_numpy(object, na_value=None)
+        texts = [json.dumps(_plain(cell), ensure_ascii=False) for cell in cells]
+    for row in np.flatnonzero(missing):
+        texts[row] = None
+    return texts
+
+
+def _pieces(data: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    for start in range(0, len(data), TEXT_ROWS):
+        yield data.iloc[start : start + TEXT_ROWS]
+
+
+def _write_csv(data: pd.DataFrame, path: Path) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        file.write(",".join(data.columns) + "\n")
+        for piece in _pieces(data):
+            cells = [_csv_cells(piece[name]) for name in piece]
+            file.writelines(",".join(row) + "\n" for row in zip(*cells, strict=True))
+
+
+def _csv_cells(column: pd.Series) -> list[str]:
+    if isinstance(column.dtype, pd.StringDtype):
+        texts = column.to_numpy(object, na_value="")
+        return [_quoted(guarded(text)) for text in texts]
+    if column.dtype == object:
+        return [_quoted(text or "") for text in _texts(column)]
+    # A number needs no quotes: infinities have them in JSON only.
+    return [(text or "").strip('"') for text in _texts(column)]
+
+
+def _quoted(text: str) -> str:
+    """A CSV field by RFC 4180; Python's csv leaves a carriage return bare, which ends the row."""
+    if any(sign in text for sign in ',"\r\n'):
+        return '"' + text.replace('"', '""') + '"'
+    return text
+
+
+def _write_json_records(data: pd.DataFrame, path: Path) -> None:
+    record = "{" + ", ".join(f"{json.dumps(name)}: %s" for name in data.columns) + "}"
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.write("[")
+        separator = "\n"
+        for piece in _pieces(data):
+            cells = [[text or "null" for text in _texts(piece[name])] for name in piece]
+            file.write(separator + ",\n".join(record % row for row in zip(*cells, strict=True)))
+            separator = ",\n"
+        file.write("\n]\n")
+
+
+def _arrow_schema(table: str) -> "pa.Schema":
+    import pyarrow as pa
+
+    types = {
+        "string": pa.string(),
+        "integer": pa.int64(),
+        "number": pa.float64(),
+        "boolean": pa.bool_(),
+        "integers": pa.list_(pa.int64()),
+        "numbers": pa.list_(pa.float64()),
+    }
+    return pa.schema([(column.name, types[column.type]) for column in SCHEMAS[table].columns])
+
+
+def _parquet_options(table: str) -> dict[str, Any]:
+    """How Parquet stores `table`: a dictionary of values only where values come again, which real
+    numbers do not; looking for one would take most of the time."""
+    paths = {"string": "", "integer": "", "integers": ".list.element"}
+    coded = [c.name + paths[c.type] for c in SCHEMAS[table].columns if c.type in paths]
+    return {"compression": "zstd", "use_dictionary": coded}
+
+
+def _write_parquet(data: pd.DataFrame, table: str, path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    arrays = pa.Table.from_pandas(data, schema=_arrow_schema(table), preserve_index=False)
+    # The pandas metadata would record library versions, and bytes must depend on the data alone.
+    pq.write_table(arrays.replace_schema_metadata(None), path, **_parquet_options(table))
+
+
+def stack_file(paths: Iterable[str | os.PathLike[str]], table: str, by: str, out: Path) -> None:
+    """What `stack` gives, as a Parquet file `out` and without having it in memory.
+
+    Only the sort keys are read at first, then the rows in their order, a few thousand at a time:
+    the spectra of a large model have a billion numbers.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    paths = list(paths)
+
+    @lru_cache(maxsize=16)
+    def part(number: int) -> pa.Table:
+        return pq.read_table(paths[number], schema=schema)
+
+    schema = _arrow_schema(table)
+    keys = [pq.read_table(path, columns=[by])[by].to_pylist() for path in paths]
+    order = sorted(
+        ((key, number, row) for number, some in enumerate(keys) for row, key in enumerate(some)),
+    )
+    options = _parquet_options(table)
+    with atomic(out) as temporary, pq.ParquetWriter(temporary, schema, **options) as file:
+        for start in range(0, max(len(order), 1), STACK_ROWS):
+            places: dict[int, list[int]] = {}
+            for _, number, row in order[start : start + STACK_ROWS]:
+                places.setdefault(number, []).append(row)
+            taken = [part(number).take(rows) for number, rows in places.items()]
+            rows = pa.concat_tables(taken) if taken else schema.empty_table()
+            # Rows of one key lie in one part, so a stable sort by the key restores the order.
+            indices = pa.compute.sort_indices(rows, sort_keys=[(by, "ascending")])
+            file.write_table(rows.take(indices), row_group_size=GROUP_ROWS)
+
+
+def stack(paths: Iterable[str | os.PathLike[str]], table: str, by: list[str]) -> pd.DataFrame:
+    """Tables of all parts as one, rows sorted by the columns `by`: the order of jobs is moot."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = _arrow_schema(table)
+    whole = _from_arrow(
+        pa.concat_tables(
+            [schema.empty_table(), *(pq.read_table(path, schema=schema) for path in paths)]
+        ),
+        table,
+    )
+    return whole.sort_values(by, kind="stable", ignore_index=True)

@@ -1,0 +1,387 @@
+"""The token embedding and the output layer: clusters, what they are worth, a map, every token."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from blockresearch.tables.io import frame, typed
+from blockresearch.tokens.clustering import (
+    Clustering,
+    Fit,
+    Progress,
+    cluster_rows,
+    silhouette_scorer,
+)
+from blockresearch.tokens.describe import SEARCH_OPERATIONS, describe_rows
+from blockresearch.tokens.elbow import elbow, elbow_table, heights
+from blockresearch.tokens.metric import METRICS, find_curve
+from blockresearch.tokens.stability import NULL_SAMPLES, SAMPLES, Check, is_beyond_null, sample_size
+from blockresearch.tokens.tokenizer import Token
+from blockresearch.tokens.traits import Traits, traits
+from blockresearch.tokens.vectors import LIMIT, Components, oriented, usable, usable_rows
+
+PROJECTIONS = ("pca", "tsne")
+
+PLACES = ("x", "y", "plane_x", "plane_y", "tsne_x", "tsne_y")
+
+TSNE_ROWS = 10_000
+
+TSNE_DIMENSIONS = 50
+
+SHARES_SHOWN = 3
+
+SHOWN_TOKENS = 12
+
+SHOWN_WIDTH = 24
+
+NEAR_ELBOW = 0.95
+
+NO_ROW = f"no row of finite values up to {LIMIT:.0e}"
+
+
+@dataclass(frozen=True)
+class EmbeddingAnalysis:
+    """Tables by the schemas of the same names, and plain facts that JSON can hold.
+
+    `output_tokens` is the table tokens of the output layer, empty where it is the embedding itself.
+    """
+
+    clusters: pd.DataFrame
+    clusters_summary: pd.DataFrame
+    elbow: pd.DataFrame
+    projection: pd.DataFrame
+    tokens: pd.DataFrame
+    output_tokens: pd.DataFrame
+    summary: dict[str, Any]
+
+
+def nothing(reason: str) -> EmbeddingAnalysis:
+    """The analysis of a model without a token embedding: empty tables and the reason."""
+    return EmbeddingAnalysis(
+        clusters=frame([], "clusters"),
+        clusters_summary=frame([], "clusters_summary"),
+        elbow=frame([], "elbow"),
+        projection=frame([], "projection"),
+        tokens=frame([], "tokens"),
+        output_tokens=frame([], "tokens"),
+        summary={"reason": reason},
+    )
+
+
+def analyse_embedding(
+    rows: np.ndarray,
+    tokens: list[Token],
+    k_min: int = 2,
+    k_max: int = 30,
+    n_clusters: int | None = None,
+    metric: str = "auto",
+    projection: str = "pca",
+    probe_tokens: Sequence[str | int] = (),
+    search_operations: float = SEARCH_OPERATIONS,
+    random_state: int = 0,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> EmbeddingAnalysis:
+    """Cluster the `rows` [n, d] (float32) of an embedding and describe them.
+
+    `tokens` [n] name the rows. K-means is tried for k from `k_min` to `k_max`; the elbow of its
+    inertia chooses k unless `n_clusters` sets it. For `metric` see `cluster_space`; distances,
+    inertia and places are those of the space that it names. ``spherical`` changes `rows` in place.
+    `probe_tokens` are texts or ids whose neighbours are wanted, `search_operations` limits the
+    search for the neighbours of all others. `device` is the CPU or a GPU by torch's name.
+    `progress` is called with (k, k_max). Rows that are not finite (or beyond 1e12) are left out:
+    their cluster, distance and place are missing.
+    """
+    n, d = rows.shape
+    if len(tokens) != n:
+        raise ValueError(f"{len(tokens)} tokens for an embedding of {n} rows: give one for each.")
+    if metric not in METRICS or projection not in PROJECTIONS:
+        raise ValueError(
+            f"metric {metric!r}, projection {projection!r}: choose a metric of "
+            f"{', '.join(METRICS)} and a projection of {', '.join(PROJECTIONS)}."
+        )
+    values, mask = usable_rows(rows)
+    if not values.size:
+        return nothing(f"The token embedding of shape [{n}, {d}] has {NO_ROW}.")
+    about = [traits(token) for token in tokens]
+    probes, unknown_probes = find_probes(tokens, probe_tokens)
+    wanted = [probe["token_id"] for probe in probes]
+    table, facts = describe_rows(rows, tokens, about, wanted, search_operations, device)
+    norms = table["norm"].to_numpy(float, na_value=np.nan)
+    curve = find_curve(values, metric, k_min, k_max, n_clusters, random_state, device, progress)
+    fits, checked = curve.fits, curve.checked
+    best = elbow(fits)
+    chosen = best if n_clusters is None else n_clusters
+    start = next((fit.labels for fit in fits if fit.k == chosen), None)
+    found = cluster_rows(curve.rows, chosen, random_state, start, device)
+    clustering = _of_all_rows(found, mask)
+    plane, plane_explained = _centre_plane(curve.rows, found, curve.components)
+    k = len(clustering.centres)
+    summary = {
+        "rows": n,
+        "dimensions": d,
+        "metric": curve.metric,
+        "metric_rule": curve.rule,
+        "k": k,
+        "k_rule": _rule(fits, n_clusters, k, curve.clear),
+        "elbow_k": best,
+        "clear_elbow": curve.clear,
+        "silhouette": _number(silhouette_scorer(curve.rows, random_state)(found.labels)),
+        "explained_share": _share(fits[0].total - clustering.inertia, fits[0].total),
+        "samples": SAMPLES,
+        "sample_rows": sample_size(len(values)),
+        "null_samples": NULL_SAMPLES,
+        "beyond_null": is_beyond_null(checked[k]) if k in checked else None,
+        "pca_explained": _explained(curve.components),
+        "plane_explained": plane_explained,
+        **facts,
+        "probes": probes,
+        "unknown_probes": unknown_probes,
+        "random_state": random_state,
+        "output": None,
+    }
+    return EmbeddingAnalysis(
+        clusters=_clusters(clustering, tokens, norms),
+        clusters_summary=_clusters_summary(clustering, tokens, about, norms),
+        elbow=_elbow(fits, clustering, checked),
+        projection=_projection(curve.reduced, plane, mask, projection, random_state),
+        tokens=table,
+        output_tokens=frame([], "tokens"),
+        summary=summary,
+    )
+
+
+def with_output(
+    analysis: EmbeddingAnalysis,
+    rows: np.ndarray,
+    tokens: list[Token],
+    cosines: np.ndarray,
+    search_operations: float = SEARCH_OPERATIONS,
+    device: str = "cpu",
+) -> EmbeddingAnalysis:
+    """The analysis with the `rows` [m, d] of an output layer of its own described beside it.
+
+    `tokens` [m] name its rows; `cosines` [n] are those between the two rows of each token of the
+    embedding (`token_vectors.paired_cosines`). Without a row of finite values the reason is noted.
+    """
+    if not usable(rows).any():
+        reason = f"It has {NO_ROW}, so it is not described."
+        return replace(analysis, summary=analysis.summary | {"output_reason": reason})
+    probes = [probe["token_id"] for probe in analysis.summary["probes"]]
+    wanted = [number for number in probes if number < len(rows)]
+    about = [traits(token) for token in tokens]
+    table, facts = describe_rows(rows, tokens, about, wanted, search_operations, device)
+    paired = np.full(len(rows), np.nan)
+    paired[: len(cosines)] = cosines[: len(rows)]
+    known = cosines[np.isfinite(cosines)]
+    facts |= {
+        "rows": len(rows),
+        "dimensions": rows.shape[1],
+        "mean_output_cosine": _number(known.mean()) if known.size else None,
+    }
+    return replace(
+        analysis,
+        tokens=typed(analysis.tokens.assign(output_cosine=cosines), "tokens"),
+        output_tokens=typed(table.assign(output_cosine=paired), "tokens"),
+        summary=analysis.summary | {"output": facts},
+    )
+
+
+def find_probes(
+    tokens: list[Token], wanted: Sequence[str | int]
+) -> tuple[list[dict[str, Any]], list[str | int]]:
+    """The tokens that the texts or ids of `wanted` mean, each with its id, and what is no token.
+
+    A text is looked for with a space before it first, which is how most words stand in texts, and
+    at last in lower case, which is all that some tokenizers know.
+    """
+    places: dict[str, int] = {}
+    for number, token in enumerate(tokens):
+        if token.raw and token.kind != "padding":
+            places.setdefault(token.raw, number)
+    found: list[dict[str, Any]] = []
+    unknown: list[str | int] = []
+    for probe in wanted:
+        if isinstance(probe, int):
+            place: int | None = probe
+        else:
+            spellings = (" " + probe, probe, " " + probe.lower(), probe.lower())
+            place = next((places[text] for text in spellings if text in places), None)
+        if place is not None and 0 <= place < len(tokens):
+            found.append({"token_id": place, "token": tokens[place].text})
+        else:
+            unknown.append(probe)
+    return found, unknown
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _share(part: float, whole: float) -> float | None:
+    return part / whole if whole > 0 else None
+
+
+def _explained(components: Components) -> list[float | None]:
+    shares = [_share(float(v), components.total_variance) for v in components.variances[:2]]
+    return shares + [None] * (2 - len(shares))
+
+
+def _of_all_rows(found: Clustering, mask: np.ndarray) -> Clustering:
+    """A clustering of the rows that `mask` [n] marks as one of all n rows."""
+    labels = np.full(len(mask), -1, np.int64)
+    distances, margins = np.full((2, len(mask)), np.nan)
+    labels[mask], distances[mask], margins[mask] = found.labels, found.distances, found.margins
+    return replace(found, labels=labels, distances=distances, margins=margins)
+
+
+def _rule(fits: list[Fit], n_clusters: int | None, k: int, clear: bool | None) -> str:
+    """How the number of clusters was chosen, in one or two sentences."""
+    if n_clusters is not None:
+        if k < n_clusters:
+            return f"n_clusters = {n_clusters} was set, but the rows fill only {k} clusters."
+        return f"k = {k} was set by n_clusters."
+    first, last = fits[0].k, fits[-1].k
+    if len(fits) < 3:
+        return f"k = {k}: the rows allow no curve to find an elbow in."
+    chord = f"the chord from k = {first} to {last} (Kneedle)"
+    if clear:
+        return f"k = {k} is the elbow of the inertia curve: the point farthest below {chord}."
+    taken = f"There is no clear elbow. The inertia curve lies farthest below {chord} at k = {k}"
+    height = heights(fits)
+    near = [fit.k for fit, h in zip(fits, height, strict=True) if h >= NEAR_ELBOW * height.max()]
+    if height.max() <= 0:
+        return f"{taken}, but the curve does not bend."
+    return (
+        f"{taken}; k = {near[0]} to {near[-1]} reach at least {100 * NEAR_ELBOW:.0f} % of that "
+        "distance."
+    )
+
+
+def _clusters(clustering: Clustering, tokens: list[Token], norms: np.ndarray) -> pd.DataFrame:
+    numbers = pd.array(clustering.labels, dtype="Int64")
+    numbers[clustering.labels < 0] = pd.NA
+    data = {
+        "token_id": np.arange(len(tokens)),
+        "token": [token.text for token in tokens],
+        "kind": [token.kind for token in tokens],
+        "cluster": numbers,
+        "distance": clustering.distances,
+        "margin": clustering.margins,
+        "norm": norms,
+    }
+    return typed(pd.DataFrame(data), "clusters")
+
+
+def _shown(tokens: list[Token], ids: np.ndarray) -> str:
+    """Texts of tokens joined by two spaces; one without text is its id in angle brackets."""
+    texts = (tokens[number].text or f"⟨{number}⟩" for number in ids)
+    cut = (text if len(text) <= SHOWN_WIDTH else text[:SHOWN_WIDTH] + "…" for text in texts)
+    return "  ".join(cut)
+
+
+def _mix(names: list[str | None]) -> str:
+    """The most frequent of `names` with their shares, e.g. Latin 93 %, Han 4 %."""
+    counts = Counter(name for name in names if name)
+    total = counts.total()
+    parts = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:SHARES_SHOWN]
+    shown = [(name, round(100 * count / total)) for name, count in parts]
+    return ", ".join(f"{name} {share} %" for name, share in shown if share)
+
+
+def _clusters_summary(
+    clustering: Clustering, tokens: list[Token], about: list[Traits], norms: np.ndarray
+) -> pd.DataFrame:
+    rows = []
+    for cluster in range(len(clustering.centres)):
+        members = np.flatnonzero(clustering.labels == cluster)
+        distances = clustering.distances[members]
+        nearest = members[np.argsort(distances, kind="stable")[:SHOWN_TOKENS]]
+        typical = members[np.argsort(-clustering.margins[members], kind="stable")[:SHOWN_TOKENS]]
+        farthest = members[np.argsort(-distances, kind="stable")[:SHOWN_TOKENS]]
+        own = [about[number] for number in members]
+        spaced = [trait.leading_space for trait in own if trait.leading_space is not None]
+        row = {
+            "cluster": cluster,
+            "size": len(members),
+            "share": len(members) / len(tokens),
+            "inertia_share": _share(float((distances**2).sum()), clustering.inertia),
+            "mean_norm": float(norms[members].mean()),
+            "mean_distance": float(distances.mean()),
+            "categories": _mix([trait.category for trait in own]),
+            "scripts": _mix([trait.script for trait in own]),
+            "leading_space": sum(spaced) / len(spaced) if spaced else None,
+            "typical_tokens": _shown(tokens, typical),
+            "central_tokens": _shown(tokens, nearest),
+            "odd_tokens": _shown(tokens, farthest),
+        }
+        rows.append(row)
+    return frame(rows, "clusters_summary")
+
+
+def _elbow(fits: list[Fit], clustering: Clustering, checked: Mapping[int, Check]) -> pd.DataFrame:
+    """Table `elbow`; a k set outside the range that was tried gets a row of its own."""
+    k = len(clustering.centres)
+    table = elbow_table(fits, k, checked)
+    if any(fit.k == k for fit in fits):
+        return table
+    total = fits[0].total
+    extra = Fit(k, clustering.labels, clustering.inertia, total, math.nan)
+    row = elbow_table([extra], k, checked).assign(elbow_height=None)
+    return typed(pd.concat([table, row]).sort_values("k", ignore_index=True), "elbow")
+
+
+def _centre_plane(
+    rows: np.ndarray, found: Clustering, components: Components
+) -> tuple[np.ndarray, list[float | None]]:
+    """Coordinates [m, 2] of `rows` [m, d] in the plane in which the centres lie farthest apart.
+
+    The plane of the two leading principal components of the centres, each weighted by the rows of
+    its cluster, and the shares of the variance of the rows along them. Fewer than three centres
+    span no plane: NaN, None.
+    """
+    if len(found.centres) < 3 or rows.shape[1] < 2:
+        return np.full((len(rows), 2), np.nan), [None, None]
+    sizes = np.bincount(found.labels)
+    offsets = (found.centres - components.mean) * np.sqrt(sizes)[:, None]
+    axes = oriented(np.linalg.svd(offsets, full_matrices=False)[2][:2].T)
+    places = replace(components, axes=axes).project(rows)
+    variances = places.var(axis=0, dtype=np.float64)
+    return places, [_share(float(part), components.total_variance) for part in variances]
+
+
+def _projection(
+    reduced: np.ndarray, plane: np.ndarray, mask: np.ndarray, projection: str, random_state: int
+) -> pd.DataFrame:
+    """Table `projection` from the coordinates `reduced` [m, p] of the rows that `mask` marks."""
+    places = np.full((len(mask), 6), np.nan)
+    own = np.flatnonzero(mask)
+    leading = reduced[:, :2]
+    places[own, : leading.shape[1]] = leading
+    if leading.shape[1] < 2:
+        places[own, 1] = 0.0
+    places[own, 2:4] = plane
+    if projection == "tsne":
+        chosen = np.arange(0, len(own), -(-len(own) // TSNE_ROWS))
+        places[own[chosen], 4:] = _tsne(reduced[chosen, :TSNE_DIMENSIONS], random_state)
+    data = {"token_id": np.arange(len(mask))}
+    data |= dict(zip(PLACES, places.T, strict=True))
+    return typed(pd.DataFrame(data), "projection")
+
+
+def _tsne(reduced: np.ndarray, random_state: int) -> np.ndarray:
+    """scikit-learn's t-SNE [m, 2] of `reduced` [m, p]; NaN where there are too few rows."""
+    from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
+
+    if len(reduced) < 5 or reduced.shape[1] < 2:
+        return np.full((len(reduced), 2), np.nan)
+    perplexity = min(30.0, (len(reduced) - 1) / 3)
+    model = TSNE(perplexity=perplexity, init="pca", random_state=random_state, n_jobs=1)
+    with threadpool_limits(1):
+        return model.fit_transform(np.ascontiguousarray(reduced))

@@ -1,0 +1,128 @@
+"""The space in which token vectors are clustered, and the curve of K-means in it.
+
+- euclidean: the rows as they are;
+- spherical: rows scaled to length 1, so that only directions count;
+- whitened: coordinates along the `WHITENED` leading principal components, each scaled to variance
+  1, then rows scaled to length 1. The few directions of largest variance, which in token embeddings
+  follow how frequent a token is, then weigh no more than the others;
+- auto: euclidean where its curve has a clear elbow or samples give nearly the same clusters at the
+  elbow or one more and those of one cloud do not, so clusters that lie apart are found as they are,
+  and where rows or dimensions are too few to whiten; else whitened.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from blockresearch.tokens.clustering import Fit, Progress, subspace, warm_path
+from blockresearch.tokens.elbow import elbow, is_clear
+from blockresearch.tokens.stability import Check, checks, is_found_again
+from blockresearch.tokens.vectors import Components, principal_components, to_unit_length, whitened
+
+METRICS = ("auto", "euclidean", "spherical", "whitened")
+
+WHITENED = 32
+
+TRIAL_ROWS = 4_096  # in larger samples cuts along a few leading directions are found again too
+
+ROWS_PER_DIRECTION = 10  # fewer rows for each direction would make directions of noise equal to all
+
+LEAST_DIRECTIONS = 3  # rows of length 1 along one direction are only signs, along two a circle
+
+SET = "The metric {metric} was set."
+
+CLEAR = "Tokens were clustered as they are (euclidean), because that curve has a clear elbow."
+
+AGAIN = (
+    "Tokens were clustered as they are (euclidean), because two samples of them give nearly the "
+    "same clusters."
+)
+
+SMALL = (
+    "Tokens were clustered as they are (euclidean): so few rows or dimensions cannot be whitened."
+)
+
+FEW = "Tokens were clustered as they are (euclidean): so few k give no curve to judge."
+
+UNCLEAR = (
+    "As they are (euclidean), the rows show no clear elbow, and samples give different clusters. "
+    "Such clusters mostly follow a few leading directions, often no more than how frequent a token "
+    "is. So tokens were clustered by direction after whitening: {count} principal components, each "
+    "scaled to the same variance."
+)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """K-means for a range of k in the space of a `metric`, and why that one (`rule`).
+
+    `rows` [m, p] are the rows there, `components` their principal components and `reduced` their
+    coordinates along them. `clear` says whether there is a clear elbow, None for too few k.
+    """
+
+    metric: str
+    rule: str
+    rows: np.ndarray
+    components: Components
+    reduced: np.ndarray
+    fits: list[Fit]
+    checked: dict[int, Check]
+    clear: bool | None
+
+
+def find_curve(
+    rows: np.ndarray,
+    metric: str = "auto",
+    k_min: int = 2,
+    k_max: int = 30,
+    n_clusters: int | None = None,
+    random_state: int = 0,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Curve:
+    """The curve of usable `rows` [m, d] (float32) for k from `k_min` to `k_max`.
+
+    The clusters are also checked at `n_clusters`. ``spherical`` scales `rows` in place.
+    """
+
+    def path(rows: np.ndarray) -> tuple[Components, list[Fit]]:
+        components = principal_components(rows, subspace(rows.shape[1], k_max))
+        fits = warm_path(rows, k_min, k_max, random_state, progress, components, device)
+        return components, fits
+
+    def curve(
+        metric: str, rule: str, rows: np.ndarray, components: Components, fits: list[Fit]
+    ) -> Curve:
+        reduced = components.project(rows)
+        most = max(k_max, n_clusters or 0)
+        unit_length = metric in ("spherical", "whitened")
+        checked = checks(reduced, components, most, random_state, unit_length)
+        clear = is_clear(fits, {k: 1.0 - check.null_share for k, check in checked.items()})
+        return Curve(metric, rule, rows, components, reduced, fits, checked, clear)
+
+    count = max(1, min(WHITENED, rows.shape[1], len(rows) // ROWS_PER_DIRECTION))
+    if metric == "auto":
+        components, fits = path(rows)
+        if is_clear(fits) is None:
+            return curve("euclidean", FEW, rows, components, fits)
+        k = elbow(fits)
+        # One more than the elbow counts as well: a small cluster bends the curve too little.
+        checked = checks(
+            components.project(rows), components, k + 1, random_state, sample_rows=TRIAL_ROWS
+        )
+        again = any(is_found_again(checked[j]) for j in (k, k + 1) if j in checked)
+        if again or is_clear(fits):
+            found = curve("euclidean", CLEAR, rows, components, fits)
+            if found.clear or again:
+                return found if found.clear else replace(found, rule=AGAIN)
+        if count < LEAST_DIRECTIONS:
+            return curve("euclidean", SMALL, rows, components, fits)
+    if metric in ("auto", "whitened"):
+        if metric == "whitened":
+            components = principal_components(rows, count)
+        rows = whitened(rows, components.leading(count))
+        rule = UNCLEAR.format(count=count) if metric == "auto" else SET.format(metric=metric)
+        return curve("whitened", rule, rows, *path(rows))
+    if metric == "spherical":
+        to_unit_length(rows)
+    return curve(metric, SET.format(metric=metric), rows, *path(rows))

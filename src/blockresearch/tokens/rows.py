@@ -1,0 +1,104 @@
+"""The rows of a model's token embedding, and the texts of their tokens, from its files."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from blockresearch.checkpoint.manifest import tensor_layouts, used_files
+from blockresearch.checkpoint.plan import entry, shards_read
+from blockresearch.tokens.tokenizer import Token, TokenizerError, read_tokens
+from blockresearch.weights.layout import Matrix, whole
+from blockresearch.weights.quantized.source import Contradiction
+from blockresearch.weights.reading import Opened, opened, panels
+
+log = logging.getLogger(__name__)
+
+CHUNK_BYTES = 16 * 1024**2
+
+
+def read_rows(
+    manifest: Mapping[str, Any], path_of: Callable[[str], str]
+) -> tuple[np.ndarray | None, str]:
+    """The token embedding as float32 [rows, dimensions]; (None, reason) where there is none.
+
+    `path_of` gives the place of a file of the manifest on this machine.
+    """
+    table, reason = _find(manifest, path_of, "embedding")
+    return (None, reason) if table is None else (table.read(), "")
+
+
+def find_output(
+    manifest: Mapping[str, Any], path_of: Callable[[str], str], rows: int
+) -> tuple["StoredRows | None", str]:
+    """The output layer, to be read as rows of tokens; (None, reason) where it is not one.
+
+    `rows` is the number of rows of the embedding: what has fewer than half of them is a head over
+    something else than tokens.
+    """
+    if manifest["tied"]:
+        return None, "The output layer is the token embedding itself (tied weights)."
+    table, reason = _find(manifest, path_of, "output")
+    if table is not None and 2 * table.matrix.rows < rows:
+        return None, f"The output layer has {table.matrix.rows} rows: it is no layer over tokens."
+    return table, reason
+
+
+@dataclass(frozen=True)
+class StoredRows:
+    """A stored matrix whose rows are read as float32."""
+
+    source: Opened
+    matrix: Matrix
+
+    def panels(self) -> Iterator[np.ndarray]:
+        """Consecutive rows, about `CHUNK_BYTES` at a time."""
+        return panels(self.source, self.matrix, CHUNK_BYTES)
+
+    def read(self) -> np.ndarray:
+        """All rows [rows, cols], float32."""
+        rows = np.empty((self.matrix.rows, self.matrix.cols), np.float32)
+        done = 0
+        for panel in self.panels():
+            rows[done : done + len(panel)] = panel
+            done += len(panel)
+        return rows
+
+
+def _find(
+    manifest: Mapping[str, Any], path_of: Callable[[str], str], what: str
+) -> tuple[StoredRows | None, str]:
+    label = {"embedding": "token embedding", "output": "output layer"}[what]
+    name = manifest[what]
+    tensor = next((tensor for tensor in manifest["tensors"] if tensor["name"] == name), None)
+    if tensor is None:
+        return None, f"this model has no {label}"
+    layout = tensor_layouts(manifest)[name]
+    if layout.kind != "matrix":
+        return None, f"the {label} {name} is not read: {layout.reason or layout.kind}"
+    by_name = {tensor["name"]: tensor for tensor in manifest["tensors"]}
+    planned = {**entry(tensor, layout, by_name), "shard": tensor["shard"]}
+    files = {shard: Path(path_of(shard)) for shard in {tensor["shard"], *shards_read(planned)}}
+    try:
+        source = opened(files, planned)
+    except Contradiction as error:
+        return None, f"the {label} {name} is not read: {error.rule}"
+    return StoredRows(source, whole(source.shape, planned)), ""
+
+
+def read_row_tokens(
+    manifest: Mapping[str, Any], path_of: Callable[[str], str], rows: int
+) -> list[Token]:
+    """The token of each of `rows` rows, by the model's tokenizer.json.
+
+    Without one, or with one that cannot be read (then a warning says so), the texts are empty.
+    """
+    tokenizer = next((Path(path_of(file.path)) for file in used_files(manifest, "tokenizer")), None)
+    try:
+        return read_tokens(tokenizer, rows)
+    except TokenizerError as error:
+        log.warning("tokens are shown by their ids: %s", error)
+        return read_tokens(None, rows)

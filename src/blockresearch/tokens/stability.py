@@ -1,0 +1,153 @@
+"""Are the clusters real? K-means on samples of the rows, beside samples of one cloud.
+
+Stability: the partitions that K-means finds on two samples of the rows, carried over to the same
+other rows, are compared by the adjusted Rand index (Hubert and Arabie 1985): 1 for the same groups,
+0 for chance. Null: a normal cloud with the covariance of the rows (scaled to length 1 where they
+are), cut by the same path from samples of the same size; any cloud can be cut, so only what goes
+beyond the null speaks for clusters (the reference of the gap statistic, Tibshirani et al. 2001,
+with the covariance kept). It need not be clusters: a skewed or heavy-tailed cloud goes beyond the
+normal one as well.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from blockresearch.tokens.clustering import path
+from blockresearch.tokens.vectors import Components
+
+SAMPLE_ROWS = 8_192
+
+SAMPLES = 4
+
+NULL_SAMPLES = 8
+
+SIGNIFICANT = 3.0
+
+STABLE = 0.8  # adjusted Rand index
+
+MORE_STABLE = 0.3
+
+Draw = Callable[[int], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One k on samples of the rows beside samples of one cloud without clusters (`null_…`).
+
+    `sample_share` is the explained share and `stability` the mean adjusted Rand index between the
+    partitions that two samples give; `null_error` the standard deviation of the null's share.
+    """
+
+    stability: float
+    sample_share: float
+    null_stability: float
+    null_share: float
+    null_error: float
+
+
+def sample_size(count: int, sample_rows: int = SAMPLE_ROWS) -> int:
+    """How many of `count` rows a sample holds: at most half of them."""
+    return min(count // 2, sample_rows)
+
+
+def checks(
+    reduced: np.ndarray,
+    components: Components,
+    k_max: int,
+    random_state: int = 0,
+    unit_length: bool = False,
+    sample_rows: int = SAMPLE_ROWS,
+) -> dict[int, Check]:
+    """Stability and null of each k from 2 to `k_max`, on samples of `sample_size` rows.
+
+    `reduced` [n, p] are the rows along `components`, `unit_length` whether the rows have length 1.
+    Everything random comes from `random_state`.
+    """
+    n = len(reduced)
+    size = sample_size(n, sample_rows)
+    if size < 2:
+        return {}
+    generator = np.random.default_rng(random_state)
+    scales = np.sqrt(components.variances)
+    rest = max(components.total_variance - float(components.variances.sum()), 0.0)
+
+    def drawn(count: int) -> np.ndarray:
+        return reduced[np.sort(generator.choice(n, count, replace=False))]
+
+    def simulated(count: int) -> np.ndarray:
+        places = generator.standard_normal((count, len(scales))) * scales
+        if unit_length:
+            # What lies outside of the components enters the length by its mean.
+            points = places @ components.axes.T + components.mean
+            points /= np.sqrt((points**2).sum(axis=1, keepdims=True) + rest)
+            places = (points - components.mean) @ components.axes
+        return places.astype(np.float32)
+
+    with threadpool_limits(1):
+        real = _agreement(drawn, size, k_max, rest, SAMPLES)
+        null = _agreement(simulated, size, k_max, rest, NULL_SAMPLES)
+    return {
+        k: Check(
+            stability=real[k][0],
+            sample_share=real[k][1],
+            null_stability=null[k][0],
+            null_share=null[k][1],
+            null_error=null[k][2],
+        )
+        for k in sorted(real.keys() & null.keys())
+    }
+
+
+def is_beyond_null(check: Check) -> bool:
+    """Whether the clusters explain more than cuts through one normal cloud do, beyond its spread.
+
+    The spread is that of `NULL_SAMPLES` clouds, with the gap statistic's factor for their number.
+    By Student's t one more such cloud passes about once in a hundred times.
+    """
+    spread = check.null_error * math.sqrt(1 + 1 / NULL_SAMPLES)
+    return check.sample_share - check.null_share > SIGNIFICANT * spread
+
+
+def is_found_again(check: Check) -> bool:
+    """Whether samples give nearly the same clusters, where those of one cloud do not."""
+    return check.stability >= max(STABLE, check.null_stability + MORE_STABLE)
+
+
+def _agreement(
+    draw: Draw, size: int, k_max: int, rest: float, samples: int
+) -> dict[int, tuple[float, float, float]]:
+    """Per k: mean adjusted Rand index, and mean and standard deviation of the explained share.
+
+    `rest` is the variance outside of the directions that `draw` gives.
+    """
+    from sklearn.metrics import adjusted_rand_score
+
+    common = draw(size)
+    labels: dict[int, list[np.ndarray]] = {}
+    shares: dict[int, list[float]] = {}
+    for _ in range(samples):
+        sample = draw(size)
+        mean = sample.mean(axis=0, dtype=np.float64)
+        total = float(((sample - mean) ** 2).sum()) + rest * size
+        for k, own, centres in path(sample, k_max):
+            between = np.bincount(own, minlength=k) @ ((centres - mean) ** 2).sum(axis=1)
+            shares.setdefault(k, []).append(float(between) / total if total > 0 else 0.0)
+            labels.setdefault(k, []).append(_nearest(common, centres))
+    return {
+        k: (
+            float(np.mean([adjusted_rand_score(a, b) for a, b in combinations(found, 2)])),
+            float(np.mean(shares[k])),
+            float(np.std(shares[k], ddof=1)),
+        )
+        for k, found in labels.items()
+        if k > 1 and len(found) == samples
+    }
+
+
+def _nearest(rows: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    return ((centres**2).sum(axis=1) - 2 * rows @ centres.T).argmin(axis=1)

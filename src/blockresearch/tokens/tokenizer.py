@@ -1,0 +1,260 @@
+"""What each row of a token embedding stands for, read from a model's tokenizer.json.
+
+The file is parsed as plain JSON; nothing of it is trusted. Three families of vocabularies are
+read: byte-level BPE (each character stands for a byte, as in GPT-2), SentencePiece-like pieces
+('▁' is a space, <0x0A> a byte) and WordPiece ('##' continues a word, kept as it is). A suffix that
+ends words ('</w>') is a space.
+
+Texts are made to be shown. A space is '␣'; a backslash is doubled; control, bidirectional,
+zero-width, unassigned and other invisible characters are Python's escapes (\\n, \\u202e); bytes
+that are not UTF-8 by themselves are <0xE2>.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from blockresearch.safetensors import json_text
+
+MAX_FILE_BYTES = 100 * 2**20
+
+MAX_VALUES = 4_000_000
+
+MAX_CHARACTERS = 200
+
+SPACE = "␣"
+
+# Characters that show nothing although Unicode counts them among letters, marks and symbols.
+BLANKS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+
+HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
+
+SHORT_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\", " ": SPACE}
+
+BYTE_PIECE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
+
+SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class TokenizerError(ValueError):
+    """A tokenizer.json that cannot be read."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """One row of the embedding: its readable text, and what it is.
+
+    `kind` is normal, special (a control token), added (after training), byte (not a text by
+    itself) or padding (no token has this id). `raw` is the text with nothing made visible, for
+    `token_traits` and never for a reader: cut to `MAX_CHARACTERS`, bytes that are not UTF-8 as
+    lone surrogates, and a space before a WordPiece that begins a word.
+    """
+
+    text: str
+    kind: str
+    raw: str = field(default="", compare=False, repr=False)
+
+
+def _token(raw: str, kind: str) -> Token:
+    return Token(readable(raw), kind, raw[:MAX_CHARACTERS])
+
+
+NO_TOKENIZER = Token("", "normal")
+
+PADDING = Token("", "padding")
+
+
+def read_tokens(tokenizer_json: Path | None, rows: int) -> list[Token]:
+    """The tokens of an embedding with `rows` rows, in the order of their ids.
+
+    Without a file all tokens are normal and have no text. Entries of a wrong type and ids outside
+    the embedding are passed over; of several tokens with one id, an added one or else the last
+    counts. Raises TokenizerError for a file that is not JSON or holds no vocabulary.
+    """
+    if tokenizer_json is None:
+        return [NO_TOKENIZER] * rows
+    spec = _load(Path(tokenizer_json))
+    model = _dict(spec.get("model"))
+    found = [PADDING] * rows
+    read = _reader(spec)
+    empty = True
+    for piece, number in _vocabulary(model):
+        empty = False
+        if number < rows:
+            found[number] = read(piece)
+    for entry in map(_dict, _list(spec.get("added_tokens"))):
+        content, added_id = entry.get("content"), entry.get("id")
+        if isinstance(content, str) and _is_id(added_id):
+            empty = False
+            if added_id < rows:
+                kind = "special" if entry.get("special") is True else "added"
+                found[added_id] = _token(content, kind)
+    if empty:
+        raise TokenizerError(
+            f"{tokenizer_json}: no vocabulary found; give a tokenizer.json of the tokenizers "
+            "library or none."
+        )
+    return found
+
+
+def readable(text: str) -> str:
+    """`text` with everything visible; more than `MAX_CHARACTERS` characters are cut with '…'."""
+    shown = "".join(map(_visible, text[:MAX_CHARACTERS]))
+    return shown + "…" if len(text) > MAX_CHARACTERS else shown
+
+
+def readable_bytes(data: bytes) -> str:
+    """`data` as UTF-8 made visible, and each byte that is not part of a character as <0xE2>."""
+    text = _bytes_as_text(data)
+    parts = (
+        f"<0x{ord(char) - 0xDC00:02X}>" if 0xDC80 <= ord(char) <= 0xDCFF else _visible(char)
+        for char in text[:MAX_CHARACTERS]
+    )
+    return "".join(parts) + ("…" if len(text) > MAX_CHARACTERS else "")
+
+
+def _visible(char: str) -> str:
+    if char in SHORT_ESCAPES:
+        return SHORT_ESCAPES[char]
+    code = ord(char)
+    selector = 0xFE00 <= code <= 0xFE0F or 0xE0100 <= code <= 0xE01EF
+    if not selector and char not in BLANKS and unicodedata.category(char) not in HIDDEN_CATEGORIES:
+        return char
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise TokenizerError(
+                f"{path}: larger than {MAX_FILE_BYTES >> 20} MiB, which no tokenizer is; "
+                "remove the file or put the right one there."
+            )
+        spec = json_text.parse(path.read_bytes(), MAX_FILE_BYTES, MAX_VALUES)
+    except TokenizerError:
+        raise
+    except (OSError, ValueError, MemoryError) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise TokenizerError(
+            f"{path}: not readable as JSON ({reason}); fetch the file again or remove it."
+        ) from error
+    if not isinstance(spec, dict):
+        raise TokenizerError(f"{path}: not a JSON object; fetch the file again or remove it.")
+    return spec
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _is_id(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _vocabulary(model: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    """Pieces and ids: an object piece → id, or, for Unigram, a list of [piece, score]."""
+    vocabulary = model.get("vocab")
+    if isinstance(vocabulary, dict):
+        yield from ((piece, number) for piece, number in vocabulary.items() if _is_id(number))
+    for number, entry in enumerate(_list(vocabulary)):
+        piece = entry[0] if isinstance(entry, list) and entry else None
+        if isinstance(piece, str):
+            yield piece, number
+
+
+def _steps(spec: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The steps of normalizer, pre-tokenizer and decoder, those of sequences too."""
+    for stage, inner in (
+        ("normalizer", "normalizers"),
+        ("pre_tokenizer", "pretokenizers"),
+        ("decoder", "decoders"),
+    ):
+        step = _dict(spec.get(stage))
+        yield step
+        yield from map(_dict, _list(step.get(inner)))
+
+
+def _reader(spec: dict[str, Any]) -> Callable[[str], Token]:
+    """The function from a piece of the vocabulary to its Token."""
+    model = _dict(spec.get("model"))
+    steps = list(_steps(spec))
+    types = {step.get("type") for step in steps if isinstance(step.get("type"), str)}
+    suffix = _text(model.get("end_of_word_suffix"))
+    if "ByteLevel" in types:
+        return lambda piece: _byte_level(piece, suffix)
+    replaced = [step.get("content") for step in steps]
+    replaced += [_dict(step.get("pattern")).get("String") for step in steps]
+    if (
+        "Metaspace" in types
+        or "▁" in replaced
+        or model.get("type") == "Unigram"
+        or model.get("byte_fallback") is True
+    ):
+        marks = (
+            _text(step.get("replacement")) for step in steps if step.get("type") == "Metaspace"
+        )
+        mark = next(filter(None, marks), "▁")
+        return lambda piece: _sentence_piece(piece, mark)
+    if model.get("type") == "WordPiece":
+        prefix = _text(model.get("continuing_subword_prefix")) or "##"
+        return lambda piece: _word_piece(piece, prefix)
+    return lambda piece: _token(_spaced(piece, suffix, " "), "normal")
+
+
+def _sentence_piece(piece: str, mark: str) -> Token:
+    if BYTE_PIECE.fullmatch(piece):
+        return Token(piece, "byte", _bytes_as_text(bytes([int(piece[3:5], 16)])))
+    return _token(piece.replace(mark, " "), "normal")
+
+
+def _word_piece(piece: str, prefix: str) -> Token:
+    continues = piece.startswith(prefix) and len(piece) > len(prefix)
+    raw = piece.removeprefix(prefix) if continues else " " + piece
+    return Token(readable(piece), "normal", raw[:MAX_CHARACTERS])
+
+
+def _spaced(piece: str, suffix: str, space: str) -> str:
+    """`piece` with `space` for the `suffix` that ends a word, where it has one."""
+    ends = suffix and piece.endswith(suffix)
+    return piece.removesuffix(suffix) + space if ends else piece
+
+
+def _byte_level(piece: str, suffix: str) -> Token:
+    piece = _spaced(piece, suffix, "Ġ")
+    try:
+        data = bytes(BYTE_OF[char] for char in piece)
+    except KeyError:  # as the tokenizers library does: not in the byte alphabet, so plain text
+        return _token(piece, "normal")
+    raw = _bytes_as_text(data)
+    kind = "byte" if SURROGATE.search(raw) else "normal"
+    return Token(readable_bytes(data), kind, raw[:MAX_CHARACTERS])
+
+
+def _bytes_as_text(data: bytes) -> str:
+    # surrogateescape turns byte 0xE2 into the lone surrogate U+DCE2, which UTF-8 cannot contain.
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _byte_alphabet() -> dict[str, int]:
+    """GPT-2's characters for bytes: printable Latin-1 is itself, the rest follows from U+0100."""
+    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    others = [byte for byte in range(0x100) if byte not in printable]
+    alphabet = {chr(byte): byte for byte in printable}
+    alphabet.update({chr(0x100 + at): byte for at, byte in enumerate(others)})
+    return alphabet
+
+
+BYTE_OF = _byte_alphabet()

@@ -1,0 +1,184 @@
+"""Which token vectors look as if they had hardly been trained.
+
+Vectors of tokens that no training text held stay together: all they ever feel is the same pull (or
+nothing). So tokens are compared with reference rows that are known to be untrained: entries named
+as unused and bytes that UTF-8 never has; else rows beyond the tokenizer (which may be tokens that
+its file leaves out); else, where they are alike, the control tokens, of which many models use few.
+Rows of zeros beyond the tokenizer were filled in, not left untrained: they come last.
+
+Two indicators are tried (Land and Bartolo 2024, arXiv:2405.05417, for tied and untied models): the
+cosine to the mean reference row after the leading direction of all rows is removed, and the
+distance to the mean reference row. The one that ranks references, held out in turn, higher above
+the other tokens is used. Without references that can be told from the other tokens it is the
+distance to the mean of all rows.
+
+A score says that a vector looks like an untrained one, not that its token is broken.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from blockresearch.tokens.vectors import blocks
+
+POWER_STEPS = 100
+
+SETTLED = 1e-7
+
+CONVINCING = 0.9  # chance of a held-out control token to rank higher that makes it a reference
+
+ENOUGH = 4
+
+IMPOSSIBLE = "rows that no text can train (named as unused, or bytes that UTF-8 never has)"
+
+PADDING = "rows beyond the tokenizer"
+
+FILLED = "rows of zeros beyond the tokenizer, so that short rows score high: a weak indicator"
+
+CONTROL = "control tokens, the only rows likely to be untrained"
+
+COSINE = (
+    "cosine to the mean of {count} {what}, after the leading direction of all rows is removed from "
+    "both"
+)
+
+DISTANCE = "1 - distance / median distance to the mean of {count} {what}"
+
+CENTROID = (
+    "1 - distance / median distance to the mean of all rows, because no row is known to be "
+    "untrained: a weak indicator"
+)
+
+Indicator = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Untrained:
+    """Score [m] of each row (higher: more like an untrained one), and how it was found.
+
+    `reference` [m] marks the rows compared with. `held_out` is the chance that a reference row,
+    held out, scores above a row that is none (0.5: no better than guessing); None for fewer than
+    four references and for rows of zeros, which are all the same.
+    """
+
+    scores: np.ndarray
+    reference: np.ndarray
+    method: str
+    held_out: float | None
+
+
+def untrained_scores(
+    rows: np.ndarray, impossible: np.ndarray, padding: np.ndarray, control: np.ndarray
+) -> Untrained:
+    """Scores of `rows` [m, d].
+
+    The masks [m] mark tokens that no text has, rows beyond the tokenizer, and control tokens.
+    """
+    axis = leading_direction(rows)
+    if impossible.sum() >= ENOUGH:
+        return _by_references(rows, impossible, axis, IMPOSSIBLE)
+    filled = padding & ~rows.any(axis=1)
+    if (padding & ~filled).any():
+        return _by_references(rows, padding & ~filled, axis, PADDING)
+    if control.sum() >= ENOUGH:
+        found = _by_references(rows, control, axis, CONTROL)
+        if (found.held_out or 0.0) >= CONVINCING:
+            return found
+    if filled.any():
+        return replace(_by_references(rows, filled, axis, FILLED), held_out=None)
+    everything = np.ones(len(rows), bool)
+    scores = _closeness(rows, _mean(rows, everything), axis)
+    return Untrained(scores, ~everything, CENTROID, None)
+
+
+def _by_references(rows: np.ndarray, reference: np.ndarray, axis: np.ndarray, what: str):
+    count = int(reference.sum())
+    mean = _mean(rows, reference)
+    tried = []
+    for method, indicator in ((COSINE, _cosines), (DISTANCE, _closeness)):
+        scores = indicator(rows, mean, axis)
+        # A row of zeros has no direction, and so no cosine.
+        if np.isfinite(scores[reference]).any():
+            text = method.format(count=f"{count:,}", what=what)
+            tried.append(
+                Untrained(scores, reference, text, _held_out(rows, reference, axis, indicator))
+            )
+    return max(tried, key=lambda found: found.held_out or 0.0)
+
+
+def _held_out(
+    rows: np.ndarray, reference: np.ndarray, axis: np.ndarray, indicator: Indicator
+) -> float | None:
+    """Mean chance of a reference row to score above another row, by the other half of them."""
+    places = np.flatnonzero(reference)
+    if len(places) < ENOUGH:
+        return None
+    chances = []
+    for start in (0, 1):
+        half = np.zeros(len(reference), bool)
+        half[places[start::2]] = True
+        scores = indicator(rows, _mean(rows, half), axis)
+        chances.append(_chance(scores, reference & ~half, ~reference))
+    known = [chance for chance in chances if chance is not None]
+    return float(np.mean(known)) if len(known) == 2 else None
+
+
+def leading_direction(rows: np.ndarray) -> np.ndarray:
+    """The unit vector [d] along which Σ(row · v)² is largest, by power iteration from the mean."""
+    vector = _mean(rows, np.ones(len(rows), bool))
+    vector = vector / (np.linalg.norm(vector) or 1.0)
+    for _ in range(POWER_STEPS):
+        moved = np.zeros_like(vector)
+        for part in blocks(rows):
+            moved += (rows[part] @ vector.astype(np.float32)).astype(np.float64) @ rows[part]
+        length = np.linalg.norm(moved)
+        if length == 0:
+            return vector
+        moved /= length
+        change = np.linalg.norm(moved - vector)
+        vector = moved
+        if change < SETTLED:
+            break
+    return vector
+
+
+def _mean(rows: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Mean [d] of the rows that `mask` marks, float64."""
+    total = np.zeros(rows.shape[1])
+    for part in blocks(rows):
+        total += mask[part].astype(np.float32) @ rows[part]
+    return total / max(int(mask.sum()), 1)
+
+
+def _cosines(rows: np.ndarray, target: np.ndarray, axis: np.ndarray) -> np.ndarray:
+    """Cosines [m] to `target` after `axis` is removed from both; NaN where one is zero."""
+    target = target - (target @ axis) * axis
+    result = np.full(len(rows), np.nan)
+    for part in blocks(rows):
+        block = rows[part].astype(np.float64)
+        lengths = np.sqrt(np.maximum((block**2).sum(axis=1) - (block @ axis) ** 2, 0.0))
+        scale = lengths * np.linalg.norm(target)
+        np.divide(block @ target, scale, out=result[part], where=scale > 1e-12)
+    return result
+
+
+def _closeness(rows: np.ndarray, target: np.ndarray, axis: np.ndarray) -> np.ndarray:
+    """1 - distance to `target` / median distance: 1 at the target, 0 for a typical row."""
+    distances = np.empty(len(rows))
+    for part in blocks(rows):
+        distances[part] = np.linalg.norm(rows[part] - target, axis=1)
+    median = float(np.median(distances))
+    return 1.0 - distances / median if median > 0 else np.ones(len(rows))
+
+
+def _chance(scores: np.ndarray, held_out: np.ndarray, others: np.ndarray) -> float | None:
+    """Chance that a held-out row scores above one of the others; ties count half."""
+    from scipy.stats import rankdata
+
+    own, rest = scores[held_out], scores[others]
+    own, rest = own[np.isfinite(own)], rest[np.isfinite(rest)]
+    if not own.size or not rest.size:
+        return None
+    ranks = rankdata(np.concatenate([own, rest]))[: len(own)]
+    return float((ranks.sum() - len(own) * (len(own) + 1) / 2) / (len(own) * len(rest)))

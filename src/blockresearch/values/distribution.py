@@ -1,0 +1,462 @@
+"""Exact statistics of a tensor's values, from one pass over its stored bytes.
+
+Types of at most 16 bits have at most 65 536 codes: one integer histogram of the codes holds
+everything about the values, and moments, quantiles, shares and entropies follow from it exactly, in
+float64. Histograms add up, so parts and layers merge bit for bit.
+
+Wider types (F32, F64, 32- and 64-bit integers) are summed in float64: central moments of blocks,
+merged by Chan's formulas (Chan, Golub & LeVeque 1983; Pébay, SAND2008-6212 for the third and
+fourth), exact counts, and a histogram over sign, exponent and the leading 10 mantissa bits.
+Quantiles and outlier shares come from that histogram. For F32 a second pass (`again`) counts every
+value of the few bins that they fall into, which makes them exact (radix selection); without it, and
+for other types, they are interpolated: an order statistic is off by less than 2⁻¹⁰ of its value
+(integers below 2048 in magnitude are exact). `distinct_values` and the entropies that would need
+every code are None there. C64 counts by modulus |z|.
+
+The same pass collects norms and largest magnitudes of rows and columns, the largest values with
+their places, and what rounding to the stored type can have added (`rows_and_columns`).
+"""
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from blockresearch.compiled import read_only
+from blockresearch.safetensors.dtypes import DTYPES, FLOAT_LAYOUTS, code_values, codes, decode
+from blockresearch.values.loops import (
+    chan_merge,
+    chan_update,
+    count_bins,
+    count_codes,
+    count_values,
+    count_within,
+    weighted_moments,
+)
+from blockresearch.values.rows_and_columns import TILE_BYTES, RowsAndColumns, Summary
+
+QUANTILES = {
+    "q001": 0.001,
+    "q01": 0.01,
+    "q05": 0.05,
+    "q25": 0.25,
+    "q50": 0.50,
+    "q75": 0.75,
+    "q95": 0.95,
+    "q99": 0.99,
+    "q999": 0.999,
+}
+
+SUMMARY_KEYS = (
+    "numel",
+    "finite_count",
+    "nan_count",
+    "posinf_count",
+    "neginf_count",
+    "mean",
+    "var",
+    "std",
+    "skewness",
+    "kurtosis_excess",
+    "min",
+    "max",
+    "absmax",
+    "rms",
+    "zero_fraction",
+    "sparsity",
+    *QUANTILES,
+    "outlier_3sigma",
+    "outlier_6sigma",
+    "max_over_rms",
+    "entropy_bits",
+    "entropy_sign_bits",
+    "entropy_exponent_bits",
+    "entropy_mantissa_bits",
+    "distinct_values",
+    "fp16_exact_fraction",
+    "row_norm_cv",
+    "row_norm_max_over_median",
+    "col_norm_cv",
+    "col_norm_max_over_median",
+    "row_absmax_max_over_median",
+    "col_absmax_max_over_median",
+    "zero_rows",
+    "zero_cols",
+)
+
+FINE_BITS = 10
+
+
+class Distribution:
+    """Accumulates the statistics of one tensor [rows, cols] from its bytes in row-major order.
+
+    `near_zero` is the |w| up to which `sparsity` counts. KeyError for a dtype that is not one of
+    safetensors.
+    """
+
+    def __init__(self, dtype: str, rows: int, cols: int, near_zero: float = 1e-6):
+        self.dtype, self.rows, self.cols, self.near_zero = DTYPES[dtype], rows, cols, near_zero
+        self._seen = 0
+        self._values: CodeHistogram | WideValues = (
+            CodeHistogram(dtype) if self.dtype.bits <= 16 else WideValues(dtype, near_zero)
+        )
+        self._grid = RowsAndColumns(dtype, rows, cols)
+
+    def update(self, raw_chunk: np.ndarray) -> None:
+        """Take the next bytes (uint8, whole elements). ValueError beyond the end of the tensor."""
+        chunk = read_only(codes(raw_chunk, self.dtype))
+        if self._seen + len(chunk) > self.rows * self.cols:
+            raise ValueError(
+                f"more elements than the {self.rows} x {self.cols} that were announced"
+            )
+        if isinstance(self._values, CodeHistogram):
+            self._take_narrow(self._values, chunk)
+        else:
+            self._take_wide(self._values, chunk)
+
+    def _take_narrow(self, histogram: "CodeHistogram", chunk: np.ndarray) -> None:
+        if self._grid.as_stored:
+            self._grid.take(chunk, self._seen, histogram.counts)
+            self._seen += len(chunk)
+            return
+        for tile in _tiles(chunk):
+            count_codes(tile, histogram.counts)
+            self._grid.take(tile, self._seen)
+            self._seen += len(tile)
+
+    def _take_wide(self, wide: "WideValues", chunk: np.ndarray) -> None:
+        for tile in _tiles(chunk):
+            if self.dtype.name == "F32":
+                values = tile.view(np.float32)
+            else:
+                values = decode(tile, self.dtype, np.float64)
+            if self.dtype.kind == "complex":
+                values = np.abs(values)
+            values = read_only(values)
+            wide.count(values)
+            self._grid.take(values.view(f"<u{values.itemsize}"), self._seen)
+            self._seen += len(tile)
+
+    def wants_second_pass(self) -> bool:
+        """Whether `again` over all bytes would make the quantiles exact."""
+        return self.dtype.name == "F32" and self._values.open_bins()  # type: ignore[union-attr]
+
+    def again(self, raw_chunk: np.ndarray) -> None:
+        """Take bytes a second time, after `wants_second_pass` and in pieces of any size."""
+        chunk = read_only(codes(raw_chunk, self.dtype))
+        self._values.count_again(chunk)  # type: ignore[union-attr]
+
+    def merge(self, other: "Distribution") -> None:
+        """Append `other`, the rows that follow these (same dtype and columns): as if read in one.
+
+        Counts and histograms merge bit for bit. ValueError where the two do not fit together or a
+        part is not complete.
+        """
+        if (self.dtype, self.cols, self.near_zero) != (other.dtype, other.cols, other.near_zero):
+            raise ValueError("only parts of one dtype, column count and threshold can be merged")
+        if self._seen != self.rows * self.cols or other._seen != other.rows * other.cols:
+            raise ValueError("a part must be read to its end before it is merged")
+        self._values.merge(other._values)  # type: ignore[arg-type]
+        self._grid.merge(other._grid)
+        self.rows += other.rows
+        self._seen += other._seen
+
+    def summary(self) -> Summary:
+        """All statistics by name; what is not defined for these values or this type is None."""
+        return (
+            dict.fromkeys(SUMMARY_KEYS)
+            | self._values.summary(self.near_zero)
+            | self._grid.summary()
+        )
+
+    def histogram(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """(codes uint16, counts int64) of the codes that occur, or None for types above 16 bits."""
+        return self._values.nonzero() if isinstance(self._values, CodeHistogram) else None
+
+    def top(self) -> list[tuple[int, int, float]]:
+        """The 16 largest finite |w| > 0 as (row, col, w), largest first, ties by place."""
+        return self._grid.top()
+
+    def storage_bound(self) -> float | None:
+        """√(max_i Σ_j u²/12) + √(max_j Σ_i u²/12), u the spacing of the stored type at w (0 at 0).
+
+        An estimate from above of the spectral norm that rounding to the stored type adds: singular
+        values below it may be rounding alone. None for vectors and types without fraction bits.
+        """
+        return self._grid.storage_bound()
+
+
+def _tiles(chunk: np.ndarray) -> Iterator[np.ndarray]:
+    step = TILE_BYTES
+    return (chunk[start : start + step] for start in range(0, len(chunk), step))
+
+
+def summarize_histogram(
+    dtype: str, codes: np.ndarray, counts: np.ndarray, near_zero: float = 1e-6
+) -> Summary:
+    """The value statistics of `Distribution.summary` from a histogram of codes.
+
+    For histograms added up over tensors (a layer, a block type, a model); rows and columns mean
+    nothing there, so their statistics are None.
+    """
+    histogram = CodeHistogram(dtype)
+    np.add.at(histogram.counts, codes, counts)
+    return dict.fromkeys(SUMMARY_KEYS) | histogram.summary(near_zero)
+
+
+class CodeHistogram:
+    """Counts of the stored codes of a type of at most 16 bits."""
+
+    def __init__(self, dtype: str):
+        self.dtype = dtype
+        self.counts = np.zeros(2 ** DTYPES[dtype].bits, dtype=np.int64)
+
+    def merge(self, other: "CodeHistogram") -> None:
+        self.counts += other.counts
+
+    def nonzero(self) -> tuple[np.ndarray, np.ndarray]:
+        present = np.flatnonzero(self.counts)
+        return present.astype(np.uint16), self.counts[present]
+
+    def summary(self, near_zero: float) -> Summary:
+        present = np.flatnonzero(self.counts)
+        counts, values = self.counts[present], code_values(self.dtype)[present]
+        finite = np.isfinite(values)
+        summary: Summary = {
+            "numel": int(counts.sum()),
+            "finite_count": int(counts[finite].sum()),
+            "nan_count": int(counts[np.isnan(values)].sum()),
+            "posinf_count": int(counts[values == np.inf].sum()),
+            "neginf_count": int(counts[values == -np.inf].sum()),
+        }
+        summary |= self._entropies(present, counts)
+        if not finite.any():
+            return summary
+        order = np.argsort(values[finite], kind="stable")
+        values, counts = values[finite][order], counts[finite][order]
+        total = int(counts.sum())
+
+        def share(of: np.ndarray) -> float:
+            return int(counts[of].sum()) / total
+
+        mean, *sums = weighted_moments(values, counts)
+        summary |= _moments(total, mean, *sums)
+        summary |= _extremes(float(values[0]), float(values[-1]), mean, sums[0] / total)
+        summary |= {
+            "zero_fraction": share(values == 0),
+            "sparsity": share(np.abs(values) <= near_zero),
+            "distinct_values": len(np.unique(values)),
+        }
+        if DTYPES[self.dtype].kind == "float":
+            with np.errstate(over="ignore"):
+                summary["fp16_exact_fraction"] = share(values.astype(np.float16) == values)
+        std = math.sqrt(sums[0] / total)
+        if std > 0:
+            summary["outlier_3sigma"] = share(np.abs(values - mean) > 3 * std)
+            summary["outlier_6sigma"] = share(np.abs(values - mean) > 6 * std)
+        reached = np.cumsum(counts)
+        return summary | _quantiles(
+            total, lambda k: float(values[np.searchsorted(reached, k, side="right")])
+        )
+
+    def _entropies(self, present: np.ndarray, counts: np.ndarray) -> Summary:
+        """Bits per element of the stored codes and of their fields (arXiv:2504.11651)."""
+        summary: Summary = {"entropy_bits": _entropy(counts)}
+        layout = FLOAT_LAYOUTS.get(self.dtype)
+        if layout:
+            fields = {
+                "sign": present >> (layout.exponent + layout.mantissa),
+                "exponent": (present >> layout.mantissa) & (2**layout.exponent - 1),
+                "mantissa": present & (2**layout.mantissa - 1),
+            }
+            for name, field in fields.items():
+                if getattr(layout, name):
+                    summary[f"entropy_{name}_bits"] = _entropy(np.bincount(field, weights=counts))
+        return summary
+
+
+class WideValues:
+    """Moments, counts and a fine histogram of values given as float32 (F32) or float64."""
+
+    def __init__(self, dtype: str, near_zero: float):
+        self.dtype, self.near_zero = dtype, near_zero
+        self.layout = FLOAT_LAYOUTS["F32" if dtype == "F32" else "F64"]
+        # finite, NaN, +Inf, -Inf, zero, near zero, exact in float16
+        self.counts = np.zeros(7, dtype=np.int64)
+        # n, mean, M2, M3, M4
+        self.moments = np.zeros(5)
+        self.low, self.high = math.inf, -math.inf
+        # memory comes from the system page by page: only the exponents that occur take any
+        self.fine = np.zeros(2 ** (1 + self.layout.exponent + FINE_BITS), dtype=np.int64)
+        # bins whose values are all counted (their places in `fine`), and the counts by low bits
+        self.opened = np.zeros(0, dtype=np.int64)
+        self.within = np.zeros((0, 0), dtype=np.int64)
+
+    def open_bins(self) -> bool:
+        """Choose the bins that decide quantiles and outlier shares; False where there are none."""
+        finite = int(self.counts[0])
+        if not finite:
+            return False
+        edges, counts, places = self._bins()
+        ranks = [
+            int(level * (finite - 1)) + step for level in QUANTILES.values() for step in (0, 1)
+        ]
+        chosen = set(np.searchsorted(np.cumsum(counts), np.minimum(ranks, finite - 1), "right"))
+        _, mean, m2, _, _ = (float(moment) for moment in self.moments)
+        reach = math.sqrt(m2 / finite)
+        bounds = [mean + factor * reach for factor in (-6, -3, 3, 6)]
+        chosen |= set(np.maximum(np.searchsorted(edges[:, 0], bounds) - 1, 0))
+        self.opened = np.sort(places[sorted(chosen)])
+        self.within = np.zeros((len(chosen), 2 ** (self.layout.mantissa - FINE_BITS)), np.int64)
+        return True
+
+    def count_again(self, bits: np.ndarray) -> None:
+        slots = np.full(len(self.fine), -1, dtype=np.int8)
+        slots[self.opened] = np.arange(len(self.opened))
+        count_within(bits, bits.dtype.type(self.layout.mantissa - FINE_BITS), slots, self.within)
+
+    def count(self, values: np.ndarray) -> None:
+        low, high = float(values.min()), float(values.max())
+        if not (math.isfinite(low) and math.isfinite(high)):
+            values = self._without_specials(values)
+            if not len(values):
+                return
+            low, high = float(values.min()), float(values.max())
+        self.low, self.high = min(self.low, low), max(self.high, high)
+        bits = values.view(f"<u{values.itemsize}")
+        word = bits.dtype.type
+        count_bins(bits, word(self.layout.mantissa - FINE_BITS), self.fine)
+        low_bits = word(2 ** (self.layout.mantissa - FLOAT_LAYOUTS["F16"].mantissa) - 1)
+        self.counts[0] += len(values)
+        self.counts[4:] += count_values(values, bits, low_bits, self.near_zero)
+        chan_update(values, self.moments)
+
+    def _without_specials(self, values: np.ndarray) -> np.ndarray:
+        specials = (np.isnan(values), values == np.inf, values == -np.inf)
+        self.counts[1:4] += [np.count_nonzero(special) for special in specials]
+        return values[np.isfinite(values)]
+
+    def merge(self, other: "WideValues") -> None:
+        self.counts += other.counts
+        used = np.flatnonzero(other.fine)
+        self.fine[used] += other.fine[used]
+        self.opened, self.within = self.opened[:0], self.within[:0]
+        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
+        chan_merge(self.moments, other.moments)
+
+    def summary(self, near_zero: float) -> Summary:
+        finite, nan, positive, negative, zeros, small, half = (int(c) for c in self.counts)
+        summary: Summary = {
+            "numel": finite + nan + positive + negative,
+            "finite_count": finite,
+            "nan_count": nan,
+            "posinf_count": positive,
+            "neginf_count": negative,
+        }
+        if not finite:
+            return summary
+        is_float = self.dtype in FLOAT_LAYOUTS
+        if is_float and finite == summary["numel"]:
+            by_field = self.fine.reshape(2, -1, 1 << FINE_BITS).sum(axis=2)
+            summary["entropy_sign_bits"] = _entropy(by_field.sum(axis=1))
+            summary["entropy_exponent_bits"] = _entropy(by_field.sum(axis=0))
+        low, high = self.low, self.high
+        _, mean, m2, m3, m4 = (float(moment) for moment in self.moments)
+        summary |= _moments(finite, mean, m2, m3, m4)
+        summary |= _extremes(low, high, mean, m2 / finite)
+        summary |= {"zero_fraction": zeros / finite, "sparsity": small / finite}
+        if is_float:
+            summary["fp16_exact_fraction"] = half / finite
+        edges, counts, _ = self._bins()
+        reached = np.concatenate(([0], np.cumsum(counts)))
+        is_int = DTYPES[self.dtype].kind == "int"
+
+        def order_statistic(k: int) -> float:
+            found = int(np.searchsorted(reached, k, side="right")) - 1
+            left, right = (float(edge) for edge in edges[found])
+            if is_int:
+                return min(left, right, key=abs)
+            value = _between(left, right, (k - reached[found] + 0.5) / counts[found])
+            return min(max(value, low), high)
+
+        summary |= _quantiles(finite, order_statistic)
+        std = math.sqrt(m2 / finite)
+        if 0 < std < math.inf:
+            for name, factor in (("outlier_3sigma", 3), ("outlier_6sigma", 6)):
+                below = _count_below(edges, reached, mean - factor * std)
+                above = finite - _count_below(edges, reached, mean + factor * std)
+                summary[name] = (below + above) / finite
+        return summary
+
+    def _bins(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Edges [bins, 2] in ascending order, counts and places of the bins that hold values; every
+        value of an opened bin has one of its own."""
+        closed = np.setdiff1d(np.flatnonzero(self.fine), self.opened, assume_unique=True)
+        bin_of, low = np.nonzero(self.within)
+        place = np.concatenate((closed, self.opened[bin_of]))
+        counts = np.concatenate((self.fine[closed], self.within[bin_of, low]))
+        word = np.dtype("u4" if self.dtype == "F32" else "u8").type
+        shift = word(self.layout.mantissa - FINE_BITS)
+        ends = np.stack((place, place), axis=1).astype(word) << shift
+        ends[: len(closed), 1] += (word(1) << shift) - word(1)
+        ends[len(closed) :] += low[:, None].astype(word)
+        edges = np.sort(ends.view(f"f{ends.itemsize}").astype(np.float64), axis=1)
+        order = np.lexsort((edges[:, 1], edges[:, 0]))
+        return edges[order], counts[order], place[order]
+
+
+def _quantiles(total: int, order_statistic: Callable[[int], float]) -> Summary:
+    """Quantiles by linear interpolation between order statistics 0 … total-1 (NumPy's default)."""
+    summary: Summary = {}
+    for name, level in QUANTILES.items():
+        place = level * (total - 1)
+        low, high = int(place), min(int(place) + 1, total - 1)
+        summary[name] = _between(order_statistic(low), order_statistic(high), place - low)
+    return summary
+
+
+def _between(low: float, high: float, share: float) -> float:
+    """Linear interpolation that neither overflows nor leaves [low, high]."""
+    if low == high:
+        return low
+    return low * (1 - share) + high * share
+
+
+def _count_below(edges: np.ndarray, reached: np.ndarray, value: float) -> float:
+    """Number of elements below `value`, interpolated inside its bin."""
+    place = int(np.searchsorted(edges[:, 0], value, side="left")) - 1
+    if place < 0:
+        return 0.0
+    low, high = edges[place]
+    share = 1.0 if value > high or high == low else (value - low) / (high - low)
+    return float(reached[place] + share * (reached[place + 1] - reached[place]))
+
+
+def _entropy(counts: np.ndarray) -> float | None:
+    counts = counts[counts > 0]
+    if not len(counts):
+        return None
+    shares = counts / counts.sum()
+    return float(max(0.0, -np.sum(shares * np.log2(shares))))
+
+
+def _moments(total: int, mean: float, m2: float, m3: float, m4: float) -> Summary:
+    var = m2 / total
+    summary: Summary = {"mean": mean, "var": var, "std": math.sqrt(var)}
+    if 0 < var < math.inf:
+        summary["skewness"] = m3 / total / var / math.sqrt(var)
+        summary["kurtosis_excess"] = m4 / total / var / var - 3.0
+    return {name: v if v is not None and math.isfinite(v) else None for name, v in summary.items()}
+
+
+def _extremes(low: float, high: float, mean: float, var: float) -> Summary:
+    absmax = max(abs(low), abs(high))
+    rms = math.hypot(mean, math.sqrt(var))
+    defined = 0 < rms < math.inf
+    return {
+        "min": low,
+        "max": high,
+        "absmax": absmax,
+        "rms": rms if math.isfinite(rms) else None,
+        "max_over_rms": absmax / rms if defined else None,
+    }

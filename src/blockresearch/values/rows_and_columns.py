@@ -1,0 +1,151 @@
+"""What rows and columns of a tensor are like: norms, largest magnitudes, rounding, top values."""
+
+import math
+
+import numpy as np
+
+from blockresearch.compiled import read_only
+from blockresearch.safetensors.dtypes import DTYPES, FLOAT_LAYOUTS, Dtype, code_values, decode
+from blockresearch.values.loops import scan
+
+Summary = dict[str, float | int | None]
+
+TOP = 16
+
+TILE_BYTES = 2**16
+"""Bytes that one sweep keeps in the cache."""
+
+NO_COUNTS = np.zeros(0, dtype=np.int64)
+
+MAX_COLUMNS = 2**22
+"""Columns beyond which rows and columns are left out: their memory would rival the tensor's."""
+
+
+class RowsAndColumns:
+    """Sums of squares, peaks and squared spacings per row and column of a tensor [rows, cols].
+
+    Works on float codes: those of BF16, F16, F32 and F64 as stored, types of at most 8 bits as the
+    BF16 that holds them exactly, other integers as float32 or float64 and C64 as the modulus. A
+    single row or column (a vector) has top values only.
+    """
+
+    def __init__(self, dtype: str, rows: int, cols: int):
+        self.dtype, self.rows, self.cols = DTYPES[dtype], rows, cols
+        self.code_dtype = _code_dtype(self.dtype)
+        code = np.dtype(f"<u{DTYPES[self.code_dtype].bits // 8}").type
+        self._form = _code_form(self.code_dtype, self.dtype.name, code)
+        # F16 has a smaller exponent field than float32: its shifted bits spell w · 2**-112
+        self._scale = 2.0 ** (127 - FLOAT_LAYOUTS["F16"].bias) if dtype == "F16" else 1.0
+        self._table = None
+        if self.dtype.bits <= 16 and self.code_dtype != dtype:
+            bits = code_values(dtype).astype(np.float32).view(np.uint32)
+            self._table = bits if self.code_dtype == "F32" else (bits >> 16).astype(np.uint16)
+        kept = 1 < cols <= MAX_COLUMNS
+        self.row_sums, self.row_peaks = _side(rows if kept else 0, code)
+        self.col_sums, self.col_peaks = _side(cols if kept else 0, code)
+        self._top = (np.zeros(TOP, dtype=code), np.zeros(TOP, dtype=np.int64))
+
+    def take(self, codes: np.ndarray, position: int, counts: np.ndarray = NO_COUNTS) -> None:
+        """Add consecutive elements from `position` on: stored codes, or codes of `code_dtype` where
+        the type is wider than 16 bits.
+
+        `counts` (int64, one per code) also counts the codes, in the same sweep over memory; only
+        for types whose codes are taken as stored (`as_stored`).
+        """
+        if self._table is not None:
+            codes = read_only(np.take(self._table, codes))
+        sides = (self.row_sums, self.row_peaks, self.col_sums, self.col_peaks)
+        tile = TILE_BYTES // codes.itemsize
+        scan(codes, tile, counts, self._form, position, self.cols, sides, self._top)
+
+    @property
+    def as_stored(self) -> bool:
+        """Whether the loops work on the stored codes themselves."""
+        return self.code_dtype == self.dtype.name
+
+    def merge(self, other: "RowsAndColumns") -> None:
+        """Append the rows of `other`; the two have the same type and number of columns."""
+        codes = np.concatenate((self._top[0], other._top[0]))
+        places = np.concatenate((self._top[1], other._top[1] + self.rows * self.cols))
+        order = np.argsort(-np.abs(self._floats(codes)), kind="stable")[:TOP]
+        self._top = (codes[order], places[order])
+        self.row_sums = np.concatenate((self.row_sums, other.row_sums), axis=1)
+        self.row_peaks = np.concatenate((self.row_peaks, other.row_peaks))
+        self.col_sums += other.col_sums
+        np.maximum(self.col_peaks, other.col_peaks, out=self.col_peaks)
+        self.rows += other.rows
+
+    def top(self) -> list[tuple[int, int, float]]:
+        """The largest finite |w| > 0 as (row, col, w), largest first, ties by place."""
+        found = zip(self._floats(self._top[0]), self._top[1], strict=True)
+        return [(int(p // self.cols), int(p % self.cols), float(w)) for w, p in found if w != 0]
+
+    def summary(self) -> Summary:
+        """Std/mean and max/median of the norms, max/median of the peaks, number of those that are
+        zero throughout, of rows and columns."""
+        summary: Summary = {}
+        if self.rows < 2:
+            return summary
+        sides = (("row", self.row_sums, self.row_peaks), ("col", self.col_sums, self.col_peaks))
+        for name, sums, codes in sides:
+            if not len(codes):
+                continue
+            norms, peaks = np.sqrt(sums[0]), self._floats(codes)
+            mean = float(norms.mean())
+            if 0 < mean < math.inf:
+                summary[f"{name}_norm_cv"] = float(norms.std()) / mean
+            summary[f"{name}_norm_max_over_median"] = _max_over_median(norms)
+            summary[f"{name}_absmax_max_over_median"] = _max_over_median(peaks)
+            summary[f"zero_{name}s"] = int(np.count_nonzero(peaks == 0))
+        return summary
+
+    def storage_bound(self) -> float | None:
+        """√(max_i Σ_j u²/12) + √(max_j Σ_i u²/12), u the spacing of stored values at w (0 at 0)."""
+        layout = FLOAT_LAYOUTS.get(self.dtype.name)
+        if not layout or not layout.mantissa or self.rows < 2 or not len(self.col_peaks):
+            return None
+        sides = (self.row_sums[1].max(), self.col_sums[1].max())
+        return (
+            self._scale * 2.0**-layout.mantissa * sum(math.sqrt(float(side) / 12) for side in sides)
+        )
+
+    def _floats(self, codes: np.ndarray) -> np.ndarray:
+        return decode(codes, self.code_dtype, np.float64)
+
+
+def _code_dtype(dtype: Dtype) -> str:
+    if dtype.name in ("F16", "BF16", "F32"):
+        return dtype.name
+    if dtype.bits <= 8:
+        return "BF16"
+    return "F32" if dtype.bits == 16 else "F64"
+
+
+def _code_form(code_dtype: str, dtype: str, code: type) -> tuple:
+    """The `form` of `loops.scan` for codes of one type that hold values of another."""
+    layout, bits = FLOAT_LAYOUTS[code_dtype], DTYPES[code_dtype].bits
+    exponent = (2**layout.exponent - 1) << layout.mantissa
+    normal = FLOAT_LAYOUTS[dtype].min_normal if dtype in FLOAT_LAYOUTS else 0.0
+    word, wide = (np.uint64, 52) if bits == 64 else (np.uint32, 23)
+    smallest = {
+        "F64": np.float64(normal).view(np.uint64),
+        "F32": np.float32(normal).view(np.uint32),
+        "BF16": np.float32(normal).view(np.uint32) >> np.uint32(16),
+        "F16": np.float16(normal).view(np.uint16),
+    }[code_dtype]
+    return (
+        code(2 ** (bits - 1) - 1),
+        code(exponent),
+        code(exponent),
+        code(smallest),
+        word(wide - layout.mantissa),
+    )
+
+
+def _side(length: int, code: type) -> tuple[np.ndarray, np.ndarray]:
+    return np.zeros((2, length)), np.zeros(length, dtype=code)
+
+
+def _max_over_median(values: np.ndarray) -> float | None:
+    median = float(np.median(values))
+    return float(values.max()) / median if 0 < median < math.inf else None

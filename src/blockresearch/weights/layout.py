@@ -1,0 +1,257 @@
+"""How a stored tensor becomes matrices, and which tensors are not read as weights at all.
+
+A tensor has one of these layouts:
+
+    matrix    one matrix: 2-D as stored, more dimensions as [shape[0], product of the rest]
+    experts   a stack of routed experts: one matrix per expert
+    values    no matrix (norms, biases, scalars): its values are measured, its spectrum undefined
+    buffer, companion, unsupported    not measured; coverage.csv says why
+
+A matrix or an expert may be stored [in, out] (`transposed`), and its rows may be those of several
+projections (`pieces`): then each of them is a matrix of its own, [out, in] as the model multiplies.
+A quantised weight has a `scheme`, and everything here is said of its logical shape.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from blockresearch.model_config import Facts
+from blockresearch.naming.roles import Role
+from blockresearch.naming.template import is_unlearned
+from blockresearch.safetensors.dtypes import DTYPES
+from blockresearch.weights.fused import Piece, conv1d, gate_up_pieces, qkv_pieces, stack_order
+from blockresearch.weights.quantized.recognize import Scheme, recognise
+
+MEASURED = ("matrix", "experts", "values")
+
+# What a transposed matrix is read in: as many columns of the file as fit.
+TRANSPOSED_BYTES = 128 * 1024**2
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a stored tensor is to the program; `reason` says why it is not measured, or what is to
+    be noted. `experts` is their number where the shape alone does not say it."""
+
+    kind: str
+    reason: str = ""
+    transposed: bool = False
+    pieces: tuple[Piece, ...] = ()
+    experts: int | None = None
+    scheme: Scheme | None = None
+
+    def data(self) -> dict[str, Any]:
+        """The layout as it stands in a plan; what is usual is left out."""
+        entry: dict[str, Any] = {"layout": self.kind}
+        if self.transposed:
+            entry["transposed"] = True
+        if self.pieces:
+            entry["pieces"] = [[p.name, p.first, [list(s) for s in p.steps]] for p in self.pieces]
+        if self.experts:
+            entry["experts"] = self.experts
+        return entry
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """One matrix [rows, cols] inside a tensor, as a view on its elements in the file's order.
+
+    `slice` names it ("" for the whole tensor, `[3]` for an expert, `q_proj` or `[3].gate_proj` for
+    a piece), `first` is the index of its first element. Row i starts where `steps` say (see
+    `fused.Piece`, in elements); () means that rows follow each other. From one element of a row to
+    the next it is `stride` elements: 1, or the length of a stored row in a transposed matrix.
+    """
+
+    slice: str
+    first: int
+    rows: int
+    cols: int
+    steps: tuple[tuple[int, int], ...] = ()
+    stride: int = 1
+
+    @property
+    def contiguous(self) -> bool:
+        """Whether the elements follow each other in the file, row by row."""
+        return self.stride == 1 and not self.steps
+
+    def starts(self) -> np.ndarray:
+        """Index of the first element of each row, int64 [rows]."""
+        place = np.array([self.first], np.int64)
+        for count, step in self.steps or ((self.rows, self.cols),):
+            place = (place[:, None] + np.arange(count, dtype=np.int64) * step).reshape(-1)
+        return place
+
+
+def layouts(
+    tensors: Iterable[tuple[str, tuple[int, ...], str]],
+    roles: Mapping[str, Role],
+    config: Mapping[str, Any] | None = None,
+) -> dict[str, Layout]:
+    """Layout of every tensor (name, shape, dtype) of a checkpoint with its config.json."""
+    tensors = list(tensors)
+    facts = Facts(config or {})
+    found = recognise(tensors, config or {})
+    logical = [
+        (name, found.schemes[name].shape if name in found.schemes else shape, dtype)
+        for name, shape, dtype in tensors
+    ]
+    across = conv1d(logical, facts)
+    orders = _stack_orders(logical, roles, facts)
+    result = {}
+    for name, shape, dtype in logical:
+        scheme = found.schemes.get(name)
+        if name in found.owners:
+            reason = f"needed to read the quantised {found.owners[name]}"
+            result[name] = Layout("companion", reason)
+        elif name in found.unsupported:
+            result[name] = Layout("unsupported", found.unsupported[name])
+        elif is_unlearned(name.rpartition(".")[2], len(shape)):
+            result[name] = Layout("buffer", "not a learned weight")
+        else:
+            result[name] = _layout(name, shape, dtype, roles[name], scheme, facts, across, orders)
+    return result
+
+
+def _layout(
+    name: str,
+    shape: tuple[int, ...],
+    dtype: str,
+    role: Role,
+    scheme: Scheme | None,
+    facts: Facts,
+    across: set[str],
+    orders: Mapping[str, bool | None],
+) -> Layout:
+    kind = _kind(shape, dtype, role, scheme)
+    experts = None
+    if kind == "matrix" and "dbrx" in facts.types and len(shape) == 2 and ".experts." in name:
+        # [experts · inner, width]; w2 multiplies from the other side
+        experts = facts.experts
+        kind = "experts" if experts and shape[0] % experts == 0 else kind
+    # Codes of less than a byte cannot be regrouped without taking bytes apart.
+    if kind not in ("matrix", "experts") or (scheme is None and DTYPES[dtype].bits < 8):
+        return Layout(kind, scheme=scheme)
+    if experts:
+        return Layout(kind, "", role.projection == "down_proj", (), experts, scheme)
+    unknown_shape = bool(scheme and scheme.settings.get("shape_inside"))
+    transposed = name in across
+    projection = (role.projection or "").removeprefix("shared_")
+    if kind == "experts":
+        order = orders.get(_module(name))
+        if order is None and projection == "gate_up_proj":
+            note = "experts are measured as stored: whether [in, out] or [out, in] is not known"
+            return Layout(kind, note, scheme=scheme)
+        transposed = bool(order)
+    rows: int | None
+    cols: int | None
+    rows, cols = (shape[-1], shape[-2]) if transposed else (shape[-2], shape[-1])
+    if unknown_shape:
+        rows = cols = None
+    pieces: tuple[Piece, ...] = ()
+    note = ""
+    if role.block_type == "qkv_proj" and projection == "qkv_proj" and len(shape) == 2:
+        pieces = qkv_pieces(name, rows, cols, role, facts)
+        note = "" if pieces else "queries, keys and values are fused in an order not known here"
+    elif projection == "gate_up_proj" and len(shape) in (2, 3):
+        pieces = gate_up_pieces(name, rows, facts)
+        note = "" if pieces else "gate and up are fused in an order not known here"
+    return Layout(kind, note, transposed, pieces, None, scheme)
+
+
+def _kind(shape: tuple[int, ...], dtype: str, role: Role, scheme: Scheme | None) -> str:
+    if scheme is None and (
+        len(shape) < 2 or math.prod(shape) == 0 or DTYPES[dtype].kind in ("bool", "complex")
+    ):
+        return "values"
+    if role.is_bias and role.block_type == "moe":
+        return "values"
+    if len(shape) == 3 and role.block_type == "moe" and not _is_shared(role):
+        return "experts"
+    return "matrix"
+
+
+def _is_shared(role: Role) -> bool:
+    return (role.projection or "").startswith("shared_")
+
+
+def _module(name: str) -> str:
+    return name.removesuffix(".weight").rpartition(".")[0]
+
+
+def _stack_orders(
+    tensors: Iterable[tuple[str, tuple[int, ...], str]], roles: Mapping[str, Role], facts: Facts
+) -> dict[str, bool | None]:
+    """For each module with stacks of experts whether they are stored [in, out]."""
+    shapes: dict[str, dict[str, tuple[int, ...]]] = {}
+    for name, shape, _ in tensors:
+        role = roles[name]
+        if len(shape) == 3 and role.block_type == "moe" and not role.is_bias and role.projection:
+            shapes.setdefault(_module(name), {})[role.projection] = shape[1:]
+    return {module: stack_order(found, facts) for module, found in shapes.items()}
+
+
+def view(shape: tuple[int, ...], layout: str, transposed: bool = False) -> tuple[int, int]:
+    """(rows, cols) of the 2-D view of a whole tensor.
+
+    A scalar is 1 x 1, a vector 1 x n, a matrix itself (or its transpose, where that is what the
+    model multiplies with), a kernel [out, in, ...] is out x product, a stack of experts
+    [experts, rows, cols] is experts·rows x cols.
+    """
+    if len(shape) < 2:
+        return 1, math.prod(shape)
+    if layout == "experts":
+        return math.prod(shape[:-1]), shape[-1]
+    rows, cols = shape[0], math.prod(shape[1:])
+    return (cols, rows) if transposed else (rows, cols)
+
+
+def matrices(shape: tuple[int, ...], entry: Mapping[str, Any] | str) -> tuple[Matrix, ...]:
+    """The matrices in a tensor of logical `shape`, in the order of their data.
+
+    `entry` is the tensor's entry of the plan, or just its layout.
+    """
+    entry = {"layout": entry} if isinstance(entry, str) else entry
+    layout = entry["layout"]
+    if layout not in ("matrix", "experts"):
+        return ()
+    transposed = entry.get("transposed", False)
+    if layout == "experts":
+        count = entry.get("experts") or shape[0]
+        height, width = math.prod(shape[:-1]) // count, shape[-1]
+    else:
+        count, (height, width) = 1, view(shape, layout)
+    rows, cols = (width, height) if transposed else (height, width)
+    step, stride = (1, width) if transposed else (width, 1)
+    pieces = [
+        Piece(name, first, tuple(map(tuple, s))) for name, first, s in entry.get("pieces", ())
+    ]
+    if sum(piece.rows for piece in pieces) != rows:
+        pieces = [Piece("", 0, ((rows, 1),))]
+    found = []
+    for expert in range(count):
+        label = f"[{expert}]" if layout == "experts" else ""
+        for piece in pieces:
+            steps = tuple((n, distance * step) for n, distance in piece.steps)
+            plain = stride == 1 and len(steps) == 1 and steps[0][1] == cols
+            found.append(
+                Matrix(
+                    ".".join(filter(None, (label, piece.name))),
+                    expert * height * width + piece.first * step,
+                    piece.rows,
+                    cols,
+                    () if plain else steps,
+                    stride,
+                )
+            )
+    return tuple(found)
+
+
+def whole(shape: tuple[int, ...], entry: Mapping[str, Any]) -> Matrix:
+    """All elements of a tensor as one matrix: its 2-D view."""
+    if entry["layout"] == "matrix":
+        return matrices(shape, {key: entry[key] for key in entry if key != "pieces"})[0]
+    return Matrix("", 0, *view(shape, entry["layout"]))

@@ -1,0 +1,172 @@
+"""A stored tensor as a grid of rows that can be read block by block, quantised ones dequantised.
+
+`open_grid` is the only place that knows how the bytes of a weight become numbers: a plain tensor
+gives its codes as stored, a quantised one float32 values by the formula of its scheme. Companions
+are small and read whole; the codes of GPTQ and AWQ, whose rows run across the file, too.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from blockresearch.safetensors import dtypes
+from blockresearch.safetensors.header import SafetensorsError
+from blockresearch.safetensors.reader import read_bytes, read_chunks
+from blockresearch.weights.grid import Grid
+from blockresearch.weights.layout import TRANSPOSED_BYTES, Matrix
+from blockresearch.weights.quantized.bitsandbytes import _bitsandbytes4, _bitsandbytes8
+from blockresearch.weights.quantized.float4 import _float4
+from blockresearch.weights.quantized.gptq_awq import _awq, _gptq
+from blockresearch.weights.quantized.mlx import _mlx
+from blockresearch.weights.quantized.packed import _packed
+from blockresearch.weights.quantized.scaled import _scaled
+from blockresearch.weights.quantized.source import Entry, PathOf, _Source
+
+
+def open_grid(entry: Entry, path_of: PathOf) -> Grid:
+    """The grid of a tensor of the plan; `path_of` gives the place of a shard on this machine.
+
+    Raises Contradiction where companions contradict what the scheme promised.
+    """
+    shard = path_of(entry["shard"])
+    if "scheme" in entry:
+        source = _Source(entry, path_of, shard)
+        try:
+            return FORMULAS[entry["scheme"]["formula"]](source)
+        except SafetensorsError:
+            raise
+        except (ValueError, IndexError) as error:
+            sizes = {r: c["shape"] for r, c in entry["scheme"]["companions"].items()}
+            raise source.fail(f"its companions do not fit it: {json.dumps(sizes)}") from error
+    shape, dtype, begin = tuple(entry["shape"]), entry["dtype"], entry["begin"]
+    bits = dtypes.DTYPES[dtype].bits
+    cols = shape[-1] if shape else 1
+
+    def read(first: int, last: int) -> np.ndarray:
+        raw = read_bytes(shard, begin + first * cols * bits // 8, begin + last * cols * bits // 8)
+        return dtypes.codes(raw, dtype).reshape(last - first, cols)
+
+    return Grid(shape, dtype, read)
+
+
+FORMULAS: dict[str, Callable[[_Source], Grid]] = {
+    "scaled": _scaled,
+    "float4": _float4,
+    "packed": _packed,
+    "gptq": _gptq,
+    "awq": _awq,
+    "bitsandbytes4": _bitsandbytes4,
+    "bitsandbytes8": _bitsandbytes8,
+    "mlx": _mlx,
+}
+
+
+def blocks(grid: Grid, matrix: Matrix, block_bytes: int) -> Iterator[np.ndarray]:
+    """Consecutive rows of a matrix as arrays [n, cols] of the grid's codes, top to bottom.
+
+    Memory: about `block_bytes`, for a transposed matrix TRANSPOSED_BYTES or one stored row.
+    """
+    starts = matrix.starts()
+    grid = grid.with_cols(matrix.cols if matrix.stride == 1 else matrix.stride)
+    if matrix.stride == 1:
+        yield from _rows(grid, starts // matrix.cols, block_bytes)
+        return
+    top, columns = divmod(starts, matrix.stride)
+    at_once = max(1, TRANSPOSED_BYTES // max(1, matrix.cols * grid.item_bytes))
+    begin = int(top[0]) if len(top) else 0
+    for first in range(0, matrix.rows, at_once):
+        wanted = columns[first : first + at_once]
+        low, high = int(wanted.min()), int(wanted.max()) + 1
+        chosen = slice(low, high) if high - low == len(wanted) else wanted
+        out: np.ndarray | None = None
+        step = max(1, block_bytes // grid.row_bytes)
+        for row in range(begin, begin + matrix.cols, step):
+            block = grid.read(row, min(row + step, begin + matrix.cols))
+            if out is None:
+                out = np.empty((len(wanted), matrix.cols), block.dtype)
+            out[:, row - begin : row - begin + len(block)] = block[:, chosen].T
+        if out is not None:
+            yield out
+
+
+def _rows(grid: Grid, wanted: np.ndarray, block_bytes: int) -> Iterator[np.ndarray]:
+    """The wanted rows of a grid (ascending), read with what lies between them."""
+    step = max(1, block_bytes // grid.row_bytes)
+    position, end = 0, len(wanted)
+    while position < end:
+        first = int(wanted[position])
+        after = int(np.searchsorted(wanted, first + step))
+        last = int(wanted[after - 1]) + 1
+        block = grid.read(first, last)
+        if last - first != after - position:
+            block = block[wanted[position:after] - first]
+        yield block
+        position = after
+
+
+READ_BYTES = 8 * 2**20
+"""Matrices up to here are read once; larger ones again for each pass."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A tensor of a plan ready to be read: its entry, its file and its grid."""
+
+    entry: Mapping[str, Any]
+    shard: Path
+    grid: Grid
+    kept: dict[tuple[int, int], np.ndarray] = field(default_factory=dict)
+
+    def chunks(self, begin: int, end: int, chunk_bytes: int) -> Iterator[np.ndarray]:
+        """Bytes of the file in pieces; what fits into READ_BYTES is read once for all passes."""
+        if end - begin > READ_BYTES:
+            yield from read_chunks(self.shard, begin, end, chunk_bytes)
+            return
+        if (begin, end) not in self.kept:
+            self.kept.clear()
+            self.kept[begin, end] = read_bytes(self.shard, begin, end)
+        whole = self.kept[begin, end]
+        yield from (whole[i : i + chunk_bytes] for i in range(0, len(whole), chunk_bytes))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Logical shape."""
+        return self.grid.shape
+
+    def is_plain(self, matrix: Matrix) -> bool:
+        """Whether a matrix is a range of bytes of the file."""
+        return matrix.contiguous and "scheme" not in self.entry
+
+
+def opened(files: Mapping[str, Path], tensor: Mapping[str, Any]) -> Opened:
+    """Open a tensor of a plan (with its `shard`)."""
+    return Opened(tensor, files[tensor["shard"]], open_grid(tensor, lambda name: files[name]))
+
+
+def panels(source: Opened, matrix: Matrix, chunk_bytes: int) -> Iterator[np.ndarray]:
+    """Consecutive row panels of a matrix, float64 for 64-bit types and integers, else float32."""
+    dtype = source.grid.dtype
+    bits, kind = dtypes.DTYPES[dtype].bits, dtypes.DTYPES[dtype].kind
+    number = np.float64 if bits == 64 or (kind == "int" and bits > 16) else np.float32
+    if not source.is_plain(matrix):
+        for block in blocks(source.grid, matrix, chunk_bytes):
+            yield dtypes.decode(block, dtype, number).reshape(-1, matrix.cols)
+        return
+    begin, end = extent(source.entry, matrix)
+    row_bits = matrix.cols * bits
+    # A panel starts and ends on a whole byte, which for sub-byte types may take several rows.
+    step = 1 if row_bits % 8 == 0 else 8
+    per_panel = max(step, chunk_bytes * 8 // row_bits // step * step)
+    for chunk in source.chunks(begin, end, per_panel * row_bits // 8):
+        yield dtypes.decode(chunk, dtype, number).reshape(-1, matrix.cols)
+
+
+def extent(tensor: Mapping[str, Any], matrix: Matrix) -> tuple[int, int]:
+    """Bytes of the file that hold the matrix: (begin, end)."""
+    bits = dtypes.DTYPES[tensor["dtype"]].bits
+    begin = tensor["begin"] + matrix.first * bits // 8
+    return begin, begin + matrix.rows * matrix.cols * bits // 8

@@ -1,0 +1,280 @@
+"""Manifests: which files are the model, and where index and headers disagree."""
+
+import json
+
+import pytest
+
+from blockresearch.checkpoint.describe import describe_folder
+from blockresearch.checkpoint.manifest import file_sha256, shard_files, still_the_same
+from blockresearch.checkpoint.selection import CheckpointError, select_files
+from tests.conftest import write_safetensors
+
+NOW = "2026-01-01T00:00:00Z"
+
+
+def no_index(name):
+    raise AssertionError(f"{name} must not be read")
+
+
+def test_a_folder_is_described_from_headers_and_hashes(model):
+    manifest = describe_folder(model, NOW)
+    assert manifest["embedding"] == "model.embed_tokens.weight"
+    assert manifest["output"] is None and manifest["tied"] is True
+    assert manifest["problems"] == []
+    assert manifest["totals"]["tensors"] == len(manifest["tensors"]) == 18
+    assert {file["role"] for file in manifest["files"]} == {"shard", "index", "config"}
+    shard = shard_files(manifest)[0]
+    assert shard.sha256 == file_sha256(model / shard.path)
+    json.dumps(manifest, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    "config, tied",
+    [
+        ({"architectures": ["BertModel"]}, None),
+        ({}, None),
+        ({"architectures": ["WhisperForConditionalGeneration"]}, True),
+        ({"architectures": ["A"], "text_config": {"tie_word_embeddings": True}}, True),
+        ({"architectures": ["LlamaForCausalLM"], "tie_word_embeddings": False}, False),
+        ({"architectures": "LlamaForCausalLM", "tie_word_embeddings": [True]}, None),
+    ],
+)
+def test_a_model_is_tied_where_its_config_or_its_class_says_so(model, config, tied):
+    (model / "config.json").write_text(json.dumps(config))
+    assert describe_folder(model, NOW)["tied"] is tied
+
+
+def test_the_licence_is_that_of_the_model_card(model):
+    assert describe_folder(model, NOW)["licence"] is None
+    (model / "README.md").write_text("---\nlicense: mit\n---\n")
+    assert describe_folder(model, NOW)["licence"] == "mit"
+    (model / "README.md").unlink()
+    (model / "README.md").mkdir()
+    assert describe_folder(model, NOW)["licence"] is None
+
+
+def test_a_model_that_is_still_the_same_keeps_its_date(model, tmp_path):
+    earlier = tmp_path / "manifest.json"
+    first = describe_folder(model, NOW)
+    earlier.write_text(json.dumps(first))
+    later = describe_folder(model, "2027-01-01T00:00:00Z")
+    assert still_the_same(later, earlier) == first
+    changed = later | {"commit": "f" * 40}
+    assert still_the_same(changed, earlier) == changed
+    earlier.write_text("[")
+    assert still_the_same(later, earlier) == later
+
+
+@pytest.mark.parametrize(
+    ("names", "shards", "skipped"),
+    [
+        (["model.safetensors"], ["model.safetensors"], []),
+        (["x.safetensors"], ["x.safetensors"], []),
+        (
+            ["m-00001-of-00002.safetensors", "m-00002-of-00002.safetensors"],
+            ["m-00001-of-00002.safetensors", "m-00002-of-00002.safetensors"],
+            [],
+        ),
+        (
+            ["model.safetensors", "consolidated.safetensors", "original/model.safetensors"],
+            ["model.safetensors"],
+            ["consolidated.safetensors", "original/model.safetensors"],
+        ),
+        (["consolidated.safetensors"], ["consolidated.safetensors"], []),
+    ],
+)
+def test_the_right_files_are_chosen_without_an_index(names, shards, skipped):
+    selection = select_files(names, no_index)
+    assert list(selection.shards) == shards
+    assert sorted(selection.skipped) == skipped
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["pytorch_model.bin"], r"only \.bin files.*refs/pr"),
+        (["m.gguf"], "gguf"),
+        ([], "no weight files"),
+        (["m-00001-of-00003.safetensors", "m-00003-of-00003.safetensors"], "1 of 3.*00002"),
+        (["a.safetensors", "b.safetensors"], "no index"),
+    ],
+)
+def test_what_cannot_be_analysed_is_told(names, words):
+    with pytest.raises(CheckpointError, match=words):
+        select_files(names, no_index)
+
+
+def test_an_index_that_names_a_missing_file_is_refused(model):
+    (model / "model-00002-of-00002.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"1 file.*model-00002-of-00002"):
+        describe_folder(model, NOW)
+
+
+@pytest.mark.parametrize(
+    "shard",
+    [
+        "../x.safetensors",
+        "/x.safetensors",
+        "a//b.safetensors",
+        "x.bin",
+        "a\\b.safetensors",
+        "-x/y.safetensors",
+    ],
+)
+def test_an_index_cannot_lead_out_of_the_folder(model, shard):
+    index = {"weight_map": {"w": shard}}
+    (model / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(CheckpointError, match="not a plain relative"):
+        describe_folder(model, NOW)
+
+
+def test_index_and_headers_are_compared(model):
+    path = model / "model.safetensors.index.json"
+    index = json.loads(path.read_text())
+    moved = index["weight_map"].pop("model.norm.weight")
+    index["weight_map"]["ghost"] = moved
+    path.write_text(json.dumps(index))
+    problems = describe_folder(model, NOW)["problems"]
+    assert [(p["check"], p["where"]) for p in problems] == [
+        ("missing_tensor", "ghost"),
+        ("unlisted_tensor", "model.norm.weight"),
+    ]
+
+
+def test_a_tensor_in_two_shards_is_a_problem(tmp_path):
+    for number in (1, 2):
+        write_safetensors(
+            tmp_path / f"m-{number:05d}-of-00002.safetensors", {"w": ("F32", [1], bytes(4))}
+        )
+    problems = describe_folder(tmp_path, NOW)["problems"]
+    assert [problem["check"] for problem in problems] == ["duplicate_tensor"]
+
+
+def test_a_link_out_of_the_folder_is_refused(model, tmp_path):
+    outside = tmp_path / "secret.json"
+    outside.write_text("{}")
+    (model / "config.json").unlink()
+    (model / "config.json").symlink_to(outside)
+    with pytest.raises(CheckpointError, match="leads out"):
+        describe_folder(model, NOW)
+
+
+@pytest.mark.parametrize(
+    ("names", "chosen", "shards"),
+    [
+        (["model.fp16.safetensors"], {}, ["model.fp16.safetensors"]),
+        (["model.safetensors", "model.fp16.safetensors"], {}, ["model.safetensors"]),
+        (
+            ["model.safetensors", "model.fp16.safetensors"],
+            {"variant": "fp16"},
+            ["model.fp16.safetensors"],
+        ),
+        (
+            ["model.safetensors"] + [f"model.fp16-0000{k}-of-00002.safetensors" for k in (1, 2)],
+            {"variant": "fp16"},
+            [f"model.fp16-0000{k}-of-00002.safetensors" for k in (1, 2)],
+        ),
+        (
+            [f"model.safetensors-0000{k}-of-00002.safetensors" for k in (1, 2)],
+            {},
+            [f"model.safetensors-0000{k}-of-00002.safetensors" for k in (1, 2)],
+        ),
+        (
+            ["model_part_0.safetensors", "model_part_1.safetensors"],
+            {},
+            ["model_part_0.safetensors", "model_part_1.safetensors"],
+        ),
+        (
+            ["unet/diffusion_pytorch_model.safetensors", "vae/model.safetensors"],
+            {"subfolder": "unet"},
+            ["unet/diffusion_pytorch_model.safetensors"],
+        ),
+        (["adapter_model.safetensors"], {}, ["adapter_model.safetensors"]),
+        (
+            ["model.safetensors", "adapter_model.safetensors", "onnx/model.safetensors"],
+            {},
+            ["model.safetensors"],
+        ),
+        (
+            [f"model-0000{k}-of-00002.safetensors" for k in (1, 2)]
+            + [f"consolidated-0000{k}-of-00002.safetensors" for k in (1, 2)],
+            {},
+            [f"model-0000{k}-of-00002.safetensors" for k in (1, 2)],
+        ),
+    ],
+)
+def test_one_set_is_chosen_and_the_rest_told(names, chosen, shards):
+    selection = select_files(names, no_index, **chosen)
+    assert list(selection.shards) == shards
+    assert set(selection.skipped) == set(names) - set(shards)
+    assert all(selection.skipped.values())
+
+
+@pytest.mark.parametrize(
+    ("names", "chosen", "words"),
+    [
+        (["model.fp16.safetensors", "model.fp8.safetensors"], {}, "several variants.*fp16, fp8"),
+        (["model.safetensors"], {"variant": "bf16"}, "no variant bf16"),
+        (["model.safetensors"], {"subfolder": "vae"}, "no safetensors file here in vae/"),
+    ],
+)
+def test_a_choice_that_cannot_be_made_is_told(names, chosen, words):
+    with pytest.raises(CheckpointError, match=words):
+        select_files(names, no_index, **chosen)
+
+
+def test_a_subfolder_has_an_index_and_a_config_of_its_own(model, tmp_path):
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    model.rename(whole / "text_encoder")
+    manifest = describe_folder(whole, NOW, subfolder="text_encoder/")
+    assert manifest["problems"] == [] and manifest["config"]["model_type"] == "llama"
+    assert {file["path"].split("/")[0] for file in manifest["files"]} == {"text_encoder"}
+    with pytest.raises(CheckpointError, match="not a folder inside"):
+        describe_folder(whole, NOW, subfolder="../x")
+
+
+def test_a_variant_has_an_index_of_its_own(model):
+    for path in list(model.glob("*.safetensors")):
+        stem, number = path.name.split("-", 1)
+        path.rename(model / f"{stem}.fp16-{number}")
+    index = model / "model.safetensors.index.json"
+    text = index.read_text().replace("model-0000", "model.fp16-0000")
+    (model / "model.safetensors.index.fp16.json").write_text(text)
+    index.unlink()
+    for variant in ("fp16", None):
+        manifest = describe_folder(model, NOW, variant=variant)
+        assert manifest["problems"] == [] and len(manifest["tensors"]) == 18
+
+
+def test_a_tensor_in_two_shards_is_listed_once_where_the_index_has_it(tmp_path):
+    names = [f"m-{number:05d}-of-00002.safetensors" for number in (1, 2)]
+    for name in names:
+        write_safetensors(tmp_path / name, {"w": ("F32", [1], bytes(4))})
+    index = {"metadata": {"total_size": 8.0}, "weight_map": {"w": names[1]}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    # The second shard alone is named, so only that one is read.
+    manifest = describe_folder(tmp_path, NOW)
+    assert [tensor["shard"] for tensor in manifest["tensors"]] == [names[1]]
+    assert manifest["index"] == {"total_size": 8} and manifest["totals"]["bytes"] == 4
+    index["weight_map"]["x"] = names[0]
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    manifest = describe_folder(tmp_path, NOW)
+    assert [tensor["shard"] for tensor in manifest["tensors"]] == [names[1]]
+    checks = {problem["check"] for problem in manifest["problems"]}
+    assert checks == {"duplicate_tensor", "missing_tensor"}
+
+
+def test_mistrals_own_layout_is_described_by_params_json(tmp_path):
+    (tmp_path / "params.json").write_text(json.dumps({"dim": 8, "n_layers": 2, "n_heads": 2}))
+    write_safetensors(
+        tmp_path / "consolidated.safetensors",
+        {"tok_embeddings.weight": ("F32", [4, 8], bytes(128))},
+    )
+    manifest = describe_folder(tmp_path, NOW)
+    assert manifest["config"] == {
+        "hidden_size": 8,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+    }
+    assert manifest["embedding"] == "tok_embeddings.weight"

@@ -1,0 +1,62 @@
+"""Free space is asked for before anything is downloaded."""
+
+import shutil
+from collections import namedtuple
+
+import pytest
+
+from blockresearch.checkpoint.fetch import DownloadError, check_space, file_of_key
+from blockresearch.hub import repository as hub
+
+MANIFEST = {
+    "model": "org/model",
+    "model_id": "org/model",
+    "commit": "c" * 40,
+    "files": [
+        {
+            "path": f"{n}.safetensors",
+            "role": "shard",
+            "size": 10**9,
+            "sha256": h * 64,
+            "git_sha1": None,
+        }
+        for n, h in (("a", "a"), ("b", "b"))
+    ],
+}
+
+
+@pytest.fixture
+def free(monkeypatch):
+    def set_free(size):
+        usage = namedtuple("usage", "free")(size)
+        monkeypatch.setattr(shutil, "disk_usage", lambda place: usage)
+
+    monkeypatch.setattr(hub, "cached_file", lambda *arguments: None)
+    return set_free
+
+
+def test_a_model_that_does_not_fit_is_refused_with_both_sizes(free, tmp_path):
+    free(2 * 10**9)
+    with pytest.raises(DownloadError, match=r"needs 2\.0 GB .* has 2\.0 GB free"):
+        check_space(MANIFEST, tmp_path)
+
+
+def test_what_is_there_already_needs_no_space(free, tmp_path):
+    (tmp_path / ("a" * 12)).mkdir()
+    (tmp_path / ("a" * 12) / "a.safetensors").touch()
+    free(15 * 10**8)
+    check_space(MANIFEST, tmp_path)
+
+
+def test_what_a_broken_download_has_received_needs_no_more_space(free, tmp_path):
+    (tmp_path / ("b" * 12)).mkdir()
+    with (tmp_path / ("b" * 12) / f".partial-{'b' * 16}-here-1").open("wb") as partial:
+        partial.truncate(9 * 10**8)
+    free(15 * 10**8)
+    check_space(MANIFEST, tmp_path)
+
+
+def test_files_are_found_by_the_start_of_their_hash():
+    assert file_of_key(MANIFEST, "b" * 12)["path"] == "b.safetensors"
+    with pytest.raises(DownloadError, match="ffff"):
+        file_of_key(MANIFEST, "f" * 12)

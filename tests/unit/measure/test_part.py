@@ -1,0 +1,108 @@
+"""Modes of spectra, slots of GPUs, memory limits: what reaches the rows of the tables."""
+
+import threading
+import types
+
+import numpy as np
+import pytest
+
+from blockresearch import device
+from blockresearch.checkpoint.cost import BASE_BYTES
+from blockresearch.measure.folder import _within
+from blockresearch.measure.part import Settings, measure_tensor
+from tests.conftest import bf16, write_safetensors
+
+
+def row_of(tmp_path, matrix, **settings):
+    path = tmp_path / "one.safetensors"
+    write_safetensors(path, {"w": ("BF16", list(matrix.shape), bf16(matrix))})
+    end = path.stat().st_size
+    tensor = {
+        "name": "w",
+        "dtype": "BF16",
+        "shape": list(matrix.shape),
+        "begin": end - 2 * matrix.size,
+        "end": end,
+        "layout": "matrix",
+        "shard": path.name,
+    }
+    rows = measure_tensor({path.name: path}, tensor, Settings(**settings))
+    return rows.params[0], rows.spectra[0]
+
+
+def low_rank(rows=640, cols=600, rank=20):
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((rows, rank)) @ rng.standard_normal((rank, cols)) / 10
+
+
+def test_the_rank_before_rounding_is_found(tmp_path):
+    row, spectrum = row_of(tmp_path, low_rank())
+    assert row["storage_rank"] == 20 and row["rank"] > 400
+    assert spectrum["precision"] == "float64" and len(spectrum["singular_values"]) == 600
+
+
+def test_top_weights_are_lists_with_places(tmp_path):
+    matrix = low_rank()
+    matrix[7, 9] = -1000
+    row, _ = row_of(tmp_path, matrix)
+    assert (row["top_values"][0], row["top_rows"][0], row["top_cols"][0]) == (-1000, 7, 9)
+    assert len(row["top_values"]) == len(row["top_rows"]) == 16
+
+
+def test_modes_of_spectra_leave_the_unknown_missing(tmp_path):
+    full, _ = row_of(tmp_path, low_rank())
+    rank, _ = row_of(tmp_path, low_rank(), spectra="rank")
+    assert rank["rank"] == full["rank"] and rank.get("storage_rank") is None
+    assert rank["condition_number"] is None and full["condition_number"] is not None
+    sketch, spectrum = row_of(tmp_path, low_rank(), spectra="sketch", sketch_above=0.0)
+    assert spectrum["method"] == "sketch" and sketch["rank"] is None
+    assert sketch["spectral_norm"] == pytest.approx(full["spectral_norm"], rel=1e-6)
+    cheap, _ = row_of(tmp_path, low_rank(), spectra="sketch", sketch_above=1000.0)
+    assert cheap["rank"] == full["rank"]
+    none, spectrum = row_of(tmp_path, low_rank(), spectra="none")
+    assert none.get("rank") is None and spectrum["singular_values"] is None
+    assert none["nf4_sqnr_db"] == full["nf4_sqnr_db"] and none["mean"] == full["mean"]
+
+
+def test_jobs_take_different_gpus_and_wait_when_all_are_taken(monkeypatch, tmp_path):
+    monkeypatch.setattr(device, "_gpu_count", lambda: 2)
+    monkeypatch.setattr(device, "_lock_file", lambda name: tmp_path / name)
+    waited = []
+
+    def third():
+        with device.slot("cuda") as name:
+            waited.append(name)
+
+    with device.slot("cuda") as first:
+        with device.slot("cuda") as second:
+            thread = threading.Thread(target=third)
+            thread.start()
+            thread.join(0.1)
+            assert {first, second} == {"cuda:0", "cuda:1"} and not waited
+        thread.join(5)
+    assert waited == [second]
+    with device.slot("cpu") as name:
+        assert name == "cpu"
+
+
+def test_a_slot_is_of_the_gpu_itself_however_a_job_counts_what_it_sees(monkeypatch):
+    torch = pytest.importorskip("torch")
+
+    def lock_with(visible, name):
+        uuid = visible.split(",")[int(name.removeprefix("cuda:"))]
+        monkeypatch.setattr(
+            torch.cuda, "get_device_properties", lambda _: types.SimpleNamespace(uuid=uuid)
+        )
+        return device._lock_file(name)
+
+    assert lock_with("GPU-a", "cuda:0") != lock_with("GPU-b", "cuda:0")
+    assert lock_with("GPU-b", "cuda:0") == lock_with("GPU-a,GPU-b", "cuda:1")
+
+
+def test_a_memory_limit_lowers_the_workers_or_says_what_to_do():
+    parts = [{"memory": BASE_BYTES + size * 10**8} for size in (4, 5, 3)]
+    assert _within(None, parts, 3) == 3
+    assert _within(BASE_BYTES + 10**9, parts, 3) == 2
+    assert _within(BASE_BYTES + 5 * 10**8, parts, 3) == 1
+    with pytest.raises(ValueError, match="--memory_limit"):
+        _within(BASE_BYTES + 4 * 10**8, parts, 3)

@@ -1,0 +1,113 @@
+"""Notebooks: stored clean, shown safely, run into pages that depend on their content alone."""
+
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+
+from blockresearch.report.notebook_cells import (
+    Picture,
+    cluster_cards,
+    facts,
+    lead,
+    output_sentence,
+    table,
+)
+from blockresearch.report.notebook_run import NotebookError, run, to_html, to_ipynb
+from blockresearch.report.pages import policy
+from blockresearch.report.wording import number
+from blockresearch.results import REPORTS
+from tests.conftest import ROOT
+
+NAMES = [Path(path).stem for path in REPORTS]
+HOSTILE = ["<img src=x onerror=alert(1)>", "$x$", "\u202eabc\x07", "</td><script>1</script>"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_notebooks_are_stored_without_outputs(name):
+    notebook = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))
+    nbformat.validate(nbformat.from_dict(notebook))
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert all(not cell["outputs"] and cell["execution_count"] is None for cell in code)
+    assert [cell["metadata"] for cell in code].count({"tags": ["parameters"]}) == 1
+    assert "model_dir" in "".join(code[0]["source"])
+    assert set(notebook["metadata"]) == {"kernelspec", "language_info"}
+
+
+def test_tables_escape_everything():
+    data = pd.DataFrame({"name": HOSTILE, "value": [1.0, None, 3.0, 4.0]})
+    columns = {"name": (HOSTILE[0], None), "value": ("value", number)}
+    html = table(data, columns, HOSTILE[3]).html
+    html += lead(HOSTILE).html + facts([(HOSTILE[0], HOSTILE[3])]).html
+    assert "<img" not in html and "<script" not in html
+    assert "\u202e" not in html and "\x07" not in html and "\\u202eabc\\x07" in html
+    assert "$x$" in html and "<td>–</td>" in html
+
+
+def executed(tmp_path, source):
+    notebook = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_code_cell("model_dir = ''", metadata={"tags": ["parameters"]}),
+            nbformat.v4.new_markdown_cell("# Title"),
+            nbformat.v4.new_code_cell(source),
+        ],
+        metadata={"language_info": {"name": "python"}},
+    )
+    path = tmp_path / "10_summary_stats.ipynb"
+    nbformat.write(notebook, path)
+    return path
+
+
+def test_a_run_gives_the_same_bytes_twice_and_an_offline_page(tmp_path):
+    source = "from blockresearch.report import notebook_cells as nb\nnb.say('<b>' + model_dir)"
+    path = executed(tmp_path, source)
+    pages, files = [], []
+    for _ in range(2):
+        notebook = run(path, {"model_dir": "<i>results</i>"})
+        pages.append(to_html(notebook, path.stem, "<u>model"))
+        files.append(to_ipynb(notebook))
+    assert pages[0] == pages[1] and files[0] == files[1]
+    page = pages[0]
+    assert "&lt;b&gt;&lt;i&gt;results&lt;/i&gt;" in page and "<u>" not in page
+    assert "model_dir" not in page and 'href="../index.html"' in page
+    assert not re.search(r"https?:|<script|src=\"(?!data:)", page)
+    style = re.search(r"<style>(.*?)</style>", page, re.S)[1]
+    assert f'content="{policy(styles=[style])}"' in page
+    assert "papermill" not in files[0] and str(tmp_path) not in files[0]
+
+
+def test_a_failing_cell_is_named(tmp_path):
+    path = executed(tmp_path, "raise KeyError('lost')")
+    with pytest.raises(NotebookError, match=r"cell 3 failed with KeyError: 'lost'") as e:
+        run(path, {"model_dir": "x"})
+    assert "raise KeyError" in e.value.traceback
+
+
+def test_pictures_carry_their_caption():
+    data, about = Picture(b"png", "what one sees", 10, 20)._repr_mimebundle_()
+    assert set(data) == {"image/png", "text/plain"}
+    assert about["image/png"] == {"alt": "what one sees", "width": 10, "height": 20}
+
+
+def test_cluster_cards_escape_tokens():
+    row = {name: None for name in ("categories", "scripts", "leading_space")}
+    row |= {"cluster": 0, "size": 4, "typical_tokens": "  ".join(HOSTILE), "central_tokens": "x"}
+    html = cluster_cards(pd.DataFrame([row])).html
+    assert "<img" not in html and "<script" not in html and "\u202e" not in html
+    assert html.count("<bdi>") == 5 and "<bdi>$x$</bdi>" in html
+
+
+def test_the_output_layer_is_named_for_what_it_is():
+    manifest = {"output": None, "tied": True, "config": {"tie_word_embeddings": True}}
+    assert output_sentence(manifest, {}).startswith("The output layer is the token embed")
+    assert output_sentence(manifest | {"config": {}}, {}).startswith("None is stored")
+    none = output_sentence(manifest | {"tied": None}, {})
+    assert none == "The checkpoint stores no output layer over tokens."
+    own = manifest | {"output": "lm_head.weight", "tied": False}
+    text = "The output layer is a matrix of its own, lm_head.weight."
+    assert output_sentence(own, {"output": {}, "output_reason": None}) == text
+    reason = {"output": None, "output_reason": "it has 3 rows"}
+    assert output_sentence(own, reason) == f"{text} It has 3 rows."

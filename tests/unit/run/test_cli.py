@@ -1,0 +1,43 @@
+"""Flags in both spellings, errors as one sentence."""
+
+import logging
+from concurrent.futures.process import BrokenProcessPool
+
+import pytest
+
+from blockresearch.run import cli, lifeline
+
+
+def test_hyphens_in_flag_names_only():
+    assert cli.underscored(["--model-path", "a-b", "--x-y=c-d", "-v", "--"]) == [
+        "--model_path",
+        "a-b",
+        "--x_y=c-d",
+        "-v",
+        "--",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ValueError("what, where, what to do."), "error: what, where, what to do."),
+        (FileNotFoundError(2, "No such file or directory", "x.csv"), "error: x.csv: No such file"),
+        (FileNotFoundError("x.parquet"), "error: x.parquet: No such file"),
+        (ValueError("red \x1b[31m text"), r"error: red \x1b[31m text"),
+        (MemoryError(), "not enough memory"),
+        (OSError(28, "No space left on device", "x.csv"), "x.csv: No space left on device: make"),
+        (BrokenProcessPool(), "a worker was killed, most likely by the system because memory"),
+    ],
+)
+def test_errors_are_one_sentence_and_traceback_only_when_verbose(error, words, caplog, monkeypatch):
+    monkeypatch.setattr(lifeline, "follow_run", lambda: None)
+
+    def fail(options):
+        raise error
+
+    with pytest.raises(SystemExit) as quiet:
+        cli.run(cli.parser("x"), fail, [])
+    assert words in quiet.value.code and "\n" not in quiet.value.code
+    with pytest.raises(SystemExit), caplog.at_level(logging.DEBUG):
+        cli.run(cli.parser("x"), fail, ["--verbose"])

@@ -1,0 +1,143 @@
+"""Configuration: defaults, one sentence that names a wrong key, models and their folders."""
+
+import re
+
+import pytest
+import yaml
+
+from blockresearch.run.config import ConfigError, Model, checked, models, parse_model
+from tests.conftest import ROOT
+
+SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+
+
+def test_the_shipped_config_is_the_schemas_defaults():
+    shipped = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    assert checked(shipped, SCHEMA) == checked({}, SCHEMA) == shipped
+
+
+def test_the_home_folder_may_be_written_as_a_tilde(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert checked({"results": "~/out"}, SCHEMA)["results"] == "/home/someone/out"
+
+
+def test_the_manual_explains_every_key():
+    manual = (ROOT / "config/README.md").read_text()
+    keys = [*SCHEMA["properties"], *SCHEMA["properties"]["clustering"]["properties"]]
+    assert [key for key in keys if f"`{key}`" not in manual] == []
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"modle": "x"}, r"unknown key modle: did you mean model\?"),
+        ({"clustering": {"kmax": 3}}, r"unknown key clustering\.kmax: did you mean k_max"),
+        ({"clustering": {"k_max": "many"}}, r"clustering\.k_max is 'many', expected: an integer"),
+        ({"device": "gpu"}, r"device is 'gpu', expected: .*cuda"),
+        ({"sparsity_threshold": -1}, r"sparsity_threshold is -1, expected: a number of at least 0"),
+        ({"models": [{"revision": "x"}]}, r"models\.0 is"),
+        ({"results": "a/{y}"}, r"results is .* without braces"),
+        ({"weights": "a\n"}, r"weights is .* control characters"),
+    ],
+)
+def test_a_wrong_key_is_named_in_one_sentence(config, words):
+    with pytest.raises(ConfigError, match=words) as caught:
+        checked(config, SCHEMA)
+    assert "\n" not in str(caught.value)
+
+
+def test_numbers_inside_config_on_the_command_line_are_texts():
+    given = {"clustering": {"k_max": "6", "n_clusters": "null"}, "sparsity_threshold": "1e-3"}
+    config = checked(given, SCHEMA)
+    assert config["clustering"]["k_max"] == 6 and config["clustering"]["n_clusters"] is None
+    assert config["sparsity_threshold"] == 1e-3
+    assert checked({"keep_weights": "false"}, SCHEMA)["keep_weights"] is False
+
+
+def test_model_on_the_command_line_beats_models_of_the_file():
+    config = checked({"model": "a/b", "models": ["c/d", "e/f"]}, SCHEMA)
+    assert list(models(config, {})) == ["c--d", "e--f"]
+    assert list(models(config, {"model": "a/b"})) == ["a--b"]
+
+
+def test_folders_of_models(tmp_path):
+    folder = tmp_path / "my model"
+    folder.mkdir()
+    assert parse_model(str(folder)) == Model("local--my_model", str(folder), None)
+    assert parse_model("Qwen/Qwen3-4B").name == "Qwen--Qwen3-4B"
+    assert parse_model("gpt2").name == "gpt2"
+    assert (
+        parse_model("EleutherAI/pythia-70m", "step1000").name == "EleutherAI--pythia-70m@step1000"
+    )
+    assert parse_model("a/b", "refs/pr/3").name == "a--b@refs--pr--3"
+
+
+def test_two_models_cannot_share_a_folder(tmp_path):
+    one, two = tmp_path / "1" / "m", tmp_path / "2" / "m"
+    one.mkdir(parents=True), two.mkdir(parents=True)
+    config = checked({"models": [str(one), str(two)]}, SCHEMA)
+    with pytest.raises(ConfigError, match="local--m: give one of them a `name`"):
+        models(config, {})
+    config["models"] = [str(one), {"model": str(two), "name": "other"}]
+    assert list(models(config, {})) == ["local--m", "local--other"]
+
+
+BAD_IDS = [
+    *"../x x/../y a/b/c /etc/passwd a/.. ./a .a/b a/.b -rf/x a/-rf a--b/c a/b--c a/b.git".split(),
+    *"a/b.ipynb a/b. a/b- a./b a;b/c a/$(touch) a/`b` a/b|c a/b&c a/b'c a/{model} a/*".split(),
+    *("a/b\n", "a/b ", " a/b", "a b/c", "а/b", "a/b\u202e", "a/\x00b", "a\\b", "C:/x", ""),
+    *("http://h/a", "a@b/c", "a/b:c", "a/" + "b" * 97, "n" * 300 + "/b", "~x/y", "a/b?c", "%2e/a"),
+]
+BAD_REVISIONS = [
+    *"../x a..b -x --x a--b $(x) a;b a|b `x` {x} a@b ^x .x a\\b a:b é".split(),
+    *("", " ", "a b", "main\n", "a\x00", "x" * 129, "a//b", "x/"),
+]
+
+
+@pytest.mark.parametrize("source", BAD_IDS)
+def test_a_model_that_is_no_hub_id_is_refused(source):
+    with pytest.raises(ConfigError, match="neither an existing folder nor a hub id"):
+        parse_model(source)
+
+
+@pytest.mark.parametrize("revision", BAD_REVISIONS)
+def test_a_revision_that_git_would_not_name_is_refused(revision):
+    with pytest.raises(ConfigError, match="revision"):
+        parse_model("org/model", revision)
+
+
+@pytest.mark.parametrize("subfolder", "../x a/../b .. . .x -x a//b a\\b $(x) {x} a;b é".split())
+def test_a_subfolder_leads_inside(subfolder):
+    with pytest.raises(ConfigError, match="subfolder"):
+        parse_model("org/model", subfolder=subfolder)
+
+
+@pytest.mark.parametrize("name", ["a\n", "logs", "Index.html", "nul", "com1.x", "x" * 201, "a b"])
+def test_a_folder_has_a_name_that_is_free(name):
+    with pytest.raises(ConfigError, match="cannot be called"):
+        parse_model("org/model", name=name)
+    assert parse_model("org/console", name="con-1").name == "con-1"
+
+
+def test_folders_that_differ_in_case_alone_are_one_folder():
+    config = checked({"models": ["Org/Model", "org/model"]}, SCHEMA)
+    with pytest.raises(ConfigError, match="would both use"):
+        models(config, {})
+
+
+def test_no_rule_puts_a_text_into_a_shell_unquoted():
+    """Quoted already by dag.flags, or limited by wildcard_constraints to digits and letters."""
+    safe = {"params.args", "params.companions", "params.space", "wildcards.part", "wildcards.key"}
+    for path in (ROOT / "workflow/rules").glob("*.smk"):
+        shells = re.findall(r"\n    shell:\n((?: {8}.*\n)+)", path.read_text())
+        for shell in shells:
+            assert set(re.findall(r"\{([\w.\[\]]+)\}", shell)) <= safe, (path.name, shell)
+
+
+def test_nothing_in_the_program_runs_what_it_reads():
+    words = r"pickle|torch\.load|yaml\.load\(|allow_pickle|trust_remote_code|\beval\(|\bexec\("
+    words += r"|shell=True|os\.system|mmap|zipfile|tarfile|marshal"
+    for path in [*(ROOT / "workflow").rglob("*.py"), *(ROOT / "notebooks").glob("*.ipynb")]:
+        if path.name == "safetensors_file.py":  # names the kinds of files it refuses
+            continue
+        assert not re.search(words, path.read_text(encoding="utf-8")), path

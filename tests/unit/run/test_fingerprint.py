@@ -1,0 +1,87 @@
+"""What Snakemake compares: code fingerprints and argument strings."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from blockresearch.run import fingerprint as module_
+from blockresearch.run.fingerprint import _code, fingerprint, flags
+from tests.conftest import ROOT
+
+
+def test_flags_are_sorted_named_and_quoted():
+    assert flags({"b": 1, "a": "x y; rm", "c": None, "d": True}) == "--a='x y; rm' --b=1 --d"
+    assert flags({"k": 8, "n": 4}) != flags({"k": 4, "n": 8})
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "workflow", tmp_path / "workflow")
+    shutil.copytree(ROOT / "src", tmp_path / "src")
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
+    monkeypatch.setattr(module_, "PROJECT", tmp_path)
+    monkeypatch.setattr(module_, "PACKAGE", tmp_path / "src/blockresearch")
+    return tmp_path
+
+
+def fingerprints(*names):
+    for cached in (fingerprint, _code):
+        cached.cache_clear()
+    return [fingerprint(name) for name in names]
+
+
+def test_a_comment_or_docstring_changes_nothing_but_code_does(tree):
+    before = fingerprints("analyze", "audit_model")
+    module = tree / "src/blockresearch/spectra/singular_values.py"
+    module.write_text("# a comment\n" + module.read_text().replace('"""', '"""More words. ', 1))
+    assert fingerprints("analyze", "audit_model") == before
+    module.write_text(module.read_text() + "\nEXTRA = 1\n")
+    after = fingerprints("analyze", "audit_model")
+    assert after[0] != before[0]
+    assert after[1] == before[1], "audit does not use the spectrum"
+
+
+def test_a_fingerprint_is_the_same_in_every_process(tree):
+    command = (
+        "from blockresearch.run.fingerprint import fingerprint; print(fingerprint('resolve_model'))"
+    )
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", command],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import blockresearch.run.extra",
+        "from blockresearch.run import extra",
+        "from blockresearch.run.extra import EXTRA",
+        "def later():\n    from blockresearch.run import extra",
+    ],
+)
+def test_every_spelling_of_an_import_is_followed(tree, line):
+    (tree / "src/blockresearch/run/extra.py").write_text("EXTRA = 1\n")
+    module = tree / "src/blockresearch/run/cli.py"
+    module.write_text(module.read_text() + "\n" + line + "\n")
+    (before,) = fingerprints("audit_model")
+    (tree / "src/blockresearch/run/extra.py").write_text("EXTRA = 2\n")
+    assert fingerprints("audit_model") != [before]
+
+
+def test_a_notebook_depends_on_its_code_its_text_and_what_it_imports(tree):
+    name = "10_summary_stats.ipynb"
+    before = fingerprints(name)
+    plots = tree / "src/blockresearch/report/plots/values.py"
+    plots.write_text(plots.read_text() + "\nEXTRA = 1\n")
+    assert fingerprints(name) != before

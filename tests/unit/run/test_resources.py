@@ -1,0 +1,80 @@
+"""What jobs ask for holds what they were measured to take, and is not far above it."""
+
+import pytest
+
+from blockresearch.checkpoint.describe import describe_folder
+from blockresearch.checkpoint.manifest import token_tensors
+from blockresearch.checkpoint.plan import make_plan
+from blockresearch.run import resources
+from blockresearch.run.resources import (
+    MEMORY_FACTOR,
+    Size,
+    clustering_seconds,
+    to_cluster,
+    to_make,
+    to_resolve,
+)
+
+# Of simulated models: dense of 36 and of 126 layers, experts; see tests/benchmarks/predictions.py.
+QWEN3_4B = Size(rows=326, values=504_000, parts=26, tokens=49_152)
+LLAMA_405B = Size(rows=1137, values=11_000_000, parts=382, tokens=49_152)
+EXPERTS = Size(rows=46_177, values=91_000_000, parts=387, tokens=49_152)
+
+
+@pytest.mark.parametrize(
+    ("job", "model", "measured_mb", "seconds"),
+    [
+        ("merge", QWEN3_4B, 331, 2.0),
+        ("merge", LLAMA_405B, 578, 9.5),
+        ("transformer_analysis", EXPERTS, 573, 3.4),
+        ("audit_model", EXPERTS, 521, 8.4),
+        ("figures", LLAMA_405B, 304, 3.2),
+        ("notebook_setup", EXPERTS, 642, 4.9),
+        ("notebook_summary_stats", EXPERTS, 798, 12.4),
+        ("notebook_per_layer", QWEN3_4B, 501, 7.6),
+        ("notebook_per_layer", EXPERTS, 811, 11.8),
+        ("notebook_embedding_output", QWEN3_4B, 553, 7.6),
+    ],
+)
+def test_what_a_job_takes_is_predicted_and_never_asked_too_small(job, model, measured_mb, seconds):
+    asked = to_make(job, model)["mem_mb"]
+    assert measured_mb < asked < 1.3 * MEMORY_FACTOR * measured_mb
+    assert seconds / 2 < resources.seconds(job, model) < 2 * seconds
+
+
+@pytest.mark.parametrize(
+    ("elements", "measured_mb", "seconds"),
+    [
+        (151_936 * 2560, 2109, 105),
+        (49_152 * 576, 606, 32),
+        (30_522 * 384, 484, 17),
+        (4128 * 160, 372, 4.6),
+    ],
+)
+def test_clustering_is_predicted(elements, measured_mb, seconds):
+    asked = to_cluster(Size(elements=elements))["mem_mb"]
+    assert measured_mb < asked < 1.3 * MEMORY_FACTOR * measured_mb
+    assert seconds / 2 < clustering_seconds(elements) < 2 * seconds
+
+
+def test_a_local_folder_is_looked_up_with_what_its_headers_take(model):
+    shards = sorted(map(str, model.glob("*.safetensors")))
+    small, unknown = to_resolve(shards), to_resolve([])
+    assert 127 < small["mem_mb"] < 200 and 715 < unknown["mem_mb"] < 1000
+    hostile = model / "model-00001-of-00002.safetensors"
+    hostile.write_bytes(b"\xff" * 8 + b"{}")
+    assert to_resolve(shards)["mem_mb"] == small["mem_mb"], "what is refused takes nothing"
+
+
+def test_the_size_of_a_model_is_that_of_its_tables(model):
+    manifest = describe_folder(str(model), "2026-01-01T00:00:00Z")
+    size = resources.size(manifest, make_plan(manifest))
+    # Per layer seven matrices and a norm; embedding and last norm.
+    assert (size.rows, size.parts, size.tokens, size.elements) == (18, 2, 64, 64 * 16)
+    assert size.values == (1 + 2 * 7) * 16
+    assert token_tensors(manifest)
+
+
+def test_a_further_attempt_asks_for_more():
+    first, second = (to_make("merge", EXPERTS, attempt) for attempt in (1, 2))
+    assert second["mem_mb"] == 2 * first["mem_mb"] and second["runtime"] == 2 * first["runtime"]

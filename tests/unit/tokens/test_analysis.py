@@ -1,0 +1,234 @@
+import json
+
+import numpy as np
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+from blockresearch.report.tokens import cluster_worth
+from blockresearch.tables.io import columns, typed, write_table
+from blockresearch.tokens.analysis import analyse_embedding, nothing
+from blockresearch.tokens.describe import first_equal, mean_cosine
+from blockresearch.tokens.metric import METRICS
+from blockresearch.tokens.tokenizer import Token, read_tokens
+
+
+def sample(n: int = 600, d: int = 20) -> tuple[np.ndarray, list[Token]]:
+    """Three clusters; the rows of each are named a…, b…, c…; then special, padding, odd rows."""
+    rng = np.random.default_rng(3)
+    truth = np.arange(n) % 3
+    rows = (8 * np.eye(3, d)[truth] + rng.standard_normal((n, d))).astype(np.float32)
+    tokens = [Token(f"{'abc'[c]}{i}", "normal") for i, c in enumerate(truth)]
+    rows[0:2] = 0
+    tokens[0], tokens[1] = Token("<s>", "special"), Token("", "padding")
+    return rows, tokens
+
+
+@pytest.fixture(scope="module")
+def analysis():
+    return analyse_embedding(*sample(), k_min=2, k_max=10)
+
+
+def test_tables_follow_their_schemas(analysis):
+    for name in ("clusters", "clusters_summary", "elbow", "projection"):
+        table = getattr(analysis, name)
+        assert len(table)
+        assert table.dtypes.equals(typed(table, name).dtypes)
+    json.dumps(analysis.summary, allow_nan=False)
+
+
+def test_clusters_are_those_of_the_elbow(analysis):
+    assert analysis.summary["k"] == 3 and analysis.summary["clear_elbow"] is True
+    assert analysis.elbow.loc[analysis.elbow["chosen"], "k"].tolist() == [3]
+    named = analysis.clusters[analysis.clusters["kind"] == "normal"]
+    assert (named.groupby(named["token"].str[0])["cluster"].nunique() == 1).all()
+    assert "k = 3 is the elbow" in analysis.summary["k_rule"]
+
+
+def test_summary_adds_up(analysis):
+    table, clusters = analysis.clusters_summary, analysis.clusters
+    assert table["size"].sum() == len(clusters) and table["share"].sum() == pytest.approx(1)
+    assert table["inertia_share"].sum() == pytest.approx(1)
+    for cluster in range(3):
+        members = clusters[clusters["cluster"] == cluster].sort_values("distance")
+        names = members["token"].replace("", "⟨1⟩").tolist()
+        assert table["central_tokens"][cluster].split("  ") == names[:12]
+        assert set(table["odd_tokens"][cluster].split("  ")) == set(names[-12:])
+
+
+def test_geometry(analysis):
+    rows, _ = sample()
+    wide = rows.astype(float)
+    norms = np.linalg.norm(wide, axis=1)
+    summary = analysis.summary
+    assert summary["mean_norm"] == pytest.approx(norms.mean())
+    assert summary["std_norm"] == pytest.approx(norms.std())
+    assert (summary["zero_rows"], summary["duplicate_rows"], summary["padding_rows"]) == (2, 1, 1)
+    centred = wide - wide.mean(axis=0)
+    variances = np.linalg.svd(centred, compute_uv=False) ** 2
+    assert summary["pca_explained"] == pytest.approx((variances / variances.sum())[:2].tolist())
+    places = analysis.projection[["x", "y"]].to_numpy(float)
+    np.testing.assert_allclose((places**2).sum(axis=0), variances[:2], rtol=1e-5)
+    inertia = (analysis.clusters["distance"].to_numpy(float) ** 2).sum()
+    assert summary["explained_share"] == pytest.approx(1 - inertia / variances.sum())
+
+
+def test_mean_cosine_is_that_of_all_pairs():
+    rows = np.random.default_rng(0).standard_normal((40, 5)).astype(np.float32) + 1
+    origin = rows.mean(axis=0, dtype=float)
+    for shift in (None, origin):
+        shifted = rows.astype(float) - (0 if shift is None else shift)
+        unit = shifted / np.linalg.norm(shifted, axis=1, keepdims=True)
+        cosines = (unit @ unit.T)[~np.eye(40, dtype=bool)]
+        assert mean_cosine(rows, shift) == pytest.approx(cosines.mean())
+    assert mean_cosine(np.vstack([rows, np.zeros((3, 5), np.float32)])) == mean_cosine(rows)
+    assert mean_cosine(rows[:1]) is None
+
+
+def test_equal_rows_are_found():
+    rows = np.float32([[0.0, 1], [-0.0, 1], [2, 3], [0, 1], [3, 2]])
+    assert first_equal(rows).tolist() == [0, 0, 2, 0, 4]
+
+
+@pytest.mark.parametrize("n_clusters", [4, 14])
+def test_a_set_number_of_clusters_rules(n_clusters):
+    analysis = analyse_embedding(*sample(), k_min=2, k_max=8, n_clusters=n_clusters)
+    assert analysis.clusters["cluster"].nunique() == n_clusters
+    assert analysis.elbow.loc[analysis.elbow["chosen"], "k"].tolist() == [n_clusters]
+    assert analysis.elbow["k"].is_monotonic_increasing
+    assert analysis.summary["k_rule"] == f"k = {n_clusters} was set by n_clusters."
+
+
+def test_no_clear_elbow_is_said():
+    rows = np.random.default_rng(0).standard_normal((900, 12)).astype(np.float32)
+    analysis = analyse_embedding(rows, read_tokens(None, 900), k_max=12)
+    assert analysis.summary["clear_elbow"] is False
+    assert "no clear elbow" in analysis.summary["k_rule"]
+    assert analysis.clusters_summary["central_tokens"].str.fullmatch(r"(⟨\d+⟩( {2})?){12}").all()
+
+
+def test_same_seed_same_bytes(tmp_path):
+    written = []
+    for attempt in range(2):
+        analysis = analyse_embedding(*sample(), k_max=6, random_state=5)
+        path = tmp_path / f"{attempt}.csv"
+        write_table(analysis.clusters, "clusters", path)
+        written.append((path.read_bytes(), analysis.summary))
+    assert written[0] == written[1]
+
+
+def test_broken_rows_stay_in_the_tables(tmp_path):
+    rows, tokens = sample(60)
+    rows[7, 2], rows[9, 0] = np.nan, np.inf
+    analysis = analyse_embedding(rows, tokens, k_max=5)
+    clusters = analysis.clusters
+    assert clusters.loc[[7, 9], ["cluster", "distance"]].isna().all(axis=None)
+    assert clusters["cluster"].isna().sum() == analysis.summary["left_out_rows"] == 2
+    assert analysis.projection.loc[[7, 9], ["x", "y"]].isna().all(axis=None)
+    write_table(clusters, "clusters", tmp_path / "clusters.json")
+    json.dumps(analysis.summary, allow_nan=False)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (2, 1), (3, 2), (4, 3)])
+@pytest.mark.parametrize("fill", [np.zeros, np.ones, np.random.default_rng(0).random])
+def test_tiny_and_constant_tables(shape, fill):
+    analysis = analyse_embedding(fill(shape).astype(np.float32), read_tokens(None, shape[0]))
+    assert analysis.clusters["cluster"].notna().all()
+    assert analysis.elbow["chosen"].sum() == 1
+    json.dumps(analysis.summary, allow_nan=False)
+
+
+@pytest.mark.parametrize("rows", [np.empty((0, 4)), np.empty((4, 0)), np.full((3, 2), np.nan)])
+def test_no_usable_row_is_nothing(rows):
+    analysis = analyse_embedding(rows.astype(np.float32), read_tokens(None, len(rows)))
+    assert set(analysis.summary) == {"reason"} and len(analysis.clusters) == 0
+
+
+def test_nothing_has_the_columns():
+    empty = nothing("no token embedding")
+    assert list(empty.clusters) == columns("clusters")
+    assert empty.summary == {"reason": "no token embedding"}
+
+
+def test_tokens_must_match():
+    with pytest.raises(ValueError, match="2 tokens for an embedding of 3 rows"):
+        analyse_embedding(np.ones((3, 2), np.float32), read_tokens(None, 2))
+
+
+def test_structureless_rows_are_told_from_clusters():
+    rows = np.random.default_rng(0).standard_normal((2000, 30)).astype(np.float32)
+    cloud = analyse_embedding(rows, read_tokens(None, 2000), k_max=8)
+    assert cloud.summary["beyond_null"] is False
+    assert "merely divide a single cloud" in cluster_worth(cloud.summary, cloud.elbow)
+    found = analyse_embedding(*sample(), k_max=8)
+    assert found.summary["beyond_null"] is True
+    assert "more structure" in cluster_worth(found.summary, found.elbow)
+
+
+def test_only_directions_count_with_the_spherical_metric():
+    rows, tokens = sample()
+    rows[2:] *= np.random.default_rng(0).uniform(1, 9, (len(rows) - 2, 1)).astype(np.float32)
+    norms = np.linalg.norm(rows, axis=1)
+    analysis = analyse_embedding(rows, tokens, k_max=8, metric="spherical")
+    assert analysis.summary["k"] == 3
+    named = analysis.clusters[analysis.clusters["kind"] == "normal"]
+    assert (named.groupby(named["token"].str[0])["cluster"].nunique() == 1).all()
+    np.testing.assert_allclose(analysis.clusters["norm"].to_numpy(float), norms, rtol=1e-6)
+
+
+def test_tsne_is_drawn_beside_the_plane():
+    rows, tokens = sample(120)
+    rows[4, 0] = np.nan
+    one, two = (analyse_embedding(rows, tokens, k_max=4, projection="tsne") for _ in range(2))
+    assert one.projection.equals(two.projection)
+    assert one.projection["tsne_x"].notna().sum() == one.projection["x"].notna().sum() == 119
+    with pytest.raises(ValueError, match="umap"):
+        analyse_embedding(rows, tokens, projection="umap")
+
+
+def test_typical_tokens_have_the_largest_margin(analysis):
+    for row in analysis.clusters_summary.to_dict("records"):
+        own = analysis.clusters[analysis.clusters["cluster"] == row["cluster"]]
+        best = own.sort_values("margin", ascending=False, kind="stable")["token"].head(12)
+        assert row["typical_tokens"].split("  ") == best.tolist()
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_planted_clusters_are_recovered_in_every_space(metric):
+    rows, tokens = sample()
+    truth = np.arange(len(rows)) % 3
+    analysis = analyse_embedding(rows, tokens, k_max=8, metric=metric, n_clusters=3)
+    found = analysis.clusters["cluster"].to_numpy(int)
+    # The first two rows are zeros, in no cluster of the three.
+    assert adjusted_rand_score(truth[2:], found[2:]) >= 0.99
+
+
+def test_a_gpu_gives_the_tables_of_the_cpu():
+    # Torch's own CPU device goes the way of a GPU.
+    one, two = (
+        analyse_embedding(*sample(), k_max=6, probe_tokens=["a3"], device=device)
+        for device in ("cpu", "cpu:0")
+    )
+    assert one.summary["k"] == two.summary["k"] == 3
+    assert one.clusters["cluster"].equals(two.clusters["cluster"])
+    assert one.tokens["neighbours"].tolist() == two.tokens["neighbours"].tolist()
+    for name in ("explained_share", "silhouette"):
+        assert two.elbow[name].to_numpy(float) == pytest.approx(
+            one.elbow[name].to_numpy(float), rel=0.01
+        )
+
+
+def test_the_map_is_the_plane_of_the_cluster_centres():
+    rows = np.random.default_rng(0).standard_normal((800, 12)).astype(np.float32) * range(1, 13)
+    analysis = analyse_embedding(rows, read_tokens(None, 800), metric="euclidean", n_clusters=5)
+    wide = rows - rows.mean(axis=0, dtype=float)
+    labels = analysis.clusters["cluster"].to_numpy(int)
+    means = np.array([wide[labels == cluster].mean(axis=0) for cluster in range(5)])
+    between = (means * np.bincount(labels)[:, None]).T @ means
+    places = wide @ np.linalg.eigh(between)[1][:, [-1, -2]]
+    found = analysis.projection[["plane_x", "plane_y"]].to_numpy(float)
+    signs = np.sign((found * places).sum(axis=0))
+    np.testing.assert_allclose(found, signs * places, atol=0.01)
+    shares = (places**2).sum(axis=0) / (wide**2).sum()
+    assert analysis.summary["plane_explained"] == pytest.approx(shares.tolist(), rel=1e-3)
+    two = analyse_embedding(rows, read_tokens(None, 800), k_max=4, n_clusters=2)
+    assert two.projection["plane_x"].isna().all() and two.summary["plane_explained"] == [None, None]

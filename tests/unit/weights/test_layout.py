@@ -1,0 +1,541 @@
+"""Small checkpoints of many formats through the analysis by hand: the same weights, however stored.
+
+What is compared is always computed from plain arrays by NumPy, or from the plain way to store them.
+"""
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from blockresearch.audit import audit
+from blockresearch.checkpoint.describe import describe_folder
+from blockresearch.measure import merge
+from blockresearch.measure.folder import analyse_folder
+from blockresearch.measure.part import Settings
+from blockresearch.safetensors.dtypes import DTYPES, nbytes
+from blockresearch.tokens.rows import read_rows
+from tests.conftest import bf16, write_safetensors
+from tests.unit.weights.test_quantized import CASES, DATA
+
+NOW = "2026-01-01T00:00:00Z"
+WIDTH, INNER, EXPERTS = 16, 24, 3
+KEY = ["layer_index", "component", "block_type", "projection", "expert_index"]
+
+
+def analyse(folder, tensors, config, name="model.safetensors"):
+    """Analysis of float32 arrays (or of (dtype, shape, bytes)) saved as one file."""
+    stored = {
+        key: value
+        if isinstance(value, tuple)
+        else ("F32", list(value.shape), np.ascontiguousarray(value, "<f4").tobytes())
+        for key, value in tensors.items()
+    }
+    write_safetensors(folder / name, stored)
+    (folder / "config.json").write_text(json.dumps(config))
+    return analyse_folder(str(folder), Settings(chunk_bytes=200), 1, NOW)
+
+
+def comparable(result):
+    """The matrices without what says where they are stored, in the order of their roles."""
+    table = result.matrices.drop(columns=["param_name", "slice"])
+    return table.sort_values(KEY, ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def experts():
+    random = np.random.default_rng(0)
+    return {
+        "gate": random.normal(size=(EXPERTS, INNER, WIDTH)).astype("<f4"),
+        "up": random.normal(size=(EXPERTS, INNER, WIDTH)).astype("<f4"),
+        "down": random.normal(size=(EXPERTS, WIDTH, INNER)).astype("<f4"),
+    }
+
+
+@pytest.fixture(scope="module")
+def per_expert(experts, tmp_path_factory):
+    """As Mixtral's files have them: w1, w3 and w2 of each expert."""
+    prefix = "model.layers.0.block_sparse_moe.experts."
+    tensors = {
+        f"{prefix}{number}.{word}.weight": experts[part][number]
+        for number in range(EXPERTS)
+        for word, part in (("w1", "gate"), ("w2", "down"), ("w3", "up"))
+    }
+    config = {"model_type": "mixtral", "hidden_size": WIDTH, "num_local_experts": EXPERTS}
+    return analyse(tmp_path_factory.mktemp("plain"), tensors, config)
+
+
+def halves(experts):
+    return np.concatenate((experts["gate"], experts["up"]), axis=1)
+
+
+def alternating(experts):
+    return np.stack((experts["gate"], experts["up"]), axis=2).reshape(EXPERTS, -1, WIDTH)
+
+
+def across(stack):
+    return stack.transpose(0, 2, 1)
+
+
+STACKS = {
+    "linear": ("mixtral", lambda e: {"gate_up_proj": halves(e), "down_proj": e["down"]}),
+    "transposed": (
+        "llama4",
+        lambda e: {"gate_up_proj": across(halves(e)), "down_proj": across(e["down"])},
+    ),
+    "interleaved": (
+        "gpt_oss",
+        lambda e: {"gate_up_proj": across(alternating(e)), "down_proj": across(e["down"])},
+    ),
+    "apart": (
+        "step3",
+        lambda e: {
+            "gate_proj.weight": e["gate"],
+            "up_proj.weight": e["up"],
+            "down_proj.weight": e["down"],
+        },
+    ),
+    "apart, transposed": (
+        "x",
+        lambda e: {f"{part}_proj": across(e[part]) for part in ("gate", "up", "down")},
+    ),
+}
+
+
+@pytest.mark.parametrize("layout", STACKS)
+def test_experts_have_the_same_matrices_however_they_are_stored(
+    layout, experts, per_expert, tmp_path
+):
+    family, stored = STACKS[layout]
+    prefix = "model.layers.0.mlp.experts."
+    tensors = {prefix + name: array for name, array in stored(experts).items()}
+    # Shapes of gate and down alone do not tell the two orders apart.
+    width = {"hidden_size": WIDTH} if layout.startswith("apart") else {}
+    result = analyse(tmp_path, tensors, {"model_type": family, **width})
+    assert len(result.matrices) == 3 * EXPERTS
+    pd.testing.assert_frame_equal(comparable(result), comparable(per_expert), rtol=1e-9)
+
+
+def test_stacks_of_dbrx(experts, per_expert, tmp_path):
+    prefix = "transformer.blocks.0.ffn.experts.mlp."
+    tensors = {
+        prefix + "w1": experts["gate"].reshape(-1, WIDTH),
+        prefix + "v1": experts["up"].reshape(-1, WIDTH),
+        prefix + "w2": across(experts["down"]).reshape(-1, WIDTH),
+    }
+    config = {"model_type": "dbrx", "d_model": WIDTH, "ffn_config": {"moe_num_experts": EXPERTS}}
+    result = analyse(tmp_path, tensors, config)
+    pd.testing.assert_frame_equal(comparable(result), comparable(per_expert), rtol=1e-9)
+
+
+def test_biases_of_stacks_are_values(tmp_path):
+    prefix = "model.layers.0.mlp.experts."
+    tensors = {
+        prefix + "gate_up_proj": np.ones((2, 8, 6)),
+        prefix + "gate_up_proj_bias": np.ones((2, 6)),
+        prefix + "down_proj": np.ones((2, 3, 8)),
+        prefix + "down_proj_bias": np.ones((2, 8)),
+    }
+    result = analyse(tmp_path, tensors, {"model_type": "gpt_oss", "hidden_size": 8})
+    assert len(result.params) == 4 and len(result.matrices) == 2 * 3
+    biases = result.params[result.params["is_bias"]]
+    assert len(biases) == 2 and biases["rank"].isna().all()
+
+
+HEADS, PAIRS, SIZE = 8, 2, 2
+
+
+def projections(pairs=PAIRS):
+    random = np.random.default_rng(1)
+    sizes = {"q_proj": HEADS * SIZE, "k_proj": pairs * SIZE, "v_proj": pairs * SIZE}
+    return {part: random.normal(size=(rows, WIDTH)) for part, rows in sizes.items()}
+
+
+def contiguous(q, k, v):
+    return np.concatenate((q, k, v))
+
+
+def per_head(q, k, v):
+    parts = [part.reshape(HEADS, SIZE, WIDTH) for part in (q, k, v)]
+    return np.concatenate(parts, axis=1).reshape(-1, WIDTH)
+
+
+def grouped(q, k, v):
+    parts = [part.reshape(PAIRS, -1, SIZE, WIDTH) for part in (q, k, v)]
+    return np.concatenate(parts, axis=1).reshape(-1, WIDTH)
+
+
+def four_blocks(q, k, v):
+    parts = [part.reshape(4, -1, WIDTH) for part in (q, v, k)]
+    return np.concatenate(parts, axis=1).reshape(-1, WIDTH)
+
+
+LLAMA = {"hidden_size": WIDTH, "num_attention_heads": HEADS, "num_key_value_heads": PAIRS}
+GPT = {"n_embd": WIDTH, "n_head": HEADS}
+FALCON = {"model_type": "falcon", "hidden_size": WIDTH, "num_attention_heads": HEADS}
+FUSED = {
+    "phi3": (LLAMA, "model.layers.0.self_attn.qkv_proj.weight", PAIRS, contiguous),
+    "gpt_neox": (
+        {**LLAMA, "num_key_value_heads": HEADS},
+        "gpt_neox.layers.0.attention.query_key_value.weight",
+        HEADS,
+        per_head,
+    ),
+    "bloom": (GPT, "h.0.self_attention.query_key_value.weight", HEADS, per_head),
+    "falcon old": (
+        {**FALCON, "multi_query": True},
+        "transformer.h.0.self_attention.query_key_value.weight",
+        1,
+        contiguous,
+    ),
+    "falcon new": (
+        {**FALCON, "multi_query": True, "new_decoder_architecture": True, "num_kv_heads": PAIRS},
+        "transformer.h.0.self_attention.query_key_value.weight",
+        PAIRS,
+        grouped,
+    ),
+    "chatglm": (
+        {**LLAMA, "multi_query_attention": True, "multi_query_group_num": PAIRS},
+        "transformer.encoder.layers.0.self_attention.query_key_value.weight",
+        PAIRS,
+        contiguous,
+    ),
+    "chatglm of 2023": (
+        {"hidden_size": WIDTH, "num_attention_heads": HEADS},
+        "transformer.layers.0.attention.query_key_value.weight",
+        HEADS,
+        per_head,
+    ),
+    "minimax": (LLAMA, "model.layers.0.self_attn.qkv_proj.weight", HEADS, per_head),
+    "internlm2": (LLAMA, "model.layers.0.attention.wqkv.weight", PAIRS, grouped),
+    "codegen": (GPT, "transformer.h.0.attn.qkv_proj.weight", HEADS, four_blocks),
+    "gpt2": (GPT, "h.0.attn.c_attn.weight", HEADS, lambda q, k, v: contiguous(q, k, v).T),
+    "qwen": (LLAMA, "transformer.h.0.attn.c_attn.weight", PAIRS, contiguous),
+    "gpt_bigcode": (
+        {**GPT, "multi_query": True},
+        "transformer.h.0.attn.c_attn.weight",
+        1,
+        contiguous,
+    ),
+}
+
+
+@pytest.mark.parametrize("family", FUSED)
+def test_fused_queries_keys_and_values_are_told_apart(family, tmp_path):
+    config, name, pairs, fuse = FUSED[family]
+    parts = projections(pairs)
+    result = analyse(
+        tmp_path, {name: fuse(*parts.values())}, {"model_type": family.split()[0], **config}
+    )
+    table = result.matrices.set_index("block_type")
+    assert list(result.matrices["slice"]) == list(parts) and set(table.index) == set(parts)
+    for part, wanted in parts.items():
+        wanted = wanted.astype("<f4").astype(float)
+        row = table.loc[part]
+        assert (row["rows"], row["cols"]) == wanted.shape and row["layer_index"] == 0
+        assert row["mean"] == pytest.approx(wanted.mean(), rel=1e-9)
+        assert row["spectral_norm"] == pytest.approx(np.linalg.norm(wanted, 2), rel=1e-6)
+        norms = np.linalg.norm(wanted, axis=1)
+        assert row["row_norm_cv"] == pytest.approx(norms.std() / norms.mean(), rel=1e-5)
+    assert len(result.params) == 1 and result.params["block_type"].tolist() == ["qkv_proj"]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"model_type": "unheard_of", **LLAMA}, {"model_type": "phi3"}, {"model_type": ["phi3"]}],
+    ids=["family", "no heads", "hostile"],
+)
+def test_an_order_that_is_not_known_is_not_guessed(config, tmp_path):
+    name = "model.layers.0.self_attn.qkv_proj.weight"
+    result = analyse(tmp_path, {name: contiguous(*projections().values())}, config)
+    assert result.matrices["block_type"].tolist() == ["qkv_proj"]
+    (row,) = merge.coverage(result.manifest, {name: 1}).to_dict("records")
+    assert row["status"] == "analysed" and "order" in row["reason"]
+
+
+def test_gpt2_stores_its_weights_transposed(tmp_path):
+    random = np.random.default_rng(2)
+    up, down = random.normal(size=(64, WIDTH)), random.normal(size=(WIDTH, 64))
+    tensors = {
+        "h.0.attn.c_attn.weight": random.normal(size=(WIDTH, 3 * WIDTH)),
+        "h.0.attn.c_proj.weight": random.normal(size=(WIDTH, WIDTH)),
+        "h.0.mlp.c_fc.weight": up.T,
+        "h.0.mlp.c_proj.weight": down.T,
+        "h.0.attn.bias": np.ones((1, 1, 4, 4)),
+    }
+    result = analyse(tmp_path, tensors, {"model_type": "gpt2", **GPT})
+    for table in (result.params, result.matrices):
+        shapes = table.set_index("block_type")[["rows", "cols"]]
+        assert tuple(shapes.loc["up_proj"]) == up.shape
+        assert tuple(shapes.loc["down_proj"]) == down.shape
+    row = result.params.set_index("block_type").loc["up_proj"]
+    norms = np.linalg.norm(up, axis=1)
+    assert row["row_norm_cv"] == pytest.approx(norms.std() / norms.mean(), rel=1e-5)
+    assert row["shape"] == "[16, 64]"
+    ledger = merge.coverage(result.manifest, result.params.set_index("param_name")["numel"])
+    assert ledger.set_index("param_name").loc["h.0.attn.bias", "status"] == "buffer"
+
+
+FIRST, SECOND, EVEN, ODD = range(6), range(6, 12), range(0, 12, 2), range(1, 12, 2)
+
+
+@pytest.mark.parametrize(
+    ("family", "module", "gate", "up"),
+    [
+        ("phi3", "mlp.gate_up_proj", FIRST, SECOND),
+        ("new", "mlp.up_gate_proj", SECOND, FIRST),
+        ("moshi", "mlp.fc1", FIRST, SECOND),
+        ("moonshine", "mlp.fc1", SECOND, FIRST),
+        ("inkling_text", "mlp.w13_dn", EVEN, ODD),
+        ("phi3small", "mlp.up_proj", EVEN, ODD),
+    ],
+)
+def test_gate_and_up_are_told_apart_outside_of_experts(family, module, gate, up, tmp_path):
+    down = {"fc1": "fc2", "up_proj": "down_proj"}.get(module.rpartition(".")[2], "x")
+    tensors = {
+        f"model.layers.3.{module}.weight": np.repeat(np.arange(12.0), WIDTH).reshape(12, WIDTH),
+        f"model.layers.3.mlp.{down}.weight": np.ones((WIDTH, 6)),
+    }
+    table = analyse(tmp_path, tensors, {"model_type": family}).matrices.set_index("slice")
+    for part, rows in (("gate_proj", gate), ("up_proj", up)):
+        row = table.loc[part]
+        assert (row["block_type"], row["projection"], row["layer_index"]) == (part, part, 3)
+        assert (row["min"], row["max"], row["mean"]) == (min(rows), max(rows), np.mean(rows))
+
+
+def test_a_gate_fused_with_queries_keys_and_values_is_the_attention_s(tmp_path):
+    parts = projections(HEADS)
+    stored = {"attention gate_proj": np.ones((HEADS * SIZE, WIDTH)), **parts}
+    name = "model.H_module.layers.0.attn.gqkv_proj.weight"
+    config = {"model_type": "hrm_text", "hidden_size": WIDTH, "num_attention_heads": HEADS}
+    result = analyse(tmp_path, {name: np.concatenate(list(stored.values()))}, config)
+    found = result.matrices.set_index("projection")
+    assert list(found.index) == list(stored)
+    assert found["block_type"].tolist() == ["gate_proj", *parts]
+    for part, wanted in stored.items():
+        assert found.loc[part, "mean"] == pytest.approx(wanted.astype("<f4").mean(), rel=1e-6)
+
+
+def test_experts_of_one_module_need_not_be_as_many_everywhere(experts, tmp_path):
+    prefix = "model.layers.0.mlp.experts."
+    padded = np.concatenate((halves(experts), np.zeros((1, 2 * INNER, WIDTH))))
+    tensors = {prefix + "gate_up_proj": padded, prefix + "down_proj": experts["down"]}
+    result = analyse(tmp_path, tensors, {"model_type": "longcat_flash"})
+    counts = result.matrices.groupby("projection").size().to_dict()
+    assert counts == {"gate_proj": EXPERTS + 1, "up_proj": EXPERTS + 1, "down_proj": EXPERTS}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_quantised_weights_are_measured_dequantised(case, tmp_path):
+    stored = {
+        name: (dtype, shape, DATA[f"{case}/{name}"].tobytes())
+        for name, (dtype, shape) in CASES[case]["tensors"].items()
+    }
+    result = analyse(tmp_path, stored, {"quantization_config": CASES[case]["config"]})
+    wanted = DATA[case].astype(float)
+    row = result.params.iloc[0]
+    assert (len(result.params), row["numel"]) == (1, wanted.size)
+    assert (row["rows"], row["cols"]) == (wanted.size // wanted.shape[-1], wanted.shape[-1])
+    assert row["std"] == pytest.approx(wanted.std(), rel=2e-3)
+    assert row["dtype"] in ("U8", "I8", "I32", "U32", "F8_E4M3") and row["quantisation"]
+    size = sum(len(data) for _, _, data in stored.values())
+    assert row["bits_per_weight"] == pytest.approx(8 * size / wanted.size)
+    norms = [np.linalg.norm(m, 2) for m in wanted.reshape(-1, *wanted.shape[-2:])]
+    assert result.matrices["spectral_norm"].tolist() == pytest.approx(norms, rel=2e-3)
+    ledger = merge.coverage(result.manifest, result.params.set_index("param_name")["numel"])
+    assert sorted(ledger["status"])[1:] == ["companion"] * (len(stored) - 1)
+
+
+def damaged(case, change):
+    """The tensors of a quantised weight that contradict each other."""
+    stored = {
+        name: (dtype, shape, DATA[f"{case}/{name}"].tobytes())
+        for name, (dtype, shape) in CASES[case]["tensors"].items()
+    }
+    change(stored)
+    return stored
+
+
+def data(name, value):
+    """A change of the bytes of one tensor, all of them `value` (its length: of a U8 vector)."""
+
+    def change(stored):
+        dtype, shape, old = stored[name]
+        stored[name] = ("U8", [9], value * 9) if dtype == "U8" else (dtype, shape, value * len(old))
+
+    return change
+
+
+CONTRADICTIONS = {
+    "scales of a wrong shape": (
+        "fp8_block",
+        lambda t: t.update({"p.weight_scale_inv": ("F32", [5, 7], bytes(4 * 35))}),
+        r"\[5, 7\] do not fit",
+    ),
+    "no zero points": ("gptq_4", lambda t: t.pop("p.qzeros"), "p.qzeros missing"),
+    "two sets of scales": (
+        "fp8_block",
+        lambda t: t.update({"p.weight_scale": ("F32", [], bytes(4))}),
+        "both p.weight_scale_inv and p.weight_scale claim it",
+    ),
+    "stored twice": (
+        "gptq_4",
+        lambda t: t.update({"p.weight": ("F32", [2, 2], bytes(16))}),
+        "p.weight is stored as well",
+    ),
+    "groups beyond the scales": ("gptq_4", data("p.g_idx", b"\x07"), "contradictory: g_idx"),
+    "an unreadable state": (
+        "bitsandbytes_nf4_64",
+        data("p.weight.quant_state.bitsandbytes__nf4", b"\xff"),
+        "contradictory: its quant_state",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CONTRADICTIONS)
+def test_what_contradicts_itself_is_unsupported_and_the_rest_is_analysed(what, tmp_path):
+    case, change, reason = CONTRADICTIONS[what]
+    stored = damaged(case, change) | {"lm_head.weight": ("F32", [2, 4], bytes(32))}
+    write_safetensors(tmp_path / "model.safetensors", stored)
+    config = {"quantization_config": CASES[case]["config"]}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    result = analyse_folder(str(tmp_path), Settings(), 1, NOW)
+    numel = result.params.set_index("param_name")["numel"]
+    ledger = merge.coverage(result.manifest, numel, merge.refused(result.params, result.spectra))
+    assert sorted(ledger["param_name"]) == sorted(stored)
+    rows = ledger.set_index("param_name")
+    (owner,) = rows.index[rows["status"] == "unsupported"]
+    assert owner in ("p.weight", "p.qweight")
+    assert re.search(reason, rows.loc[owner, "reason"])
+    found = audit.audit(result.manifest, result.params, ledger)["findings"]
+    assert ("warning", "contradictory", owner) in [
+        (f["severity"], f["check"], f["where"]) for f in found
+    ]
+    plain = {"lm_head.weight"} | ({"p.weight"} & set(stored) - {owner})
+    assert set(numel.index) == plain and rows.loc[list(plain), "status"].eq("analysed").all()
+    assert rows.drop([owner, *plain])["status"].eq("companion").all()
+
+
+def test_a_block_may_claim_to_be_larger_than_any_memory(tmp_path):
+    case = "bitsandbytes_nf4_64"
+    stored = damaged(case, lambda tensors: None)
+    state = "p.weight.quant_state.bitsandbytes__nf4"
+    text = re.sub(rb'("blocksize": ?)64', rb"\g<1>64000000000000", stored[state][2])
+    stored[state] = ("U8", [len(text)], text)
+    write_safetensors(tmp_path / "model.safetensors", stored)
+    config = {"quantization_config": CASES[case]["config"]}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    result = analyse_folder(str(tmp_path), Settings(), 1, NOW)
+    assert "p.weight" in set(result.params["param_name"])
+
+
+def test_a_token_embedding_that_contradicts_itself_is_a_reason_and_no_failure(tmp_path):
+    stored = damaged("bitsandbytes_nf4_64", CONTRADICTIONS["an unreadable state"][1])
+    named = {name.replace("p.", "model.embed_tokens.", 1): t for name, t in stored.items()}
+    write_safetensors(tmp_path / "model.safetensors", named)
+    config = {"quantization_config": CASES["bitsandbytes_nf4_64"]["config"]}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    manifest = describe_folder(tmp_path, NOW)
+    rows, reason = read_rows(manifest, lambda name: str(tmp_path / name))
+    assert rows is None
+    assert "model.embed_tokens.weight is not read: its quant_state" in reason
+
+
+def test_the_ledger_counts_weights_without_the_padding_of_their_words(tmp_path):
+    case = next(case for case in CASES if "p.weight_shape" in CASES[case]["tensors"])
+    rows, cols = 8, 12  # two words of eight codes hold a row
+    tensors = {
+        "p.weight_packed": ("I32", [rows, 2], bytes(8 * rows)),
+        "p.weight_scale": ("F32", [rows, 1], np.ones(rows, "<f4").tobytes()),
+        "p.weight_shape": ("I64", [2], np.array([rows, cols], "<i8").tobytes()),
+    }
+    config = CASES[case]["config"]
+    result = analyse(tmp_path, tensors, {"quantization_config": {**config, "config_groups": {}}})
+    assert result.params["numel"].tolist() == [rows * cols]
+    ledger = merge.coverage(result.manifest, result.params.set_index("param_name")["numel"])
+    assert ledger.set_index("param_name").loc["p.weight_packed", "numel"] == rows * cols
+
+
+def test_a_quantised_stack_has_the_matrices_of_its_experts(tmp_path):
+    random = np.random.default_rng(3)
+    blocks = random.integers(0, 256, (2, 12, 1, 16), dtype=np.uint8)
+    scales = random.integers(120, 125, (2, 12, 1), dtype=np.uint8)
+    down = random.integers(0, 256, (2, 32, 1, 16), dtype=np.uint8)
+    prefix = "model.layers.0.mlp.experts."
+    tensors = {
+        f"{prefix}gate_up_proj_blocks": ("U8", list(blocks.shape), blocks.tobytes()),
+        f"{prefix}gate_up_proj_scales": ("U8", list(scales.shape), scales.tobytes()),
+        f"{prefix}down_proj_blocks": ("U8", list(down.shape), down.tobytes()),
+        f"{prefix}down_proj_scales": ("U8", [2, 32, 1], bytes([120]) * 64),
+    }
+    result = analyse(tmp_path, tensors, {"model_type": "gpt_oss", "hidden_size": 32})
+    table = result.matrices
+    assert table.groupby("projection").size().to_dict() == {
+        "gate_proj": 2,
+        "up_proj": 2,
+        "down_proj": 2,
+    }
+    values = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, 0, -0.5, -1, -1.5, -2, -3, -4, -6])
+    low_first = np.stack((values[blocks & 15], values[blocks >> 4]), axis=-1).reshape(2, 12, 32)
+    wanted = low_first * 2.0 ** (scales.astype(int) - 127)
+    gate = table[(table["projection"] == "gate_proj") & (table["expert_index"] == 1)].iloc[0]
+    assert gate["mean"] == pytest.approx(wanted[1, ::2].mean())
+    assert gate["spectral_norm"] == pytest.approx(np.linalg.norm(wanted[1, ::2], 2), rel=1e-9)
+
+
+def test_a_low_rank_adapter_changes_a_weight_by_its_product(tmp_path):
+    random = np.random.default_rng(4)
+    a, b = random.normal(size=(4, 24)), random.normal(size=(40, 4))
+    module = "base_model.model.model.layers.5.self_attn.q_proj"
+    tensors = {f"{module}.lora_A.weight": a, f"{module}.lora_B.weight": b}
+    adapter = {"peft_type": "LORA", "r": 4, "lora_alpha": 6, "use_rslora": True}
+    (tmp_path / "adapter_config.json").write_text(json.dumps(adapter))
+    result = analyse(tmp_path, tensors, {}, "adapter_model.safetensors")
+    change = result.matrices[result.matrices["slice"] == "delta"].iloc[0]
+    wanted = b.astype("<f4").astype(float) @ a.astype("<f4").astype(float) * 6 / 2
+    assert change[["rows", "cols", "rank"]].tolist() == [40, 24, 4]
+    assert change["component"] == "adapter" and change["layer_index"] == 5
+    assert change["block_type"] == "q_proj" and change["projection"] == "delta q_proj"
+    assert change["spectral_norm"] == pytest.approx(np.linalg.norm(wanted, 2), rel=1e-9)
+    assert change["std"] == pytest.approx(wanted.std(), rel=1e-6)
+    assert change["frobenius_norm"] == pytest.approx(np.linalg.norm(wanted), rel=1e-9)
+    assert len(result.matrices) == 3 and len(result.params) == 2
+
+
+def test_every_type_of_element_is_measured(tmp_path):
+    random = np.random.default_rng(5)
+    tensors = {}
+    for dtype in DTYPES:
+        raw = random.integers(1, 60, nbytes(dtype, 8 * 12), dtype=np.uint8)
+        tensors[f"some.{dtype.lower()}.weight"] = (dtype, [8, 12], raw.tobytes())
+    exact = np.full((8, 12), 2**53, "<i8")
+    exact[0, 0] += 1
+    tensors["some.i64.weight"] = ("I64", [8, 12], exact.tobytes())
+    result = analyse(tmp_path, tensors, {})
+    assert len(result.params) == len(DTYPES) == 22
+    assert result.params["numel"].eq(96).all() and result.params["quantisation"].isna().all()
+    assert result.params.set_index("dtype").loc["F4", "bits_per_weight"] == 4
+    ledger = merge.coverage(result.manifest, result.params.set_index("param_name")["numel"])
+    assert ledger["status"].eq("analysed").all()
+
+
+def test_totals_tell_stored_from_logical_and_count_what_is_tied_once(tmp_path):
+    table = bf16(np.ones((32, 16)))
+    case = "gptq_4"
+    tensors = {
+        "model.embed_tokens.weight": ("BF16", [32, 16], table),
+        "lm_head.weight": ("BF16", [32, 16], table),
+        "model.layers.0.self_attn.rotary_emb.inv_freq": np.ones(8),
+    }
+    for name, (dtype, shape) in CASES[case]["tensors"].items():
+        module = name.replace("p.", "model.layers.0.mlp.up_proj.")
+        tensors[module] = (dtype, shape, DATA[f"{case}/{name}"].tobytes())
+    config = {"tie_word_embeddings": True, "quantization_config": CASES[case]["config"]}
+    totals = analyse(tmp_path, tensors, config).manifest["totals"]
+    unpacked = DATA[case].size
+    packed = sum(int(np.prod(shape)) for _, shape in CASES[case]["tensors"].values())
+    assert totals["stored"] == 2 * 32 * 16 + 8 + packed
+    assert totals["logical"] == 2 * 32 * 16 + 8 + unpacked
+    assert totals["parameters"] == 32 * 16 + unpacked

@@ -1,0 +1,170 @@
+"""Quantised weights: each formula against its defining library's own numbers.
+
+`tests/data/quantised.npz` was made by `tests/golden/quantised.py`.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from blockresearch.checkpoint import plan
+from blockresearch.checkpoint.describe import describe_folder
+from blockresearch.weights.layout import matrices
+from blockresearch.weights.quantized.recognize import recognise
+from blockresearch.weights.reading import open_grid
+from tests.conftest import write_safetensors
+
+DATA = np.load(Path(__file__).parents[2] / "data" / "quantised.npz")
+CASES = json.loads(DATA["cases"].tobytes())
+# Half of the spacing of values in [1, 2).
+EPS = {None: 1e-6, "F16": 2**-11, "BF16": 2**-8}
+
+
+def checkpoint(folder, tensors, config=None):
+    """A plan's entries by name, and where their shards lie."""
+    write_safetensors(folder / "model.safetensors", tensors)
+    (folder / "config.json").write_text(json.dumps({"quantization_config": config or {}}))
+    parts = plan.make_plan(describe_folder(folder, "now", hashed=False))["parts"]
+    return {t["name"]: {**t, "shard": part["shard"]} for part in parts for t in part["tensors"]}
+
+
+def dequantised(folder, entry):
+    grid = open_grid(entry, lambda shard: folder / shard)
+    whole = grid.read(0, grid.rows)
+    # Any cut into blocks gives the same.
+    step = max(1, grid.rows // 3)
+    pieces = [grid.read(i, min(i + step, grid.rows)) for i in range(0, grid.rows, step)]
+    assert np.array_equal(np.concatenate(pieces), whole)
+    assert whole.dtype == np.float32
+    return whole.reshape(grid.shape)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_weights_are_those_of_the_library(case, tmp_path):
+    stored = {
+        name: (dtype, shape, DATA[f"{case}/{name}"].tobytes())
+        for name, (dtype, shape) in CASES[case]["tensors"].items()
+    }
+    entries = checkpoint(tmp_path, stored, CASES[case]["config"])
+    assert len(entries) == 1, "the others are companions"
+    (entry,) = entries.values()
+    found, wanted = dequantised(tmp_path, entry), DATA[case]
+    assert found.shape == wanted.shape
+    eps = EPS["F16" if case.startswith("gptq") else CASES[case]["rounded"]]
+    assert np.abs(found - wanted).max() <= eps * np.abs(wanted).max()
+    assert len(np.unique(wanted)) > 4
+    companions = entry["scheme"]["companions"]
+    if "quant_state" not in companions and "shape" not in companions:
+        assert tuple(entry["scheme"]["shape"]) == wanted.shape, "known from headers alone"
+
+
+def stored_case(case):
+    return {
+        name: (dtype, shape, DATA[f"{case}/{name}"].tobytes())
+        for name, (dtype, shape) in CASES[case]["tensors"].items()
+    }
+
+
+def test_modelopt_multiplies_where_compressed_tensors_divides(tmp_path):
+    theirs = stored_case("nvfp4")
+    largest = np.frombuffer(theirs["p.weight_global_scale"][2], "<f4")
+    tensors = {
+        "p.weight": theirs["p.weight_packed"],
+        "p.weight_scale": theirs["p.weight_scale"],
+        "p.weight_scale_2": ("F32", [], (1 / largest).astype("<f4").tobytes()),
+        "p.input_scale": ("F32", [], bytes(4)),
+    }
+    (entry,) = checkpoint(tmp_path, tensors).values()
+    assert entry["scheme"]["method"] == "nvfp4"
+    np.testing.assert_allclose(dequantised(tmp_path, entry), DATA["nvfp4"], rtol=2**-8)
+
+
+def test_gptq_of_the_second_version_stores_its_zero_points_as_they_are(tmp_path):
+    tensors = stored_case("gptq_4")
+    words = np.frombuffer(tensors["p.qzeros"][2], "<u4")
+    nibbles = (words[:, None] >> np.arange(0, 32, 4, dtype=np.uint32)) & 15
+    plus_one = (((nibbles + 1) & 15) << np.arange(0, 32, 4, dtype=np.uint32)).sum(axis=1)
+    tensors["p.qzeros"] = (*tensors["p.qzeros"][:2], plus_one.astype("<u4").tobytes())
+    config = {**CASES["gptq_4"]["config"], "checkpoint_format": "gptq_v2"}
+    (entry,) = checkpoint(tmp_path, tensors, config).values()
+    found = dequantised(tmp_path, entry)
+    assert np.abs(found - DATA["gptq_4"]).max() <= 2**-11 * np.abs(DATA["gptq_4"]).max()
+
+
+def test_int8_has_zero_points_too(tmp_path):
+    codes = np.array([[1, 2, 3], [-4, 5, 127]], np.int8)
+    tensors = {
+        "p.weight": ("I8", [2, 3], codes.tobytes()),
+        "p.weight_scale": ("F32", [2, 1], np.array([0.5, 2], "<f4").tobytes()),
+        "p.weight_zero_point": ("I8", [2, 1], np.array([1, -4], np.int8).tobytes()),
+    }
+    (entry,) = checkpoint(tmp_path, tensors).values()
+    assert dequantised(tmp_path, entry).tolist() == [[0, 0.5, 1], [0, 18, 262]]
+
+
+def test_scales_of_a_stack_of_experts(tmp_path):
+    codes = np.arange(12, dtype=np.uint8).reshape(2, 2, 3) + 0x38  # 1.0 and a little more
+    values = np.array([1, 1.125, 1.25, 1.375, 1.5, 1.625, 1.75, 1.875, 2, 2.25, 2.5, 2.75])
+    for shape, scales in (([2], [[[2]], [[3]]]), ([2, 1, 3], [[[1, 2, 3]], [[4, 5, 6]]])):
+        tensors = {
+            "mlp.experts.down_proj": ("F8_E4M3", [2, 2, 3], codes.tobytes()),
+            "mlp.experts.down_proj_scale": (
+                "F32",
+                shape,
+                np.array(scales, "<f4").tobytes(),
+            ),
+        }
+        (entry,) = checkpoint(tmp_path, tensors).values()
+        found = dequantised(tmp_path, entry)
+        np.testing.assert_allclose(found, values.reshape(2, 2, 3) * np.array(scales))
+
+
+def test_companions_that_contradict_the_headers_are_an_error(tmp_path):
+    tensors = stored_case("gptq_4")
+    tensors["p.g_idx"] = (*tensors["p.g_idx"][:2], b"\x07" * len(tensors["p.g_idx"][2]))
+    (entry,) = checkpoint(tmp_path, tensors, CASES["gptq_4"]["config"]).values()
+    with pytest.raises(ValueError, match=r"p\.qweight.*g_idx"):
+        open_grid(entry, lambda shard: tmp_path / shard)
+    tensors = stored_case("bitsandbytes_nf4_64")
+    state = "p.weight.quant_state.bitsandbytes__nf4"
+    for text in (b"[]", b'{"shape": [1e99, 2], "blocksize": 0}', b"\xff" * 9):
+        tensors[state] = ("U8", [len(text)], text)
+        (entry,) = checkpoint(tmp_path, tensors).values()
+        with pytest.raises(ValueError, match="quant_state"):
+            open_grid(entry, lambda shard: tmp_path / shard)
+
+
+def test_no_shapes_and_settings_break_the_recognition():
+    random = np.random.default_rng(6)
+    types = ["U8", "I8", "I32", "U32", "F8_E4M3", "F4", "F32", "F8_E8M0", "BOOL"]
+    values = [None, True, 4, 0, -1, "x", [128, 128], [0, 0], {"g": {"weights": {"num_bits": 9}}}]
+    keys = ["bits", "group_size", "weight_block_size", "config_groups", "quant_method", "p"]
+    outcomes = {"scheme": 0, "unsupported": 0}
+    for _ in range(3000):
+        case = CASES[random.choice(list(CASES))]
+        tensors = [(name, tuple(shape), dtype) for name, (dtype, shape) in case["tensors"].items()]
+        changed = random.integers(len(tensors))
+        name, shape, dtype = tensors[changed]
+        if random.random() < 0.3:
+            dtype = str(random.choice(types))
+        elif random.random() < 0.8:
+            sizes = random.choice([0, 1, 2, 3, 8, 16, 32, 64], random.integers(0, 4))
+            shape = tuple(int(size) for size in sizes)
+        tensors[changed] = (name, shape, dtype)
+        config = dict(case["config"])
+        if random.random() < 0.5:
+            config[str(random.choice(keys))] = values[random.integers(len(values))]
+        found = recognise(tensors, {"quantization_config": config})
+        named = [*found.schemes, *found.owners, *found.unsupported]
+        assert len(named) == len(set(named)) and set(named) <= {t[0] for t in tensors}
+        outcomes["scheme"] += len(found.schemes)
+        outcomes["unsupported"] += len(found.unsupported)
+    assert min(outcomes.values()) > 300
+
+
+def test_matrices_of_a_plan_do_not_need_the_data():
+    entry = {"layout": "experts", "pieces": [["gate_proj", 0, [[2, 2]]], ["up_proj", 1, [[2, 2]]]]}
+    slices = [matrix.slice for matrix in matrices((2, 4, 3), entry)]
+    assert slices == ["[0].gate_proj", "[0].up_proj", "[1].gate_proj", "[1].up_proj"]
