@@ -57,7 +57,7 @@ def photograph(browser: str, page: Path) -> bytes:
 
 
 def small(png: bytes, name: str) -> None:
-    """Write a picture in few bytes: at most WIDTH pixels wide, 256 colours."""
+    """Write a picture in few bytes: at most WIDTH pixels wide, 256 colors."""
     picture = Image.open(io.BytesIO(png)).convert("RGB")
     picture.thumbnail((WIDTH, 4 * WIDTH), Image.Resampling.LANCZOS)
     picture.quantize(256, dither=Image.Dither.NONE).save(HERE / name, optimize=True)

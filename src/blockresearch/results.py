@@ -8,7 +8,7 @@ from typing import Any
 REPORTS = {
     "reports/00_setup.html": (
         "Set-up",
-        "What was analysed, and how: files, coverage, integrity, settings, versions, times.",
+        "What was analyzed, and how: files, coverage, integrity, settings, versions, times.",
     ),
     "reports/10_summary_stats.html": (
         "Summary statistics",
@@ -16,7 +16,7 @@ REPORTS = {
     ),
     "reports/20_per_layer.html": (
         "Layers",
-        "Maps and curves over depth, spectra, normalisation, experts.",
+        "Maps and curves over depth, spectra, normalization, experts.",
     ),
     "reports/30_embedding_output.html": (
         "Embedding and output",
@@ -32,7 +32,7 @@ LAYER_FIGURES = {
 
 EMBEDDING_FIGURES = {
     "figures/elbow.png": "Inertia, silhouette and stability by the number of clusters",
-    "figures/cluster_map.png": "The map of tokens, coloured by cluster",
+    "figures/cluster_map.png": "The map of tokens, colored by cluster",
 }
 
 # Path -> what it holds.
@@ -44,11 +44,11 @@ DOWNLOADS = {
     "spectra.parquet": "all singular values",
     "histograms.parquet": "exact distributions of the stored values",
     "layers.csv": "sums per layer and block type",
-    "coverage.csv": "every tensor, analysed or not, with the reason",
+    "coverage.csv": "every tensor, analyzed or not, with the reason",
     "audit.json": "integrity findings",
     "embedding/clusters.csv": "cluster, distance and norm of every token",
     "embedding/clusters_summary.csv": "size, contents and typical tokens of every cluster",
-    "embedding/tokens.csv": "every token: traits, neighbours, similarity to untrained ones",
+    "embedding/tokens.csv": "every token: traits, neighbors, similarity to untrained ones",
     "embedding/output_tokens.csv": "the same for an output layer of its own",
     "embedding/elbow.csv": "inertia, silhouette and stability by the number of clusters",
     "embedding/projection.parquet": "tokens in two dimensions",

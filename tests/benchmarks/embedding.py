@@ -43,9 +43,9 @@ def simulated(rows: int, d: int = DIMENSIONS, seed: int = 0) -> np.ndarray:
     """Rows with a spectrum that falls like that of a token embedding, in forty loose groups."""
     random = np.random.default_rng(seed)
     scales = (1 / np.sqrt(1 + np.arange(d) / 10)).astype("f4")
-    centres = 0.5 * np.random.default_rng(0).standard_normal((40, d), dtype="f4") * scales
+    centers = 0.5 * np.random.default_rng(0).standard_normal((40, d), dtype="f4") * scales
     groups = random.integers(0, 40, rows)
-    return centres[groups] + random.standard_normal((rows, d), dtype="f4") * scales
+    return centers[groups] + random.standard_normal((rows, d), dtype="f4") * scales
 
 
 def stored(folder: str) -> np.ndarray:
@@ -115,7 +115,7 @@ def large() -> list[str]:
     what = f"{LARGE[0]:,} × {LARGE[1]:,} BF16"
     searched = f"{found['neighbours_searched']:,}"
     return [
-        f"| {what}: whole analysis, k = 2 … 30, neighbours of {searched} tokens "
+        f"| {what}: whole analysis, k = 2 … 30, neighbors of {searched} tokens "
         f"| {spent:.0f} s CPU, {wall:.0f} s wall | ≤ 300 s |",
         f"| {what}: peak memory of the process | {after.ru_maxrss / 1024**2:.2f} GiB | ≤ 3 GB |",
     ]
@@ -140,7 +140,7 @@ def main() -> None:
     norms = row_norms(rows)
     nearest(rows[:2000], norms[:2000], np.arange(2000))
     _, spent = timed(lambda: nearest(rows, norms, np.arange(len(rows))))
-    lines.append(f"| {size}: exact neighbours of all rows | {spent:.1f} s | |")
+    lines.append(f"| {size}: exact neighbors of all rows | {spent:.1f} s | |")
     text = f"""\
 Table: {Path(options.model).resolve().name if options.model else "simulated"}. Machine:
 {machine()}. Seconds of one thread; the explained share is 1 - inertia / total variance.

@@ -316,7 +316,7 @@ Model: {name}, {manifest["totals"]["parameters"] / 1e6:.0f} million parameters. 
 seconds over ours; error = largest relative error against LAPACK's float64 SVD for σ ≥ 1e-4·σ₁;
 peak = memory over that of the process before (of our whole processes: all of it, interpreter
 included). For the whole model torch and numpy are timed without their start and import, ours with
-it. WeightWatcher analyses the matrices as a loaded model of linear layers; loading is not counted.
+it. WeightWatcher analyzes the matrices as a loaded model of linear layers; loading is not counted.
 
 {lines}
 

@@ -1,10 +1,10 @@
-"""How fast names, plans and quantised weights are read.
+"""How fast names, plans and quantized weights are read.
 
     python -m tests.benchmarks.formats
 
 writes a section of RESULTS.md: names classified a second, by a process that has classified none
 before and by one that has; time and peak memory of planning a checkpoint of DeepSeek-V3's shape;
-gigabytes of dequantised output a second of one core, scheme by scheme. No model is needed.
+gigabytes of dequantized output a second of one core, scheme by scheme. No model is needed.
 """
 
 import json
@@ -25,7 +25,7 @@ from tests.benchmarks import planning
 from tests.benchmarks.results import machine, write_section
 from tests.conftest import write_safetensors
 
-SIZE = 4096  # rows and columns of the dequantised weight
+SIZE = 4096  # rows and columns of the dequantized weight
 GROUPS = SIZE // 128
 REPEATS = 3
 PLAIN = (
@@ -133,7 +133,7 @@ def stored(text: str, random: np.random.Generator) -> tuple[str, list[int], byte
     return dtype, shape, random.integers(0, top, count, dtype=np.uint8).tobytes()
 
 
-def dequantising_speed() -> dict[str, float]:
+def dequantizing_speed() -> dict[str, float]:
     """Bytes of float32 output a second of one core."""
     random = np.random.default_rng(0)
     speeds = {}
@@ -173,8 +173,8 @@ def main() -> None:
         "|---|---|",
         *(f"| naming, {what} | {speed:,.0f} names/s |" for what, speed in named.items()),
         *(
-            f"| dequantising, {what} | {speed / 1e9:.2f} GB/s |"
-            for what, speed in dequantising_speed().items()
+            f"| dequantizing, {what} | {speed / 1e9:.2f} GB/s |"
+            for what, speed in dequantizing_speed().items()
         ),
         "",
         "Planning a checkpoint of DeepSeek-V3's shape, 163 shards:",
@@ -183,7 +183,7 @@ def main() -> None:
         planned.strip(),
         "```",
     ]
-    write_section("Names, plans and quantised weights", "\n".join(lines))
+    write_section("Names, plans and quantized weights", "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -35,14 +35,14 @@ CONFIG = {
 def tensors():
     """(name, dtype, shape) of all tensors, FP8 weights each followed by its scales."""
 
-    def quantised(name, rows, cols):
+    def quantized(name, rows, cols):
         yield f"{name}.weight", "F8_E4M3", [rows, cols]
         yield f"{name}.weight_scale_inv", "F32", [-(-rows // 128), -(-cols // 128)]
 
     def mlp(name, inner):
-        yield from quantised(f"{name}.gate_proj", inner, 7168)
-        yield from quantised(f"{name}.up_proj", inner, 7168)
-        yield from quantised(f"{name}.down_proj", 7168, inner)
+        yield from quantized(f"{name}.gate_proj", inner, 7168)
+        yield from quantized(f"{name}.up_proj", inner, 7168)
+        yield from quantized(f"{name}.down_proj", 7168, inner)
 
     yield "model.embed_tokens.weight", "BF16", [129280, 7168]
     for layer in range(LAYERS + 1):
@@ -54,7 +54,7 @@ def tensors():
             ("kv_b_proj", 32768, 512),
             ("o_proj", 7168, 16384),
         ):
-            yield from quantised(f"{prefix}self_attn.{name}", rows, cols)
+            yield from quantized(f"{prefix}self_attn.{name}", rows, cols)
         for name, size in (
             ("self_attn.q_a_layernorm", 1536),
             ("self_attn.kv_a_layernorm", 512),

@@ -17,7 +17,7 @@ from tests.conftest import ROOT, bf16, write_safetensors
 from tests.workflow.conftest import copy_of_the_project
 
 # Screenshots and measurements, kept for whoever wants to look at them.
-ARTEFACTS = ROOT / "build" / "browser"
+ARTIFACTS = ROOT / "build" / "browser"
 HOSTILE = [
     "<img src=x onerror=alert(1)>",
     "</script><script>alert(1)</script>",

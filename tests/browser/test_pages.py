@@ -12,7 +12,7 @@ from blockresearch import results
 from blockresearch.files import write_text
 from blockresearch.report import model_page
 from blockresearch.tables.io import frame, write_table
-from tests.browser.conftest import ARTEFACTS, HOSTILE
+from tests.browser.conftest import ARTIFACTS, HOSTILE
 from tests.unit.report.test_pages import write_results
 
 pytestmark = pytest.mark.slow
@@ -32,8 +32,8 @@ def ready(page):
 
 
 def picture(page, name):
-    ARTEFACTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=ARTEFACTS / f"{name}.png", full_page=True)
+    ARTIFACTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=ARTIFACTS / f"{name}.png", full_page=True)
 
 
 def violations(page):
@@ -280,6 +280,6 @@ def test_ninety_thousand_rows(large, visit):
     last.wait_for(state="attached")
     figures = {"rows": 90_000, "bytes": large.stat().st_size, "opened_s": round(opened, 2)}
     figures["opened_in_page_s"] = round(in_page, 2)
-    ARTEFACTS.mkdir(parents=True, exist_ok=True)
+    ARTIFACTS.mkdir(parents=True, exist_ok=True)
     text = json.dumps(figures | {"milliseconds": spent}, indent=1)
-    (ARTEFACTS / "ninety_thousand_rows.json").write_text(text + "\n")
+    (ARTIFACTS / "ninety_thousand_rows.json").write_text(text + "\n")

@@ -20,7 +20,7 @@ def environment(hub, tmp_path):
     return {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": ""}
 
 
-def test_a_model_becomes_a_folder_that_can_be_analysed(hub, environment, tmp_path):
+def test_a_model_becomes_a_folder_that_can_be_analyzed(hub, environment, tmp_path):
     out = tmp_path / "model"
     done = run_script("download", "--model_id", "org/model", "--out", out, **environment)
     assert done.returncode == 0, done.stderr

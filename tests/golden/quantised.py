@@ -1,6 +1,6 @@
-"""Make tests/data/quantised.npz: quantised weights as the defining libraries store and read them.
+"""Make tests/data/quantized.npz: quantized weights as the defining libraries store and read them.
 
-    python tests/golden/quantised.py FOLDER tests/data/quantised.npz
+    python tests/golden/quantized.py FOLDER tests/data/quantized.npz
 
 needs torch, transformers, compressed-tensors, bitsandbytes, torchao and mlx (mlx-cpu) installed,
 and FOLDER with the unpacked sources of auto-gptq 0.7.1 (auto_gptq/) and autoawq 0.2.9 (awq/); the
@@ -8,7 +8,7 @@ tests need none of them. Made with transformers 5.23.0, compressed-tensors 0.20.
 bitsandbytes 0.50.2, mlx 0.32.4, torchao 0.18.0.
 
 The file holds for each case the bytes of its tensors, `case/name`, the library's weights as
-float32, `case`, and `cases`: JSON with the types and shapes and the quantisation part of config.
+float32, `case`, and `cases`: JSON with the types and shapes and the quantization part of config.
 Libraries are asked for float32; where one rounds to a 16-bit type, `rounded` tells which.
 """
 
@@ -208,7 +208,7 @@ def bitsandbytes_cases(out):
     import bitsandbytes.functional as bnb
 
     # The CPU kernel of 0.50.2 takes wrong scales where rows are even and no multiple of a block;
-    # odd rows go through the reference code, which runs on across rows as quantising does.
+    # odd rows go through the reference code, which runs on across rows as quantizing does.
     for kind, nested, shape in (
         ("nf4", False, (8, 64)),
         ("nf4", True, (9, 35)),

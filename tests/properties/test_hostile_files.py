@@ -120,7 +120,7 @@ def shown(manifest, tmp_path):
     plan = make_plan(manifest)
     write_json(manifest, tmp_path / "manifest.json")
     write_json(plan, tmp_path / "plan.json")
-    analysed = {tensor["name"]: 1 for part in plan["parts"] for tensor in part["tensors"]}
+    analyzed = {tensor["name"]: 1 for part in plan["parts"] for tensor in part["tensors"]}
     rows = [
         {"param_name": tensor["name"], "shape": json.dumps(tensor["shape"]), "numel": 1}
         | {"rows": 1, "cols": 1, "nan_count": 0, "posinf_count": 0, "neginf_count": 0}
@@ -130,7 +130,7 @@ def shown(manifest, tmp_path):
     ]
     params = merge.with_roles(frame(rows, "params"), "params", manifest)
     write_json(
-        audit.audit(manifest, params, merge.coverage(manifest, analysed)), tmp_path / "audit.json"
+        audit.audit(manifest, params, merge.coverage(manifest, analyzed)), tmp_path / "audit.json"
     )
     identity(manifest)
     what(manifest, params)

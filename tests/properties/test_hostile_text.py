@@ -15,14 +15,14 @@ import pytest
 
 from blockresearch.files import write_json
 from blockresearch.report import model_page, portal
-from blockresearch.report.notebook_cells import cluster_cards, neighbour_table, table
+from blockresearch.report.notebook_cells import cluster_cards, neighbor_table, table
 from blockresearch.report.pages import escape, script_json
 from blockresearch.report.plots.style import literal, save
 from blockresearch.report.plots.tokens import embedding_figures
 from blockresearch.run import cli
 from blockresearch.tables import io
 from blockresearch.tables.io import read_table, write_table
-from blockresearch.tokens.analysis import analyse_embedding
+from blockresearch.tokens.analysis import analyze_embedding
 from blockresearch.tokens.tokenizer import read_tokens
 from tests.unit.report.test_pages import write_results
 
@@ -160,7 +160,7 @@ def test_hostile_tokens_are_texts_in_tables_pictures_and_cards(tmp_path):
     path.write_text(json.dumps({"model": {"type": "BPE", "vocab": vocabulary}}))
     rows = np.random.default_rng(0).standard_normal((len(vocabulary), 6)).astype(np.float32)
     tokens = read_tokens(path, len(rows))
-    analysis = analyse_embedding(rows, tokens, k_max=3, probe_tokens=HOSTILE)
+    analysis = analyze_embedding(rows, tokens, k_max=3, probe_tokens=HOSTILE)
     for name in ("clusters", "clusters_summary", "tokens"):
         file = tmp_path / f"{name}.csv"
         write_table(getattr(analysis, name), name, file)
@@ -182,7 +182,7 @@ def test_hostile_tokens_are_texts_in_tables_pictures_and_cards(tmp_path):
     ).items():
         save(figure, tmp_path / f"{name}.png")
     shown = cluster_cards(analysis.clusters_summary)._repr_html_()
-    near = neighbour_table(analysis.tokens, range(len(rows)))
+    near = neighbor_table(analysis.tokens, range(len(rows)))
     shown += table(near, {"token": ("token", None), "near": ("near", None)}, "x")._repr_html_()
     tree = html5lib.parseFragment(shown, treebuilder="etree", namespaceHTMLElements=False)
     known = set(

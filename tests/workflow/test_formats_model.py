@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from blockresearch.measure.folder import analyse_folder
+from blockresearch.measure.folder import analyze_folder
 from blockresearch.measure.part import Settings
 from blockresearch.tables.io import read_table
 from tests.conftest import write_safetensors
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 HEADS = {"num_attention_heads": 4, "num_key_value_heads": 2, "hidden_size": 32, "head_dim": 8}
 
 
-def quantised(case):
+def quantized(case):
     tensors = {
         name: (dtype, shape, DATA[f"{case}/{name}"].tobytes())
         for name, (dtype, shape) in CASES[case]["tensors"].items()
@@ -36,7 +36,7 @@ def plain(shapes, config):
 
 
 LAYER = "model.layers.0."
-FORMATS = {case: quantised(case) for case in CASES} | {
+FORMATS = {case: quantized(case) for case in CASES} | {
     "fused_qkv": plain(
         {
             LAYER + "self_attn.qkv_proj.weight": (64, 32),
@@ -86,7 +86,7 @@ def test_the_workflow_says_of_every_format_what_the_script_says(tmp_path):
     run = project.snakemake("--config", f"models={json.dumps(list(FORMATS))}", "--", *targets)
     assert run.code == 0, run.text
     for name, folder in results.items():
-        by_hand = analyse_folder(str(project.folder / name), Settings(), 1, "now")
+        by_hand = analyze_folder(str(project.folder / name), Settings(), 1, "now")
         for table in ("params", "matrices"):
             found = read_table(folder / f"{table}.parquet", table)
             wanted = getattr(by_hand, table)

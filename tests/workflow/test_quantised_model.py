@@ -1,4 +1,4 @@
-"""A quantised checkpoint whose scales lie in another shard, by hand and through the workflow."""
+"""A quantized checkpoint whose scales lie in another shard, by hand and through the workflow."""
 
 import json
 
@@ -17,7 +17,7 @@ TABLE = "results/local--model/params.parquet"
 CONFIG = ("--config", "model=model", "--", TABLE)
 
 
-def quantised_model(folder):
+def quantized_model(folder):
     """A small model with one GPTQ weight, its codes in one file and its companions in another."""
     small_model(folder)
     stored = {
@@ -43,7 +43,7 @@ def quantised_model(folder):
 def test_companions_in_another_shard(tmp_path):
     project = copy_of_the_project(tmp_path / "project")
     folder = project.folder / "model"
-    quantised_model(folder)
+    quantized_model(folder)
     run = project.snakemake(*CONFIG)
     assert run.code == 0, run.text
     assert run.jobs["analyze"] == 4

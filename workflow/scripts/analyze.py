@@ -13,7 +13,7 @@ from pathlib import Path
 
 from blockresearch.device import chosen_device
 from blockresearch.files import read_json
-from blockresearch.measure.folder import analyse_folder
+from blockresearch.measure.folder import analyze_folder
 from blockresearch.measure.part import TABLES, Settings, measure_part
 from blockresearch.run import cli
 from blockresearch.tables.io import form_of, frame, write_table
@@ -31,7 +31,7 @@ def main(options):
     )
     if options.model_path:
         form_of(options.out, options.format)  # refused now, not after hours
-        result = analyse_folder(
+        result = analyze_folder(
             options.model_path,
             settings,
             options.threads,

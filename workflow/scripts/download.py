@@ -4,7 +4,7 @@
 
 fetches config, index, tokenizer and shards into a folder. The rule of the workflow fetches one
 file of a manifest: --manifest M --key HASH --out PATH. Files that are already in the user's hub
-cache are linked, not copied. HF_ENDPOINT (mirrors), HF_TOKEN and HF_HUB_OFFLINE are honoured.
+cache are linked, not copied. HF_ENDPOINT (mirrors), HF_TOKEN and HF_HUB_OFFLINE are honored.
 """
 
 import logging

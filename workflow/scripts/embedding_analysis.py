@@ -22,7 +22,7 @@ from blockresearch.report.plots.style import save
 from blockresearch.report.plots.tokens import embedding_figures
 from blockresearch.run import cli
 from blockresearch.tables.io import write_table
-from blockresearch.tokens.analysis import PROJECTIONS, analyse_embedding, nothing, with_output
+from blockresearch.tokens.analysis import PROJECTIONS, analyze_embedding, nothing, with_output
 from blockresearch.tokens.describe import SEARCH_OPERATIONS, paired_cosines
 from blockresearch.tokens.metric import METRICS
 from blockresearch.tokens.rows import find_output, read_row_tokens, read_rows
@@ -32,10 +32,10 @@ log = logging.getLogger("embedding_analysis")
 
 def main(options):
     with slot(chosen_device(options.device)) as device:
-        analyse(options, device)
+        analyze(options, device)
 
 
-def analyse(options, device):
+def analyze(options, device):
     if options.model_path:
         manifest = describe_folder(
             options.model_path,
@@ -56,7 +56,7 @@ def analyse(options, device):
         result = nothing(reason)
     else:
         log.info("%s: %d rows of %d dimensions", manifest["embedding"], *rows.shape)
-        result = analyse_embedding(
+        result = analyze_embedding(
             rows,
             read_row_tokens(manifest, place, len(rows)),
             k_min=options.k_min,
@@ -137,7 +137,7 @@ if __name__ == "__main__":
         "--probe_tokens",
         type=texts_or_ids,
         default=[],
-        help="tokens whose neighbours are wanted: words with commas, or a JSON list",
+        help="tokens whose neighbors are wanted: words with commas, or a JSON list",
     )
     parser.add_argument(
         "--search_operations",

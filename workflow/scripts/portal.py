@@ -1,4 +1,4 @@
-"""Write the page of all models analysed so far, and the same as a list for programs.
+"""Write the page of all models analyzed so far, and the same as a list for programs.
 
 python workflow/scripts/portal.py --results results --html index.html --json index.json
 """

@@ -4,7 +4,7 @@
         --manifest manifest.json --plan plan.json
 
 A hub revision is resolved to its commit here, once; all later steps use that commit. Only file
-lists and shard headers are read. HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are honoured.
+lists and shard headers are read. HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are honored.
 """
 
 import logging

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from blockresearch.device import chosen_device
 from blockresearch.measure import layers
-from blockresearch.measure.folder import analyse_folder
+from blockresearch.measure.folder import analyze_folder
 from blockresearch.measure.part import Settings
 from blockresearch.report.plots import style
 from blockresearch.report.plots.layers import layer_figures
@@ -26,7 +26,7 @@ def main(options):
     form_of(options.out, options.format)  # refused now, not after hours
     if options.model_path:
         settings = Settings(device=chosen_device(options.device))
-        model = analyse_folder(
+        model = analyze_folder(
             options.model_path,
             settings,
             options.threads,

@@ -3,7 +3,7 @@
 Two sources say what should be there: config.json, as far as it names numbers of layers and, for the
 architectures of PLAIN, all shapes; and the other layers, because layers of one stack are alike. A
 layer of another kind (dense among mixtures of experts, linear among full attention) has tensors
-that its neighbours lack, so it is never called incomplete.
+that its neighbors lack, so it is never called incomplete.
 """
 
 import json
@@ -301,7 +301,7 @@ def _types(rows: pd.DataFrame) -> Iterator[Finding]:
             f"{len(same)} siblings are stored as {mixture}",
             "merged from checkpoints of different precision"
             if few
-            else "some layers were kept in higher precision, as quantisation often does",
+            else "some layers were kept in higher precision, as quantization often does",
         )
 
 

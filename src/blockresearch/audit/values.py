@@ -14,7 +14,7 @@ from blockresearch.audit.finding import FEWEST_SIBLINGS, Finding, family
 from blockresearch.naming.roles import states_tied
 from blockresearch.safetensors.dtypes import DTYPES
 
-ZERO_CENTRED = ("gemma", "qwen3_next", "qwen3_5", "nemotron")
+ZERO_CENTERED = ("gemma", "qwen3_next", "qwen3_5", "nemotron")
 """In the model types whose norms multiply by 1 + weight."""
 
 SCALE_FACTOR = 10.0
@@ -60,7 +60,7 @@ def findings(manifest: Mapping[str, Any], params: pd.DataFrame) -> Iterator[Find
         for row in rows.itertuples()
         for finding in (*_empty(row), *_not_finite(row), *_dead(row), *_isolated(row))
     ]
-    alone += _single_valued(rows, _zero_centred(manifest["config"]))
+    alone += _single_valued(rows, _zero_centered(manifest["config"]))
     yield from alone
     # What is broken by itself has no scale or rank to speak of.
     broken = {finding.where for finding in alone if not finding.check.startswith("dead_")}
@@ -138,21 +138,21 @@ def _isolated(row: Any) -> Iterator[Finding]:
         )
 
 
-def _zero_centred(config: Mapping[str, Any]) -> bool:
+def _zero_centered(config: Mapping[str, Any]) -> bool:
     """Whether norms are stored as what is added to 1, so that zeros change nothing."""
     inner = config.get("text_config")
     text = inner if isinstance(inner, Mapping) else config
-    return any(name in str(text.get("model_type")) for name in ZERO_CENTRED)
+    return any(name in str(text.get("model_type")) for name in ZERO_CENTERED)
 
 
-def _single_valued(rows: pd.DataFrame, zero_centred: bool) -> Iterator[Finding]:
+def _single_valued(rows: pd.DataFrame, zero_centered: bool) -> Iterator[Finding]:
     """Tensors of a single value; a whole family of norms may hold the one that changes nothing."""
     single = (rows["numel"] > 1) & (rows["min"] == rows["max"])
     single = (single & (rows["finite_count"] == rows["numel"])).fillna(False)
     usual = single.groupby([rows["family"], rows["block_type"]]).transform("all")
     for row, all_are in zip(rows[single].itertuples(), usual[single], strict=True):
         is_norm = row.block_type == "norm"
-        if is_norm and all_are and (row.absmax > 0 or zero_centred):
+        if is_norm and all_are and (row.absmax > 0 or zero_centered):
             continue
         if row.absmax == 0:
             yield Finding(

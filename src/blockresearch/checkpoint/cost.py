@@ -25,7 +25,7 @@ BASE_BYTES = 320 * 1024**2
 
 
 def logical_shape(tensor: Mapping[str, Any]) -> tuple[int, ...]:
-    """Shape of a planned tensor once it is dequantised."""
+    """Shape of a planned tensor once it is dequantized."""
     return tuple(tensor["scheme"]["shape"] if "scheme" in tensor else tensor["shape"])
 
 
@@ -42,7 +42,7 @@ def seconds(tensor: Mapping[str, Any]) -> float:
     rounding = ROUNDING_SECONDS * sum(count * rows * cols for (rows, cols), count in found.items())
     values = tensor["end"] - tensor["begin"]
     if "scheme" in tensor:
-        # Dequantised to four bytes an element, for the values and for each of the spectra.
+        # Dequantized to four bytes an element, for the values and for each of the spectra.
         values = 8 * math.prod(logical_shape(tensor))
     wide = "scheme" in tensor or DTYPES[tensor["dtype"]].bits > 16
     tables = WIDE_SECONDS if wide else NARROW_SECONDS
@@ -60,6 +60,6 @@ def memory(tensor: Mapping[str, Any]) -> int:
 
 
 def measured_bytes(tensor: Mapping[str, Any]) -> int:
-    """Bytes of a quantised tensor and its companions, which some schemes hold as a whole."""
+    """Bytes of a quantized tensor and its companions, which some schemes hold as a whole."""
     parts = (tensor, *tensor["scheme"]["companions"].values())
     return sum(part["end"] - part["begin"] for part in parts)

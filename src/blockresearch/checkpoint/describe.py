@@ -11,7 +11,7 @@ return the manifest, a plain JSON value that every later step reads instead of l
     tensors    name, dtype, shape, shard, begin, end (bytes of the file)
     problems   where index and headers disagree: check, where, evidence
     config     the model's config.json (an empty object when there is none)
-    licence    as the model card states it, or null
+    license    as the model card states it, or null
     adapter    adapter_config.json, where the tensors are those of an adapter (else null)
     index      total_size and total_parameters as the index states them
     embedding, output, tied    names of the token embedding and of the output layer; tied: the
@@ -330,7 +330,7 @@ def _describe(
         "tensors": tensors,
         "problems": _disagreements(stored, weight_map),
         "config": config,
-        "licence": _licence(read, card) if card in names else None,
+        "licence": _license(read, card) if card in names else None,
         "adapter": adapter,
         "index": index_totals,
         "embedding": embedding,
@@ -386,10 +386,10 @@ def _totals(
     }
 
 
-def _licence(read: Callable[[str, int], bytes], card: str) -> str | None:
+def _license(read: Callable[[str, int], bytes], card: str) -> str | None:
     """What the card states; a card that cannot be had stops nothing."""
     try:
-        return model_card.stated_licence(read(card, model_card.MAX_BYTES))
+        return model_card.stated_license(read(card, model_card.MAX_BYTES))
     except (CheckpointError, HubError, OSError):
         return None
 

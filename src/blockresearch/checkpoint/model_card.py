@@ -1,4 +1,4 @@
-"""The licence that a model card states: the YAML block at the start of README.md."""
+"""The license that a model card states: the YAML block at the start of README.md."""
 
 import re
 
@@ -16,8 +16,8 @@ LONGEST = 100
 FRONT_MATTER = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|\Z)", re.S)
 
 
-def stated_licence(card: bytes) -> str | None:
-    """The licence by the card's metadata, e.g. apache-2.0; None where none is stated.
+def stated_license(card: bytes) -> str | None:
+    """The license by the card's metadata, e.g. apache-2.0; None where none is stated.
 
     `license: other` is told apart by its `license_name`. What is not text is left out.
     """
@@ -32,9 +32,9 @@ def stated_licence(card: bytes) -> str | None:
         return None
     if not isinstance(stated, dict):
         return None
-    licence, name = stated.get("license"), stated.get("license_name")
-    if isinstance(name, str) and licence in ("other", None):
-        licence = name
-    several = licence if isinstance(licence, list) else [licence]
+    license, name = stated.get("license"), stated.get("license_name")
+    if isinstance(name, str) and license in ("other", None):
+        license = name
+    several = license if isinstance(license, list) else [license]
     named = [text.strip()[:LONGEST] for text in several if isinstance(text, str) and text.strip()]
     return ", ".join(named[:5]) or None

@@ -4,7 +4,7 @@ A part is a shard or, where a shard is costly, a group of its tensors. Parts are
 cost alone, never by the machine at hand, so the jobs and their artifacts are the same everywhere.
 
 The plan holds what determines the numbers of a part and nothing else (no commit, no date): the
-content hash of its shard and its tensors' places, types, shapes and layouts; of a quantised tensor
+content hash of its shard and its tensors' places, types, shapes and layouts; of a quantized tensor
 its scheme, with the companions and the shards they lie in. The digest of a part changes exactly
 when its measurements may change.
 """
@@ -83,7 +83,7 @@ def entry(
     layout: Layout,
     by_name: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """A tensor as a part lists it: place and type, layout, and the scheme of a quantised one."""
+    """A tensor as a part lists it: place and type, layout, and the scheme of a quantized one."""
     planned = {key: tensor[key] for key in ("name", "dtype", "shape", "begin", "end")}
     planned |= layout.data()
     if layout.scheme:

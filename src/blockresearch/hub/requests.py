@@ -64,7 +64,7 @@ class Place:
             validate_repo_id(self.repo)
         except HFValidationError as error:
             raise HubError(
-                f"{self.repo!r} is no name of a model on the hub; write organisation/name"
+                f"{self.repo!r} is no name of a model on the hub; write organization/name"
             ) from error
         # git's own rules for the names of references
         if not re.fullmatch(r"[^\s\x00-\x1f\x7f~^:?*\[\\]+", self.revision) or re.search(

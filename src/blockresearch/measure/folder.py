@@ -1,4 +1,4 @@
-"""Analyse a local folder without Snakemake: the same parts, the same numbers."""
+"""Analyze a local folder without Snakemake: the same parts, the same numbers."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -33,7 +33,7 @@ class Analysis:
     spectra: pd.DataFrame
 
 
-def analyse_folder(
+def analyze_folder(
     folder: str,
     settings: Settings,
     threads: int,

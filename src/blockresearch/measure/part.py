@@ -113,7 +113,7 @@ def measure_tensor(
 ) -> Rows:
     """Measure one tensor of a plan (name, dtype, shape, begin, end, layout, shard …).
 
-    A quantised weight whose companions contradict it is not measured: its only row is one of
+    A quantized weight whose companions contradict it is not measured: its only row is one of
     spectra, whose method says why. Memory: one chunk for the values; for the spectra what
     `spectrum.predicted_bytes` says.
     """
@@ -213,7 +213,7 @@ def measure_matrix(
     if settings.spectra != "none":
         spectrum = _spectrum(source, matrix, settings)
         metrics = spectral_metrics(spectrum.values, matrix.rows, matrix.cols)
-        # Of a dequantised weight the step of the stored codes is not known here.
+        # Of a dequantized weight the step of the stored codes is not known here.
         bound = None if "scheme" in source.entry else distribution.storage_bound()
         if bound is not None and settings.spectra != "rank" and metrics["rank"] is not None:
             metrics["storage_rank"] = storage_rank(spectrum.values, bound)

@@ -60,8 +60,8 @@ WRAPPERS = {"base_layer", "modules_to_save", "original_module", "parametrization
 
 ADAPTER_PARAMETERS = "lora_* ia3_l* prompt_embeddings* hada_* oft_r*"
 
-# What quantisation stores beside or instead of `<module>.weight`; cut off to find the module.
-QUANTISATION = re.compile(
+# What quantization stores beside or instead of `<module>.weight`; cut off to find the module.
+QUANTIZATION = re.compile(
     r"(?:\.weight[._]|[._])"
     r"(?:scale_inv|scale_2|scales|zeros|zero_points?|qzeros|qweight|g_idx|global_scale|packed|blocks"
     r"|absmax|quant_map|nested_absmax|nested_quant_map|quant_state\..*|bitsandbytes__.*)$"

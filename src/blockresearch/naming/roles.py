@@ -2,7 +2,7 @@
 
 The names of a whole checkpoint are read together. Names that differ in numbers only share a
 template (`layers.#.mlp.gate.weight`), which is resolved once: component, layer, expert, block, by
-the tables in `name_patterns`. Neighbours decide what a name alone leaves open: whether a stack is
+the tables in `name_patterns`. Neighbors decide what a name alone leaves open: whether a stack is
 the decoder of two, whether `w2` is a gate, whether `fc1` holds gate and up together.
 
 `Role.projection` reads `[context ]name`:
@@ -18,7 +18,7 @@ the decoder of two, whether `w2` is a gate, whether `fc1` holds gate and up toge
 What `block_type` leaves to choice: matrices that serve several of q, k and v (MLA's kv_* too) are
 `qkv_proj`; token types and segments are `position_embedding`; patch embeddings are `conv`; poolers
 and projectors are `mlp`; attention sinks are `bias`; updates of a router's balance are `router`.
-`is_bias` marks additive biases; a companion of a quantised weight has the role of its owner.
+`is_bias` marks additive biases; a companion of a quantized weight has the role of its owner.
 
 Two stacks of one component (a recurrent model's inner and outer module) share layer numbers.
 """
@@ -87,10 +87,10 @@ class _Checkpoint:
         sides = {stack_side(t.prefix) for t in layered if t.component is None}
         self.two_sided = len(sides) > 1 or config.get("is_encoder_decoder") is True
 
-        neighbours: dict[tuple[str, ...], set[str]] = {}
+        neighbors: dict[tuple[str, ...], set[str]] = {}
         for t in self.templates.values():
-            neighbours.setdefault(t.module, set()).update(map(str.lower, t.path[-1:]))
-        self.dialects = {module: _dialect(words) for module, words in neighbours.items()}
+            neighbors.setdefault(t.module, set()).update(map(str.lower, t.path[-1:]))
+        self.dialects = {module: _dialect(words) for module, words in neighbors.items()}
         self.paths = {text: self._path(t) for text, t in self.templates.items()}
         self.blocks = {text: find_block(path) for text, path in self.paths.items()}
 
@@ -231,7 +231,7 @@ def _positive(config: Mapping[str, Any], *keys: str) -> int | None:
 def classify(tensors: Iterable[Tensor], config: Mapping[str, Any]) -> dict[str, Role]:
     """Role of every tensor of a checkpoint.
 
-    `tensors` is the whole checkpoint, because neighbours decide some cases. `config` is
+    `tensors` is the whole checkpoint, because neighbors decide some cases. `config` is
     config.json; a value of the wrong type in it counts as missing. Nothing is raised whatever the
     names are: what the tables do not know is `other`.
     """

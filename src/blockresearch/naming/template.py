@@ -145,8 +145,8 @@ def is_unlearned(segment: str, ndim: int) -> bool:
 
 
 def is_companion(name: str) -> bool:
-    """Whether a tensor only helps to read a quantised weight and holds none of its values."""
-    suffix = patterns.QUANTISATION.search(name)
+    """Whether a tensor only helps to read a quantized weight and holds none of its values."""
+    suffix = patterns.QUANTIZATION.search(name)
     return suffix is not None and not suffix[0].endswith(("qweight", "packed", "blocks", "qdata"))
 
 
@@ -164,7 +164,7 @@ class Template(NamedTuple):
     prefix: tuple[str, ...]  # segments above the container of the layers; () outside layers
     path: tuple[str, ...]  # from that container (or the start) to the module
     leaf: str  # "weight", "bias", ...; "" of a bare parameter
-    suffix: int  # characters of a quantisation suffix at the end of the name; 0 without
+    suffix: int  # characters of a quantization suffix at the end of the name; 0 without
     layer: int | None  # which of the numbers in the name is the layer
     expert: int | None
     adapter: str  # "lora_A" and the like
@@ -177,7 +177,7 @@ class Template(NamedTuple):
 
     @property
     def module(self) -> tuple[str, ...]:
-        """Path of the module's parent: what stands beside it is its neighbour."""
+        """Path of the module's parent: what stands beside it is its neighbor."""
         return self.prefix + self.path[:-1]
 
 
@@ -187,7 +187,7 @@ def take_apart(template: str) -> Template:
     name = template
     if template.startswith("base_model."):
         name = template.removeprefix("base_model.").removeprefix("model.")
-    suffix = patterns.QUANTISATION.search(name)
+    suffix = patterns.QUANTIZATION.search(name)
     segments = (name[: suffix.start()] if suffix else name).split(".")
     adapter = next((s for s in segments if _ADAPTER.fullmatch(s.lower())), "")
     if adapter:

@@ -24,7 +24,7 @@ FILES = {
 BLOCK_TYPES = {
     "embedding": "turns each token into a vector: one row per token",
     "position_embedding": "tells positions in the sequence apart",
-    "conv": "convolution: mixes neighbouring positions",
+    "conv": "convolution: mixes neighboring positions",
     "q_proj": "attention: what a position looks for (query)",
     "k_proj": "attention: what a position offers (key)",
     "v_proj": "attention: what a position passes on (value)",
@@ -38,7 +38,7 @@ BLOCK_TYPES = {
     "gate_up_proj": "feed-forward: gate and hidden units in one matrix",
     "down_proj": "feed-forward: from its hidden units back",
     "mlp": "feed-forward: layers of a plain network",
-    "norm": "normalisation: scales and shifts of activations",
+    "norm": "normalization: scales and shifts of activations",
     "bias": "additive biases",
     "output": "turns the last vector into a score per token",
     "other": "weights whose names do not tell their place",
@@ -140,8 +140,8 @@ FORMULAS = {
     "stability": ("mean adjusted Rand index of two samples' clusters", RAND),
     "null_stability": ("mean adjusted Rand index, in one normal cloud", RAND),
     "undertrained_score": ("likeness to rows that no text trains", LAND),
-    "tsne_x": ("t-distributed stochastic neighbour embedding", TSNE),
-    "tsne_y": ("t-distributed stochastic neighbour embedding", TSNE),
+    "tsne_x": ("t-distributed stochastic neighbor embedding", TSNE),
+    "tsne_y": ("t-distributed stochastic neighbor embedding", TSNE),
 }
 
 SQNR = "20 log₁₀(‖W‖_F / ‖W − Q(W)‖_F)"

@@ -70,7 +70,7 @@ def identity(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
         *origin,
         ("Looked up", f"{str(manifest['created_at']).replace('T', ' ').removesuffix('Z')} UTC"),
         ("Architecture", model_type(manifest)),
-        ("Licence", _licence(manifest.get("licence"))),
+        ("Licence", _license(manifest.get("licence"))),
         *_dimensions(manifest["config"]),
         (
             "Parameters",
@@ -141,14 +141,14 @@ def composition(params: pd.DataFrame) -> str:
 
 
 def coverage_finding(coverage: pd.DataFrame) -> str:
-    """One sentence: how much of the checkpoint was analysed."""
+    """One sentence: how much of the checkpoint was analyzed."""
     left = coverage[coverage["status"] != "analysed"]
     if left.empty:
-        return f"All {integer(len(coverage))} tensors were analysed."
+        return f"All {integer(len(coverage))} tensors were analyzed."
     kinds = left["status"].fillna("unknown").value_counts().sort_index()
     named = listed([f"{integer(count)} {kind}" for kind, count in kinds.items()])
     return (
-        f"{integer(len(coverage) - len(left))} of {integer(len(coverage))} tensors were analysed; "
+        f"{integer(len(coverage) - len(left))} of {integer(len(coverage))} tensors were analyzed; "
         f"the others ({named}) are listed with the reason."
     )
 
@@ -229,7 +229,7 @@ def _output(manifest: Mapping[str, Any]) -> str:
     return "the token embedding (tied)" if manifest["tied"] else "none"
 
 
-def _licence(stated: Any) -> str:
+def _license(stated: Any) -> str:
     return f"{short(stated)}, by the model card" if stated else "not stated in a model card"
 
 

@@ -19,7 +19,7 @@ from blockresearch.report.model import (
     what,
 )
 from blockresearch.report.pages import packed, read_json, render, visible
-from blockresearch.report.plots.style import colour
+from blockresearch.report.plots.style import color
 from blockresearch.report.tokens import embedding_findings
 from blockresearch.report.values import value_findings
 from blockresearch.report.wording import integer, parameter_count, percent, shape, size, unbroken
@@ -214,7 +214,7 @@ def _composition(params: pd.DataFrame) -> list[dict[str, Any]]:
             "blocks": [
                 {
                     "type": block.block_type,
-                    "colour": colour(block.block_type),
+                    "color": color(block.block_type),
                     "meaning": block.meaning,
                     "tensors": integer(block.tensors),
                     "shapes": _shapes(block.shapes),
@@ -235,7 +235,7 @@ def _shapes(shapes: tuple[str, ...]) -> str:
 
 
 def _bar(params: pd.DataFrame) -> list[dict[str, str]]:
-    """Rectangles of the bar of block types: place and width in per cent, colour, text."""
+    """Rectangles of the bar of block types: place and width in per cent, color, text."""
     sums: dict[str, float] = {}
     for blocks in comparison.composition(params).values():
         for block in blocks:
@@ -248,7 +248,7 @@ def _bar(params: pd.DataFrame) -> list[dict[str, str]]:
             {
                 "x": f"{100 * start:.3f}",
                 "width": f"{100 * sums[name]:.3f}",
-                "colour": colour(name),
+                "color": color(name),
                 "text": f"{name}: {percent(sums[name])}",
             }
         )

@@ -41,7 +41,7 @@ __all__ = [
     "headline",
     "integer",
     "lead",
-    "neighbour_table",
+    "neighbor_table",
     "number",
     "open_analysis",
     "output_sentence",
@@ -260,7 +260,7 @@ def cluster_cards(overview: pd.DataFrame, limit: int = 60) -> Html:
         about = [row[name] for name in ("categories", "scripts") if not _is_missing(row[name])]
         if not _is_missing(row["leading_space"]):
             about.append(f"{percent(row['leading_space'])} begin a word")
-        # Each token by itself, so that right-to-left text does not reorder its neighbours.
+        # Each token by itself, so that right-to-left text does not reorder its neighbors.
         tokens, central = (
             " ".join(f"<bdi>{escape(token)}</bdi>" for token in str(row[name]).split("  "))
             for name in ("typical_tokens", "central_tokens")
@@ -273,7 +273,7 @@ def cluster_cards(overview: pd.DataFrame, limit: int = 60) -> Html:
     return Html(f'<ul class="cards">{"".join(cards)}</ul>', "\n".join(lines))
 
 
-def neighbour_table(tokens: pd.DataFrame, ids: Iterable[int]) -> pd.DataFrame:
+def neighbor_table(tokens: pd.DataFrame, ids: Iterable[int]) -> pd.DataFrame:
     """The tokens of `ids` with their nearest tokens as one text, from the table tokens."""
     texts = tokens["token"].fillna("")
     rows = []

@@ -1,4 +1,4 @@
-"""The page of all models analysed so far, where models can be compared, and the list behind it."""
+"""The page of all models analyzed so far, where models can be compared, and the list behind it."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -78,7 +78,7 @@ def geometry(summary: Mapping[str, Any]) -> pd.DataFrame:
             s["isotropy"]["mean_cosine_centred"], 3
         ),
         "rows equal to an earlier one": lambda s: integer(s["duplicate_rows"]),
-        "rows with a neighbour at a cosine of 0.99 or more": lambda s: (
+        "rows with a neighbor at a cosine of 0.99 or more": lambda s: (
             f"{integer(s['near_duplicate_rows'])} of {integer(s['neighbours_searched'])} searched"
         ),
         "rows of zeros": lambda s: integer(s["zero_rows"]),
@@ -92,8 +92,8 @@ def geometry(summary: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(texts)
 
 
-def neighbours_note(summary: Mapping[str, Any]) -> str:
-    """Which tokens have neighbours, and which of the chosen ones are no tokens."""
+def neighbors_note(summary: Mapping[str, Any]) -> str:
+    """Which tokens have neighbors, and which of the chosen ones are no tokens."""
     if "rows" not in summary:
         return ""
     searched, rows = summary["neighbours_searched"], summary["rows"]

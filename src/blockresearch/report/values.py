@@ -210,7 +210,7 @@ def value_findings(params: pd.DataFrame, matrices: pd.DataFrame) -> list[str]:
     if len(tails):
         far = tails.loc[tails["max_over_rms"].idxmax()]
         meaning = (
-            "outliers this large can make quantisation harder"
+            "outliers this large can make quantization harder"
             if far["max_over_rms"] > OUTLIER
             else "in a large matrix of normally distributed weights it would be about 4 to 6"
         )

@@ -20,7 +20,7 @@ Times = tuple[int, int, int]
 
 
 def altered_results(results: str, models: Iterable[str]) -> dict[Path, Times]:
-    """Artefacts of these models, and of the page of all, that are not what the record says."""
+    """Artifacts of these models, and of the page of all, that are not what the record says."""
     found: dict[Path, Times] = {}
     for folder, names in _covered(results, models):
         found |= {folder / name: times for name, times in altered(folder, names).items()}
@@ -37,11 +37,11 @@ def record_results(results: str, models: Iterable[str], distrusted: Mapping[Path
 def _covered(results: str, models: Iterable[str]) -> Iterator[tuple[Path, list[str]]]:
     yield Path(results), ["index.html", "index.json", "glossary.html"]
     for model in models:
-        yield Path(results, model), _artefacts_of(Path(results, model))
+        yield Path(results, model), _artifacts_of(Path(results, model))
 
 
-def _artefacts_of(folder: Path) -> list[str]:
-    """Names of the artefacts in a model's folder, with the parts of its present plan."""
+def _artifacts_of(folder: Path) -> list[str]:
+    """Names of the artifacts in a model's folder, with the parts of its present plan."""
     names = [*ALL, "index.html", "comparison.json", "plan.json"]
     try:
         plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))

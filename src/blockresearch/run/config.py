@@ -36,7 +36,7 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True)
 class Model:
-    """One model to analyse: a hub id at a revision, or a local folder.
+    """One model to analyze: a hub id at a revision, or a local folder.
 
     `name` is the name of its folder under results.
     """
@@ -74,7 +74,7 @@ def checked(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, A
 
 
 def models(config: Mapping[str, Any], command_line: Mapping[str, Any]) -> dict[str, Model]:
-    """The models to analyse by the name of their results folder.
+    """The models to analyze by the name of their results folder.
 
     `models` counts when it is not empty, else `model` does; a `model` on the command line beats
     `models` of the file. Raises ConfigError for ids that are neither a folder nor a hub id, and

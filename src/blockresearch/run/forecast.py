@@ -138,7 +138,7 @@ def reports_seconds(size: Size, in_turn: bool) -> float:
 
 
 def parameters_by_block(manifest: Mapping[str, Any]) -> dict[str, int]:
-    """Elements once unpacked by block type, most first; companions of quantised ones left out."""
+    """Elements once unpacked by block type, most first; companions of quantized ones left out."""
     roles = classify(tensor_signatures(manifest), manifest["config"])
     layouts = tensor_layouts(manifest)
     found: Counter[str] = Counter()

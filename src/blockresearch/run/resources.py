@@ -234,7 +234,7 @@ def clustering_memory(elements: int) -> float:
 def clustering_seconds(elements: int) -> float:
     """Predicted seconds of one core for embedding_analysis of a table of so many elements.
 
-    Small tables have all their neighbours searched, larger ones those of a sample.
+    Small tables have all their neighbors searched, larger ones those of a sample.
     """
     return 4 + min(1.1e-6 * elements, 25 + 2e-7 * elements)
 

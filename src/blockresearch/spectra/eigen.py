@@ -69,7 +69,7 @@ class TwoStages:
     def smallest_vectors(self, count: int) -> np.ndarray:
         """Orthonormal columns whose span holds the eigenvectors of the `count` smallest.
 
-        Inverse iteration also carries the neighbours up to nine times as large, so that every
+        Inverse iteration also carries the neighbors up to nine times as large, so that every
         iteration wins a factor of nine over what lies beyond; where these are many, one stage.
         """
         top = self.eigenvalues[-1]

@@ -11,7 +11,7 @@ again from the matrix without its large directions, whose largest value is small
   accurate to about eps·(3e-4·σ₁)²/σ.
 
 What V mixes up between large and small directions enters in second order only: rounding turns an
-eigenvector of σ towards one of σ' by about eps·σ₁²/|σ² - σ'²|.
+eigenvector of σ toward one of σ' by about eps·σ₁²/|σ² - σ'²|.
 
 Guaranteed against LAPACK's float64 SVD: relative error ≤ 1e-7 for σ ≥ 1e-4·σ₁ and ≤ 1e-6 for
 σ ≥ 1e-7·σ₁. Memory: n² + one block of float64 with n = min(rows, cols), and as much again while
@@ -71,7 +71,7 @@ def singular_values(
     ``torch-cpu`` (the GPU's code on the CPU).
 
     `mode`: ``full``; ``rank`` (values are refined only where the rank hangs on them); ``sketch``
-    (randomised estimate of the `SKETCH_RANK` largest values); ``none`` (no values).
+    (randomized estimate of the `SKETCH_RANK` largest values); ``none`` (no values).
     ValueError where the panels do not make up the shape.
     """
     if mode not in ("full", "rank", "sketch", "none"):
@@ -303,7 +303,7 @@ def _triangle(blocks: Iterable[np.ndarray]) -> np.ndarray:
 
 
 def _sketch(matrix: _Matrix, power_iterations: int = 2) -> np.ndarray:
-    """Estimates from below of the `SKETCH_RANK` largest values (randomised subspace iteration)."""
+    """Estimates from below of the `SKETCH_RANK` largest values (randomized subspace iteration)."""
     width = min(matrix.n, SKETCH_RANK + 32)
     basis = np.random.default_rng(0).standard_normal((matrix.n, width))
     for _ in range(power_iterations + 1):

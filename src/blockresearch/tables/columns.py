@@ -43,7 +43,7 @@ STORAGE = (
     Column(
         "quantisation",
         "string",
-        "how a quantised weight is stored, e.g. gptq, mxfp4, fp8 block; it is measured dequantised",
+        "how a quantized weight is stored, e.g. gptq, mxfp4, fp8 block; it is measured dequantized",
     ),
     Column(
         "bits_per_weight",
@@ -65,8 +65,8 @@ VALUES = (
         ("max", "largest finite value"),
         ("absmax", "largest |w|"),
         ("rms", "root of the mean square"),
-        ("skewness", "third standardised moment"),
-        ("kurtosis_excess", "fourth standardised moment minus 3 (0 for a normal distribution)"),
+        ("skewness", "third standardized moment"),
+        ("kurtosis_excess", "fourth standardized moment minus 3 (0 for a normal distribution)"),
     ),
     Column("zero_fraction", "number", "share of finite elements that are exactly zero", "share"),
     *_columns(
@@ -184,7 +184,7 @@ STORAGE_RANK = Column(
 PARAMS = Schema(
     "one stored tensor",
     (
-        Column("model_path", "string", "the local folder, or the hub id, that was analysed"),
+        Column("model_path", "string", "the local folder, or the hub id, that was analyzed"),
         Column("model_id", "string", "hub id (empty for a local folder)"),
         Column("revision", "string", "commit of the hub (empty for a local folder)"),
         Column("param_name", "string", "name of the tensor in the checkpoint"),
@@ -293,7 +293,7 @@ COVERAGE = Schema(
         Column("numel", "integer", "number of elements, once unpacked", "elements"),
         Column("nbytes", "integer", "stored size", "bytes"),
         Column("status", "string", "analysed, buffer, companion, unsupported, missing or left out"),
-        Column("reason", "string", "why it was not analysed, or what was noticed"),
+        Column("reason", "string", "why it was not analyzed, or what was noticed"),
     ),
 )
 
@@ -347,12 +347,12 @@ CLUSTERS = Schema(
         Column(
             "distance",
             "number",
-            "distance to the centre of its cluster, in the space of the metric",
+            "distance to the center of its cluster, in the space of the metric",
         ),
         Column(
             "margin",
             "number",
-            "squared distance to the next centre less that to its own, in the same space",
+            "squared distance to the next center less that to its own, in the same space",
         ),
         Column("norm", "number", "L2 norm of the row"),
     ),
@@ -367,14 +367,14 @@ CLUSTERS_SUMMARY = Schema(
         Column("inertia_share", "number", "share of the total inertia", "share"),
         Column("mean_norm", "number", "mean L2 norm of its rows"),
         Column(
-            "mean_distance", "number", "mean distance to its centre, in the space of the metric"
+            "mean_distance", "number", "mean distance to its center, in the space of the metric"
         ),
         Column("categories", "string", "what most of its tokens are, with shares"),
         Column("scripts", "string", "scripts of most of its tokens with letters, with shares"),
         Column("leading_space", "number", "tokens that start with a space", "share"),
         Column("typical_tokens", "string", "tokens with the largest margin, largest first"),
-        Column("central_tokens", "string", "tokens nearest to the centre, nearest first"),
-        Column("odd_tokens", "string", "tokens farthest from the centre, farthest first"),
+        Column("central_tokens", "string", "tokens nearest to the center, nearest first"),
+        Column("odd_tokens", "string", "tokens farthest from the center, farthest first"),
     ),
 )
 
@@ -432,7 +432,7 @@ ELBOW = Schema(
         Column(
             "inertia",
             "number",
-            "sum of squared distances to the centres, in the space of the metric",
+            "sum of squared distances to the centers, in the space of the metric",
         ),
         Column("explained_share", "number", "1 - inertia / inertia of one cluster", "share"),
         Column("elbow_height", "number", "distance below the chord of the scaled curve (Kneedle)"),
@@ -457,7 +457,7 @@ PROJECTION = Schema(
         Column(
             "plane_x",
             "number",
-            "place along the direction in which the centres of the clusters lie farthest apart",
+            "place along the direction in which the centers of the clusters lie farthest apart",
         ),
         Column("plane_y", "number", "along the second such direction; missing below 3 clusters"),
         Column("tsne_x", "number", "first t-SNE coordinate, where it was asked for"),

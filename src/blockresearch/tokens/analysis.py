@@ -73,7 +73,7 @@ def nothing(reason: str) -> EmbeddingAnalysis:
     )
 
 
-def analyse_embedding(
+def analyze_embedding(
     rows: np.ndarray,
     tokens: list[Token],
     k_min: int = 2,
@@ -92,8 +92,8 @@ def analyse_embedding(
     `tokens` [n] name the rows. K-means is tried for k from `k_min` to `k_max`; the elbow of its
     inertia chooses k unless `n_clusters` sets it. For `metric` see `cluster_space`; distances,
     inertia and places are those of the space that it names. ``spherical`` changes `rows` in place.
-    `probe_tokens` are texts or ids whose neighbours are wanted, `search_operations` limits the
-    search for the neighbours of all others. `device` is the CPU or a GPU by torch's name.
+    `probe_tokens` are texts or ids whose neighbors are wanted, `search_operations` limits the
+    search for the neighbors of all others. `device` is the CPU or a GPU by torch's name.
     `progress` is called with (k, k_max). Rows that are not finite (or beyond 1e12) are left out:
     their cluster, distance and place are missing.
     """
@@ -120,8 +120,8 @@ def analyse_embedding(
     start = next((fit.labels for fit in fits if fit.k == chosen), None)
     found = cluster_rows(curve.rows, chosen, random_state, start, device)
     clustering = _of_all_rows(found, mask)
-    plane, plane_explained = _centre_plane(curve.rows, found, curve.components)
-    k = len(clustering.centres)
+    plane, plane_explained = _center_plane(curve.rows, found, curve.components)
+    k = len(clustering.centers)
     summary = {
         "rows": n,
         "dimensions": d,
@@ -298,7 +298,7 @@ def _clusters_summary(
     clustering: Clustering, tokens: list[Token], about: list[Traits], norms: np.ndarray
 ) -> pd.DataFrame:
     rows = []
-    for cluster in range(len(clustering.centres)):
+    for cluster in range(len(clustering.centers)):
         members = np.flatnonzero(clustering.labels == cluster)
         distances = clustering.distances[members]
         nearest = members[np.argsort(distances, kind="stable")[:SHOWN_TOKENS]]
@@ -326,7 +326,7 @@ def _clusters_summary(
 
 def _elbow(fits: list[Fit], clustering: Clustering, checked: Mapping[int, Check]) -> pd.DataFrame:
     """Table `elbow`; a k set outside the range that was tried gets a row of its own."""
-    k = len(clustering.centres)
+    k = len(clustering.centers)
     table = elbow_table(fits, k, checked)
     if any(fit.k == k for fit in fits):
         return table
@@ -336,19 +336,19 @@ def _elbow(fits: list[Fit], clustering: Clustering, checked: Mapping[int, Check]
     return typed(pd.concat([table, row]).sort_values("k", ignore_index=True), "elbow")
 
 
-def _centre_plane(
+def _center_plane(
     rows: np.ndarray, found: Clustering, components: Components
 ) -> tuple[np.ndarray, list[float | None]]:
-    """Coordinates [m, 2] of `rows` [m, d] in the plane in which the centres lie farthest apart.
+    """Coordinates [m, 2] of `rows` [m, d] in the plane in which the centers lie farthest apart.
 
-    The plane of the two leading principal components of the centres, each weighted by the rows of
-    its cluster, and the shares of the variance of the rows along them. Fewer than three centres
+    The plane of the two leading principal components of the centers, each weighted by the rows of
+    its cluster, and the shares of the variance of the rows along them. Fewer than three centers
     span no plane: NaN, None.
     """
-    if len(found.centres) < 3 or rows.shape[1] < 2:
+    if len(found.centers) < 3 or rows.shape[1] < 2:
         return np.full((len(rows), 2), np.nan), [None, None]
     sizes = np.bincount(found.labels)
-    offsets = (found.centres - components.mean) * np.sqrt(sizes)[:, None]
+    offsets = (found.centers - components.mean) * np.sqrt(sizes)[:, None]
     axes = oriented(np.linalg.svd(offsets, full_matrices=False)[2][:2].T)
     places = replace(components, axes=axes).project(rows)
     variances = places.var(axis=0, dtype=np.float64)

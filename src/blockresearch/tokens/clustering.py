@@ -2,10 +2,10 @@
 
 The path: k + 1 clusters start from the k found before. The cluster whose scatter matrix has the
 largest eigenvalue is split in two along that eigenvector, at one standard deviation to either
-side of its centre, and scikit-learn's K-means goes on from there. This needs no random starts, and
+side of its center, and scikit-learn's K-means goes on from there. This needs no random starts, and
 on token embeddings it explains at least 0.99 of the share of the best of five of them; a direction
 much wider than the clusters are apart can trap it, as it can trap random starts. The path runs in
-the space of the leading principal components, where the centres of k clusters, which span k - 1
+the space of the leading principal components, where the centers of k clusters, which span k - 1
 dimensions at most, lose next to nothing; the inertia of each partition is exact, over all
 dimensions. The final clusters are a fit by scikit-learn over all dimensions that starts from the
 path. On a GPU its steps but the last are taken by `lloyd`; scikit-learn's is the last word.
@@ -29,7 +29,7 @@ SUBSPACE = 64
 
 SILHOUETTE_ROWS = 2_000
 
-TOLERANCE = 1e-4  # of the mean variance: a smaller squared step of the centres ends the path's fits
+TOLERANCE = 1e-4  # of the mean variance: a smaller squared step of the centers ends the path's fits
 
 Progress = Callable[[int, int], None]
 
@@ -53,13 +53,13 @@ class Fit:
 class Clustering:
     """Clusters of n rows, numbered by size from 0, the largest; ties by their first row.
 
-    labels [n] are -1, distances [n] (to the own centre) and margins [n] (squared distance to the
-    next centre less that to the own) NaN for rows left out. There are fewer centres [k, d] than
+    labels [n] are -1, distances [n] (to the own center) and margins [n] (squared distance to the
+    next center less that to the own) NaN for rows left out. There are fewer centers [k, d] than
     asked for where the rows have fewer distinct values.
     """
 
     labels: np.ndarray
-    centres: np.ndarray
+    centers: np.ndarray
     distances: np.ndarray
     margins: np.ndarray
     inertia: float
@@ -112,21 +112,21 @@ def warm_path(
 def path(
     reduced: np.ndarray, k_max: int, device: str = "cpu"
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """(k, labels [m], centres [k, p]) of K-means of `reduced` [m, p] for k from 1 on.
+    """(k, labels [m], centers [k, p]) of K-means of `reduced` [m, p] for k from 1 on.
 
     It ends with `k_max`, or before when nothing is left to split.
     """
     labels = np.zeros(len(reduced), np.int32)
-    centres = reduced.mean(axis=0, keepdims=True)
-    yield 1, labels, centres
+    centers = reduced.mean(axis=0, keepdims=True)
+    yield 1, labels, centers
     for k in range(2, min(k_max, len(reduced)) + 1):
-        start = _split(reduced, labels, centres)
+        start = _split(reduced, labels, centers)
         if start is None:
             return
-        labels, centres = _kmeans(reduced, start, device)
+        labels, centers = _kmeans(reduced, start, device)
         if len(np.unique(labels)) < k:
             return
-        yield k, labels, centres
+        yield k, labels, centers
 
 
 def cluster_rows(
@@ -153,28 +153,28 @@ def cluster_rows(
         nowhere = np.empty((0, rows.shape[1]), np.float32)
         return Clustering(labels, nowhere, distances, distances.copy(), 0.0)
     # With tol=0 it ends when no label changes, and needs no variance: a copy of the rows less.
-    # Without copy_x the rows are centred in place and put back, which costs a rounding: one more.
+    # Without copy_x the rows are centered in place and put back, which costs a rounding: one more.
     options = {"tol": 0, "copy_x": False, "random_state": random_state}
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fewer distinct rows than k: handled by _renumbered
         if start is None:
             model = KMeans(min(k, len(values)), n_init=3, **options)
         else:
-            centres = _means(values, start, k)
+            centers = _means(values, start, k)
             if device != "cpu":
-                centres = settled(values, centres, device, 0.0)
-            model = KMeans(k, init=centres, n_init=1, **options)
+                centers = settled(values, centers, device, 0.0)
+            model = KMeans(k, init=centers, n_init=1, **options)
         model.fit(values)
     found, order = _renumbered(model.labels_)
-    centres = model.cluster_centers_[order]
+    centers = model.cluster_centers_[order]
     labels[mask] = found
     squares = np.empty(len(values))
     for part in blocks(values):
-        squares[part] = ((values[part] - centres[found[part]]) ** 2).sum(axis=1, dtype=np.float64)
+        squares[part] = ((values[part] - centers[found[part]]) ** 2).sum(axis=1, dtype=np.float64)
     distances[mask] = np.sqrt(squares)
     margins = np.full(len(rows), np.nan)
-    margins[mask] = _next_squares(values, centres, found) - squares
-    return Clustering(labels, centres, distances, margins, float(squares.sum()))
+    margins[mask] = _next_squares(values, centers, found) - squares
+    return Clustering(labels, centers, distances, margins, float(squares.sum()))
 
 
 def silhouette_scorer(rows: np.ndarray, random_state: int) -> Callable[[np.ndarray], float]:
@@ -201,12 +201,12 @@ def silhouette_scorer(rows: np.ndarray, random_state: int) -> Callable[[np.ndarr
     return score
 
 
-def _split(rows: np.ndarray, labels: np.ndarray, centres: np.ndarray) -> np.ndarray | None:
-    """Centres [k + 1, p] with one cluster split; None where all rows equal their centres."""
-    best, cluster, offset = 0.0, -1, centres[0]
-    for number, centre in enumerate(centres):
+def _split(rows: np.ndarray, labels: np.ndarray, centers: np.ndarray) -> np.ndarray | None:
+    """Centers [k + 1, p] with one cluster split; None where all rows equal their centers."""
+    best, cluster, offset = 0.0, -1, centers[0]
+    for number, center in enumerate(centers):
         own = rows[labels == number]
-        spread = own - centre
+        spread = own - center
         values, vectors = np.linalg.eigh((spread.T @ spread).astype(np.float64))
         # Scatter at the level of float32's rounding is not a difference between rows.
         noise = (own**2).sum() * (16 * np.finfo(np.float32).eps) ** 2
@@ -215,7 +215,7 @@ def _split(rows: np.ndarray, labels: np.ndarray, centres: np.ndarray) -> np.ndar
             offset = vectors[:, -1] * math.sqrt(values[-1] / len(own))
     if cluster < 0:
         return None
-    start = np.vstack([centres, centres[cluster] + offset])
+    start = np.vstack([centers, centers[cluster] + offset])
     start[cluster] -= offset
     return start.astype(np.float32)
 
@@ -261,15 +261,15 @@ def _means(rows: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
     return (sums / sizes[:, None]).astype(np.float32)
 
 
-def _next_squares(rows: np.ndarray, centres: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Squared distance [m] to the nearest centre that is not a row's own; NaN for one centre."""
-    if len(centres) < 2:
+def _next_squares(rows: np.ndarray, centers: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Squared distance [m] to the nearest center that is not a row's own; NaN for one center."""
+    if len(centers) < 2:
         return np.full(len(rows), np.nan)
     squares = np.empty(len(rows))
     with threadpool_limits(1):
         for part in blocks(rows):
             block = rows[part]
-            apart = (centres**2).sum(axis=1) - 2 * block @ centres.T
+            apart = (centers**2).sum(axis=1) - 2 * block @ centers.T
             apart[np.arange(len(block)), labels[part]] = np.inf
             squares[part] = apart.min(axis=1) + (block**2).sum(axis=1, dtype=np.float64)
     return squares
@@ -289,17 +289,17 @@ def _renumbered(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 STEPS = 300
 
 
-def settled(rows: np.ndarray, centres: np.ndarray, device: str, tolerance: float) -> np.ndarray:
-    """Centres [k, d] for K-means of `rows` [m, d] (float32) to make its last step from.
+def settled(rows: np.ndarray, centers: np.ndarray, device: str, tolerance: float) -> np.ndarray:
+    """Centers [k, d] for K-means of `rows` [m, d] (float32) to make its last step from.
 
     Lloyd's iteration starts from `centres` and ends, at the latest after `STEPS`, with a step whose
-    squared length, summed over the centres, is at most `tolerance`. The centres before that step
-    are returned: whoever takes it finds the same end. A centre without rows stays where it is.
+    squared length, summed over the centers, is at most `tolerance`. The centers before that step
+    are returned: whoever takes it finds the same end. A center without rows stays where it is.
     `device` is torch's name, such as cuda:0. Products are in float32, sums of blocks in float64.
     """
     import torch
 
-    places = torch.as_tensor(centres, dtype=torch.float32, device=device)
+    places = torch.as_tensor(centers, dtype=torch.float32, device=device)
     with torch.inference_mode():
         for _ in range(STEPS):
             sums = torch.zeros(places.shape, dtype=torch.float64, device=device)

@@ -35,7 +35,7 @@ def describe_rows(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The table tokens of `rows` [n, d] (float32), and facts for a summary.
 
-    Rows that are not finite have no numbers. Neighbours are exact, among all rows. Where the search
+    Rows that are not finite have no numbers. Neighbors are exact, among all rows. Where the search
     for all would take more than `search_operations`, they are searched for the `wanted` rows, those
     of highest score, and as many others, evenly spread over the ids, as that allows.
     """
@@ -63,10 +63,10 @@ def describe_rows(
     queries = _queries(values, np.concatenate([asked, suspects]), search_operations)
     found = nearest(values, norms[mask], queries, device)
 
-    neighbours: list[list[int] | None] = [None] * len(rows)
+    neighbors: list[list[int] | None] = [None] * len(rows)
     for query, near in zip(queries, found.places, strict=True):
         if near[0] >= 0:
-            neighbours[places[query]] = places[near[near >= 0]].tolist()
+            neighbors[places[query]] = places[near[near >= 0]].tolist()
     cosines = np.full(len(rows), np.nan)
     cosines[places[queries]] = found.cosines[:, 0]
     table = pd.DataFrame(
@@ -80,7 +80,7 @@ def describe_rows(
             "length": pd.array([trait.length for trait in traits], dtype="Int64"),
             "norm": norms,
             "centroid_distance": distances,
-            "neighbours": pd.Series(neighbours, dtype=object),
+            "neighbours": pd.Series(neighbors, dtype=object),
             "nearest_cosine": cosines,
             "duplicate_of": _spread(places[first], duplicate, mask),
             "output_cosine": np.full(len(rows), np.nan),
@@ -114,7 +114,7 @@ def describe_rows(
 
 
 def _queries(rows: np.ndarray, first: np.ndarray, budget: float) -> np.ndarray:
-    """Numbers of the rows whose neighbours are searched: all, or `first` and an even sample."""
+    """Numbers of the rows whose neighbors are searched: all, or `first` and an even sample."""
     count, d = rows.shape
     if operations(count, d, count) <= budget:
         return np.arange(count)
@@ -155,7 +155,7 @@ def paired_cosines(rows: np.ndarray, panels: Iterable[np.ndarray]) -> np.ndarray
 def mean_cosine(rows: np.ndarray, origin: np.ndarray | None = None) -> float | None:
     """Mean cosine over all pairs of different rows of `rows` [m, d], seen from `origin` [d].
 
-    0 for directions spread evenly, towards 1 for rows in a narrow cone. Exact: the sum over all
+    0 for directions spread evenly, toward 1 for rows in a narrow cone. Exact: the sum over all
     pairs of unit vectors u is |Σu|² - m. Rows at the origin are left out; None for fewer than two.
     """
     count, total = 0, np.zeros(rows.shape[1])

@@ -15,7 +15,7 @@ PIECE = 32
 
 
 @dataclass(frozen=True)
-class Neighbours:
+class Neighbors:
     """Nearest other rows of some rows: places [q, c], nearest first, and their cosines [q, c].
 
     Where there are fewer, places are -1 and cosines NaN.
@@ -35,10 +35,10 @@ def operations(count: int, d: int, queries: int) -> float:
 
 def nearest(
     rows: np.ndarray, norms: np.ndarray, queries: np.ndarray, device: str = "cpu"
-) -> Neighbours:
+) -> Neighbors:
     """The `COUNT` rows of largest cosine to each of the rows numbered `queries`, itself left out.
 
-    `norms` [m] are the lengths of `rows` [m, d]; a row of length 0 is no neighbour and has none.
+    `norms` [m] are the lengths of `rows` [m, d]; a row of length 0 is no neighbor and has none.
     `queries` are different and ascending. On the CPU the first of equally near rows come first; on
     another `device`, by torch's name, any of them.
     """
@@ -51,7 +51,7 @@ def nearest(
         _search_on(device, rows, scale, queries, places, cosines)
     empty = ~np.isfinite(cosines) | (norms[queries] == 0)[:, None]
     places[empty], cosines[empty] = -1, np.nan
-    return Neighbours(places, cosines)
+    return Neighbors(places, cosines)
 
 
 def _parts(count: int, start: int = 0) -> list[slice]:
@@ -102,7 +102,7 @@ def _keep_best(similar, own, others, scale, cosines, places):
         for start in range(0, len(others), PIECE):
             stop = min(start + PIECE, len(others))
             least = cosines[query, last]
-            # A count has no branches, so the compiler vectorises it; hardly any piece has one.
+            # A count has no branches, so the compiler vectorizes it; hardly any piece has one.
             larger = 0
             for column in range(start, stop):
                 larger += similar[query, column] > least

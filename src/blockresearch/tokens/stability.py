@@ -134,10 +134,10 @@ def _agreement(
         sample = draw(size)
         mean = sample.mean(axis=0, dtype=np.float64)
         total = float(((sample - mean) ** 2).sum()) + rest * size
-        for k, own, centres in path(sample, k_max):
-            between = np.bincount(own, minlength=k) @ ((centres - mean) ** 2).sum(axis=1)
+        for k, own, centers in path(sample, k_max):
+            between = np.bincount(own, minlength=k) @ ((centers - mean) ** 2).sum(axis=1)
             shares.setdefault(k, []).append(float(between) / total if total > 0 else 0.0)
-            labels.setdefault(k, []).append(_nearest(common, centres))
+            labels.setdefault(k, []).append(_nearest(common, centers))
     return {
         k: (
             float(np.mean([adjusted_rand_score(a, b) for a, b in combinations(found, 2)])),
@@ -149,5 +149,5 @@ def _agreement(
     }
 
 
-def _nearest(rows: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    return ((centres**2).sum(axis=1) - 2 * rows @ centres.T).argmin(axis=1)
+def _nearest(rows: np.ndarray, centers: np.ndarray) -> np.ndarray:
+    return ((centers**2).sum(axis=1) - 2 * rows @ centers.T).argmin(axis=1)

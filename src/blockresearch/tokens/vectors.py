@@ -94,8 +94,8 @@ def principal_components(rows: np.ndarray, count: int) -> Components:
         mean /= max(n, 1)
         covariance = np.zeros((d, d))
         for part in blocks(rows):
-            centred = rows[part] - mean
-            covariance += centred.T @ centred
+            centered = rows[part] - mean
+            covariance += centered.T @ centered
         covariance /= max(n, 1)
         variances, axes = eigh(covariance, subset_by_index=[d - count, d - 1])
     variances, axes = np.maximum(variances[::-1], 0.0), oriented(axes[:, ::-1])

@@ -1,7 +1,7 @@
 """The compiled inner loops of the value pass: counting codes, sums over rows and columns, moments.
 
 Each loop is one thread, holds no Python object and releases the interpreter lock. Loops that only
-add or compare are written so that the compiler vectorises them: one plain loop per quantity.
+add or compare are written so that the compiler vectorizes them: one plain loop per quantity.
 """
 
 import numpy as np

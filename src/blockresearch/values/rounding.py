@@ -1,6 +1,6 @@
 """What rounding a matrix to a low-bit format costs, from the weights alone (round to nearest).
 
-For each format the signal-to-quantisation-noise ratio, 20·log10(‖W‖_F / ‖W - Q(W)‖_F) in decibel,
+For each format the signal-to-quantization-noise ratio, 20·log10(‖W‖_F / ‖W - Q(W)‖_F) in decibel,
 and the largest |w - Q(w)|. W is read in row panels; the rows are the output channels, and groups
 and blocks run along a row (the last of a row may be shorter). Scales of groups are not rounded
 unless the format says so.
@@ -115,7 +115,7 @@ def quantization_errors(panels: Iterable[np.ndarray], absmax: float) -> dict[str
 @intrinsic
 def bits_of(typing_context, value):
     """The bits of a float32 as uint32; those of numbers ≥ 0 are ordered as the numbers are, and
-    the compiler vectorises the largest of integers, not of floats."""
+    the compiler vectorizes the largest of integers, not of floats."""
 
     def build(context, builder, signature, arguments):
         return builder.bitcast(arguments[0], ir.IntType(32))
@@ -263,7 +263,7 @@ def rounded_e2m1(size):
 
 @compiled
 def larger(a, b):
-    """max of two numbers, which the compiler vectorises as no value is NaN."""
+    """max of two numbers, which the compiler vectorizes as no value is NaN."""
     return a if a > b else b
 
 

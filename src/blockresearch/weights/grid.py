@@ -16,7 +16,7 @@ class Grid:
     """A tensor of logical `shape` as [rows, cols], the last dimension being the columns.
 
     `read(begin, end)` gives those rows as an array [end - begin, cols] of stored codes of `dtype`,
-    a safetensors type (F32 for a dequantised weight).
+    a safetensors type (F32 for a dequantized weight).
     """
 
     shape: tuple[int, ...]

@@ -9,7 +9,7 @@ A tensor has one of these layouts:
 
 A matrix or an expert may be stored [in, out] (`transposed`), and its rows may be those of several
 projections (`pieces`): then each of them is a matrix of its own, [out, in] as the model multiplies.
-A quantised weight has a `scheme`, and everything here is said of its logical shape.
+A quantized weight has a `scheme`, and everything here is said of its logical shape.
 """
 
 import math
@@ -24,7 +24,7 @@ from blockresearch.naming.roles import Role
 from blockresearch.naming.template import is_unlearned
 from blockresearch.safetensors.dtypes import DTYPES
 from blockresearch.weights.fused import Piece, conv1d, gate_up_pieces, qkv_pieces, stack_order
-from blockresearch.weights.quantized.recognize import Scheme, recognise
+from blockresearch.weights.quantized.recognize import Scheme, recognize
 
 MEASURED = ("matrix", "experts", "values")
 
@@ -94,7 +94,7 @@ def layouts(
     """Layout of every tensor (name, shape, dtype) of a checkpoint with its config.json."""
     tensors = list(tensors)
     facts = Facts(config or {})
-    found = recognise(tensors, config or {})
+    found = recognize(tensors, config or {})
     logical = [
         (name, found.schemes[name].shape if name in found.schemes else shape, dtype)
         for name, shape, dtype in tensors
@@ -105,7 +105,7 @@ def layouts(
     for name, shape, dtype in logical:
         scheme = found.schemes.get(name)
         if name in found.owners:
-            reason = f"needed to read the quantised {found.owners[name]}"
+            reason = f"needed to read the quantized {found.owners[name]}"
             result[name] = Layout("companion", reason)
         elif name in found.unsupported:
             result[name] = Layout("unsupported", found.unsupported[name])

@@ -1,7 +1,7 @@
-"""A stored tensor as a grid of rows that can be read block by block, quantised ones dequantised.
+"""A stored tensor as a grid of rows that can be read block by block, quantized ones dequantized.
 
 `open_grid` is the only place that knows how the bytes of a weight become numbers: a plain tensor
-gives its codes as stored, a quantised one float32 values by the formula of its scheme. Companions
+gives its codes as stored, a quantized one float32 values by the formula of its scheme. Companions
 are small and read whole; the codes of GPTQ and AWQ, whose rows run across the file, too.
 """
 

@@ -273,7 +273,7 @@ def changed_file(model):
     record.write_text("c" * 40 + "\n" + hashlib.sha256(b"another").hexdigest() + "\n1.0\n")
 
 
-def zero_centred_norms(model):
+def zero_centered_norms(model):
     model.config["model_type"] = "gemma9"
     for layer in range(6):
         model.put(NORM.format(layer), 0 * model.tensor(NORM.format(layer)))
@@ -313,7 +313,7 @@ def first_layer_otherwise(model):
 
 
 BY_DESIGN = [
-    zero_centred_norms,
+    zero_centered_norms,
     large_numbers,
     perceptron,
     convolutions,

@@ -44,7 +44,7 @@ def test_a_model_is_tied_where_its_config_or_its_class_says_so(model, config, ti
     assert describe_folder(model, NOW)["tied"] is tied
 
 
-def test_the_licence_is_that_of_the_model_card(model):
+def test_the_license_is_that_of_the_model_card(model):
     assert describe_folder(model, NOW)["licence"] is None
     (model / "README.md").write_text("---\nlicense: mit\n---\n")
     assert describe_folder(model, NOW)["licence"] == "mit"
@@ -99,7 +99,7 @@ def test_the_right_files_are_chosen_without_an_index(names, shards, skipped):
         (["a.safetensors", "b.safetensors"], "no index"),
     ],
 )
-def test_what_cannot_be_analysed_is_told(names, words):
+def test_what_cannot_be_analyzed_is_told(names, words):
     with pytest.raises(CheckpointError, match=words):
         select_files(names, no_index)
 

@@ -6,7 +6,7 @@ import pytest
 from blockresearch.audit import audit
 from blockresearch.checkpoint.describe import describe_folder
 from blockresearch.measure import layers, merge
-from blockresearch.measure.folder import analyse_folder
+from blockresearch.measure.folder import analyze_folder
 from blockresearch.measure.part import Settings
 from blockresearch.tables.io import frame
 from tests.conftest import bf16, small_model, write_safetensors
@@ -15,7 +15,7 @@ NOW = "2026-01-01T00:00:00Z"
 
 
 @pytest.fixture(scope="module")
-def analysed(tmp_path_factory):
+def analyzed(tmp_path_factory):
     """A small model with a stack of experts, a NaN, a packed weight and a buffer."""
     folder = small_model(tmp_path_factory.mktemp("model"), layers=2)
     random = np.random.default_rng(1)
@@ -46,19 +46,19 @@ def analysed(tmp_path_factory):
             '"weight_map": {"' + prefix + 'experts.down_proj": "extra.safetensors", ',
         )
     )
-    return analyse_folder(str(folder), Settings(), 1, NOW), experts
+    return analyze_folder(str(folder), Settings(), 1, NOW), experts
 
 
-def test_rows_are_sorted_by_component_layer_and_name(analysed):
-    params = analysed[0].params
+def test_rows_are_sorted_by_component_layer_and_name(analyzed):
+    params = analyzed[0].params
     layer_indices = params["layer_index"].dropna().tolist()
     assert layer_indices == sorted(layer_indices)
     assert params["param_name"].is_unique and params["created_at"].eq(NOW).all()
     assert params.set_index("param_name").loc["model.norm.weight", "block_type"] == "norm"
 
 
-def test_experts_have_rows_of_their_own_in_order(analysed):
-    result, experts = analysed
+def test_experts_have_rows_of_their_own_in_order(analyzed):
+    result, experts = analyzed
     rows = result.matrices[result.matrices["block_type"] == "moe"]
     assert rows["expert_index"].tolist() == list(range(12))
     assert rows["slice"].tolist() == [f"[{number}]" for number in range(12)]
@@ -68,8 +68,8 @@ def test_experts_have_rows_of_their_own_in_order(analysed):
     assert stack["std"] == pytest.approx(experts.astype(float).std(), rel=1e-9)
 
 
-def test_the_ledger_has_every_tensor_once(analysed):
-    result = analysed[0]
+def test_the_ledger_has_every_tensor_once(analyzed):
+    result = analyzed[0]
     ledger = merge.coverage(result.manifest, result.params.set_index("param_name")["numel"])
     assert sorted(ledger["param_name"]) == sorted(t["name"] for t in result.manifest["tensors"])
     counts = ledger["status"].value_counts().to_dict()
@@ -83,20 +83,20 @@ def test_a_measurement_that_is_missing_is_an_error(model):
         merge.coverage(manifest, {})
 
 
-def test_layers_pool_their_tensors(analysed):
-    result = analysed[0]
+def test_layers_pool_their_tensors(analyzed):
+    result = analyzed[0]
     table = layers.layer_table(result.params, result.matrices)
     assert table["tensors"].sum() == len(result.params)
     assert table["matrices"].sum() == len(result.matrices)
     assert table["parameters"].sum() == result.params["numel"].sum()
     moe = table[table["block_type"] == "moe"].iloc[0]
-    assert moe["std"] == pytest.approx(analysed[1].astype(float).std(), rel=1e-9)
-    norms = np.linalg.norm(analysed[1].astype(float).reshape(12, -1), axis=1)
+    assert moe["std"] == pytest.approx(analyzed[1].astype(float).std(), rel=1e-9)
+    norms = np.linalg.norm(analyzed[1].astype(float).reshape(12, -1), axis=1)
     assert moe["frobenius_norm"] == pytest.approx(np.sqrt((norms**2).sum()), rel=1e-9)
 
 
-def test_the_audit_finds_what_is_unsound(analysed):
-    result = analysed[0]
+def test_the_audit_finds_what_is_unsound(analyzed):
+    result = analyzed[0]
     ledger = merge.coverage(result.manifest, result.params.set_index("param_name")["numel"])
     found = audit.audit(result.manifest, result.params, ledger)
     checks = {(finding["severity"], finding["check"]) for finding in found["findings"]}
@@ -111,8 +111,8 @@ def test_the_audit_finds_what_is_unsound(analysed):
     assert "1 of 30" in found["findings"][0]["evidence"]
 
 
-def test_the_audit_compares_the_index_with_the_headers(analysed):
-    result = analysed[0]
+def test_the_audit_compares_the_index_with_the_headers(analyzed):
+    result = analyzed[0]
     ledger = merge.coverage(result.manifest, result.params.set_index("param_name")["numel"])
     stated = {"total_size": result.manifest["totals"]["bytes"] + 2, "total_parameters": 7}
     found = audit.audit({**result.manifest, "index": stated}, result.params, ledger)["findings"]
@@ -123,8 +123,8 @@ def test_the_audit_compares_the_index_with_the_headers(analysed):
     assert not [finding for finding in found if finding["where"] == "index"]
 
 
-def test_the_audit_compares_the_layers_with_the_config(analysed):
-    result, _ = analysed
+def test_the_audit_compares_the_layers_with_the_config(analyzed):
+    result, _ = analyzed
     ledger = merge.coverage(result.manifest, result.params.set_index("param_name")["numel"])
 
     def findings(**config):

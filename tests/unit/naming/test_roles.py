@@ -137,7 +137,7 @@ def test_shape_decides():
     assert role("visual.downsample.weight", shape=(8, 8, 2, 2)).block_type == "conv"
 
 
-def test_neighbours_decide():
+def test_neighbors_decide():
     gated = [f"layers.0.feed_forward.w{i}.weight" for i in (1, 2, 3)]
     assert [r.block_type for r in classify(tensors_of(*gated), {}).values()] == [
         "gate_proj",

@@ -244,7 +244,7 @@ def test_every_column_is_defined_and_every_anchor_exists():
     assert set(glossary.FORMULAS) <= names
 
 
-def test_block_types_have_a_colour_and_a_definition():
+def test_block_types_have_a_color_and_a_definition():
     assert set(glossary.BLOCK_TYPES) == set(style.BLOCKS)
 
 

@@ -276,8 +276,8 @@ def test_the_map_names_its_axes_and_the_curve_its_rule():
     axes = cluster_map(projection, clusters, overview, summary).axes[0]
     assert axes.get_xlabel() == "principal component 1 (50.0 % of the variance)"
     axes = cluster_map(plane, clusters, overview, summary).axes[0]
-    assert axes.get_xlabel() == "direction 1 between cluster centres (12.5 % of the variance)"
-    assert axes.get_ylabel() == "direction 2 between cluster centres"
+    assert axes.get_xlabel() == "direction 1 between cluster centers (12.5 % of the variance)"
+    assert axes.get_ylabel() == "direction 2 between cluster centers"
     np.testing.assert_array_equal(axes.collections[0].get_offsets()[:, 0], plane["plane_x"])
     table = frame([{"k": k, "inertia": 9.0 - k, "chosen": k == 3} for k in (2, 3, 4)], "elbow")
     for elbow_k, rule in ((3, "farthest below the chord"), (2, "set by n_clusters")):
@@ -285,7 +285,7 @@ def test_the_map_names_its_axes_and_the_curve_its_rule():
         assert f"chosen: k = 3, {rule}" in shown
 
 
-def test_maps_of_several_components_share_their_colours():
+def test_maps_of_several_components_share_their_colors():
     rows = layer_rows(3, component="encoder") + layer_rows(2, ("q_proj",), "decoder")
     layers = frame(rows, "layers")
     figure = layer_maps(layers, ["std", "alpha", "stable_rank"])

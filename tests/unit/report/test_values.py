@@ -146,7 +146,7 @@ def test_benchmarks_are_summed_by_stage(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("card", "licence"),
+    ("card", "license"),
     [
         ("---\nlanguage: en\nlicense: apache-2.0\n---\n# Model", "apache-2.0"),
         ("---\r\nlicense:\r\n- mit\r\n- 7\r\n- bsd\r\n---\r\n", "mit, bsd"),
@@ -157,5 +157,5 @@ def test_benchmarks_are_summed_by_stage(tmp_path):
         ("---\nlicense: " + "x" * 9999 + "\n---\n", "x" * 100),
     ],
 )
-def test_the_licence_of_a_model_card(card, licence):
-    assert model_card.stated_licence(card.encode()) == licence
+def test_the_license_of_a_model_card(card, license):
+    assert model_card.stated_license(card.encode()) == license

@@ -6,7 +6,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from blockresearch.report.tokens import cluster_worth
 from blockresearch.tables.io import columns, typed, write_table
-from blockresearch.tokens.analysis import analyse_embedding, nothing
+from blockresearch.tokens.analysis import analyze_embedding, nothing
 from blockresearch.tokens.describe import first_equal, mean_cosine
 from blockresearch.tokens.metric import METRICS
 from blockresearch.tokens.tokenizer import Token, read_tokens
@@ -25,7 +25,7 @@ def sample(n: int = 600, d: int = 20) -> tuple[np.ndarray, list[Token]]:
 
 @pytest.fixture(scope="module")
 def analysis():
-    return analyse_embedding(*sample(), k_min=2, k_max=10)
+    return analyze_embedding(*sample(), k_min=2, k_max=10)
 
 
 def test_tables_follow_their_schemas(analysis):
@@ -63,8 +63,8 @@ def test_geometry(analysis):
     assert summary["mean_norm"] == pytest.approx(norms.mean())
     assert summary["std_norm"] == pytest.approx(norms.std())
     assert (summary["zero_rows"], summary["duplicate_rows"], summary["padding_rows"]) == (2, 1, 1)
-    centred = wide - wide.mean(axis=0)
-    variances = np.linalg.svd(centred, compute_uv=False) ** 2
+    centered = wide - wide.mean(axis=0)
+    variances = np.linalg.svd(centered, compute_uv=False) ** 2
     assert summary["pca_explained"] == pytest.approx((variances / variances.sum())[:2].tolist())
     places = analysis.projection[["x", "y"]].to_numpy(float)
     np.testing.assert_allclose((places**2).sum(axis=0), variances[:2], rtol=1e-5)
@@ -91,7 +91,7 @@ def test_equal_rows_are_found():
 
 @pytest.mark.parametrize("n_clusters", [4, 14])
 def test_a_set_number_of_clusters_rules(n_clusters):
-    analysis = analyse_embedding(*sample(), k_min=2, k_max=8, n_clusters=n_clusters)
+    analysis = analyze_embedding(*sample(), k_min=2, k_max=8, n_clusters=n_clusters)
     assert analysis.clusters["cluster"].nunique() == n_clusters
     assert analysis.elbow.loc[analysis.elbow["chosen"], "k"].tolist() == [n_clusters]
     assert analysis.elbow["k"].is_monotonic_increasing
@@ -100,7 +100,7 @@ def test_a_set_number_of_clusters_rules(n_clusters):
 
 def test_no_clear_elbow_is_said():
     rows = np.random.default_rng(0).standard_normal((900, 12)).astype(np.float32)
-    analysis = analyse_embedding(rows, read_tokens(None, 900), k_max=12)
+    analysis = analyze_embedding(rows, read_tokens(None, 900), k_max=12)
     assert analysis.summary["clear_elbow"] is False
     assert "no clear elbow" in analysis.summary["k_rule"]
     assert analysis.clusters_summary["central_tokens"].str.fullmatch(r"(⟨\d+⟩( {2})?){12}").all()
@@ -109,7 +109,7 @@ def test_no_clear_elbow_is_said():
 def test_same_seed_same_bytes(tmp_path):
     written = []
     for attempt in range(2):
-        analysis = analyse_embedding(*sample(), k_max=6, random_state=5)
+        analysis = analyze_embedding(*sample(), k_max=6, random_state=5)
         path = tmp_path / f"{attempt}.csv"
         write_table(analysis.clusters, "clusters", path)
         written.append((path.read_bytes(), analysis.summary))
@@ -119,7 +119,7 @@ def test_same_seed_same_bytes(tmp_path):
 def test_broken_rows_stay_in_the_tables(tmp_path):
     rows, tokens = sample(60)
     rows[7, 2], rows[9, 0] = np.nan, np.inf
-    analysis = analyse_embedding(rows, tokens, k_max=5)
+    analysis = analyze_embedding(rows, tokens, k_max=5)
     clusters = analysis.clusters
     assert clusters.loc[[7, 9], ["cluster", "distance"]].isna().all(axis=None)
     assert clusters["cluster"].isna().sum() == analysis.summary["left_out_rows"] == 2
@@ -131,7 +131,7 @@ def test_broken_rows_stay_in_the_tables(tmp_path):
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5), (2, 1), (3, 2), (4, 3)])
 @pytest.mark.parametrize("fill", [np.zeros, np.ones, np.random.default_rng(0).random])
 def test_tiny_and_constant_tables(shape, fill):
-    analysis = analyse_embedding(fill(shape).astype(np.float32), read_tokens(None, shape[0]))
+    analysis = analyze_embedding(fill(shape).astype(np.float32), read_tokens(None, shape[0]))
     assert analysis.clusters["cluster"].notna().all()
     assert analysis.elbow["chosen"].sum() == 1
     json.dumps(analysis.summary, allow_nan=False)
@@ -139,7 +139,7 @@ def test_tiny_and_constant_tables(shape, fill):
 
 @pytest.mark.parametrize("rows", [np.empty((0, 4)), np.empty((4, 0)), np.full((3, 2), np.nan)])
 def test_no_usable_row_is_nothing(rows):
-    analysis = analyse_embedding(rows.astype(np.float32), read_tokens(None, len(rows)))
+    analysis = analyze_embedding(rows.astype(np.float32), read_tokens(None, len(rows)))
     assert set(analysis.summary) == {"reason"} and len(analysis.clusters) == 0
 
 
@@ -151,15 +151,15 @@ def test_nothing_has_the_columns():
 
 def test_tokens_must_match():
     with pytest.raises(ValueError, match="2 tokens for an embedding of 3 rows"):
-        analyse_embedding(np.ones((3, 2), np.float32), read_tokens(None, 2))
+        analyze_embedding(np.ones((3, 2), np.float32), read_tokens(None, 2))
 
 
 def test_structureless_rows_are_told_from_clusters():
     rows = np.random.default_rng(0).standard_normal((2000, 30)).astype(np.float32)
-    cloud = analyse_embedding(rows, read_tokens(None, 2000), k_max=8)
+    cloud = analyze_embedding(rows, read_tokens(None, 2000), k_max=8)
     assert cloud.summary["beyond_null"] is False
     assert "merely divide a single cloud" in cluster_worth(cloud.summary, cloud.elbow)
-    found = analyse_embedding(*sample(), k_max=8)
+    found = analyze_embedding(*sample(), k_max=8)
     assert found.summary["beyond_null"] is True
     assert "more structure" in cluster_worth(found.summary, found.elbow)
 
@@ -168,7 +168,7 @@ def test_only_directions_count_with_the_spherical_metric():
     rows, tokens = sample()
     rows[2:] *= np.random.default_rng(0).uniform(1, 9, (len(rows) - 2, 1)).astype(np.float32)
     norms = np.linalg.norm(rows, axis=1)
-    analysis = analyse_embedding(rows, tokens, k_max=8, metric="spherical")
+    analysis = analyze_embedding(rows, tokens, k_max=8, metric="spherical")
     assert analysis.summary["k"] == 3
     named = analysis.clusters[analysis.clusters["kind"] == "normal"]
     assert (named.groupby(named["token"].str[0])["cluster"].nunique() == 1).all()
@@ -178,11 +178,11 @@ def test_only_directions_count_with_the_spherical_metric():
 def test_tsne_is_drawn_beside_the_plane():
     rows, tokens = sample(120)
     rows[4, 0] = np.nan
-    one, two = (analyse_embedding(rows, tokens, k_max=4, projection="tsne") for _ in range(2))
+    one, two = (analyze_embedding(rows, tokens, k_max=4, projection="tsne") for _ in range(2))
     assert one.projection.equals(two.projection)
     assert one.projection["tsne_x"].notna().sum() == one.projection["x"].notna().sum() == 119
     with pytest.raises(ValueError, match="umap"):
-        analyse_embedding(rows, tokens, projection="umap")
+        analyze_embedding(rows, tokens, projection="umap")
 
 
 def test_typical_tokens_have_the_largest_margin(analysis):
@@ -196,7 +196,7 @@ def test_typical_tokens_have_the_largest_margin(analysis):
 def test_planted_clusters_are_recovered_in_every_space(metric):
     rows, tokens = sample()
     truth = np.arange(len(rows)) % 3
-    analysis = analyse_embedding(rows, tokens, k_max=8, metric=metric, n_clusters=3)
+    analysis = analyze_embedding(rows, tokens, k_max=8, metric=metric, n_clusters=3)
     found = analysis.clusters["cluster"].to_numpy(int)
     # The first two rows are zeros, in no cluster of the three.
     assert adjusted_rand_score(truth[2:], found[2:]) >= 0.99
@@ -205,7 +205,7 @@ def test_planted_clusters_are_recovered_in_every_space(metric):
 def test_a_gpu_gives_the_tables_of_the_cpu():
     # Torch's own CPU device goes the way of a GPU.
     one, two = (
-        analyse_embedding(*sample(), k_max=6, probe_tokens=["a3"], device=device)
+        analyze_embedding(*sample(), k_max=6, probe_tokens=["a3"], device=device)
         for device in ("cpu", "cpu:0")
     )
     assert one.summary["k"] == two.summary["k"] == 3
@@ -217,9 +217,9 @@ def test_a_gpu_gives_the_tables_of_the_cpu():
         )
 
 
-def test_the_map_is_the_plane_of_the_cluster_centres():
+def test_the_map_is_the_plane_of_the_cluster_centers():
     rows = np.random.default_rng(0).standard_normal((800, 12)).astype(np.float32) * range(1, 13)
-    analysis = analyse_embedding(rows, read_tokens(None, 800), metric="euclidean", n_clusters=5)
+    analysis = analyze_embedding(rows, read_tokens(None, 800), metric="euclidean", n_clusters=5)
     wide = rows - rows.mean(axis=0, dtype=float)
     labels = analysis.clusters["cluster"].to_numpy(int)
     means = np.array([wide[labels == cluster].mean(axis=0) for cluster in range(5)])
@@ -230,5 +230,5 @@ def test_the_map_is_the_plane_of_the_cluster_centres():
     np.testing.assert_allclose(found, signs * places, atol=0.01)
     shares = (places**2).sum(axis=0) / (wide**2).sum()
     assert analysis.summary["plane_explained"] == pytest.approx(shares.tolist(), rel=1e-3)
-    two = analyse_embedding(rows, read_tokens(None, 800), k_max=4, n_clusters=2)
+    two = analyze_embedding(rows, read_tokens(None, 800), k_max=4, n_clusters=2)
     assert two.projection["plane_x"].isna().all() and two.summary["plane_explained"] == [None, None]

@@ -16,8 +16,8 @@ from blockresearch.tokens.vectors import principal_components, to_unit_length, w
 def planted(clusters: int, size: int = 150, d: int = 100, seed: int = 0):
     rng = np.random.default_rng(seed)
     truth = np.repeat(np.arange(clusters), size)
-    centres = 2 * rng.standard_normal((clusters, d))
-    rows = centres[truth] + rng.standard_normal((len(truth), d))
+    centers = 2 * rng.standard_normal((clusters, d))
+    rows = centers[truth] + rng.standard_normal((len(truth), d))
     return rows.astype(np.float32), truth
 
 
@@ -86,7 +86,7 @@ def test_final_fit_is_a_fixed_point_with_clusters_numbered_by_size():
     found = cluster_rows(rows, 6, start=start)
     sizes = np.bincount(found.labels)
     assert list(sizes) == sorted(sizes, reverse=True)
-    apart = np.linalg.norm(rows[:, None].astype(float) - found.centres[None], axis=2)
+    apart = np.linalg.norm(rows[:, None].astype(float) - found.centers[None], axis=2)
     np.testing.assert_allclose(found.distances, apart[np.arange(1000), found.labels], rtol=1e-5)
     assert (apart.argmin(axis=1) == found.labels).all()
     assert found.inertia == pytest.approx((apart.min(axis=1) ** 2).sum(), rel=1e-6)
@@ -118,7 +118,7 @@ def test_few_distinct_rows_end_the_curve(distinct):
         fits = warm_path(rows, 2, 30)
         found = cluster_rows(rows, 30)
     assert fits[-1].k == distinct and fits[-1].inertia <= 1e-5 * max(fits[-1].total, 1)
-    assert len(found.centres) == len(np.unique(found.labels)) == distinct
+    assert len(found.centers) == len(np.unique(found.labels)) == distinct
 
 
 def test_tiny_tables():
@@ -253,12 +253,12 @@ def test_torch_finds_the_same_clusters():
 def test_torch_iterates_to_the_step_before_the_last():
     rows = cloud(800, 10)
     start = rows[:4].copy()
-    centres = settled(rows, start, "cpu:0", 0.0)
-    last = KMeans(4, init=centres, n_init=1, tol=0, max_iter=3).fit(rows)
-    np.testing.assert_allclose(last.cluster_centers_, centres, atol=1e-4)
+    centers = settled(rows, start, "cpu:0", 0.0)
+    last = KMeans(4, init=centers, n_init=1, tol=0, max_iter=3).fit(rows)
+    np.testing.assert_allclose(last.cluster_centers_, centers, atol=1e-4)
     whole = KMeans(4, init=start, n_init=1, tol=0, max_iter=1000).fit(rows)
     assert last.inertia_ == pytest.approx(whole.inertia_, rel=1e-5)
-    # A centre far from every row keeps its place.
+    # A center far from every row keeps its place.
     far = np.vstack([start, np.full((1, 10), 1e6, np.float32)])
     assert (settled(rows, far, "cpu:0", 0.0)[4] == 1e6).all()
 
@@ -266,6 +266,6 @@ def test_torch_iterates_to_the_step_before_the_last():
 def test_margins_are_to_the_next_centre():
     rows = cloud(300)
     found = cluster_rows(rows.copy(), 4)
-    squares = ((rows[:, None].astype(float) - found.centres[None]) ** 2).sum(axis=2)
+    squares = ((rows[:, None].astype(float) - found.centers[None]) ** 2).sum(axis=2)
     squares.sort(axis=1)
     np.testing.assert_allclose(found.margins, squares[:, 1] - squares[:, 0], rtol=1e-2, atol=1e-3)

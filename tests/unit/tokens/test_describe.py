@@ -1,4 +1,4 @@
-"""Single tokens: traits, neighbours, likeness to untrained rows, the table tokens."""
+"""Single tokens: traits, neighbors, likeness to untrained rows, the table tokens."""
 
 import json
 
@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
-from blockresearch.report.tokens import neighbours_note
+from blockresearch.report.tokens import neighbors_note
 from blockresearch.tables.io import typed
-from blockresearch.tokens.analysis import analyse_embedding, find_probes, with_output
+from blockresearch.tokens.analysis import analyze_embedding, find_probes, with_output
 from blockresearch.tokens.describe import describe_rows, paired_cosines, row_norms
-from blockresearch.tokens.neighbors import Neighbours, nearest, operations
+from blockresearch.tokens.neighbors import Neighbors, nearest, operations
 from blockresearch.tokens.tokenizer import Token, read_tokens, readable
 from blockresearch.tokens.traits import is_impossible, traits
 from blockresearch.tokens.undertrained import leading_direction, untrained_scores
@@ -70,7 +70,7 @@ def test_word_pieces_and_bytes_keep_what_they_are(tmp_path):
 
 @pytest.mark.parametrize("device", ["cpu", "cpu:0"])
 @pytest.mark.parametrize("step", [1, 3])
-def test_neighbours_are_those_of_scikit_learn(monkeypatch, device, step):
+def test_neighbors_are_those_of_scikit_learn(monkeypatch, device, step):
     monkeypatch.setattr("blockresearch.tokens.neighbors.BLOCK_ROWS", 64)
     rows = np.random.default_rng(0).standard_normal((500, 20)).astype(np.float32) + 0.5
     rows[40] = 0
@@ -78,7 +78,7 @@ def test_neighbours_are_those_of_scikit_learn(monkeypatch, device, step):
     found = nearest(rows, row_norms(rows), queries, device)
     if step == 1:
         assert (found.places[40] == -1).all()
-        found = Neighbours(np.delete(found.places, 40, 0), np.delete(found.cosines, 40, 0))
+        found = Neighbors(np.delete(found.places, 40, 0), np.delete(found.cosines, 40, 0))
         queries = np.delete(queries, 40)
     others = np.delete(np.arange(500), 40)
     model = NearestNeighbors(n_neighbors=6, metric="cosine", algorithm="brute")
@@ -100,14 +100,14 @@ def test_a_small_budget_is_spent_on_an_even_sample():
     assert whole["neighbours"].notna().all()
     assert (whole["neighbours"][searched] == table["neighbours"][searched]).all()
     facts |= {"rows": 3000, "unknown_probes": ["Paris", 9999]}
-    note = neighbours_note(facts)
+    note = neighbors_note(facts)
     assert f"{len(searched)} of 3,000" in note
     assert "No tokens of this model: Paris, 9999." in note
-    assert "every token" in neighbours_note(facts | {"rows": len(searched)})
-    assert neighbours_note({"reason": "no embedding"}) == ""
+    assert "every token" in neighbors_note(facts | {"rows": len(searched)})
+    assert neighbors_note({"reason": "no embedding"}) == ""
 
 
-def test_neighbours_of_equal_zero_and_few_rows():
+def test_neighbors_of_equal_zero_and_few_rows():
     rows = np.float32([[1, 0], [1, 0], [0, 0], [1, 0], [0, 1]])
     found = nearest(rows, row_norms(rows), np.arange(5))
     assert found.places.tolist()[0] == [1, 3, 4, -1, -1]
@@ -204,7 +204,7 @@ def test_an_output_layer_of_its_own():
     tokens = [token(f" w{i}") for i in range(400)]
     head = np.vstack([2 * rows, rows[:3]]).astype(np.float32)
     head[0] = 0
-    analysis = analyse_embedding(rows.copy(), tokens, k_max=4, probe_tokens=["w7", 399, "none"])
+    analysis = analyze_embedding(rows.copy(), tokens, k_max=4, probe_tokens=["w7", 399, "none"])
     cosines = paired_cosines(rows, iter([head[:150], head[150:]]))
     assert np.isnan(cosines[0]) and cosines[1:] == pytest.approx(np.ones(399))
     both = with_output(analysis, head, [*tokens, *tokens[:3]], cosines)
@@ -224,7 +224,7 @@ def test_untrained_tokens_of_an_output_layer_of_its_own_are_ranked_first():
     head[:-60] += np.random.default_rng(7).standard_normal(48)  # trained rows move together
     tokens = [token(f"<unused{i}>") if k else token(f" w{i}") for i, k in enumerate(known)]
     cosines = paired_cosines(rows, iter([head]))
-    analysis = with_output(analyse_embedding(rows, tokens, k_max=3), head, tokens, cosines)
+    analysis = with_output(analyze_embedding(rows, tokens, k_max=3), head, tokens, cosines)
     planted = set(range(541, 600, 2))
     for table in (analysis.tokens, analysis.output_tokens):
         first = table.dropna(subset=["undertrained_rank"]).nsmallest(30, "undertrained_rank")
@@ -243,7 +243,7 @@ def test_rows_beyond_the_tokenizer_are_the_reference_and_not_ranked(tmp_path):
     path.write_text(
         json.dumps({"model": {"type": "BPE", "byte_fallback": True, "vocab": vocabulary}})
     )
-    analysis = analyse_embedding(rows, read_tokens(path, len(rows)), k_max=4)
+    analysis = analyze_embedding(rows, read_tokens(path, len(rows)), k_max=4)
     assert analysis.summary["padding_rows"] == 30
     assert "rows beyond the tokenizer" in analysis.summary["undertrained"]["method"]
     padding = analysis.tokens[analysis.tokens["kind"] == "padding"]

@@ -13,7 +13,7 @@ import pytest
 from blockresearch.audit import audit
 from blockresearch.checkpoint.describe import describe_folder
 from blockresearch.measure import merge
-from blockresearch.measure.folder import analyse_folder
+from blockresearch.measure.folder import analyze_folder
 from blockresearch.measure.part import Settings
 from blockresearch.safetensors.dtypes import DTYPES, nbytes
 from blockresearch.tokens.rows import read_rows
@@ -25,7 +25,7 @@ WIDTH, INNER, EXPERTS = 16, 24, 3
 KEY = ["layer_index", "component", "block_type", "projection", "expert_index"]
 
 
-def analyse(folder, tensors, config, name="model.safetensors"):
+def analyze(folder, tensors, config, name="model.safetensors"):
     """Analysis of float32 arrays (or of (dtype, shape, bytes)) saved as one file."""
     stored = {
         key: value
@@ -35,7 +35,7 @@ def analyse(folder, tensors, config, name="model.safetensors"):
     }
     write_safetensors(folder / name, stored)
     (folder / "config.json").write_text(json.dumps(config))
-    return analyse_folder(str(folder), Settings(chunk_bytes=200), 1, NOW)
+    return analyze_folder(str(folder), Settings(chunk_bytes=200), 1, NOW)
 
 
 def comparable(result):
@@ -64,7 +64,7 @@ def per_expert(experts, tmp_path_factory):
         for word, part in (("w1", "gate"), ("w2", "down"), ("w3", "up"))
     }
     config = {"model_type": "mixtral", "hidden_size": WIDTH, "num_local_experts": EXPERTS}
-    return analyse(tmp_path_factory.mktemp("plain"), tensors, config)
+    return analyze(tmp_path_factory.mktemp("plain"), tensors, config)
 
 
 def halves(experts):
@@ -113,7 +113,7 @@ def test_experts_have_the_same_matrices_however_they_are_stored(
     tensors = {prefix + name: array for name, array in stored(experts).items()}
     # Shapes of gate and down alone do not tell the two orders apart.
     width = {"hidden_size": WIDTH} if layout.startswith("apart") else {}
-    result = analyse(tmp_path, tensors, {"model_type": family, **width})
+    result = analyze(tmp_path, tensors, {"model_type": family, **width})
     assert len(result.matrices) == 3 * EXPERTS
     pd.testing.assert_frame_equal(comparable(result), comparable(per_expert), rtol=1e-9)
 
@@ -126,7 +126,7 @@ def test_stacks_of_dbrx(experts, per_expert, tmp_path):
         prefix + "w2": across(experts["down"]).reshape(-1, WIDTH),
     }
     config = {"model_type": "dbrx", "d_model": WIDTH, "ffn_config": {"moe_num_experts": EXPERTS}}
-    result = analyse(tmp_path, tensors, config)
+    result = analyze(tmp_path, tensors, config)
     pd.testing.assert_frame_equal(comparable(result), comparable(per_expert), rtol=1e-9)
 
 
@@ -138,7 +138,7 @@ def test_biases_of_stacks_are_values(tmp_path):
         prefix + "down_proj": np.ones((2, 3, 8)),
         prefix + "down_proj_bias": np.ones((2, 8)),
     }
-    result = analyse(tmp_path, tensors, {"model_type": "gpt_oss", "hidden_size": 8})
+    result = analyze(tmp_path, tensors, {"model_type": "gpt_oss", "hidden_size": 8})
     assert len(result.params) == 4 and len(result.matrices) == 2 * 3
     biases = result.params[result.params["is_bias"]]
     assert len(biases) == 2 and biases["rank"].isna().all()
@@ -226,7 +226,7 @@ FUSED = {
 def test_fused_queries_keys_and_values_are_told_apart(family, tmp_path):
     config, name, pairs, fuse = FUSED[family]
     parts = projections(pairs)
-    result = analyse(
+    result = analyze(
         tmp_path, {name: fuse(*parts.values())}, {"model_type": family.split()[0], **config}
     )
     table = result.matrices.set_index("block_type")
@@ -249,7 +249,7 @@ def test_fused_queries_keys_and_values_are_told_apart(family, tmp_path):
 )
 def test_an_order_that_is_not_known_is_not_guessed(config, tmp_path):
     name = "model.layers.0.self_attn.qkv_proj.weight"
-    result = analyse(tmp_path, {name: contiguous(*projections().values())}, config)
+    result = analyze(tmp_path, {name: contiguous(*projections().values())}, config)
     assert result.matrices["block_type"].tolist() == ["qkv_proj"]
     (row,) = merge.coverage(result.manifest, {name: 1}).to_dict("records")
     assert row["status"] == "analysed" and "order" in row["reason"]
@@ -265,7 +265,7 @@ def test_gpt2_stores_its_weights_transposed(tmp_path):
         "h.0.mlp.c_proj.weight": down.T,
         "h.0.attn.bias": np.ones((1, 1, 4, 4)),
     }
-    result = analyse(tmp_path, tensors, {"model_type": "gpt2", **GPT})
+    result = analyze(tmp_path, tensors, {"model_type": "gpt2", **GPT})
     for table in (result.params, result.matrices):
         shapes = table.set_index("block_type")[["rows", "cols"]]
         assert tuple(shapes.loc["up_proj"]) == up.shape
@@ -298,7 +298,7 @@ def test_gate_and_up_are_told_apart_outside_of_experts(family, module, gate, up,
         f"model.layers.3.{module}.weight": np.repeat(np.arange(12.0), WIDTH).reshape(12, WIDTH),
         f"model.layers.3.mlp.{down}.weight": np.ones((WIDTH, 6)),
     }
-    table = analyse(tmp_path, tensors, {"model_type": family}).matrices.set_index("slice")
+    table = analyze(tmp_path, tensors, {"model_type": family}).matrices.set_index("slice")
     for part, rows in (("gate_proj", gate), ("up_proj", up)):
         row = table.loc[part]
         assert (row["block_type"], row["projection"], row["layer_index"]) == (part, part, 3)
@@ -310,7 +310,7 @@ def test_a_gate_fused_with_queries_keys_and_values_is_the_attention_s(tmp_path):
     stored = {"attention gate_proj": np.ones((HEADS * SIZE, WIDTH)), **parts}
     name = "model.H_module.layers.0.attn.gqkv_proj.weight"
     config = {"model_type": "hrm_text", "hidden_size": WIDTH, "num_attention_heads": HEADS}
-    result = analyse(tmp_path, {name: np.concatenate(list(stored.values()))}, config)
+    result = analyze(tmp_path, {name: np.concatenate(list(stored.values()))}, config)
     found = result.matrices.set_index("projection")
     assert list(found.index) == list(stored)
     assert found["block_type"].tolist() == ["gate_proj", *parts]
@@ -322,18 +322,18 @@ def test_experts_of_one_module_need_not_be_as_many_everywhere(experts, tmp_path)
     prefix = "model.layers.0.mlp.experts."
     padded = np.concatenate((halves(experts), np.zeros((1, 2 * INNER, WIDTH))))
     tensors = {prefix + "gate_up_proj": padded, prefix + "down_proj": experts["down"]}
-    result = analyse(tmp_path, tensors, {"model_type": "longcat_flash"})
+    result = analyze(tmp_path, tensors, {"model_type": "longcat_flash"})
     counts = result.matrices.groupby("projection").size().to_dict()
     assert counts == {"gate_proj": EXPERTS + 1, "up_proj": EXPERTS + 1, "down_proj": EXPERTS}
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_quantised_weights_are_measured_dequantised(case, tmp_path):
+def test_quantized_weights_are_measured_dequantized(case, tmp_path):
     stored = {
         name: (dtype, shape, DATA[f"{case}/{name}"].tobytes())
         for name, (dtype, shape) in CASES[case]["tensors"].items()
     }
-    result = analyse(tmp_path, stored, {"quantization_config": CASES[case]["config"]})
+    result = analyze(tmp_path, stored, {"quantization_config": CASES[case]["config"]})
     wanted = DATA[case].astype(float)
     row = result.params.iloc[0]
     assert (len(result.params), row["numel"]) == (1, wanted.size)
@@ -349,7 +349,7 @@ def test_quantised_weights_are_measured_dequantised(case, tmp_path):
 
 
 def damaged(case, change):
-    """The tensors of a quantised weight that contradict each other."""
+    """The tensors of a quantized weight that contradict each other."""
     stored = {
         name: (dtype, shape, DATA[f"{case}/{name}"].tobytes())
         for name, (dtype, shape) in CASES[case]["tensors"].items()
@@ -395,13 +395,13 @@ CONTRADICTIONS = {
 
 
 @pytest.mark.parametrize("what", CONTRADICTIONS)
-def test_what_contradicts_itself_is_unsupported_and_the_rest_is_analysed(what, tmp_path):
+def test_what_contradicts_itself_is_unsupported_and_the_rest_is_analyzed(what, tmp_path):
     case, change, reason = CONTRADICTIONS[what]
     stored = damaged(case, change) | {"lm_head.weight": ("F32", [2, 4], bytes(32))}
     write_safetensors(tmp_path / "model.safetensors", stored)
     config = {"quantization_config": CASES[case]["config"]}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    result = analyse_folder(str(tmp_path), Settings(), 1, NOW)
+    result = analyze_folder(str(tmp_path), Settings(), 1, NOW)
     numel = result.params.set_index("param_name")["numel"]
     ledger = merge.coverage(result.manifest, numel, merge.refused(result.params, result.spectra))
     assert sorted(ledger["param_name"]) == sorted(stored)
@@ -427,7 +427,7 @@ def test_a_block_may_claim_to_be_larger_than_any_memory(tmp_path):
     write_safetensors(tmp_path / "model.safetensors", stored)
     config = {"quantization_config": CASES[case]["config"]}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    result = analyse_folder(str(tmp_path), Settings(), 1, NOW)
+    result = analyze_folder(str(tmp_path), Settings(), 1, NOW)
     assert "p.weight" in set(result.params["param_name"])
 
 
@@ -452,13 +452,13 @@ def test_the_ledger_counts_weights_without_the_padding_of_their_words(tmp_path):
         "p.weight_shape": ("I64", [2], np.array([rows, cols], "<i8").tobytes()),
     }
     config = CASES[case]["config"]
-    result = analyse(tmp_path, tensors, {"quantization_config": {**config, "config_groups": {}}})
+    result = analyze(tmp_path, tensors, {"quantization_config": {**config, "config_groups": {}}})
     assert result.params["numel"].tolist() == [rows * cols]
     ledger = merge.coverage(result.manifest, result.params.set_index("param_name")["numel"])
     assert ledger.set_index("param_name").loc["p.weight_packed", "numel"] == rows * cols
 
 
-def test_a_quantised_stack_has_the_matrices_of_its_experts(tmp_path):
+def test_a_quantized_stack_has_the_matrices_of_its_experts(tmp_path):
     random = np.random.default_rng(3)
     blocks = random.integers(0, 256, (2, 12, 1, 16), dtype=np.uint8)
     scales = random.integers(120, 125, (2, 12, 1), dtype=np.uint8)
@@ -470,7 +470,7 @@ def test_a_quantised_stack_has_the_matrices_of_its_experts(tmp_path):
         f"{prefix}down_proj_blocks": ("U8", list(down.shape), down.tobytes()),
         f"{prefix}down_proj_scales": ("U8", [2, 32, 1], bytes([120]) * 64),
     }
-    result = analyse(tmp_path, tensors, {"model_type": "gpt_oss", "hidden_size": 32})
+    result = analyze(tmp_path, tensors, {"model_type": "gpt_oss", "hidden_size": 32})
     table = result.matrices
     assert table.groupby("projection").size().to_dict() == {
         "gate_proj": 2,
@@ -492,7 +492,7 @@ def test_a_low_rank_adapter_changes_a_weight_by_its_product(tmp_path):
     tensors = {f"{module}.lora_A.weight": a, f"{module}.lora_B.weight": b}
     adapter = {"peft_type": "LORA", "r": 4, "lora_alpha": 6, "use_rslora": True}
     (tmp_path / "adapter_config.json").write_text(json.dumps(adapter))
-    result = analyse(tmp_path, tensors, {}, "adapter_model.safetensors")
+    result = analyze(tmp_path, tensors, {}, "adapter_model.safetensors")
     change = result.matrices[result.matrices["slice"] == "delta"].iloc[0]
     wanted = b.astype("<f4").astype(float) @ a.astype("<f4").astype(float) * 6 / 2
     assert change[["rows", "cols", "rank"]].tolist() == [40, 24, 4]
@@ -513,7 +513,7 @@ def test_every_type_of_element_is_measured(tmp_path):
     exact = np.full((8, 12), 2**53, "<i8")
     exact[0, 0] += 1
     tensors["some.i64.weight"] = ("I64", [8, 12], exact.tobytes())
-    result = analyse(tmp_path, tensors, {})
+    result = analyze(tmp_path, tensors, {})
     assert len(result.params) == len(DTYPES) == 22
     assert result.params["numel"].eq(96).all() and result.params["quantisation"].isna().all()
     assert result.params.set_index("dtype").loc["F4", "bits_per_weight"] == 4
@@ -533,7 +533,7 @@ def test_totals_tell_stored_from_logical_and_count_what_is_tied_once(tmp_path):
         module = name.replace("p.", "model.layers.0.mlp.up_proj.")
         tensors[module] = (dtype, shape, DATA[f"{case}/{name}"].tobytes())
     config = {"tie_word_embeddings": True, "quantization_config": CASES[case]["config"]}
-    totals = analyse(tmp_path, tensors, config).manifest["totals"]
+    totals = analyze(tmp_path, tensors, config).manifest["totals"]
     unpacked = DATA[case].size
     packed = sum(int(np.prod(shape)) for _, shape in CASES[case]["tensors"].values())
     assert totals["stored"] == 2 * 32 * 16 + 8 + packed

@@ -1,4 +1,4 @@
-"""Quantised weights: each formula against its defining library's own numbers.
+"""Quantized weights: each formula against its defining library's own numbers.
 
 `tests/data/quantised.npz` was made by `tests/golden/quantised.py`.
 """
@@ -12,7 +12,7 @@ import pytest
 from blockresearch.checkpoint import plan
 from blockresearch.checkpoint.describe import describe_folder
 from blockresearch.weights.layout import matrices
-from blockresearch.weights.quantized.recognize import recognise
+from blockresearch.weights.quantized.recognize import recognize
 from blockresearch.weights.reading import open_grid
 from tests.conftest import write_safetensors
 
@@ -30,7 +30,7 @@ def checkpoint(folder, tensors, config=None):
     return {t["name"]: {**t, "shard": part["shard"]} for part in parts for t in part["tensors"]}
 
 
-def dequantised(folder, entry):
+def dequantized(folder, entry):
     grid = open_grid(entry, lambda shard: folder / shard)
     whole = grid.read(0, grid.rows)
     # Any cut into blocks gives the same.
@@ -50,7 +50,7 @@ def test_weights_are_those_of_the_library(case, tmp_path):
     entries = checkpoint(tmp_path, stored, CASES[case]["config"])
     assert len(entries) == 1, "the others are companions"
     (entry,) = entries.values()
-    found, wanted = dequantised(tmp_path, entry), DATA[case]
+    found, wanted = dequantized(tmp_path, entry), DATA[case]
     assert found.shape == wanted.shape
     eps = EPS["F16" if case.startswith("gptq") else CASES[case]["rounded"]]
     assert np.abs(found - wanted).max() <= eps * np.abs(wanted).max()
@@ -78,7 +78,7 @@ def test_modelopt_multiplies_where_compressed_tensors_divides(tmp_path):
     }
     (entry,) = checkpoint(tmp_path, tensors).values()
     assert entry["scheme"]["method"] == "nvfp4"
-    np.testing.assert_allclose(dequantised(tmp_path, entry), DATA["nvfp4"], rtol=2**-8)
+    np.testing.assert_allclose(dequantized(tmp_path, entry), DATA["nvfp4"], rtol=2**-8)
 
 
 def test_gptq_of_the_second_version_stores_its_zero_points_as_they_are(tmp_path):
@@ -89,7 +89,7 @@ def test_gptq_of_the_second_version_stores_its_zero_points_as_they_are(tmp_path)
     tensors["p.qzeros"] = (*tensors["p.qzeros"][:2], plus_one.astype("<u4").tobytes())
     config = {**CASES["gptq_4"]["config"], "checkpoint_format": "gptq_v2"}
     (entry,) = checkpoint(tmp_path, tensors, config).values()
-    found = dequantised(tmp_path, entry)
+    found = dequantized(tmp_path, entry)
     assert np.abs(found - DATA["gptq_4"]).max() <= 2**-11 * np.abs(DATA["gptq_4"]).max()
 
 
@@ -101,7 +101,7 @@ def test_int8_has_zero_points_too(tmp_path):
         "p.weight_zero_point": ("I8", [2, 1], np.array([1, -4], np.int8).tobytes()),
     }
     (entry,) = checkpoint(tmp_path, tensors).values()
-    assert dequantised(tmp_path, entry).tolist() == [[0, 0.5, 1], [0, 18, 262]]
+    assert dequantized(tmp_path, entry).tolist() == [[0, 0.5, 1], [0, 18, 262]]
 
 
 def test_scales_of_a_stack_of_experts(tmp_path):
@@ -117,7 +117,7 @@ def test_scales_of_a_stack_of_experts(tmp_path):
             ),
         }
         (entry,) = checkpoint(tmp_path, tensors).values()
-        found = dequantised(tmp_path, entry)
+        found = dequantized(tmp_path, entry)
         np.testing.assert_allclose(found, values.reshape(2, 2, 3) * np.array(scales))
 
 
@@ -156,7 +156,7 @@ def test_no_shapes_and_settings_break_the_recognition():
         config = dict(case["config"])
         if random.random() < 0.5:
             config[str(random.choice(keys))] = values[random.integers(len(values))]
-        found = recognise(tensors, {"quantization_config": config})
+        found = recognize(tensors, {"quantization_config": config})
         named = [*found.schemes, *found.owners, *found.unsupported]
         assert len(named) == len(set(named)) and set(named) <= {t[0] for t in tensors}
         outcomes["scheme"] += len(found.schemes)

@@ -59,11 +59,11 @@ def test_a_stack_of_experts_has_one_matrix_per_expert():
         ("p.q_weight", (8, 8), "I32", "p.q_scale", (1, 1)),
     ],
 )
-def test_quantised_storage_that_is_not_understood_is_told_not_measured(
+def test_quantized_storage_that_is_not_understood_is_told_not_measured(
     codes, shape, dtype, companion, scales
 ):
     found = layouts((codes, shape, dtype), (companion, scales, "F32"))
-    assert found[codes].kind == "unsupported" and "quantised" in found[codes].reason
+    assert found[codes].kind == "unsupported" and "quantized" in found[codes].reason
     assert len(found[codes].reason) > 20
 
 

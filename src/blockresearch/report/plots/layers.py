@@ -1,4 +1,4 @@
-"""Pictures over the depth of a model: layer maps, curves, spectra, normalisation, experts."""
+"""Pictures over the depth of a model: layer maps, curves, spectra, normalization, experts."""
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +19,7 @@ from blockresearch.report.plots.style import (
     MISSING,
     PALETTE,
     canvas,
-    colour,
+    color,
     literal,
     marker,
     message,
@@ -27,7 +27,7 @@ from blockresearch.report.plots.style import (
 )
 from blockresearch.report.wording import by_component, fixed
 
-# Column -> name, unit or definition, scale of the colours. symlog is linear within ±1. No scale
+# Column -> name, unit or definition, scale of the colors. symlog is linear within ±1. No scale
 # blows up small differences: of less than a fifth (log), 2 dB (decibel) or 1 (symlog).
 METRICS = {
     "std": ("Standard deviation", "of the weights", "log"),
@@ -114,7 +114,7 @@ def layer_maps(layers: pd.DataFrame, columns: Sequence[str]) -> Figure | None:
 
 
 def _bar_ticks(bar: Any, norm: Normalize) -> None:
-    """Ticks of a colour bar at round numbers."""
+    """Ticks of a color bar at round numbers."""
     bar.outline.set_visible(False)
     if type(norm) is Normalize:
         bar.locator = MaxNLocator(**ROUND)
@@ -227,7 +227,7 @@ def depth_curves(layers: pd.DataFrame, metrics: Mapping[str, tuple[str, bool]]) 
                 marker=marker(str(block)),
                 markersize=4 if len(line) <= 60 else 2,
                 linewidth=1.3,
-                color=colour(str(block)),
+                color=color(str(block)),
             )
             seen.setdefault(str(block), drawn)
         if logarithmic:
@@ -313,7 +313,7 @@ def spectra(data: pd.DataFrame, matrices: pd.DataFrame) -> Figure | None:
 
 
 def norm_scales(params: pd.DataFrame) -> Figure | None:
-    """Normalisation scales γ over depth: median and 5 to 95 % range per kind of norm.
+    """Normalization scales γ over depth: median and 5 to 95 % range per kind of norm.
 
     One panel per component.
     """

@@ -1,8 +1,8 @@
-"""How every picture looks: colours, fonts, text from data, and how it becomes a file.
+"""How every picture looks: colors, fonts, text from data, and how it becomes a file.
 
-The same block type has the same colour everywhere. Attention is blue, the feed-forward network
-orange, embeddings green, experts purple, the rest grey or brown; members of a family differ in
-lightness and marker, so pictures can also be read without colours.
+The same block type has the same color everywhere. Attention is blue, the feed-forward network
+orange, embeddings green, experts purple, the rest gray or brown; members of a family differ in
+lightness and marker, so pictures can also be read without colors.
 """
 
 import io
@@ -31,7 +31,7 @@ from blockresearch.report.wording import SUPERSCRIPTS
 
 matplotlib.use("Agg")
 
-# Block type -> colour, marker; in the order in which data passes through a model.
+# Block type -> color, marker; in the order in which data passes through a model.
 BLOCKS = {
     "embedding": ("#00734f", "o"),
     "position_embedding": ("#5fb89a", "s"),
@@ -55,7 +55,7 @@ BLOCKS = {
     "other": ("#4d4d4d", "x"),
 }
 
-# Okabe and Ito's palette: for groups that are not block types (neighbours are told apart, not all).
+# Okabe and Ito's palette: for groups that are not block types (neighbors are told apart, not all).
 PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#7a6a00", "#555555")
 
 HEAT = "cividis"
@@ -137,8 +137,8 @@ def alternative(figure: Figure) -> str:
     return "Chart. " + "; ".join(dict.fromkeys(shown)) + "." if shown else "Chart."
 
 
-def colour(block_type: str) -> str:
-    """Colour of a block type."""
+def color(block_type: str) -> str:
+    """Color of a block type."""
     return BLOCKS.get(block_type, BLOCKS["other"])[0]
 
 

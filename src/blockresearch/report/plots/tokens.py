@@ -48,7 +48,7 @@ def elbow(table: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
         left.plot(
             k, _null_inertia(table), "--", color="#777777", label="one normal cloud, no clusters"
         )
-    left.set_ylabel("inertia: Σ distance² to the cluster's centre")
+    left.set_ylabel("inertia: Σ distance² to the cluster's center")
     drop = 1 - inertia[-1] / inertia[0] if inertia[0] > 0 else 0.0
     left.set_title(f"Inertia falls by {percent(drop)} (axis does not start at 0)")
     style.plain_ticks(left.yaxis)
@@ -107,10 +107,10 @@ def cluster_map(
     clusters_summary: pd.DataFrame,
     summary: Mapping[str, Any],
 ) -> Figure:
-    """Tokens in the plane in which the centres of the clusters lie farthest apart, or by t-SNE.
+    """Tokens in the plane in which the centers of the clusters lie farthest apart, or by t-SNE.
 
     Fewer than three clusters span no plane: then the first two principal components are shown. The
-    colour is the cluster. Its number stands at the median of its tokens; the list beside the
+    color is the cluster. Its number stands at the median of its tokens; the list beside the
     picture gives its size and a few of its typical tokens. Of very many tokens an even selection
     is drawn.
     """
@@ -129,10 +129,10 @@ def cluster_map(
     numbers = clusters_summary["cluster"].astype(int).tolist()
     height = max(5.6, 1.2 + 0.21 * len(numbers))
     figure, (axes, side) = canvas(11.5, height, cols=2, width_ratios=[1.5, 1])
-    colours = [_hue(number) for number in shown["cluster"].astype(int)]
+    colors = [_hue(number) for number in shown["cluster"].astype(int)]
     x, y = shown["x"].to_numpy(dtype=float), shown["y"].to_numpy(dtype=float)
     size = 14 if len(shown) < 2000 else 4 if len(shown) < 15000 else 1.6
-    axes.scatter(x, y, s=size, c=colours, alpha=0.45, linewidths=0, rasterized=True)
+    axes.scatter(x, y, s=size, c=colors, alpha=0.45, linewidths=0, rasterized=True)
     medians = points.groupby("cluster")[["x", "y"]].median().astype(float)
     extent = np.array([np.ptp(x) or 1.0, np.ptp(y) or 1.0])
     spots = spread(medians.to_numpy() / extent) * extent
@@ -229,16 +229,16 @@ def _direction(kind: str, number: int, summary: Mapping[str, Any]) -> str:
     share = (summary.get(f"{kind}_explained") or [None, None])[number - 1]
     explained = "" if share is None else f" ({percent(share)} of the variance)"
     name = "direction" if kind == "plane" else "principal component"
-    between = " between cluster centres" if kind == "plane" else ""
+    between = " between cluster centers" if kind == "plane" else ""
     return f"{name} {number}{between}{explained}"
 
 
 @cache
 def _hue(number: int) -> tuple[float, ...]:
-    """The colour of a cluster: the palette, then the palette darker, then lighter."""
-    colour = to_rgb(PALETTE[number % len(PALETTE)])
+    """The color of a cluster: the palette, then the palette darker, then lighter."""
+    color = to_rgb(PALETTE[number % len(PALETTE)])
     end, share = ((0, 0.0), (0, 0.45), (1, 0.5), (0, 0.7))[number // len(PALETTE) % 4]
-    return tuple(end * share + (1 - share) * part for part in colour)
+    return tuple(end * share + (1 - share) * part for part in color)
 
 
 def _no_embedding(summary: Mapping[str, Any]) -> str:

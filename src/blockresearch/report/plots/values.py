@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from scipy.stats import norm as normal
 
 from blockresearch.report.plots import style
-from blockresearch.report.plots.style import PALETTE, canvas, colour, literal, marker, ordered
+from blockresearch.report.plots.style import PALETTE, canvas, color, literal, marker, ordered
 from blockresearch.report.wording import aligned
 from blockresearch.safetensors.dtypes import DTYPES, code_values
 
@@ -66,7 +66,7 @@ def parameters_by_block(params: pd.DataFrame) -> Figure | None:
         10 if several else 7.6, height, cols=1 + several, width_ratios=[2.4, 1][: 1 + several]
     )
     totals = counts.sum(axis=1)
-    left.barh(range(len(totals)), totals / divisor, color=[colour(block) for block in totals.index])
+    left.barh(range(len(totals)), totals / divisor, color=[color(block) for block in totals.index])
     share = totals / max(totals.sum(), 1)
     for place, value in enumerate(totals):
         left.text(value / divisor, place, f"  {_share(share.iloc[place])}", va="center", fontsize=9)
@@ -111,7 +111,7 @@ def distributions(params: pd.DataFrame, histograms: Iterable[pd.DataFrame]) -> F
         edges = _edges(values)
         inside, _ = np.histogram(values, edges, weights=counts)
         density = inside / total / np.diff(edges)
-        panel.stairs(density, edges, fill=True, color=colour(block), alpha=0.75, baseline=1e-300)
+        panel.stairs(density, edges, fill=True, color=color(block), alpha=0.75, baseline=1e-300)
         floor = density[density > 0].min() / 3
         top = density.max() * 3
         if std > 0:
@@ -131,7 +131,7 @@ def distributions(params: pd.DataFrame, histograms: Iterable[pd.DataFrame]) -> F
 
 
 def quantile_plot(matrices: pd.DataFrame) -> Figure | None:
-    """How far quantiles of the standardised weights lie from those of a normal distribution."""
+    """How far quantiles of the standardized weights lie from those of a normal distribution."""
     rows = matrices[matrices["std"].fillna(0) > 0]
     if rows.empty:
         return None
@@ -142,7 +142,7 @@ def quantile_plot(matrices: pd.DataFrame) -> Figure | None:
         own = rows[blocks == block]
         standard = own[list(QUANTILES)].sub(own["mean"], axis=0).div(own["std"], axis=0)
         line = standard.astype(float).median() - x
-        axes.plot(x, line, marker=marker(block), color=colour(block), markersize=5, label=block)
+        axes.plot(x, line, marker=marker(block), color=color(block), markersize=5, label=block)
     axes.axhline(0, linestyle="--", color="black", linewidth=1, label="normal")
     axes.set_xticks(x, [f"{share * 100:g} %" for share in QUANTILES.values()], rotation=40)
     axes.set_xlabel("share of the weights below (spaced as in a normal distribution)")
@@ -199,7 +199,7 @@ def strips(data: pd.DataFrame, measures: Sequence[Measure]) -> Figure | None:
             order=blocks,
             hue=named[shown.index].to_numpy(),
             hue_order=blocks,
-            palette={block: colour(block) for block in blocks},
+            palette={block: color(block) for block in blocks},
             size=4.5,
             alpha=0.75 if len(shown) <= 30 * len(blocks) else 0.3,
             jitter=False,
@@ -357,7 +357,7 @@ def _pooled_values(
 
 
 def _edges(values: np.ndarray) -> np.ndarray:
-    """Bin edges: even ones, or, where few values exist, halfway between neighbours."""
+    """Bin edges: even ones, or, where few values exist, halfway between neighbors."""
     if len(values) == 1:
         return values[0] + np.array([-0.5, 0.5])
     if len(values) <= BINS:

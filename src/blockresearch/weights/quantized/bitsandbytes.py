@@ -18,7 +18,7 @@ def blockwise_absmax(
     nested_block: int,
     offset: float,
 ) -> np.ndarray:
-    """Scales of the blocks of a bitsandbytes weight, undoing their own quantisation if any."""
+    """Scales of the blocks of a bitsandbytes weight, undoing their own quantization if any."""
     if nested_absmax is None or nested_map is None:
         return absmax.astype(np.float32)
     nested = np.repeat(nested_absmax.astype(np.float32), min(nested_block, len(absmax)))

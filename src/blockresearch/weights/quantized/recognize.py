@@ -1,8 +1,8 @@
-"""Recognise quantised weights by names, types and shapes; the config settles what these leave open.
+"""Recognize quantized weights by names, types and shapes; the config settles what these leave open.
 
-A quantised weight is stored as one tensor of codes, its owner, and companions beside it (scales,
+A quantized weight is stored as one tensor of codes, its owner, and companions beside it (scales,
 zero points …), possibly in another shard. FORMATS lists the schemes in the order in which they are
-tried: which tensors make one up, and the function of `quantised_shapes` that reads the settings off
+tried: which tensors make one up, and the function of `source` that reads the settings off
 their shapes. To add a scheme, add a row with its function, and its arithmetic to `grids`.
 """
 
@@ -40,8 +40,8 @@ class Scheme:
 
 
 @dataclass(frozen=True)
-class Recognised:
-    """Quantised weights of a checkpoint by name; `owners` maps a companion to its weight, and
+class Recognized:
+    """Quantized weights of a checkpoint by name; `owners` maps a companion to its weight, and
     `unsupported` a tensor to the reason why it is not decoded."""
 
     schemes: dict[str, Scheme]
@@ -120,7 +120,7 @@ FORMATS = (
     ),
 )
 
-# Tensors that help with a quantised weight or a quantised cache and are no weights themselves.
+# Tensors that help with a quantized weight or a quantized cache and are no weights themselves.
 SERVANTS = re.compile(
     r"(?:[._](?:input_scale(?:_2)?|input_global_scale|input_zero_point|activation_scale"
     r"|output_scale|[kvq]_scale|[kv]_zero_point|qscale_act|scale_input)"
@@ -152,10 +152,10 @@ SCALE_LIKE = re.compile(
 )
 
 
-def recognise(tensors: Iterable[Tensor], config: Mapping[str, Any]) -> Recognised:
-    """Quantised weights among all tensors of a checkpoint, with config.json's settings."""
+def recognize(tensors: Iterable[Tensor], config: Mapping[str, Any]) -> Recognized:
+    """Quantized weights among all tensors of a checkpoint, with config.json's settings."""
     stored = {tensor[0]: tensor for tensor in tensors}
-    settings = quantisation_config(config)
+    settings = quantization_config(config)
     method = str(settings.get("quant_method") or settings.get("mode") or "")[:40]
     schemes: dict[str, Scheme] = {}
     owners: dict[str, str] = {}
@@ -177,21 +177,21 @@ def recognise(tensors: Iterable[Tensor], config: Mapping[str, Any]) -> Recognise
             modules = _modules(stored)
         beside = modules[_module(name)] if modules else []
         if known and len(beside) > 1:
-            unsupported[name] = f"quantised by {known}, which is not decoded"
+            unsupported[name] = f"quantized by {known}, which is not decoded"
         elif packed and (method or any(SCALE_LIKE.search(other) for other in beside)):
             how = f" by {method}" if method else ""
-            unsupported[name] = f"quantised{how} in a layout that is not decoded ({dtype} codes)"
+            unsupported[name] = f"quantized{how} in a layout that is not decoded ({dtype} codes)"
     for name in stored:
         if name in schemes or name in owners or name in unsupported:
             continue
         owner = _owner(name, schemes, unsupported)
         if owner:
             owners[name] = owner
-    return Recognised(schemes, owners, unsupported)
+    return Recognized(schemes, owners, unsupported)
 
 
 # How the reasons begin of weights whose companions cannot belong to them, by shape and by content.
-DOES_NOT_FIT = "quantised storage that does not fit its scheme"
+DOES_NOT_FIT = "quantized storage that does not fit its scheme"
 
 CONTRADICTORY = "contradictory"
 
@@ -265,8 +265,8 @@ def _modules(stored: Iterable[str]) -> dict[str, list[str]]:
     return modules
 
 
-def quantisation_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The settings of quantisation in config.json, {} where there are none."""
+def quantization_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The settings of quantization in config.json, {} where there are none."""
     for part in (config, config.get("text_config")):
         if isinstance(part, Mapping):
             for key in ("quantization_config", "quantization", "compression_config"):

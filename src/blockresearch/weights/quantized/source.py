@@ -1,4 +1,4 @@
-"""How shapes and types of codes and companions settle the settings of a quantisation scheme.
+"""How shapes and types of codes and companions settle the settings of a quantization scheme.
 
 One function for each kind of storage: from the tensors of a candidate to (method, formula, logical
 shape, settings) as `quantised.Scheme` keeps them, or Unfit with what contradicts.
@@ -41,7 +41,7 @@ class Found(NamedTuple):
 
 
 class Contradiction(SafetensorsError):
-    """The data of a quantised weight and its companions do not fit each other; `rule` says how."""
+    """The data of a quantized weight and its companions do not fit each other; `rule` says how."""
 
     def __init__(self, where: str, rule: str):
         super().__init__(f"{where}: {rule}.")
@@ -55,7 +55,7 @@ Entry = Mapping[str, Any]  # a tensor of the plan: name, dtype, shape, begin, en
 
 @dataclass(frozen=True)
 class _Source:
-    """One quantised weight: its entry, and where its file and its companions' files lie."""
+    """One quantized weight: its entry, and where its file and its companions' files lie."""
 
     entry: Entry
     path_of: PathOf

@@ -1,4 +1,4 @@
-"""Formulas of quantised storage: stored codes and their scales to the weights they stand for.
+"""Formulas of quantized storage: stored codes and their scales to the weights they stand for.
 
 All functions work on blocks of whole rows [rows, ...] and give float32, computed in float32 as the
 formula says; a library that rounds its result to a 16-bit type differs by that rounding alone.
