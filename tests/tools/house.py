@@ -4,6 +4,7 @@
 """
 
 import ast
+import re
 import resource
 import subprocess
 import sys
@@ -17,16 +18,11 @@ SRC = ROOT / "src"
 PACKAGE = SRC / "blockresearch"
 SCRIPTS = ROOT / "workflow" / "scripts"
 
-# From the ground up; a room imports only from floors below. ARCHITECTURE.md shows the same lines.
-FLOORS = """\
-0  compiled device files model_config project results text
-1  hub naming safetensors tables
-2  spectra values weights
-3  checkpoint
-4  audit measure run tokens
-5  report
-"""
-FLOOR_OF = {room: int(line.split()[0]) for line in FLOORS.splitlines() for room in line.split()[1:]}
+# Floor and room, from the list in ARCHITECTURE.md: `    1  hub naming safetensors tables`.
+FLOORS = re.findall(
+    r"^ {4}(\d)  ([a-z_ ]+)$", (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8"), re.M
+)
+FLOOR_OF = {room: int(floor) for floor, rooms in FLOORS for room in rooms.split()}
 # Libraries that make a script slow to start.
 HEAVY = ("matplotlib", "numba", "pandas", "pyarrow", "scipy", "sklearn", "torch")
 RUNS = 3
