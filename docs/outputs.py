@@ -1,4 +1,4 @@
-"""Write docs/outputs.md: the tables and their columns, from the schemas of the program.
+"""Write docs/outputs.md: the tables and their columns, from the records of the program.
 
 python -m docs.outputs
 """
@@ -6,30 +6,53 @@ python -m docs.outputs
 from pathlib import Path
 
 from blockresearch.files import write_text
-from blockresearch.report.glossary import FILES
-from blockresearch.tables.columns import SCHEMAS
+from blockresearch.tables.columns import SCHEMAS, Column
 
 HEAD = """\
 # Outputs
 
-Made from the table schemas by `make docs`. All files of a model lie in `results/<model>/`.
+Made from the records of the columns by `make docs`. All files of a model are in
+`results/<model>/`.
 
 A value that is undefined is missing (an empty field in CSV, `null` in JSON and Parquet), never 0.
 In CSV, text that a spreadsheet would run as a formula starts with an apostrophe; text that starts
 with an apostrophe itself gets one more, so removing one always restores the original. JSON and
-Parquet hold the text as it is. Infinities are `inf` and `-inf`.
+Parquet contain the text unchanged. Infinities are `inf` and `-inf`.
+
+In the formulas W is a matrix rows × cols with elements w and singular values σ₁ ≥ … ≥ σ_q, λ = σ²,
+β the shorter over the longer side, N the number of finite elements; x is a row of the embedding and
+c(x) the center of its cluster. The unit w is that of the weights.
 """
+
+# A bar inside a cell.
+BAR = "\\|"
+
+
+def row(column: Column) -> str:
+    """The row of one column in the Markdown table; a formula is set as code, so that no sign of it
+    is taken for markup."""
+    formula = f"`{column.formula}`" if column.formula else ""
+    cells = (
+        f"`{column.name}`",
+        column.type,
+        column.unit,
+        column.meaning,
+        formula,
+        column.source,
+    )
+    return f"| {' | '.join(cell.replace('|', BAR) for cell in cells)} |"
 
 
 def manual() -> str:
     """The page as Markdown."""
     lines = [HEAD]
     for name, schema in SCHEMAS.items():
-        lines += [f"## {name}", "", f"`{FILES[name]}`: each row is {schema.row}.", ""]
-        lines += ["| column | type | unit | meaning |", "|---|---|---|---|"]
-        for column in schema.columns:
-            meaning = column.meaning.replace("|", "\\|")
-            lines.append(f"| `{column.name}` | {column.type} | {column.unit} | {meaning} |")
+        lines += [f"## {name}", "", f"`{schema.files}`: each row is {schema.row}.", ""]
+        lines += [
+            "| column | type | unit | meaning | formula | source |",
+            "|---|---|---|---|---|---|",
+        ]
+        lines += map(row, schema.columns)
         lines.append("")
     return "\n".join(lines)
 

@@ -14,7 +14,7 @@ Version = tuple[str, int, int]  # path, time of the last change in ns, size
 
 
 def version(path: str | os.PathLike[str]) -> Version:
-    """A file as it is now, so that what follows from its content can be remembered."""
+    """Path, time of the last change and size of a file: the key of caches of its content."""
     status = os.stat(path)
     return str(path), status.st_mtime_ns, status.st_size
 
@@ -37,17 +37,17 @@ def read_yaml(path: str | os.PathLike[str]) -> Any:
 
 
 class TableError(ValueError):
-    """A table does not have the columns that its schema promises."""
+    """A table does not have the columns or the format that it must have, or cannot be written."""
 
 
 @contextmanager
 def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it takes the name of `path`, else it goes.
+    """Yield a temporary path beside `path`; on success it is renamed to `path`, otherwise deleted.
 
-    The temporary name is unique per attempt, and who begins last owns the target: temporaries of
-    earlier attempts are removed, so that an orphaned job of an earlier run can never put its output
-    in the place of a later one. Raises OSError that names the target, and TableError where another
-    process has begun to write the same target.
+    The temporary name is unique per attempt, and the latest writer owns the target: temporaries of
+    earlier attempts are removed, so that an orphaned job of an earlier run cannot replace the
+    output of a later one. Raises OSError, with the name of the target, if writing fails, and
+    TableError if another process has begun to write the same target.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     except OSError as error:
         if isinstance(error, FileNotFoundError) and error.filename == str(temporary):
             raise TableError(
-                f"{target}: another process writes it too; run one at a time."
+                f"{target}: another process is writing this file; run one at a time."
             ) from None
         if error.errno is None or error.filename not in (None, str(temporary)):
             raise

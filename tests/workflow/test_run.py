@@ -1,12 +1,15 @@
 """A whole run: every artifact, the same numbers as by hand, pages that need no network."""
 
+import csv
 import json
 import re
 import zipfile
 from html.parser import HTMLParser
 
+import pyarrow.parquet as pq
 import pytest
 
+from blockresearch.tables.columns import SCHEMAS, names
 from blockresearch.tables.io import read_table
 from tests.conftest import ROOT, assert_same_numbers, run_script, small_model
 from tests.workflow.conftest import copy_of_the_project
@@ -60,6 +63,20 @@ def test_the_run_says_where_the_reports_are_and_what_it_took(finished):
     assert "All models: results/index.html" in run.text
     assert "2 of 2 jobs done (100 %): all" in run.text
     assert re.search(r"computing time: .*analyze \d+ s", run.text)
+
+
+@pytest.mark.parametrize("table", SCHEMAS)
+def test_every_written_column_has_a_record_and_vice_versa(folder, table):
+    schema = SCHEMAS[table]
+    for path in (folder / name for name in schema.files.split(", ")):
+        if path.suffix == ".parquet":
+            written = pq.read_schema(path).names
+        elif path.suffix == ".json":
+            written = list(json.loads(path.read_text())[0])
+        else:
+            with path.open(encoding="utf-8", newline="") as file:
+                written = next(csv.reader(file))
+        assert tuple(written) == names(schema.columns), path.name
 
 
 def test_the_numbers_are_those_of_the_script_by_hand(finished, folder, tmp_path):

@@ -16,7 +16,7 @@ from blockresearch.files import read_json
 from blockresearch.measure.folder import analyze_folder
 from blockresearch.measure.part import TABLES, Settings, measure_part
 from blockresearch.run import cli
-from blockresearch.tables.io import form_of, frame, write_table
+from blockresearch.tables.io import frame, table_format, write_table
 
 log = logging.getLogger("analyze")
 
@@ -30,7 +30,7 @@ def main(options):
         chunk_bytes=(4 if options.low_cpu_mem_usage else 32) * 1024**2,
     )
     if options.model_path:
-        form_of(options.out, options.format)  # refused now, not after hours
+        table_format(options.out, options.format)  # refused now, not after hours
         result = analyze_folder(
             options.model_path,
             settings,

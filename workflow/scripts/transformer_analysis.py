@@ -17,13 +17,13 @@ from blockresearch.measure.part import Settings
 from blockresearch.report.plots import style
 from blockresearch.report.plots.layers import layer_figures
 from blockresearch.run import cli
-from blockresearch.tables.io import form_of, read_table, write_table
+from blockresearch.tables.io import read_table, table_format, write_table
 
 log = logging.getLogger("transformer_analysis")
 
 
 def main(options):
-    form_of(options.out, options.format)  # refused now, not after hours
+    table_format(options.out, options.format)  # refused now, not after hours
     if options.model_path:
         settings = Settings(device=chosen_device(options.device))
         model = analyze_folder(

@@ -10,14 +10,7 @@ from blockresearch.report.glossary import BLOCK_TYPES
 from blockresearch.report.model import ATTENTION, EMBEDDINGS, FEED_FORWARD
 from blockresearch.report.values import information
 from blockresearch.report.wording import aligned, by_component, fixed, integer, percent, size
-
-FORMATS = {
-    "int8_channel": "INT8 by row",
-    "int4_g128_sym": "INT4, groups of 128",
-    "nf4": "NF4",
-    "mxfp4": "MXFP4",
-    "nvfp4": "NVFP4",
-}
+from blockresearch.tables.columns import LOW_BIT_FORMATS
 
 
 def _decibel(value: float) -> str:
@@ -146,14 +139,14 @@ ROWS = (
     ),
     *(
         Row(
-            f"{key}_sqnr_db",
+            f"{each.name}_sqnr_db",
             ROUNDING,
-            f"{label}, median",
+            f"{each.label}, median",
             _decibel,
             "signal to rounding error, over the matrices",
-            f"matrices.{key}_sqnr_db",
+            f"matrices.{each.name}_sqnr_db",
         )
-        for key, label in FORMATS.items()
+        for each in LOW_BIT_FORMATS
     ),
     Row("vocabulary", TOKENS, "rows", integer, "rows of the token embedding"),
     Row("width", TOKENS, "dimensions", integer, "columns of the token embedding"),
@@ -205,7 +198,7 @@ def numbers(
         "effective_rank_share": (matrices["effective_rank_sigma"] / short_side).median(),
         "spectral_norm": matrices["spectral_norm"].max(),
         "alpha": matrices["alpha"].median(),
-        **{f"{key}_sqnr_db": matrices[f"{key}_sqnr_db"].median() for key in FORMATS},
+        **{key: matrices[key].median() for key in (f"{f.name}_sqnr_db" for f in LOW_BIT_FORMATS)},
         "vocabulary": embedding.get("rows"),
         "width": embedding.get("dimensions"),
         "mean_cosine": isotropy.get("mean_cosine"),

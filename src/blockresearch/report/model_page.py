@@ -24,28 +24,28 @@ from blockresearch.report.tokens import embedding_findings
 from blockresearch.report.values import value_findings
 from blockresearch.report.wording import integer, parameter_count, percent, shape, size, unbroken
 from blockresearch.results import DOWNLOADS, EMBEDDING_FIGURES, LAYER_FIGURES, REPORTS
-from blockresearch.tables.columns import SCHEMAS
+from blockresearch.tables.columns import NONE, find_column
 from blockresearch.tables.io import read_table
 
-# Column of params -> heading on the page.
-COLUMNS = {
-    "param_name": "tensor",
-    "component": "component",
-    "layer_index": "layer",
-    "block_type": "block type",
-    "shape": "shape",
-    "dtype": "stored as",
-    "numel": "parameters",
-    "mean": "mean",
-    "std": "std",
-    "absmax": "largest |w|",
-    "zero_fraction": "zeros",
-    "kurtosis_excess": "excess kurtosis",
-    "rank": "rank",
-    "stable_rank": "stable rank",
-    "spectral_norm": "σ₁",
-    "alpha": "α",
-}
+# Columns of params that the page shows.
+COLUMNS = (
+    "param_name",
+    "component",
+    "layer_index",
+    "block_type",
+    "shape",
+    "dtype",
+    "numel",
+    "mean",
+    "std",
+    "absmax",
+    "zero_fraction",
+    "kurtosis_excess",
+    "rank",
+    "stable_rank",
+    "spectral_norm",
+    "alpha",
+)
 
 # Texts that repeat, sent once each.
 REPEATED = ("component", "block_type", "shape", "dtype")
@@ -109,9 +109,10 @@ def model_page(folder: Path) -> tuple[str, dict[str, Any]]:
             for path, text in DOWNLOADS.items()
         ],
         columns=[
-            (COLUMNS[head["key"]], glossary.definition("params", head["key"]))
+            (glossary.anchor("params", head["key"]), find_column("params", head["key"]))
             for head in data["columns"]
         ],
+        no_unit=NONE,
         data=packed(data),
         tensors=integer(len(params)),
     )
@@ -125,7 +126,6 @@ def parameters(params: pd.DataFrame) -> dict[str, Any]:
     indices into its list in `texts`. A name is an index into `texts` and its numbers: the text
     `model.layers.#.mlp.weight` with `3` is model.layers.3.mlp.weight.
     """
-    types = {column.name: column.type for column in SCHEMAS["params"].columns}
     keys = [natural(name) for name in params["param_name"]]
     params = params.iloc[sorted(range(len(params)), key=keys.__getitem__)]
     texts: dict[str, list[str]] = {}
@@ -142,11 +142,11 @@ def parameters(params: pd.DataFrame) -> dict[str, Any]:
     heads = [
         {
             "key": name,
-            "label": label,
-            "text": types[name] == "string",
-            "whole": types[name] == "integer",
+            "label": column.title,
+            "text": column.type == "string",
+            "whole": column.type == "integer",
         }
-        for name, label in COLUMNS.items()
+        for name, column in ((name, find_column("params", name)) for name in COLUMNS)
         if name != "component" or len(texts["component"]) > 1
     ]
     return {"rows": len(params), "columns": heads, "texts": texts, "values": values}

@@ -29,7 +29,7 @@ from blockresearch.report.wording import (
     size,
     unbroken,
 )
-from blockresearch.tables.columns import SCHEMAS
+from blockresearch.tables.columns import NONE, find_column
 from blockresearch.tables.io import read_pieces, read_rows, read_table
 
 __all__ = [
@@ -287,13 +287,13 @@ def neighbor_table(tokens: pd.DataFrame, ids: Iterable[int]) -> pd.DataFrame:
 
 def definitions(table: str, names: Sequence[str]) -> Html:
     """What columns of a table mean, unfolded by a click."""
-    known = {column.name: column for column in SCHEMAS[table].columns}
+    columns = [find_column(table, name) for name in names]
     rows = "".join(
-        f"<dt>{escape(name)}</dt><dd>{escape(known[name].meaning)}"
-        f"{escape(f' [{known[name].unit}]') if known[name].unit else ''}</dd>"
-        for name in names
+        f"<dt>{escape(column.name)}</dt><dd>{escape(column.meaning)}"
+        f"{'' if column.unit in ('', NONE) else escape(f' [{column.unit}]')}</dd>"
+        for column in columns
     )
-    text = "\n".join(f"{name}: {known[name].meaning}" for name in names)
+    text = "\n".join(f"{column.name}: {column.meaning}" for column in columns)
     summary = f"<summary>Definitions of these columns (table {escape(table)})</summary>"
     return Html(f"<details>{summary}<dl>{rows}</dl></details>", text)
 

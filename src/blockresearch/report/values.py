@@ -9,6 +9,7 @@ import pandas as pd
 
 from blockresearch.report.wording import integer, number, percent, short
 from blockresearch.safetensors.dtypes import DTYPES
+from blockresearch.tables.columns import LOW_BIT_FORMATS
 
 NOTABLE_ZEROS = 0.01
 
@@ -76,23 +77,21 @@ def matrix_names(matrices: pd.DataFrame) -> pd.Series:
     return matrices["param_name"].astype(str) + parts.where(parts == "", " " + parts)
 
 
-def rounding_table(
-    matrices: pd.DataFrame, formats: Mapping[str, tuple[str, float]]
-) -> pd.DataFrame:
+def rounding_table(matrices: pd.DataFrame) -> pd.DataFrame:
     """Per format of rounding: its name and bits, the median and the lowest ratio of signal to
     rounding error in decibel, the median error as a share of the rms, and the matrix of the lowest.
 
-    `formats` is key -> (name, bits per weight). Only formats that some matrix has.
+    Most bits first. Only formats that some matrix has.
     """
     rows = []
-    for key, (name, bits) in formats.items():
-        ratios = matrices[f"{key}_sqnr_db"].dropna().astype(float)
+    for each in sorted(LOW_BIT_FORMATS, key=lambda each: -each.bits):
+        ratios = matrices[f"{each.name}_sqnr_db"].dropna().astype(float)
         if len(ratios):
             median, worst = float(ratios.median()), ratios.idxmin()
             rows.append(
                 {
-                    "format": name,
-                    "bits": bits,
+                    "format": each.label,
+                    "bits": each.bits,
                     "median": median,
                     "error": 10 ** (-median / 20),
                     "lowest": float(ratios[worst]),

@@ -11,8 +11,11 @@ import numpy as np
 
 from blockresearch.compiled import compiled
 from blockresearch.spectra.singular_values import numerical_rank
+from blockresearch.tables.columns import RANK, SPECTRAL, names
 
 Metrics = dict[str, float | int | None]
+
+METRICS = names((RANK, *SPECTRAL))
 
 TRACY_WIDOM_999 = 3.2724
 """99.9 % quantile of the Tracy-Widom law of order 1 (Bejan 2005, table of percentiles)."""
@@ -41,36 +44,6 @@ def spectral_metrics(values: np.ndarray, rows: int, cols: int) -> Metrics:
     metrics |= _power_law(energies, scale)
     metrics |= _marchenko_pastur(unit, energies, rows, cols, scale)
     return {name: _finite(metrics[name]) for name in METRICS}
-
-
-METRICS = (
-    "rank",
-    "stable_rank",
-    "effective_rank_sigma",
-    "effective_rank_energy",
-    "participation_ratio",
-    "k90",
-    "k95",
-    "k99",
-    "spectral_norm",
-    "frobenius_norm",
-    "nuclear_norm",
-    "condition_number",
-    "alpha",
-    "alpha_xmin",
-    "alpha_ks",
-    "alpha_tail",
-    "alpha_stderr",
-    "alpha_hill",
-    "mp_sigma",
-    "mp_edge",
-    "mp_lower_edge",
-    "spikes",
-    "energy_beyond_edge",
-    "bottom_decile_energy",
-    "spectrum_snr",
-    "calibrated_snr_db",
-)
 
 
 def _finite(value: float | int | None) -> float | int | None:

@@ -1,41 +1,153 @@
-"""What each table holds: name, type, unit and meaning of every column.
+"""One record per column of every table: name, type, unit, meaning, formula and source.
 
-The manual's page of outputs is made from this module.
+Everything that lists columns is made from these records: the schemas of the writers, the manual
+(docs/outputs.md), the glossary, the headings of pages and the keys of the summaries in the code.
+A new statistic is code that computes it and one record here; a new low-bit format is a file in
+values/rounding/formats and one record in LOW_BIT_FORMATS.
+
+Notation of the formulas: W is a matrix rows × cols with elements w and singular values
+σ₁ ≥ … ≥ σ_q, λ = σ², β the shorter over the longer side, N the number of finite elements.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+# Unit of a number that has none: an index, a count of what the column is named after, a ratio.
+NONE = "none"
+
+# Units of the weights, of their squares and of their reciprocals.
+WEIGHT, WEIGHT_SQUARED, PER_WEIGHT = "w", "w²", "1/w"
+
+SHARE, ELEMENTS, BYTES, DECIBEL, BITS = "share", "elements", "bytes", "dB", "bits per element"
+
+CLAUSET = "Clauset, Shalizi and Newman 2009, SIAM Review 51(4), 661–703, arXiv:0706.1062"
+AWQ = "Lin and others 2023, arXiv:2306.00978"
+FP8 = "Micikevicius and others 2022, arXiv:2209.05433"
+GAVISH = "Gavish and Donoho 2014, IEEE Trans. Inf. Theory 60(8), 5040–5053, arXiv:1305.5870"
+GPTQ = "Frantar, Ashkboos, Hoefler and Alistarh 2022, arXiv:2210.17323"
+HILL = "Hill 1975, Annals of Statistics 3(5), 1163–1174"
+JOHNSTONE = "Johnstone 2001, Annals of Statistics 29(2), 295–327"
+KMEANS = "Lloyd 1982, IEEE Trans. Inf. Theory 28(2), 129–137"
+KNEEDLE = "Satopää, Albrecht, Irwin and Raghavan 2011, ICDCS Workshops, 166–171"
+LAND = "Land and Bartolo 2024, EMNLP, 11631–11646, arXiv:2405.05417"
+MARCHENKO = "Marchenko and Pastur 1967, Math. USSR-Sbornik 1(4), 457–483"
+MATRIX_RANK = "the rule of numpy.linalg.matrix_rank"
+NVFP4 = "NVIDIA 2025, arXiv:2509.25149"
+OCP = "OCP Microscaling Formats (MX) Specification 1.0, 2023"
+QLORA = "Dettmers, Pagnoni, Holtzman and Zettlemoyer 2023, arXiv:2305.14314"
+RAND = "Hubert and Arabie 1985, Journal of Classification 2, 193–218"
+ROY = "Roy and Vetterli 2007, EUSIPCO, 606–610"
+RUDELSON = "Rudelson and Vershynin 2007, Journal of the ACM 54(4), arXiv:math/0503442"
+SHANNON = "Shannon 1948, Bell System Technical Journal 27, 379–423"
+SILHOUETTE = "Rousseeuw 1987, J. Comput. Appl. Math. 20, 53–65"
+SPECTRUM = "Hartford, Atkins, Fernandes Neto and Golchinfar 2024, arXiv:2406.06623"
+STAATS = "Staats, Thamm and Rosenow 2024, arXiv:2410.17770"
+TSNE = "van der Maaten and Hinton 2008, JMLR 9, 2579–2605"
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column. `type` is string, integer, number, boolean, integers or numbers (lists)."""
+    """One column.
+
+    `type` is string, integer, number, boolean, integers or numbers (lists). Every numeric column
+    states its `unit`, NONE if it has none, and every number its `formula`. `source` is the
+    publication that defines it, empty if the formula is common knowledge or our own. `label` is
+    the short title on pages, by default the name.
+    """
 
     name: str
     type: str
     meaning: str
     unit: str = ""
+    formula: str = ""
+    source: str = ""
+    label: str = ""
+
+    @property
+    def title(self) -> str:
+        """The heading of the column on pages."""
+        return self.label or self.name
 
 
 @dataclass(frozen=True)
 class Schema:
-    """One table: what a row is, and its columns in order."""
+    """One table: the files that contain it, what a row is, and its columns in order."""
 
+    files: str
     row: str
     columns: tuple[Column, ...]
 
 
-def _columns(type: str, *pairs: tuple[str, str], unit: str = "") -> tuple[Column, ...]:
-    return tuple(Column(name, type, meaning, unit) for name, meaning in pairs)
+@dataclass(frozen=True)
+class LowBitFormat:
+    """A format to which weights are rounded, computed by values/rounding/formats/`name`.py.
 
+    `bits` per weight include the scales: 16 bits each in the integer formats, 32 in NF4, 8 in
+    MXFP4 and NVFP4; those of a row or a matrix hardly count.
+    """
+
+    name: str
+    label: str
+    bits: float
+    meaning: str
+    source: str = ""
+
+
+def names(columns: Iterable[Column]) -> tuple[str, ...]:
+    """The names of columns, in their order."""
+    return tuple(column.name for column in columns)
+
+
+PARAM_NAME = Column("param_name", "string", "name of the tensor in the checkpoint", label="tensor")
+
+SLICE = Column(
+    "slice",
+    "string",
+    "part of the tensor, e.g. [3] (an expert), q_proj, [3].gate_proj; delta is the change "
+    "B·A·scale of an adapter; empty for the whole tensor",
+)
+
+SHARD = Column("shard", "string", "file that contains the tensor")
+
+SHAPE = Column("shape", "string", "shape as stored, e.g. [151936, 2560]", label="shape")
+
+ROWS = Column("rows", "integer", "rows of the matrix", NONE)
+
+COLS = Column("cols", "integer", "columns of the matrix", NONE)
+
+DTYPE = Column("dtype", "string", "stored type, as safetensors names it", label="stored as")
+
+NBYTES = Column("nbytes", "integer", "stored size", BYTES, label="size")
+
+NUMEL = Column(
+    "numel", "integer", "number of elements, once unpacked", ELEMENTS, label="parameters"
+)
+
+LAYER_INDEX = Column(
+    "layer_index",
+    "integer",
+    "number of the layer within its component, from 0",
+    NONE,
+    label="layer",
+)
+
+BLOCK_TYPE = Column(
+    "block_type",
+    "string",
+    "role in the block, e.g. embedding, q_proj, moe, norm",
+    label="block type",
+)
+
+COMPONENT = Column(
+    "component",
+    "string",
+    "part of the model: text, vision, audio, projector, encoder, decoder, mtp or adapter",
+)
 
 ROLE = (
-    Column(
-        "component",
-        "string",
-        "part of the model: text, vision, audio, projector, encoder, decoder, mtp or adapter",
-    ),
+    COMPONENT,
     Column("projection", "string", "finer name inside the block, e.g. q_norm or gate_proj"),
-    Column("expert_index", "integer", "number of the routed expert, from 0"),
+    Column("expert_index", "integer", "number of the routed expert, from 0", NONE, label="expert"),
     Column("is_bias", "boolean", "true for an additive bias"),
 )
 
@@ -48,130 +160,223 @@ STORAGE = (
     Column(
         "bits_per_weight",
         "number",
-        "stored bits, scales and other companions among them, per element",
-        "bits per element",
+        "stored bits per element, scales and other companions included",
+        BITS,
+        "8 · stored bytes / elements",
     ),
 )
 
+# The statistics of values that are among the contract's 16 columns.
+MOMENTS = (
+    Column("mean", "number", "mean of the finite values", WEIGHT, "μ = Σw / N", label="mean"),
+    Column(
+        "std",
+        "number",
+        "standard deviation of the finite values (ddof 0)",
+        WEIGHT,
+        "s = √(Σ(w − μ)² / N)",
+        label="standard deviation",
+    ),
+    Column(
+        "var",
+        "number",
+        "variance of the finite values (ddof 0)",
+        WEIGHT_SQUARED,
+        "s² = Σ(w − μ)² / N",
+        label="variance",
+    ),
+    Column(
+        "sparsity",
+        "number",
+        "share of finite elements with |w| ≤ sparsity_threshold",
+        SHARE,
+        "#{|w| ≤ sparsity_threshold} / N",
+        label="near zero",
+    ),
+)
+
+# Column -> share of the finite values that lie below.
+QUANTILES = {
+    "q001": 0.001,
+    "q01": 0.01,
+    "q05": 0.05,
+    "q25": 0.25,
+    "q50": 0.50,
+    "q75": 0.75,
+    "q95": 0.95,
+    "q99": 0.99,
+    "q999": 0.999,
+}
+
 VALUES = (
-    Column("numel", "integer", "number of elements, once unpacked", "elements"),
-    Column("finite_count", "integer", "elements that are neither NaN nor infinite", "elements"),
-    Column("nan_count", "integer", "NaN elements", "elements"),
-    Column("posinf_count", "integer", "elements equal to +Inf", "elements"),
-    Column("neginf_count", "integer", "elements equal to -Inf", "elements"),
-    *_columns(
+    NUMEL,
+    Column("finite_count", "integer", "elements that are neither NaN nor infinite", ELEMENTS, "N"),
+    Column("nan_count", "integer", "NaN elements", ELEMENTS),
+    Column("posinf_count", "integer", "elements equal to +Inf", ELEMENTS),
+    Column("neginf_count", "integer", "elements equal to -Inf", ELEMENTS),
+    Column("min", "number", "smallest finite value", WEIGHT, "min w", label="smallest w"),
+    Column("max", "number", "largest finite value", WEIGHT, "max w", label="largest w"),
+    Column("absmax", "number", "largest |w|", WEIGHT, "max |w|", label="largest |w|"),
+    Column("rms", "number", "root of the mean square", WEIGHT, "√(Σw² / N)"),
+    Column("skewness", "number", "third standardized moment", NONE, "Σ(w − μ)³ / (N s³)"),
+    Column(
+        "kurtosis_excess",
         "number",
-        ("min", "smallest finite value"),
-        ("max", "largest finite value"),
-        ("absmax", "largest |w|"),
-        ("rms", "root of the mean square"),
-        ("skewness", "third standardized moment"),
-        ("kurtosis_excess", "fourth standardized moment minus 3 (0 for a normal distribution)"),
+        "fourth standardized moment minus 3 (0 for a normal distribution)",
+        NONE,
+        "Σ(w − μ)⁴ / (N s⁴) − 3",
+        label="excess kurtosis",
     ),
-    Column("zero_fraction", "number", "share of finite elements that are exactly zero", "share"),
-    *_columns(
+    Column(
+        "zero_fraction",
         "number",
-        ("q001", "0.1 % quantile"),
-        ("q01", "1 % quantile"),
-        ("q05", "5 % quantile"),
-        ("q25", "25 % quantile"),
-        ("q50", "median"),
-        ("q75", "75 % quantile"),
-        ("q95", "95 % quantile"),
-        ("q99", "99 % quantile"),
-        ("q999", "99.9 % quantile"),
+        "share of finite elements that are exactly zero",
+        SHARE,
+        "#{w = 0} / N",
+        label="exact zeros",
     ),
-    *_columns(
+    *(
+        Column(
+            name,
+            "number",
+            "median" if level == 0.5 else f"{100 * level:g} % quantile",
+            WEIGHT,
+            f"interpolated between the sorted values ⌊h⌋ and ⌊h⌋ + 1, h = {level:g} (N − 1)",
+            "the default of numpy.quantile",
+        )
+        for name, level in QUANTILES.items()
+    ),
+    Column(
+        "outlier_3sigma",
         "number",
-        ("outlier_3sigma", "share of finite elements more than 3 std from the mean"),
-        ("outlier_6sigma", "share of finite elements more than 6 std from the mean"),
-        unit="share",
+        "share of finite elements more than 3 std from the mean",
+        SHARE,
+        "#{|w − μ| > 3 s} / N",
+        label="beyond 3 std",
     ),
-    Column("max_over_rms", "number", "absmax / rms"),
-    *_columns(
+    Column(
+        "outlier_6sigma",
         "number",
-        ("entropy_bits", "Shannon entropy of the stored codes"),
-        ("entropy_sign_bits", "entropy of the sign bit"),
-        ("entropy_exponent_bits", "entropy of the exponent field"),
-        ("entropy_mantissa_bits", "entropy of the mantissa field"),
-        unit="bits per element",
+        "share of finite elements more than 6 std from the mean",
+        SHARE,
+        "#{|w − μ| > 6 s} / N",
+        label="beyond 6 std",
     ),
-    Column("distinct_values", "integer", "number of different stored codes"),
+    Column(
+        "max_over_rms",
+        "number",
+        "absmax / rms",
+        NONE,
+        "max |w| / √(Σw² / N)",
+        label="largest |w| / rms",
+    ),
+    Column(
+        "entropy_bits",
+        "number",
+        "Shannon entropy of the stored codes",
+        BITS,
+        "H = −Σ p log₂ p over the stored codes",
+        SHANNON,
+        "entropy",
+    ),
+    Column(
+        "entropy_sign_bits",
+        "number",
+        "entropy of the sign bit",
+        BITS,
+        "−Σ p log₂ p over the signs",
+        SHANNON,
+    ),
+    Column(
+        "entropy_exponent_bits",
+        "number",
+        "entropy of the exponent field",
+        BITS,
+        "−Σ p log₂ p over the exponents",
+        SHANNON,
+    ),
+    Column(
+        "entropy_mantissa_bits",
+        "number",
+        "entropy of the mantissa field",
+        BITS,
+        "−Σ p log₂ p over the mantissas",
+        SHANNON,
+    ),
+    Column("distinct_values", "integer", "number of different finite values", NONE),
     Column(
         "fp16_exact_fraction",
         "number",
         "share of finite elements that float16 represents exactly",
-        "share",
-    ),
-    *_columns(
-        "number",
-        ("row_norm_cv", "coefficient of variation (std / mean) of the rows' L2 norms"),
-        ("row_norm_max_over_median", "largest over median L2 norm of the rows"),
-        ("col_norm_cv", "coefficient of variation of the columns' L2 norms"),
-        ("col_norm_max_over_median", "largest over median L2 norm of the columns"),
-        ("row_absmax_max_over_median", "largest over median absmax of the rows"),
-        ("col_absmax_max_over_median", "largest over median absmax of the columns"),
-    ),
-    Column("zero_rows", "integer", "rows without a finite value other than zero"),
-    Column("zero_cols", "integer", "columns without a finite value other than zero"),
-)
-
-SPECTRAL = (
-    Column(
-        "stable_rank", "number", "squared Frobenius norm over squared spectral norm, ‖W‖_F² / σ₁²"
+        SHARE,
+        "#{w = float16(w)} / N",
     ),
     Column(
-        "effective_rank_sigma",
+        "row_norm_cv",
         "number",
-        "exp of the entropy of p = σ / Σσ (Roy and Vetterli 2007)",
+        "coefficient of variation (std / mean) of the rows' L2 norms",
+        NONE,
+        "std(‖wᵢ‖) / mean(‖wᵢ‖) over the rows wᵢ",
     ),
-    Column("effective_rank_energy", "number", "exp of the entropy of p = σ² / Σσ²"),
-    Column("participation_ratio", "number", "(Σσ²)² / Σσ⁴"),
-    Column("k90", "integer", "fewest singular values that hold 90 % of Σσ²"),
-    Column("k95", "integer", "fewest singular values that hold 95 % of Σσ²"),
-    Column("k99", "integer", "fewest singular values that hold 99 % of Σσ²"),
-    Column("spectral_norm", "number", "largest singular value σ₁"),
-    Column("frobenius_norm", "number", "root of Σσ²"),
-    Column("nuclear_norm", "number", "Σσ"),
-    Column("condition_number", "number", "σ₁ over the smallest singular value"),
-    Column("alpha", "number", "exponent of the power law fitted to the tail of λ = σ² (Clauset)"),
-    Column("alpha_xmin", "number", "smallest λ of the fitted tail"),
-    Column("alpha_ks", "number", "Kolmogorov-Smirnov distance of the fit"),
-    Column("alpha_tail", "integer", "number of eigenvalues in the fitted tail"),
-    Column("alpha_stderr", "number", "standard error of alpha, (α - 1) / √tail"),
-    Column("alpha_hill", "number", "Hill estimate of the exponent over the upper half"),
-    Column("mp_sigma", "number", "noise level by the Marchenko-Pastur median (Gavish and Donoho)"),
-    Column("mp_edge", "number", "upper Marchenko-Pastur edge for that noise, in σ"),
-    Column("mp_lower_edge", "number", "lower Marchenko-Pastur edge for that noise, in σ"),
-    Column("spikes", "integer", "singular values beyond the edge and its Tracy-Widom margin"),
-    Column("energy_beyond_edge", "number", "share of Σσ² beyond the edge", "share"),
-    Column("bottom_decile_energy", "number", "share of Σσ² in the smallest tenth of σ", "share"),
-    Column("spectrum_snr", "number", "signal-to-noise ratio as the Spectrum tool defines it"),
-    Column("calibrated_snr_db", "number", "energy beyond over energy within the edge", "dB"),
-)
-
-QUANTIZATION = tuple(
-    column
-    for name, text in (
-        ("int8_channel", "int8 with a scale per row"),
-        ("int4_g128_sym", "symmetric int4 in groups of 128"),
-        ("int4_g128_asym", "int4 with zero points in groups of 128"),
-        ("nf4", "NF4 in blocks of 64"),
-        ("fp8_tensor", "FP8 E4M3 with one scale"),
-        ("fp8_channel", "FP8 E4M3 with a scale per row"),
-        ("mxfp4", "MXFP4 (E2M1, power-of-two scales of 32)"),
-        ("nvfp4", "NVFP4 (E2M1, E4M3 scales of 16)"),
-    )
-    for column in (
-        Column(f"{name}_sqnr_db", "number", f"signal to rounding error of {text}", "dB"),
-        Column(f"{name}_max_error", "number", f"largest rounding error of {text}"),
-    )
+    Column(
+        "row_norm_max_over_median",
+        "number",
+        "largest over median L2 norm of the rows",
+        NONE,
+        "max ‖wᵢ‖ / median ‖wᵢ‖ over the rows wᵢ",
+    ),
+    Column(
+        "col_norm_cv",
+        "number",
+        "coefficient of variation of the columns' L2 norms",
+        NONE,
+        "std(‖wⱼ‖) / mean(‖wⱼ‖) over the columns wⱼ",
+    ),
+    Column(
+        "col_norm_max_over_median",
+        "number",
+        "largest over median L2 norm of the columns",
+        NONE,
+        "max ‖wⱼ‖ / median ‖wⱼ‖ over the columns wⱼ",
+    ),
+    Column(
+        "row_absmax_max_over_median",
+        "number",
+        "largest over median absmax of the rows",
+        NONE,
+        "max aᵢ / median aᵢ, aᵢ = max |w| of row i",
+    ),
+    Column(
+        "col_absmax_max_over_median",
+        "number",
+        "largest over median absmax of the columns",
+        NONE,
+        "max aⱼ / median aⱼ, aⱼ = max |w| of column j",
+    ),
+    Column("zero_rows", "integer", "rows without a finite value other than zero", NONE),
+    Column("zero_cols", "integer", "columns without a finite value other than zero", NONE),
 )
 
 TOP = (
-    Column("top_values", "numbers", "the 16 largest |w|, signed, largest first"),
-    Column("top_rows", "integers", "their rows, from 0"),
-    Column("top_cols", "integers", "their columns, from 0"),
+    Column(
+        "top_values",
+        "numbers",
+        "the 16 largest |w|, signed, largest first",
+        WEIGHT,
+        "the w with the largest |w|",
+    ),
+    Column("top_rows", "integers", "their rows, from 0", NONE),
+    Column("top_cols", "integers", "their columns, from 0", NONE),
+)
+
+RANK = Column(
+    "rank",
+    "integer",
+    "numerical rank: number of σ > σ₁ · max(rows, cols) · eps(float32)",
+    NONE,
+    "#{σ > σ₁ · max(rows, cols) · 2⁻²³}",
+    MATRIX_RANK,
+    "rank",
 )
 
 STORAGE_RANK = Column(
@@ -179,199 +384,457 @@ STORAGE_RANK = Column(
     "integer",
     "number of σ above what rounding to the stored type can make: a lower bound on the rank "
     "before rounding; missing for types without fraction bits",
+    NONE,
+    "#{σ > √(maxᵢ Σⱼ u²/12) + √(maxⱼ Σᵢ u²/12)}, u: spacing at w",
+)
+
+SPECTRAL = (
+    Column(
+        "stable_rank",
+        "number",
+        "squared Frobenius norm over squared spectral norm, ‖W‖_F² / σ₁²",
+        NONE,
+        "Σλ / λ₁ = ‖W‖_F² / σ₁²",
+        RUDELSON,
+        "stable rank",
+    ),
+    Column(
+        "effective_rank_sigma",
+        "number",
+        "exp of the entropy of p = σ / Σσ",
+        NONE,
+        "exp(−Σ p ln p), p = σ / Σσ",
+        ROY,
+        "effective rank",
+    ),
+    Column(
+        "effective_rank_energy",
+        "number",
+        "exp of the entropy of p = σ² / Σσ²",
+        NONE,
+        "exp(−Σ p ln p), p = σ² / Σσ²",
+        ROY,
+    ),
+    Column(
+        "participation_ratio",
+        "number",
+        "number of singular values among which the energy σ² is spread",
+        NONE,
+        "(Σλ)² / Σλ²",
+    ),
+    *(
+        Column(
+            f"k{share}",
+            "integer",
+            f"fewest singular values that hold {share} % of Σσ²",
+            NONE,
+            f"min {{k : σ₁² + … + σ_k² ≥ 0.{share} Σσ²}}",
+        )
+        for share in (90, 95, 99)
+    ),
+    Column(
+        "spectral_norm",
+        "number",
+        "largest singular value σ₁",
+        WEIGHT,
+        "‖W‖₂ = σ₁",
+        label="spectral norm",
+    ),
+    Column("frobenius_norm", "number", "root of Σσ²", WEIGHT, "‖W‖_F = √Σσ²"),
+    Column("nuclear_norm", "number", "sum of the singular values", WEIGHT, "‖W‖_* = Σσ"),
+    Column(
+        "condition_number",
+        "number",
+        "σ₁ over the smallest singular value",
+        NONE,
+        "σ₁ / σ_q",
+        label="condition number",
+    ),
+    Column(
+        "alpha",
+        "number",
+        "exponent of the power law fitted to the tail of λ = σ²",
+        NONE,
+        "p(λ) ∝ λ^−α for λ ≥ λ_min;  α = 1 + n / Σ ln(λ / λ_min)",
+        CLAUSET,
+        "exponent α",
+    ),
+    Column(
+        "alpha_xmin",
+        "number",
+        "smallest λ of the fitted tail",
+        WEIGHT_SQUARED,
+        "the λ_min with the smallest Kolmogorov-Smirnov distance",
+        CLAUSET,
+    ),
+    Column(
+        "alpha_ks",
+        "number",
+        "Kolmogorov-Smirnov distance of the fit",
+        NONE,
+        "max |F(λᵢ) − i/n|, i = 0 … n − 1",
+        CLAUSET,
+    ),
+    Column(
+        "alpha_tail",
+        "integer",
+        "number of eigenvalues in the fitted tail",
+        NONE,
+        "n = #{λ ≥ λ_min}",
+        CLAUSET,
+    ),
+    Column("alpha_stderr", "number", "standard error of alpha", NONE, "(α − 1) / √n", CLAUSET),
+    Column(
+        "alpha_hill",
+        "number",
+        "Hill estimate of the exponent over the upper half",
+        NONE,
+        "1 + k / Σ ln(λᵢ / λ_{k+1}), i = 1 … k, k = ⌊q/2⌋",
+        HILL,
+    ),
+    Column(
+        "mp_sigma",
+        "number",
+        "noise level by the median of the Marchenko-Pastur law",
+        WEIGHT,
+        "σ̂ = median(σ) / √(max(rows, cols) · μ_β), μ_β: median of the law",
+        GAVISH,
+    ),
+    Column(
+        "mp_edge",
+        "number",
+        "upper Marchenko-Pastur edge for that noise, in σ",
+        WEIGHT,
+        "σ̂ (√rows + √cols)",
+        MARCHENKO,
+    ),
+    Column(
+        "mp_lower_edge",
+        "number",
+        "lower Marchenko-Pastur edge for that noise, in σ",
+        WEIGHT,
+        "σ̂ |√rows − √cols|",
+        MARCHENKO,
+    ),
+    Column(
+        "spikes",
+        "integer",
+        "singular values beyond the edge and its Tracy-Widom margin",
+        NONE,
+        "#{λ above the 99.9 % point of the largest noise eigenvalue}",
+        JOHNSTONE,
+    ),
+    Column(
+        "energy_beyond_edge",
+        "number",
+        "share of Σσ² beyond the edge",
+        SHARE,
+        "Σ_{σ beyond the edge} σ² / Σσ²",
+        MARCHENKO,
+    ),
+    Column(
+        "bottom_decile_energy",
+        "number",
+        "share of Σσ² in the smallest tenth of σ",
+        SHARE,
+        "Σ_{smallest tenth} σ² / Σσ²",
+        STAATS,
+    ),
+    Column(
+        "spectrum_snr",
+        "number",
+        "signal-to-noise ratio as the Spectrum tool defines it; depends on the scale of W",
+        PER_WEIGHT,
+        "Σ_{σ > t} σ / Σ_{σ ≤ t} σ / σ₁, t = IQR(σ)/1.349 · (1 + √β)",
+        SPECTRUM,
+    ),
+    Column(
+        "calibrated_snr_db",
+        "number",
+        "energy beyond over energy within the edge",
+        DECIBEL,
+        "10 log₁₀(Σ_{beyond} σ² / Σ_{within} σ²)",
+        MARCHENKO,
+    ),
+)
+
+LOW_BIT_FORMATS = (
+    LowBitFormat(
+        "int8_channel",
+        "INT8 by row",
+        8.0,
+        "int8 with a scale per row",
+        "the rule of compressed-tensors",
+    ),
+    LowBitFormat("int4_g128_sym", "INT4", 4.13, "symmetric int4 in groups of 128", GPTQ),
+    LowBitFormat(
+        "int4_g128_asym", "INT4, zero points", 4.16, "int4 with zero points in groups of 128", AWQ
+    ),
+    LowBitFormat("nf4", "NF4", 4.5, "NF4 in blocks of 64", QLORA),
+    LowBitFormat("fp8_tensor", "FP8, one scale", 8.0, "FP8 E4M3 with one scale", FP8),
+    LowBitFormat("fp8_channel", "FP8 by row", 8.0, "FP8 E4M3 with a scale per row", FP8),
+    LowBitFormat("mxfp4", "MXFP4", 4.25, "MXFP4 (E2M1, power-of-two scales of 32)", OCP),
+    LowBitFormat("nvfp4", "NVFP4", 4.5, "NVFP4 (E2M1, E4M3 scales of 16)", NVFP4),
+)
+
+ROUNDING = tuple(
+    column
+    for each in LOW_BIT_FORMATS
+    for column in (
+        Column(
+            f"{each.name}_sqnr_db",
+            "number",
+            f"signal to rounding error of {each.meaning}",
+            DECIBEL,
+            "20 log₁₀(‖W‖_F / ‖W − Q(W)‖_F)",
+            each.source,
+            f"{each.label}: signal / rounding error",
+        ),
+        Column(
+            f"{each.name}_max_error",
+            "number",
+            f"largest rounding error of {each.meaning}",
+            WEIGHT,
+            "max |w − Q(w)|",
+            each.source,
+        ),
+    )
 )
 
 PARAMS = Schema(
+    "params.csv, params.json, params.parquet",
     "one stored tensor",
     (
         Column("model_path", "string", "the local folder, or the hub id, that was analyzed"),
         Column("model_id", "string", "hub id (empty for a local folder)"),
         Column("revision", "string", "commit of the hub (empty for a local folder)"),
-        Column("param_name", "string", "name of the tensor in the checkpoint"),
-        Column("layer_index", "integer", "number of the layer within its component, from 0"),
-        Column("block_type", "string", "place in the block, e.g. embedding, q_proj, moe, norm"),
-        Column("shape", "string", "shape as stored, e.g. [151936, 2560]"),
-        Column("rows", "integer", "rows of the 2-D view, unpacked, outputs where it is one matrix"),
-        Column("cols", "integer", "columns of the 2-D view"),
-        Column(
-            "rank",
-            "integer",
-            "numerical rank: number of σ > σ₁ · max(rows, cols) · eps(float32); "
-            "missing where the tensor is not one matrix",
-        ),
-        Column("mean", "number", "mean of the finite values"),
-        Column("std", "number", "standard deviation of the finite values (ddof 0)"),
-        Column("var", "number", "variance of the finite values (ddof 0)"),
-        Column(
-            "sparsity", "number", "share of finite elements with |w| ≤ sparsity_threshold", "share"
-        ),
-        Column("dtype", "string", "stored type, as safetensors names it"),
+        PARAM_NAME,
+        LAYER_INDEX,
+        BLOCK_TYPE,
+        SHAPE,
+        replace(ROWS, meaning="rows of the 2-D view, unpacked; outputs if it is one matrix"),
+        replace(COLS, meaning="columns of the 2-D view"),
+        replace(RANK, meaning=f"{RANK.meaning}; missing if the tensor is not one matrix"),
+        *MOMENTS,
+        DTYPE,
         Column("created_at", "string", "when the checkpoint was resolved", "UTC, ISO 8601"),
         *ROLE,
-        Column("shard", "string", "file that holds the tensor"),
-        Column("nbytes", "integer", "stored size", "bytes"),
+        SHARD,
+        NBYTES,
         Column("content", "string", "first 16 digits of the sha256 of the stored bytes"),
         *STORAGE,
         *VALUES,
         *TOP,
         STORAGE_RANK,
         *SPECTRAL,
-        *QUANTIZATION,
+        *ROUNDING,
     ),
 )
 
 MATRICES = Schema(
+    "matrices.parquet",
     "one matrix as the model multiplies with it (a tensor, one expert of a stack, a slice)",
     (
-        Column("param_name", "string", "stored tensor that holds the matrix"),
-        Column(
-            "slice",
-            "string",
-            "which part of it, e.g. [3] (an expert), q_proj, [3].gate_proj; delta is the change "
-            "B·A·scale of an adapter; empty for the whole tensor",
-        ),
-        Column("layer_index", "integer", "number of the layer within its component, from 0"),
-        Column("block_type", "string", "place in the block"),
+        PARAM_NAME,
+        SLICE,
+        LAYER_INDEX,
+        BLOCK_TYPE,
         *ROLE,
-        Column("rows", "integer", "rows of the matrix"),
-        Column("cols", "integer", "columns of the matrix"),
-        Column("dtype", "string", "stored type"),
+        ROWS,
+        COLS,
+        DTYPE,
         *STORAGE,
+        RANK,
         Column(
-            "rank", "integer", "numerical rank: number of σ > σ₁ · max(rows, cols) · eps(float32)"
+            "rank_ratio",
+            "number",
+            "numerical rank as a share of the smaller side",
+            SHARE,
+            "rank / min(rows, cols)",
+            MATRIX_RANK,
+            "rank ratio",
         ),
-        Column("rank_ratio", "number", "rank / min(rows, cols)", "share"),
-        Column("mean", "number", "mean of the finite values"),
-        Column("std", "number", "standard deviation of the finite values (ddof 0)"),
-        Column("var", "number", "variance of the finite values (ddof 0)"),
-        Column(
-            "sparsity", "number", "share of finite elements with |w| ≤ sparsity_threshold", "share"
-        ),
+        *MOMENTS,
         *VALUES,
         *TOP,
         STORAGE_RANK,
         *SPECTRAL,
-        *QUANTIZATION,
+        *ROUNDING,
     ),
 )
 
 SPECTRA = Schema(
+    "spectra.parquet",
     "the singular values of one matrix",
     (
-        Column("param_name", "string", "stored tensor that holds the matrix"),
-        Column("slice", "string", "which part of it; empty for the whole tensor"),
-        Column("rows", "integer", "rows of the matrix"),
-        Column("cols", "integer", "columns of the matrix"),
+        PARAM_NAME,
+        SLICE,
+        ROWS,
+        COLS,
         Column(
             "method",
             "string",
-            "how the values were computed: direct, gram, gram+projection, gram+deflation; "
-            "sketch: an estimate of the largest values only; none: and why there are no values",
+            "how the values were computed: direct, gram, gram+projection, gram+deflation, "
+            "factored; sketch: an estimate of the largest values only; none: and why there are "
+            "no values",
         ),
         Column("precision", "string", "type of number in which they were computed"),
-        Column("singular_values", "numbers", "all singular values, largest first"),
+        Column(
+            "singular_values", "numbers", "all singular values, largest first", WEIGHT, "σ₁ … σ_q"
+        ),
     ),
 )
 
 HISTOGRAMS = Schema(
+    "histograms.parquet",
     "the exact distribution of one tensor of a type of 16 bits or fewer",
     (
-        Column("param_name", "string", "name of the tensor"),
-        Column("dtype", "string", "stored type: what the codes mean"),
-        Column("codes", "integers", "stored codes that occur"),
-        Column("counts", "integers", "how often each of them occurs"),
+        PARAM_NAME,
+        DTYPE,
+        Column("codes", "integers", "stored codes that occur", NONE),
+        Column("counts", "integers", "how often each of them occurs", ELEMENTS),
     ),
 )
 
 COVERAGE = Schema(
+    "coverage.csv",
     "one tensor of the index or the headers",
     (
-        Column("param_name", "string", "name of the tensor"),
-        Column("shard", "string", "file that holds it"),
-        Column("dtype", "string", "stored type"),
-        Column("shape", "string", "shape as stored"),
-        Column("numel", "integer", "number of elements, once unpacked", "elements"),
-        Column("nbytes", "integer", "stored size", "bytes"),
+        PARAM_NAME,
+        SHARD,
+        DTYPE,
+        SHAPE,
+        NUMEL,
+        NBYTES,
         Column("status", "string", "analysed, buffer, companion, unsupported, missing or left out"),
         Column("reason", "string", "why it was not analyzed, or what was noticed"),
     ),
 )
 
+
+def _from_matrices(name: str, meaning: str, new_name: str = "", type: str = "") -> Column:
+    """The column of the table matrices that a column of the table layers sums up."""
+    column = next(column for column in MATRICES.columns if column.name == name)
+    return replace(column, name=new_name or name, meaning=meaning, type=type or column.type)
+
+
 LAYERS = Schema(
+    "layers.csv",
     "one block type of one layer of one component (layer empty: outside the layers)",
     (
-        Column("component", "string", "part of the model"),
-        Column("layer_index", "integer", "number of the layer within its component, from 0"),
-        Column("block_type", "string", "place in the block"),
-        Column("tensors", "integer", "number of stored tensors"),
-        Column("matrices", "integer", "number of matrices"),
-        Column("parameters", "integer", "number of elements", "elements"),
-        Column("nbytes", "integer", "stored size", "bytes"),
-        Column("mean", "number", "mean of all values, additive biases left out"),
+        COMPONENT,
+        LAYER_INDEX,
+        BLOCK_TYPE,
+        Column("tensors", "integer", "number of stored tensors", NONE),
+        Column("matrices", "integer", "number of matrices", NONE),
+        Column("parameters", "integer", "number of elements", ELEMENTS),
+        NBYTES,
+        _from_matrices("mean", "mean of all values, without additive biases"),
+        _from_matrices("std", "standard deviation of all values together, without additive biases"),
         Column(
-            "std", "number", "standard deviation of all values together, additive biases left out"
+            "std_mean",
+            "number",
+            "mean of the tensors' standard deviations, without additive biases",
+            WEIGHT,
+            "mean of s over the tensors",
         ),
-        Column("std_mean", "number", "mean of the tensors' standard deviations, without biases"),
-        Column("absmax", "number", "largest |w|, additive biases left out"),
-        Column(
-            "sparsity", "number", "share of finite elements with |w| ≤ sparsity_threshold", "share"
+        _from_matrices("absmax", "largest |w|, without additive biases"),
+        _from_matrices("sparsity", "share of finite elements with |w| ≤ sparsity_threshold"),
+        _from_matrices("zero_fraction", "share of finite elements that are exactly zero"),
+        Column("nan_count", "integer", "NaN elements", ELEMENTS),
+        Column("inf_count", "integer", "infinite elements", ELEMENTS),
+        _from_matrices("kurtosis_excess", "mean excess kurtosis of the matrices"),
+        _from_matrices("outlier_6sigma", "share of elements beyond 6 std of their tensor"),
+        _from_matrices("entropy_bits", "mean entropy of the stored codes"),
+        _from_matrices("rank_ratio", "mean of rank / min(rows, cols) of the matrices"),
+        _from_matrices("stable_rank", "mean stable rank of the matrices"),
+        _from_matrices(
+            "effective_rank_sigma",
+            "mean effective rank (p = σ / Σσ) of the matrices",
+            "effective_rank",
         ),
-        Column("zero_fraction", "number", "share of exact zeros", "share"),
-        Column("nan_count", "integer", "NaN elements", "elements"),
-        Column("inf_count", "integer", "infinite elements", "elements"),
-        Column("kurtosis_excess", "number", "mean excess kurtosis of the matrices"),
-        Column(
-            "outlier_6sigma", "number", "share of elements beyond 6 std of their tensor", "share"
+        _from_matrices("spectral_norm", "largest σ₁ of the matrices"),
+        _from_matrices("frobenius_norm", "root of the sum of squares of the matrices"),
+        _from_matrices("condition_number", "median condition number of the matrices"),
+        _from_matrices("alpha", "mean power-law exponent of the matrices"),
+        _from_matrices(
+            "spikes", "mean number of singular values beyond the noise edge", type="number"
         ),
-        Column("entropy_bits", "number", "mean entropy of the stored codes", "bits per element"),
-        Column("rank_ratio", "number", "mean of rank / min(rows, cols) of the matrices", "share"),
-        Column("stable_rank", "number", "mean stable rank of the matrices"),
-        Column("effective_rank", "number", "mean effective rank (p = σ / Σσ) of the matrices"),
-        Column("spectral_norm", "number", "largest σ₁ of the matrices"),
-        Column("frobenius_norm", "number", "root of the sum of squares of the matrices"),
-        Column("condition_number", "number", "median condition number of the matrices"),
-        Column("alpha", "number", "mean power-law exponent of the matrices"),
-        Column("spikes", "number", "mean number of singular values beyond the noise edge"),
     ),
 )
 
+TOKEN_ID = Column("token_id", "integer", "row of the embedding", NONE, label="id")
+
+TOKEN = Column("token", "string", "its text with visible escapes; empty if the tokenizer has none")
+
+KIND = Column("kind", "string", "normal, special, added, byte, or padding (beyond the tokenizer)")
+
+NORM = Column("norm", "number", "L2 norm of the row", WEIGHT, "‖x‖₂")
+
+# Distances in the space of the metric: that of the weights, or of rows scaled to length 1.
+METRIC = "unit of the metric"
+
 CLUSTERS = Schema(
+    "embedding/clusters.csv",
     "one row of the token embedding",
     (
-        Column("token_id", "integer", "row of the embedding"),
-        Column(
-            "token", "string", "its text with visible escapes; empty where the tokenizer has none"
-        ),
-        Column("kind", "string", "normal, special, added, byte, or padding (beyond the tokenizer)"),
-        Column("cluster", "integer", "cluster of the row, from 0 (the largest)"),
+        TOKEN_ID,
+        TOKEN,
+        KIND,
+        Column("cluster", "integer", "cluster of the row, from 0 (the largest)", NONE),
         Column(
             "distance",
             "number",
             "distance to the center of its cluster, in the space of the metric",
+            METRIC,
+            "‖x − c(x)‖",
+            KMEANS,
         ),
         Column(
             "margin",
             "number",
-            "squared distance to the next center less that to its own, in the same space",
+            "squared distance to the next center minus that to its own, in the same space",
+            "its square",
+            "‖x − c₂(x)‖² − ‖x − c(x)‖²",
         ),
-        Column("norm", "number", "L2 norm of the row"),
+        NORM,
     ),
 )
 
 CLUSTERS_SUMMARY = Schema(
+    "embedding/clusters_summary.csv",
     "one cluster of the token embedding",
     (
-        Column("cluster", "integer", "number of the cluster, 0 is the largest"),
-        Column("size", "integer", "rows in it", "tokens"),
-        Column("share", "number", "share of all rows", "share"),
-        Column("inertia_share", "number", "share of the total inertia", "share"),
-        Column("mean_norm", "number", "mean L2 norm of its rows"),
+        Column("cluster", "integer", "number of the cluster, 0 is the largest", NONE),
+        Column("size", "integer", "rows in it", "tokens", label="tokens"),
+        Column("share", "number", "share of all rows", SHARE, "size / rows"),
         Column(
-            "mean_distance", "number", "mean distance to its center, in the space of the metric"
+            "inertia_share",
+            "number",
+            "share of the total inertia",
+            SHARE,
+            "Σ_{cluster} ‖x − c(x)‖² / Σ ‖x − c(x)‖²",
+            KMEANS,
+            "share of inertia",
         ),
-        Column("categories", "string", "what most of its tokens are, with shares"),
+        Column("mean_norm", "number", "mean L2 norm of its rows", WEIGHT, "mean of ‖x‖₂"),
+        Column(
+            "mean_distance",
+            "number",
+            "mean distance to its center, in the space of the metric",
+            METRIC,
+            "mean of ‖x − c(x)‖",
+            KMEANS,
+        ),
+        Column("categories", "string", "categories of most of its tokens, with shares"),
         Column("scripts", "string", "scripts of most of its tokens with letters, with shares"),
-        Column("leading_space", "number", "tokens that start with a space", "share"),
+        Column(
+            "leading_space",
+            "number",
+            "tokens that start with a space",
+            SHARE,
+            "#{tokens with a leading space} / size",
+        ),
         Column("typical_tokens", "string", "tokens with the largest margin, largest first"),
         Column("central_tokens", "string", "tokens nearest to the center, nearest first"),
         Column("odd_tokens", "string", "tokens farthest from the center, farthest first"),
@@ -379,13 +842,12 @@ CLUSTERS_SUMMARY = Schema(
 )
 
 TOKENS = Schema(
-    "one row of the token embedding, or of an output layer of its own",
+    "embedding/tokens.csv, embedding/output_tokens.csv",
+    "one row of the token embedding, or of a separate output layer",
     (
-        Column("token_id", "integer", "number of the row"),
-        Column(
-            "token", "string", "its text with visible escapes; empty where the tokenizer has none"
-        ),
-        Column("kind", "string", "normal, special, added, byte, or padding (beyond the tokenizer)"),
+        replace(TOKEN_ID, meaning="number of the row"),
+        TOKEN,
+        KIND,
         Column(
             "category",
             "string",
@@ -393,75 +855,180 @@ TOKENS = Schema(
             "unused",
         ),
         Column("script", "string", "Unicode script of most of its letters"),
-        Column(
-            "leading_space", "boolean", "starts with a space (WordPiece: where it begins a word)"
-        ),
+        Column("leading_space", "boolean", "starts with a space (in WordPiece: it begins a word)"),
         Column("length", "integer", "length without the leading space", "characters or bytes"),
-        Column("norm", "number", "L2 norm of the row"),
-        Column("centroid_distance", "number", "distance to the mean of all rows"),
+        NORM,
+        Column(
+            "centroid_distance",
+            "number",
+            "distance to the mean of all rows",
+            WEIGHT,
+            "‖x − mean(x)‖₂",
+        ),
         Column(
             "neighbours",
             "integers",
-            "rows with the largest cosines to this one; missing where they were not searched",
-        ),
-        Column("nearest_cosine", "number", "cosine to the nearest of them"),
-        Column(
-            "duplicate_of", "integer", "the first row that is equal, where this is not the first"
+            "rows with the largest cosines to this one; missing if they were not searched",
+            NONE,
         ),
         Column(
-            "output_cosine", "number", "cosine between its rows of embedding and own output layer"
+            "nearest_cosine",
+            "number",
+            "cosine to the nearest of them",
+            NONE,
+            "max x·y / (‖x‖₂ ‖y‖₂) over the other rows y",
+        ),
+        Column(
+            "duplicate_of",
+            "integer",
+            "the first row with the same values, if this is not the first",
+            NONE,
+        ),
+        Column(
+            "output_cosine",
+            "number",
+            "cosine between its rows in the embedding and in the separate output layer",
+            NONE,
+            "x·y / (‖x‖₂ ‖y‖₂), y: its output row",
         ),
         Column("reference", "boolean", "taken as untrained: scores are likeness to these rows"),
         Column(
             "undertrained_score",
             "number",
             "likeness to untrained rows, higher is more alike; the method is in summary.json",
+            NONE,
+            "cos(x, r) without their common direction, or 1 − ‖x − r‖ / median ‖x − r‖, r: mean "
+            "reference row",
+            LAND,
         ),
         Column(
             "undertrained_rank",
             "integer",
-            "place by that score, from 1, among rows not known to be untrained before",
+            "rank by that score, from 1, among rows that were not known to be untrained",
+            NONE,
+            "",
+            LAND,
         ),
     ),
 )
 
+EXPLAINED_SHARE = Column(
+    "explained_share",
+    "number",
+    "share of the scatter that the clusters explain",
+    SHARE,
+    "1 − inertia(k) / inertia(1)",
+    KMEANS,
+)
+
+STABILITY = Column(
+    "stability",
+    "number",
+    "mean adjusted Rand index between the clusters of two samples",
+    NONE,
+    "(RI − E[RI]) / (max RI − E[RI]), mean over pairs of samples",
+    RAND,
+)
+
 ELBOW = Schema(
+    "embedding/elbow.csv",
     "one number of clusters tried",
     (
-        Column("k", "integer", "number of clusters"),
+        Column("k", "integer", "number of clusters", NONE),
         Column(
             "inertia",
             "number",
             "sum of squared distances to the centers, in the space of the metric",
+            "square of the unit of the metric",
+            "Σ ‖x − c(x)‖²",
+            KMEANS,
         ),
-        Column("explained_share", "number", "1 - inertia / inertia of one cluster", "share"),
-        Column("elbow_height", "number", "distance below the chord of the scaled curve (Kneedle)"),
-        Column("silhouette", "number", "mean silhouette of a sample of at most 2,000 rows"),
-        Column("chosen", "boolean", "true for the k that the clusters have"),
+        EXPLAINED_SHARE,
         Column(
-            "stability", "number", "mean adjusted Rand index between the clusters of two samples"
+            "elbow_height",
+            "number",
+            "distance below the chord of the scaled curve",
+            NONE,
+            "1 − x − y, x: k and y: inertia, each scaled to 0 … 1",
+            KNEEDLE,
         ),
-        Column("sample_share", "number", "mean explained share of samples of rows", "share"),
-        Column("null_stability", "number", "stability for one normal cloud of the same covariance"),
-        Column("null_share", "number", "mean explained share of samples of that cloud", "share"),
-        Column("null_error", "number", "standard deviation of that share over samples", "share"),
+        Column(
+            "silhouette",
+            "number",
+            "mean silhouette of a sample of at most 2,000 rows",
+            NONE,
+            "mean of (b − a) / max(a, b), a: own cluster, b: next",
+            SILHOUETTE,
+        ),
+        Column("chosen", "boolean", "true for the k of the final clusters"),
+        STABILITY,
+        replace(
+            EXPLAINED_SHARE, name="sample_share", meaning="mean explained share of samples of rows"
+        ),
+        replace(
+            STABILITY,
+            name="null_stability",
+            meaning="stability for one normal cloud of the same covariance",
+        ),
+        replace(
+            EXPLAINED_SHARE,
+            name="null_share",
+            meaning="mean explained share of samples of that cloud",
+        ),
+        Column(
+            "null_error",
+            "number",
+            "standard deviation of that share over samples",
+            SHARE,
+            "std of 1 − inertia(k) / inertia(1)",
+        ),
     ),
 )
 
 PROJECTION = Schema(
+    "embedding/projection.parquet",
     "one row of the token embedding in two dimensions",
     (
-        Column("token_id", "integer", "row of the embedding"),
-        Column("x", "number", "first principal component in the space where tokens are clustered"),
-        Column("y", "number", "second principal component there"),
+        TOKEN_ID,
+        Column(
+            "x",
+            "number",
+            "first principal component in the space in which tokens are clustered",
+            METRIC,
+            "u₁·(x − mean(x))",
+        ),
+        Column("y", "number", "second principal component there", METRIC, "u₂·(x − mean(x))"),
         Column(
             "plane_x",
             "number",
-            "place along the direction in which the centers of the clusters lie farthest apart",
+            "coordinate along the direction in which the centers of the clusters lie farthest "
+            "apart",
+            METRIC,
+            "v₁·(x − mean(x)), v: principal components of the centers, weighted by their tokens",
         ),
-        Column("plane_y", "number", "along the second such direction; missing below 3 clusters"),
-        Column("tsne_x", "number", "first t-SNE coordinate, where it was asked for"),
-        Column("tsne_y", "number", "second t-SNE coordinate"),
+        Column(
+            "plane_y",
+            "number",
+            "coordinate along the second such direction; missing below 3 clusters",
+            METRIC,
+            "v₂·(x − mean(x))",
+        ),
+        Column(
+            "tsne_x",
+            "number",
+            "first t-SNE coordinate, if t-SNE was requested",
+            NONE,
+            "t-distributed stochastic neighbor embedding",
+            TSNE,
+        ),
+        Column(
+            "tsne_y",
+            "number",
+            "second t-SNE coordinate",
+            NONE,
+            "t-distributed stochastic neighbor embedding",
+            TSNE,
+        ),
     ),
 )
 
@@ -478,3 +1045,11 @@ SCHEMAS = {
     "elbow": ELBOW,
     "projection": PROJECTION,
 }
+
+
+def find_column(table: str, name: str) -> Column:
+    """The record of a column. Raises KeyError if the table has no such column."""
+    for column in SCHEMAS[table].columns:
+        if column.name == name:
+            return column
+    raise KeyError(f"{table}.{name}")

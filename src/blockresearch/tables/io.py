@@ -1,10 +1,7 @@
-"""The tables of the project: one schema each, one writer, one reader.
+"""Read and write the tables whose columns `columns` records, as CSV, JSON or Parquet.
 
-Every table that leaves the program is described here once: names, types, units and meaning of its
-columns. The writer checks rows against it, the reader restores the types, and the manual's column
-lists are made from it, so none of the three can drift from the others.
-
-Writers are atomic: a file appears under its name complete or not at all.
+The writer checks names and types against the records, the reader restores the types. Writers are
+atomic: a file appears under its name complete or not at all.
 """
 
 import csv
@@ -20,12 +17,12 @@ import numpy as np
 import pandas as pd
 
 from blockresearch.files import TableError, atomic
-from blockresearch.tables.columns import SCHEMAS, Column
+from blockresearch.tables.columns import SCHEMAS, Column, names
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# Names of tensors may be longer than the 128 KiB that the reader of CSV takes for a mistake.
+# Names of tensors may exceed the 128 KiB that Python's csv allows for a field by default.
 csv.field_size_limit(2**31 - 1)
 
 PANDAS_DTYPES = {
@@ -37,35 +34,38 @@ PANDAS_DTYPES = {
     "numbers": "object",
 }
 
-# Rows that `stack_file` has in memory at once; spectra have a few thousand numbers each.
+# Rows that `stack_file` holds in memory at once; spectra have a few thousand numbers each.
 STACK_ROWS = 1000
 
-# Rows of a piece of its files, which readers have in memory at once.
+# Rows of a row group of its files, which readers hold in memory at once.
 GROUP_ROWS = 100
 
-# Rows whose cells are in memory as text at once.
+# Rows whose cells are held in memory as text at once.
 TEXT_ROWS = 4096
 
-# A spreadsheet runs a cell that starts like this as a formula; such text gets a leading apostrophe.
+# A spreadsheet runs a cell with such a start as a formula; such text gets a leading apostrophe.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def columns(table: str) -> list[str]:
-    """Column names of `table` in their order."""
-    return [column.name for column in SCHEMAS[table].columns]
+    """Column names of `table` in their order. Raises KeyError if there is no such table."""
+    return list(names(SCHEMAS[table].columns))
 
 
 def frame(rows: Iterable[Mapping[str, Any]], table: str) -> pd.DataFrame:
     """Rows as a data frame with exactly the columns and types of `table`.
 
-    A column that a row lacks is missing in that row; one that the schema lacks is an error.
+    A column that is not in a row is missing there. Raises TableError if a row has a column that is
+    not in the table.
     """
     rows = list(rows)
     known = set(columns(table))
     for row in rows:
         if not known.issuperset(row):
             unknown = ", ".join(sorted(set(row) - known))
-            raise TableError(f"table {table}: no such column: {unknown}")
+            raise TableError(
+                f"table {table} has no column {unknown}: add a record in tables/columns."
+            )
     data = {
         column.name: pd.Series(
             [row.get(column.name) for row in rows], dtype=PANDAS_DTYPES[column.type]
@@ -76,45 +76,55 @@ def frame(rows: Iterable[Mapping[str, Any]], table: str) -> pd.DataFrame:
 
 
 def typed(data: pd.DataFrame, table: str) -> pd.DataFrame:
-    """`data` with the columns, order and types of `table`; raises TableError when one lacks."""
+    """`data` with the columns, order and types of `table`.
+
+    Raises TableError if a column is missing or unknown.
+    """
     missing = [name for name in columns(table) if name not in data]
     surplus = [name for name in data if name not in columns(table)]
     if missing or surplus:
-        raise TableError(f"table {table}: missing columns {missing}, unknown columns {surplus}")
-    kinds = {column.name: PANDAS_DTYPES[column.type] for column in SCHEMAS[table].columns}
-    return data[columns(table)].astype(kinds)
+        raise TableError(f"table {table}: missing columns {missing}, unknown columns {surplus}.")
+    dtypes = {column.name: PANDAS_DTYPES[column.type] for column in SCHEMAS[table].columns}
+    return data[columns(table)].astype(dtypes)
 
 
-def form_of(path: str | os.PathLike[str], form: str | None = None) -> str:
-    """csv, json or parquet: `form`, else the suffix of `path`; TableError for any other."""
-    form = form or Path(path).suffix.removeprefix(".")
-    if form not in ("csv", "json", "parquet"):
-        raise TableError(f"{path}: a table is written as .csv, .json or .parquet.")
-    return form
+def table_format(path: str | os.PathLike[str], format: str | None = None) -> str:
+    """The format of a table, csv, json or parquet: `format`, or by default the suffix of `path`.
+
+    Raises TableError for any other.
+    """
+    format = format or Path(path).suffix.removeprefix(".")
+    if format not in ("csv", "json", "parquet"):
+        raise TableError(f"{path}: tables are .csv, .json or .parquet; name one of these formats.")
+    return format
 
 
 def write_table(
-    data: pd.DataFrame, table: str, path: str | os.PathLike[str], form: str | None = None
+    data: pd.DataFrame, table: str, path: str | os.PathLike[str], format: str | None = None
 ) -> None:
-    """Write `data` as `form` (csv, json or parquet; else by the suffix of `path`), atomically.
+    """Write `data` as the table `table`, atomically, in the format of `table_format`.
 
     The bytes depend on the data alone: no time, no machine, no index column. CSV guards
-    formulas (see `guarded`); a missing value is an empty field. JSON is a list of
-    records with null for missing. Infinities are written as the text inf / -inf in CSV and JSON.
+    formulas (see `guarded`); a missing value is an empty field. JSON is a list of records with null
+    for missing values. Infinities are the text inf or -inf in CSV and JSON. Raises TableError if a
+    column is missing or unknown, or the format is.
     """
     data = typed(data, table)
-    form = form_of(path, form)
+    format = table_format(path, format)
     with atomic(path) as temporary:
-        if form == "parquet":
+        if format == "parquet":
             _write_parquet(data, table, temporary)
-        elif form == "json":
+        elif format == "json":
             _write_json_records(data, temporary)
         else:
             _write_csv(data, temporary)
 
 
 def read_table(path: str | os.PathLike[str], table: str) -> pd.DataFrame:
-    """Read what `write_table` wrote, with the same types; text guards of CSV are taken off."""
+    """A table written by `write_table`, with the same types and without the text guards of CSV.
+
+    Raises TableError if a column is missing or unknown.
+    """
     path = Path(path)
     if path.suffix == ".parquet":
         import pyarrow.parquet as pq
@@ -134,22 +144,22 @@ def read_table(path: str | os.PathLike[str], table: str) -> pd.DataFrame:
 def read_rows(
     path: str | os.PathLike[str], table: str, column: str, values: Iterable[str]
 ) -> pd.DataFrame:
-    """The rows of a Parquet table whose `column` is one of `values`, read piece by piece."""
+    """The rows of a Parquet table whose `column` is one of `values`; one row group is in memory."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    found, values = [_arrow_schema(table).empty_table()], pa.array(list(values), pa.string())
+    found, texts = [_arrow_schema(table).empty_table()], pa.array(list(values), pa.string())
     with pq.ParquetFile(path) as file:
         for number in range(file.num_row_groups):
-            wanted = pc.is_in(file.read_row_group(number, [column])[column], values)
-            if pc.any(wanted).as_py():
-                found.append(file.read_row_group(number).filter(wanted))
+            chosen = pc.is_in(file.read_row_group(number, [column])[column], texts)
+            if pc.any(chosen).as_py():
+                found.append(file.read_row_group(number).filter(chosen))
     return _from_arrow(pa.concat_tables(found), table)
 
 
 def read_pieces(path: str | os.PathLike[str], table: str) -> Iterator[pd.DataFrame]:
-    """A Parquet table, row group after row group."""
+    """Yield a Parquet table row group by row group."""
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as file:
@@ -166,9 +176,9 @@ def _from_arrow(rows: "pa.Table", table: str) -> pd.DataFrame:
 
 
 def guarded(text: str) -> str:
-    """Text that a spreadsheet cannot take for a formula: a leading apostrophe where it could.
+    """Text that no spreadsheet runs as a formula: with a leading apostrophe if it could.
 
-    Text that starts with an apostrophe gets one too, so that taking one off always restores it.
+    Text that starts with an apostrophe gets one too, so that removing one always restores it.
     """
     return "'" + text if text.startswith((*FORMULA_STARTS, "'")) else text
 
@@ -202,12 +212,13 @@ def _parser(column: Column):
 
 
 def _plain(value: Any) -> Any:
-    """A cell as JSON knows it: None for missing, Python scalars, lists."""
+    """A cell as a value of JSON: None if missing, Python scalars, lists, inf and -inf as text."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, list):
+        # Nearly all lists are finite numbers, which need no change.
         if all(type(item) is int or (type(item) is float and item - item == 0) for item in value):
-            return value  # finite numbers, as nearly all lists are
+            return value
         return [_plain(item) for item in value]
     if value is None or value is pd.NA:
         return None
@@ -217,7 +228,7 @@ def _plain(value: Any) -> Any:
 
 
 def _texts(column: pd.Series) -> list[str | None]:
-    """The cells of a typed column as JSON writes them, None where one is missing.
+    """The cells of a typed column as JSON writes them, None if missing.
 
     Column by column, because a large model has ten million cells and nearly all are numbers.
     """
@@ -232,9 +243,8 @@ def _texts(column: pd.Series) -> list[str | None]:
     elif isinstance(column.dtype, pd.Int64Dtype):
         texts = list(map(str, column.to_numpy("int64", na_value=0).tolist()))
     elif isinstance(column.dtype, pd.StringDtype):
-        places, values = pd.factorize(
-            column
-        )  # most texts, such as block types, come again and again
+        # Most texts, such as block types, occur many times.
+        places, values = pd.factorize(column)
         written = [json.dumps(value, ensure_ascii=False) for value in values]
         texts = [written[place] for place in places.tolist()] if written else [None] * len(column)
     else:
@@ -302,8 +312,8 @@ def _arrow_schema(table: str) -> "pa.Schema":
 
 
 def _parquet_options(table: str) -> dict[str, Any]:
-    """How Parquet stores `table`: a dictionary of values only where values come again, which real
-    numbers do not; looking for one would take most of the time."""
+    """Options of the Parquet writer: dictionary encoding for all columns but real numbers, which
+    rarely repeat; looking for repeated ones would take most of the time."""
     paths = {"string": "", "integer": "", "integers": ".list.element"}
     coded = [c.name + paths[c.type] for c in SCHEMAS[table].columns if c.type in paths]
     return {"compression": "zstd", "use_dictionary": coded}
@@ -319,10 +329,10 @@ def _write_parquet(data: pd.DataFrame, table: str, path: Path) -> None:
 
 
 def stack_file(paths: Iterable[str | os.PathLike[str]], table: str, by: str, out: Path) -> None:
-    """What `stack` gives, as a Parquet file `out` and without having it in memory.
+    """Write what `stack` returns to the Parquet file `out`, without holding it in memory.
 
-    Only the sort keys are read at first, then the rows in their order, a few thousand at a time:
-    the spectra of a large model have a billion numbers.
+    Reads the sort keys first, then the rows in their order, a thousand at a time: the spectra of a
+    large model have a billion numbers. Rows of one key must be in one part.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -346,13 +356,14 @@ def stack_file(paths: Iterable[str | os.PathLike[str]], table: str, by: str, out
                 places.setdefault(number, []).append(row)
             taken = [part(number).take(rows) for number, rows in places.items()]
             rows = pa.concat_tables(taken) if taken else schema.empty_table()
-            # Rows of one key lie in one part, so a stable sort by the key restores the order.
+            # Rows of one key are in one part, so a stable sort by the key restores the order.
             indices = pa.compute.sort_indices(rows, sort_keys=[(by, "ascending")])
             file.write_table(rows.take(indices), row_group_size=GROUP_ROWS)
 
 
 def stack(paths: Iterable[str | os.PathLike[str]], table: str, by: list[str]) -> pd.DataFrame:
-    """Tables of all parts as one, rows sorted by the columns `by`: the order of jobs is moot."""
+    """The tables of all parts as one, sorted by the columns `by`; the order of the parts does not
+    matter."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

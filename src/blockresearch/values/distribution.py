@@ -24,6 +24,7 @@ import numpy as np
 
 from blockresearch.compiled import read_only
 from blockresearch.safetensors.dtypes import DTYPES, FLOAT_LAYOUTS, code_values, codes, decode
+from blockresearch.tables.columns import MOMENTS, QUANTILES, VALUES, names
 from blockresearch.values.loops import (
     chan_merge,
     chan_update,
@@ -35,54 +36,7 @@ from blockresearch.values.loops import (
 )
 from blockresearch.values.rows_and_columns import TILE_BYTES, RowsAndColumns, Summary
 
-QUANTILES = {
-    "q001": 0.001,
-    "q01": 0.01,
-    "q05": 0.05,
-    "q25": 0.25,
-    "q50": 0.50,
-    "q75": 0.75,
-    "q95": 0.95,
-    "q99": 0.99,
-    "q999": 0.999,
-}
-
-SUMMARY_KEYS = (
-    "numel",
-    "finite_count",
-    "nan_count",
-    "posinf_count",
-    "neginf_count",
-    "mean",
-    "var",
-    "std",
-    "skewness",
-    "kurtosis_excess",
-    "min",
-    "max",
-    "absmax",
-    "rms",
-    "zero_fraction",
-    "sparsity",
-    *QUANTILES,
-    "outlier_3sigma",
-    "outlier_6sigma",
-    "max_over_rms",
-    "entropy_bits",
-    "entropy_sign_bits",
-    "entropy_exponent_bits",
-    "entropy_mantissa_bits",
-    "distinct_values",
-    "fp16_exact_fraction",
-    "row_norm_cv",
-    "row_norm_max_over_median",
-    "col_norm_cv",
-    "col_norm_max_over_median",
-    "row_absmax_max_over_median",
-    "col_absmax_max_over_median",
-    "zero_rows",
-    "zero_cols",
-)
+SUMMARY_KEYS = names((*MOMENTS, *VALUES))
 
 FINE_BITS = 10
 

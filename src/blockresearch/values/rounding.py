@@ -25,19 +25,11 @@ from numba import types
 from numba.extending import intrinsic
 
 from blockresearch.compiled import compiled, float_of
+from blockresearch.tables.columns import LOW_BIT_FORMATS, ROUNDING, names
 
-FORMATS = (
-    "int8_channel",
-    "int4_g128_sym",
-    "int4_g128_asym",
-    "nf4",
-    "fp8_tensor",
-    "fp8_channel",
-    "mxfp4",
-    "nvfp4",
-)
+FORMATS = tuple(each.name for each in LOW_BIT_FORMATS)
 
-ERROR_KEYS = tuple(f"{name}_{what}" for name in FORMATS for what in ("sqnr_db", "max_error"))
+ERROR_KEYS = names(ROUNDING)
 
 NF4_LEVELS = np.array(
     [

@@ -19,7 +19,6 @@ from blockresearch.report.plots.tokens import (
     spread,
 )
 from blockresearch.report.plots.values import (
-    FORMATS,
     Measure,
     distributions,
     parameters_by_block,
@@ -334,7 +333,7 @@ def test_rounding_errors_by_format():
     matrices = frame(rows, "matrices")
     figure = rounding(matrices)
     np.testing.assert_allclose(figure.axes[0].collections[0].get_array().ravel(), [32, 17])
-    table = rounding_table(matrices, FORMATS).set_index("format")
+    table = rounding_table(matrices).set_index("format")
     assert list(table.index) == ["INT8 by row", "NVFP4"]
     assert table.loc["NVFP4", "matrix"] == "w2 [1]" and table.loc["NVFP4", "lowest"] == 14
     np.testing.assert_allclose(table["error"], [10 ** (-32 / 20), 10 ** (-17 / 20)])

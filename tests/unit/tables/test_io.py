@@ -120,7 +120,7 @@ def test_the_contract_columns_come_first():
 
 def test_who_begins_last_owns_the_target(tmp_path):
     target = tmp_path / "params.csv"
-    refused = pytest.raises(TableError, match=r"params.csv: another process writes it too")
+    refused = pytest.raises(TableError, match=r"params.csv: another process is writing this file")
     with refused, atomic(target) as orphan:
         orphan.write_text("of an earlier run")
         write_text("of this run", target)

@@ -26,18 +26,28 @@ from blockresearch.report.plots.style import (
     ordered,
 )
 from blockresearch.report.wording import by_component, fixed
+from blockresearch.tables.columns import SHARE, Column, find_column
 
-# Column -> name, unit or definition, scale of the colors. symlog is linear within ±1. No scale
-# blows up small differences: of less than a fifth (log), 2 dB (decibel) or 1 (symlog).
-METRICS = {
-    "std": ("Standard deviation", "of the weights", "log"),
-    "kurtosis_excess": ("Excess kurtosis", "0 for a normal distribution", "symlog"),
-    "spectral_norm": ("Spectral norm", "largest singular value σ₁", "log"),
-    "stable_rank": ("Stable rank", "Σσ² / σ₁²", "log"),
-    "effective_share": ("Effective rank", "share of the smaller side", "linear"),
-    "alpha": ("Power-law exponent α", "fitted to the tail of the spectrum σ²", "log"),
-    "int4_g128_sym_sqnr_db": ("INT4: signal / rounding error", "dB, groups of 128", "decibel"),
-    "nvfp4_sqnr_db": ("NVFP4: signal / rounding error", "dB, blocks of 16", "decibel"),
+# The effective rank of a matrix as a share of its smaller side; see `by_block`.
+EFFECTIVE_SHARE = Column(
+    "effective_share",
+    "number",
+    "mean effective rank as a share of the smaller side",
+    SHARE,
+    label="effective rank",
+)
+
+# Column -> note below its title, scale of the colors. symlog is linear within ±1. No scale
+# exaggerates small differences: less than a fifth (log), 2 dB (decibel) or 1 (symlog).
+MAPS = {
+    "std": ("of the weights", "log"),
+    "kurtosis_excess": ("0 for a normal distribution", "symlog"),
+    "spectral_norm": ("largest singular value σ₁", "log"),
+    "stable_rank": ("Σσ² / σ₁²", "log"),
+    "effective_share": ("share of the smaller side", "linear"),
+    "alpha": ("of the power law fitted to the tail of the spectrum σ²", "log"),
+    "int4_g128_sym_sqnr_db": ("dB, groups of 128", "decibel"),
+    "nvfp4_sqnr_db": ("dB, blocks of 16", "decibel"),
 }
 
 # Ticks at round numbers.
@@ -69,7 +79,7 @@ def by_block(layers: pd.DataFrame, matrices: pd.DataFrame) -> pd.DataFrame:
     """The table layers with means over the matrices of each block that it does not have itself:
     the effective rank as a share of the smaller side, and rounding errors in decibel."""
     side = matrices[["rows", "cols"]].min(axis=1).astype("Float64")
-    rounding = [name for name in METRICS if name.endswith("_sqnr_db")]
+    rounding = [name for name in MAPS if name.endswith("_sqnr_db")]
     own = matrices.assign(effective_share=matrices["effective_rank_sigma"] / side)
     means = own.groupby(KEYS, dropna=False)[["effective_share", *rounding]].mean().reset_index()
     return layers.merge(means, on=KEYS, how="left")
@@ -99,7 +109,7 @@ def layer_maps(layers: pd.DataFrame, columns: Sequence[str]) -> Figure | None:
     )
     annotated = sum(depths) <= ANNOTATED_LAYERS and blocks * 0.45 <= width
     for place, column in enumerate(columns):
-        title, unit, scale = METRICS[column]
+        about, scale = MAPS[column]
         norm = _norm(rows[column].dropna().to_numpy(dtype=float), scale)
         own = panels[place :: len(columns)]
         for panel, (component, part), depth in zip(own, parts.items(), depths, strict=True):
@@ -107,10 +117,16 @@ def layer_maps(layers: pd.DataFrame, columns: Sequence[str]) -> Figure | None:
             _thin_rows(panel, part, height * depth / sum(depths))
             axis = f"{component} layer" if len(parts) > 1 else "layer"
             panel.set_ylabel(literal(axis) if place == 0 else "")
-        style.heading(own[0], title, unit)
+        style.heading(own[0], _title(column), about)
         bar = figure.colorbar(own[0].collections[0], ax=own, aspect=height / 0.16, pad=0.02)
         _bar_ticks(bar, norm)
     return figure
+
+
+def _title(name: str) -> str:
+    """The title of a column, with a capital."""
+    column = EFFECTIVE_SHARE if name == EFFECTIVE_SHARE.name else find_column("matrices", name)
+    return column.title[0].upper() + column.title[1:]
 
 
 def _bar_ticks(bar: Any, norm: Normalize) -> None:
@@ -124,7 +140,7 @@ def _bar_ticks(bar: Any, norm: Normalize) -> None:
 def _map(panel: Axes, part: pd.DataFrame, column: str, norm: Normalize, annotated: bool) -> None:
     grid = part.pivot(index="layer_index", columns="block_type", values=column)
     grid = grid.reindex(_layer_numbers(part))[ordered(grid.columns)].astype(float)
-    text = fixed if METRICS[column][2] == "symlog" else _short
+    text = fixed if MAPS[column][1] == "symlog" else _short
     sns.heatmap(
         grid,
         ax=panel,
@@ -377,7 +393,7 @@ def experts(matrices: pd.DataFrame, metrics: Mapping[str, str]) -> Figure | None
     for panel, (column, label) in zip(panels, metrics.items(), strict=True):
         grid = means[column].unstack().astype(float)
         panel.set_facecolor(MISSING)
-        norm = _norm(grid.to_numpy(), METRICS[column][2])
+        norm = _norm(grid.to_numpy(), MAPS[column][1])
         picture = panel.pcolormesh(grid.to_numpy(), cmap=HEAT, norm=norm)
         across, down = _thinned(grid.columns), _thinned(grid.index)
         panel.set_xticks(across + 0.5, [str(number) for number in grid.columns[across]])

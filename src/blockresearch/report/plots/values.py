@@ -16,31 +16,7 @@ from blockresearch.report.plots import style
 from blockresearch.report.plots.style import PALETTE, canvas, color, literal, marker, ordered
 from blockresearch.report.wording import aligned
 from blockresearch.safetensors.dtypes import DTYPES, code_values
-
-QUANTILES = {
-    "q001": 0.001,
-    "q01": 0.01,
-    "q05": 0.05,
-    "q25": 0.25,
-    "q50": 0.5,
-    "q75": 0.75,
-    "q95": 0.95,
-    "q99": 0.99,
-    "q999": 0.999,
-}
-
-# Format of rounding -> name, bits per weight with scales (16 bits each in the integer formats, 32
-# in NF4, 8 in MXFP4 and NVFP4).
-FORMATS = {
-    "int8_channel": ("INT8 by row", 8.0),
-    "fp8_channel": ("FP8 by row", 8.0),
-    "fp8_tensor": ("FP8, one scale", 8.0),
-    "nvfp4": ("NVFP4", 4.5),
-    "nf4": ("NF4", 4.5),
-    "mxfp4": ("MXFP4", 4.25),
-    "int4_g128_asym": ("INT4, zero points", 4.16),
-    "int4_g128_sym": ("INT4", 4.13),
-}
+from blockresearch.tables.columns import LOW_BIT_FORMATS, QUANTILES
 
 BINS = 160
 
@@ -238,7 +214,8 @@ def _scale(panel: Axes, scale: str, values: pd.Series) -> None:
 
 def rounding(matrices: pd.DataFrame) -> Figure | None:
     """Heat map of the median signal-to-rounding-error ratio in decibel: block types by formats."""
-    columns = {f"{name}_sqnr_db": label for name, (label, _) in FORMATS.items()}
+    formats = sorted(LOW_BIT_FORMATS, key=lambda each: -each.bits)
+    columns = {f"{each.name}_sqnr_db": each.label for each in formats}
     grid = matrices.groupby(matrices["block_type"].fillna("other"))[list(columns)].median()
     grid = grid.dropna(how="all").dropna(axis=1, how="all").astype(float)
     if grid.empty:
