@@ -60,14 +60,41 @@ WRAPPERS = {"base_layer", "modules_to_save", "original_module", "parametrization
 
 ADAPTER_PARAMETERS = "lora_* ia3_l* prompt_embeddings* hada_* oft_r*"
 
-# What quantization stores beside or instead of `<module>.weight`; cut off to find the module.
+# How quantization names what it stores instead of `<module>.weight` or of a bare parameter: codes.
+QUANTIZED_CODES = "qweight packed blocks compressed qdata"
+
+# What it stores beside them. These words stand for nothing else.
+COMPANIONS = (
+    "scale_inv scale_2 scale_packed global_scale zero_points? qzeros g_idx absmax quant_map"
+    " nested_absmax nested_quant_map quant_state\\..* bitsandbytes__.* SCB bitmask row_offsets"
+    " qscale_weight qscale_act scale_weight scale_input activation_scale activation_scale_inv"
+    " input_scale input_scale_2 input_scale_inv input_global_scale input_zero_point pre_quant_scale"
+    " output_scale output_global_scale [kvq]_scale [kv]_zero_point"
+)
+
+# These do so behind the word weight; elsewhere only beside codes.
+COMPANIONS_OF_CODES = "scale scales zeros shape format biases"
+
+
+def _suffix(words: str) -> str:
+    return f"(?:{'|'.join(words.split())})$"
+
+
+# `.weight_scale`, `.weight.absmax`, `._weight_scale`, `.input_scale`; `_weight_scale`, `_scale_inv`
+# behind a bare parameter.
+_OF_WEIGHT = r"(?:\.weight[._]|\._weight_|[._]weight_)"
+
+COMPANION = re.compile(
+    rf"{_OF_WEIGHT}{_suffix(f'{COMPANIONS} {COMPANIONS_OF_CODES}')}|[._]{_suffix(COMPANIONS)}"
+)
+
+COMPANION_OF_CODES = re.compile(rf"[._]{_suffix(COMPANIONS_OF_CODES)}")
+
+# Cut off to find the module of a stored tensor.
 QUANTIZATION = re.compile(
-    r"(?:\.weight[._]|[._])"
-    r"(?:scale_inv|scale_2|scales|zeros|zero_points?|qzeros|qweight|g_idx|global_scale|packed|blocks"
-    r"|absmax|quant_map|nested_absmax|nested_quant_map|quant_state\..*|bitsandbytes__.*)$"
-    r"|\._weight_(?:qdata|scale|zero_point)$"
-    r"|\.(?:weight_(?:scale|shape|format|integer|scaling_factor)|bias_integer|biases|SCB"
-    r"|qscale_(?:weight|act)|activation_scale|(?:in|out)put_(?:global_)?scale|fc_scaling_factor)$"
+    rf"{COMPANION.pattern}|(?:{_OF_WEIGHT}|[._]){_suffix(QUANTIZED_CODES)}"
+    rf"|[._]{_suffix('scales zeros biases')}"
+    r"|\.(?:weight_(?:integer|scaling_factor)|bias_integer|fc_scaling_factor)$"
 )
 
 # Words in front of the name of an attention matrix, by a segment anywhere in its name.

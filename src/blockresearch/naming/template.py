@@ -147,7 +147,7 @@ def is_unlearned(segment: str, ndim: int) -> bool:
 def is_companion(name: str) -> bool:
     """Whether a tensor only helps to read a quantized weight and holds none of its values."""
     suffix = patterns.QUANTIZATION.search(name)
-    return suffix is not None and not suffix[0].endswith(("qweight", "packed", "blocks", "qdata"))
+    return suffix is not None and not suffix[0].endswith(tuple(patterns.QUANTIZED_CODES.split()))
 
 
 def split(name: str) -> tuple[str, list[str]]:

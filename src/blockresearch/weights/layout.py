@@ -24,7 +24,8 @@ from blockresearch.naming.roles import Role
 from blockresearch.naming.template import is_unlearned
 from blockresearch.safetensors.dtypes import DTYPES
 from blockresearch.weights.fused import Piece, conv1d, gate_up_pieces, qkv_pieces, stack_order
-from blockresearch.weights.quantized.recognize import Scheme, recognize
+from blockresearch.weights.quantized.recognize import recognize
+from blockresearch.weights.quantized.scheme import Scheme
 
 MEASURED = ("matrix", "experts", "values")
 

@@ -6,7 +6,7 @@ are small and read whole; the codes of GPTQ and AWQ, whose rows run across the f
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,8 @@ from blockresearch.safetensors.header import SafetensorsError
 from blockresearch.safetensors.reader import read_bytes, read_chunks
 from blockresearch.weights.grid import Grid
 from blockresearch.weights.layout import TRANSPOSED_BYTES, Matrix
-from blockresearch.weights.quantized.bitsandbytes import _bitsandbytes4, _bitsandbytes8
-from blockresearch.weights.quantized.float4 import _float4
-from blockresearch.weights.quantized.gptq_awq import _awq, _gptq
-from blockresearch.weights.quantized.mlx import _mlx
-from blockresearch.weights.quantized.packed import _packed
-from blockresearch.weights.quantized.scaled import _scaled
-from blockresearch.weights.quantized.source import Entry, PathOf, _Source
+from blockresearch.weights.quantized.recognize import decoder
+from blockresearch.weights.quantized.source import Entry, PathOf, Source
 
 
 def open_grid(entry: Entry, path_of: PathOf) -> Grid:
@@ -34,9 +29,9 @@ def open_grid(entry: Entry, path_of: PathOf) -> Grid:
     """
     shard = path_of(entry["shard"])
     if "scheme" in entry:
-        source = _Source(entry, path_of, shard)
+        source = Source(entry, path_of, shard)
         try:
-            return FORMULAS[entry["scheme"]["formula"]](source)
+            return decoder(entry["scheme"]["formula"])(source)
         except SafetensorsError:
             raise
         except (ValueError, IndexError) as error:
@@ -51,18 +46,6 @@ def open_grid(entry: Entry, path_of: PathOf) -> Grid:
         return dtypes.codes(raw, dtype).reshape(last - first, cols)
 
     return Grid(shape, dtype, read)
-
-
-FORMULAS: dict[str, Callable[[_Source], Grid]] = {
-    "scaled": _scaled,
-    "float4": _float4,
-    "packed": _packed,
-    "gptq": _gptq,
-    "awq": _awq,
-    "bitsandbytes4": _bitsandbytes4,
-    "bitsandbytes8": _bitsandbytes8,
-    "mlx": _mlx,
-}
 
 
 def blocks(grid: Grid, matrix: Matrix, block_bytes: int) -> Iterator[np.ndarray]:

@@ -451,8 +451,9 @@ def test_the_ledger_counts_weights_without_the_padding_of_their_words(tmp_path):
         "p.weight_scale": ("F32", [rows, 1], np.ones(rows, "<f4").tobytes()),
         "p.weight_shape": ("I64", [2], np.array([rows, cols], "<i8").tobytes()),
     }
-    config = CASES[case]["config"]
-    result = analyze(tmp_path, tensors, {"quantization_config": {**config, "config_groups": {}}})
+    groups = {"group_0": {"weights": {"num_bits": 4, "strategy": "channel"}}}
+    config = {**CASES[case]["config"], "config_groups": groups}
+    result = analyze(tmp_path, tensors, {"quantization_config": config})
     assert result.params["numel"].tolist() == [rows * cols]
     ledger = merge.coverage(result.manifest, result.params.set_index("param_name")["numel"])
     assert ledger.set_index("param_name").loc["p.weight_packed", "numel"] == rows * cols

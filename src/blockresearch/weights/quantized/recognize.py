@@ -1,42 +1,80 @@
-"""Recognize quantized weights by names, types and shapes; the config settles what these leave open.
+"""Recognize quantized weights by names, types, shapes and the configuration.
 
 A quantized weight is stored as one tensor of codes, its owner, and companions beside it (scales,
-zero points …), possibly in another shard. FORMATS lists the schemes in the order in which they are
-tried: which tensors make one up, and the function of `source` that reads the settings off
-their shapes. To add a scheme, add a row with its function, and its arithmetic to `grids`.
+zero points …), possibly in another shard. SCHEMES is the registry: to add a scheme, write its file
+(see `scheme`) and add a row here.
+
+A scheme is accepted if names and types are its own, sizes agree, and the config does not contradict
+it. If several readings fit, the weight is unsupported, never read by the first. Companions stay
+companions, whatever becomes of their owner.
 """
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
-from blockresearch.weights.quantized.bitsandbytes import bitsandbytes4, bitsandbytes8
-from blockresearch.weights.quantized.float4 import blocks, packed_float4
-from blockresearch.weights.quantized.gptq_awq import gptq_or_awq
-from blockresearch.weights.quantized.mlx import mlx
-from blockresearch.weights.quantized.packed import packed_integers
-from blockresearch.weights.quantized.scaled import float8, int8, torchao_integers
-from blockresearch.weights.quantized.source import Found, Settings, Tensor, Unfit
+from blockresearch.naming import patterns
+from blockresearch.weights.grid import Grid
+from blockresearch.weights.quantized import (
+    awq,
+    bitsandbytes4,
+    bitsandbytes8,
+    fp8,
+    gptq,
+    int8,
+    mlx,
+    mxfp4,
+    nvfp4,
+    pack_quantized,
+    torchao,
+)
+from blockresearch.weights.quantized.scheme import (
+    Format,
+    Found,
+    NotDecoded,
+    ReadSmall,
+    Scheme,
+    SchemeFile,
+    Tensor,
+    Unfit,
+)
+from blockresearch.weights.quantized.settings import method_of, quantization_config
+from blockresearch.weights.quantized.source import Source
+from blockresearch.weights.quantized.undecoded import OTHER_METHODS, undecoded_method
 
-FLOAT8 = {"F8_E4M3", "F8_E5M2", "F8_E4M3FNUZ", "F8_E5M2FNUZ"}
+SCHEMES: tuple[SchemeFile, ...] = (
+    gptq,
+    awq,
+    pack_quantized,
+    mxfp4,
+    nvfp4,
+    bitsandbytes4,
+    bitsandbytes8,
+    mlx,
+    fp8,
+    int8,
+    torchao,
+)
 
-INTEGERS = {"U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64"}
+INTEGERS = frozenset({"U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64"})
 
+# How the names of codes end, for the owner of a companion.
+CODES = (
+    *("", ".weight", ".qweight", ".weight_packed", "_packed", "_blocks", "._weight_qdata"),
+    *(".compressed", ".weight.compressed", ".W_q", ".codes", ".q_weight", ".indices", ".trellis"),
+    *(".dense_weights", ".Qidxs", ".B"),
+)
 
-@dataclass(frozen=True)
-class Scheme:
-    """How one weight is stored.
+# Parameters of undecoded schemes, beside their codes.
+SCALE_LIKE = re.compile(
+    r"scale|zero|absmax|quant_map|codebook|centroid|^meta$|^SCB$|^su$|^sv$|biases"
+)
 
-    `method` is what tables call it, `formula` the key of `grids.FORMULAS`. `shape` is the logical
-    shape in the model's orientation as far as headers tell. `companions` maps roles to names.
-    """
+# How the reasons begin of weights whose companions cannot belong to them, by shape and by content.
+DOES_NOT_FIT = "quantized storage that does not fit its scheme"
 
-    method: str
-    formula: str
-    shape: tuple[int, ...]
-    companions: dict[str, str]
-    settings: dict[str, Any] = field(default_factory=dict)
+CONTRADICTORY = "contradictory"
 
 
 @dataclass(frozen=True)
@@ -49,207 +87,153 @@ class Recognized:
     unsupported: dict[str, str]
 
 
-class Format(NamedTuple):
-    """A scheme: the end of the name of its codes, their types, the ends that stand in its place in
-    the names of companions (by role), and the function that reads its settings."""
-
-    codes: str
-    dtypes: set[str]
-    needed: dict[str, str]
-    optional: dict[str, str]
-    read: Callable[[Found], Settings]
+def decoder(formula: str) -> Callable[[Source], Grid]:
+    """The function that opens weights of a formula, as a scheme's file names it."""
+    return next(file.FORMULAS[formula] for file in SCHEMES if formula in file.FORMULAS)
 
 
-def _bitsandbytes_row(kind: str) -> Format:
-    needed = {"absmax": ".absmax", "quant_map": ".quant_map"}
-    nested = {"nested_absmax": ".nested_absmax", "nested_quant_map": ".nested_quant_map"}
-    state = {"quant_state": f".quant_state.bitsandbytes__{kind}"}
-    return Format("", {"U8"}, needed | state, nested, bitsandbytes4)
+def recognize(
+    tensors: Iterable[Tensor],
+    config: Mapping[str, Any],
+    read_small: ReadSmall | None = None,
+) -> Recognized:
+    """Quantized weights among all tensors of a checkpoint, with config.json's settings.
 
-
-# `proj.weight` and bare parameters such as `experts.gate_up_proj` alike.
-_SCALES = ("_scale_inv", "_scale", "_weight_scale", "_weight_scale_inv")
-
-_SCALES_OF_MODULE = (".qscale_weight", ".scale_weight", ".scale")
-
-_PACKED = "weight_packed"
-
-FORMATS = (
-    Format(
-        ".qweight",
-        {"I32", "U32"},
-        {"scale": ".scales", "zeros": ".qzeros"},
-        {"g_idx": ".g_idx"},
-        gptq_or_awq,
-    ),
-    Format(
-        _PACKED,
-        {"U8", "I8"},
-        {"scale": "weight_scale"},
-        {"global_scale": "weight_global_scale"},
-        packed_float4,
-    ),
-    Format(
-        _PACKED,
-        {"I32"},
-        {"scale": "weight_scale"},
-        {"zeros": "weight_zero_point", "g_idx": "weight_g_idx", "shape": "weight_shape"},
-        packed_integers,
-    ),
-    Format("_blocks", {"U8"}, {"scale": "_scales"}, {}, blocks),
-    _bitsandbytes_row("nf4"),
-    _bitsandbytes_row("fp4"),
-    Format(".weight", {"I8"}, {"scb": ".SCB"}, {}, bitsandbytes8),
-    Format(".weight", {"U32"}, {"scale": ".scales"}, {"biases": ".biases"}, mlx),
-    *(
-        Format("", {"U8", "F4"}, {"scale": scale, "scale_2": scale + "_2"}, {}, packed_float4)
-        for scale in _SCALES
-    ),
-    *(Format("", {"F4"}, {"scale": scale}, {}, packed_float4) for scale in _SCALES),
-    *(Format("", FLOAT8, {"scale": scale}, {}, float8) for scale in _SCALES),
-    *(Format(".weight", FLOAT8, {"scale": scale}, {}, float8) for scale in _SCALES_OF_MODULE),
-    *(Format("", {"I8"}, {"scale": scale}, {"zeros": "_zero_point"}, int8) for scale in _SCALES),
-    Format(".weight", {"I8"}, {"scale": ".scale"}, {}, int8),
-    Format("._weight_qdata", FLOAT8, {"scale": "._weight_scale"}, {}, float8),
-    Format(
-        "._weight_qdata",
-        {"I8"},
-        {"scale": "._weight_scale"},
-        {"zeros": "._weight_zero_point"},
-        torchao_integers,
-    ),
-)
-
-# Tensors that help with a quantized weight or a quantized cache and are no weights themselves.
-SERVANTS = re.compile(
-    r"(?:[._](?:input_scale(?:_2)?|input_global_scale|input_zero_point|activation_scale"
-    r"|output_scale|[kvq]_scale|[kv]_zero_point|qscale_act|scale_input)"
-    r"|\.(?:weight_format|weight_scale_inv|weight_scale(?:_2)?|weight_global_scale|weight_shape"
-    r"|weight_zero_point|weight_g_idx|SCB|qzeros|g_idx|quant_map|absmax|nested_absmax"
-    r"|nested_quant_map|quant_state\.bitsandbytes__\w+))$"
-)
-
-# Codes of schemes that are known but not decoded: codebooks, entropy coding, subclass pieces.
-UNDECODED = (
-    ("HQQ", re.compile(r"\.W_q$")),
-    ("AQLM", re.compile(r"\.codes$")),
-    ("VPTQ", re.compile(r"\.indices$")),
-    ("QuIP#", re.compile(r"\.Qidxs\w*$")),
-    ("EXL2", re.compile(r"\.q_weight$")),
-    ("EXL3", re.compile(r"\.trellis$")),
-    ("SpQR", re.compile(r"\.dense_weights$")),
-    ("torchao or quanto", re.compile(r"(?:\.weight\._data|weight:_data|_weight_qdata|:qdata)")),
-)
-
-# What codes are called inside their module.
-OWNERS = (
-    *(".weight", ".qweight", ".weight_packed", ".W_q", ".codes", ".q_weight", ".indices"),
-    *(".trellis", ".dense_weights", ".Qidxs", "._weight_qdata"),
-)
-
-SCALE_LIKE = re.compile(
-    r"scale|zero|absmax|quant_map|codebook|centroid|^meta$|^SCB$|^su$|^sv$|biases"
-)
-
-
-def recognize(tensors: Iterable[Tensor], config: Mapping[str, Any]) -> Recognized:
-    """Quantized weights among all tensors of a checkpoint, with config.json's settings."""
+    `read_small` returns the bytes of a small tensor (shapes, states) by its name; it is asked only
+    if headers leave several readings. Without it such weights are unsupported.
+    """
     stored = {tensor[0]: tensor for tensor in tensors}
     settings = quantization_config(config)
-    method = str(settings.get("quant_method") or settings.get("mode") or "")[:40]
+    method = method_of(settings)
     schemes: dict[str, Scheme] = {}
     owners: dict[str, str] = {}
     unsupported: dict[str, str] = {}
-    modules: dict[str, list[str]] | None = None
+    modules = _modules(stored.values())
     for tensor in stored.values():
-        found, reason = _match(tensor, stored, settings)
+        beside = modules[_module(tensor[0])]
+        found, reason = _match(tensor, stored, settings, method, beside, read_small)
         if found:
             schemes[tensor[0]] = found
             owners |= {name: tensor[0] for name in found.companions.values()}
         elif reason:
             unsupported[tensor[0]] = reason
+    for name in owners:
+        unsupported.pop(name, None)
+    quantized = {_module(name): name for name in (*unsupported, *schemes)}
     for name, shape, dtype in stored.values():
         if name in schemes or name in owners or name in unsupported:
             continue
-        known = next((label for label, codes in UNDECODED if codes.search(name)), None)
-        packed = dtype in INTEGERS and len(shape) > 1 and name.endswith(("weight", "_packed"))
-        if modules is None and (known or packed):
-            modules = _modules(stored)
-        beside = modules[_module(name)] if modules else []
-        if known and len(beside) > 1:
-            unsupported[name] = f"quantized by {known}, which is not decoded"
-        elif packed and (method or any(SCALE_LIKE.search(other) for other in beside)):
-            how = f" by {method}" if method else ""
-            unsupported[name] = f"quantized{how} in a layout that is not decoded ({dtype} codes)"
-    for name in stored:
-        if name in schemes or name in owners or name in unsupported:
-            continue
-        owner = _owner(name, schemes, unsupported)
+        owner = _owner(name, dtype, stored, quantized, schemes, unsupported)
         if owner:
             owners[name] = owner
+        elif dtype in INTEGERS and len(shape) > 1 and name.endswith(("weight", "_packed")):
+            beside = modules[_module(name)]
+            if method or any(SCALE_LIKE.search(leaf) for leaf in beside):
+                how = f" by {OTHER_METHODS.get(method, method)}" if method else ""
+                unsupported[name] = (
+                    f"quantized{how} in a layout that is not decoded ({dtype} codes)"
+                )
+                quantized[_module(name)] = name
     return Recognized(schemes, owners, unsupported)
 
 
-# How the reasons begin of weights whose companions cannot belong to them, by shape and by content.
-DOES_NOT_FIT = "quantized storage that does not fit its scheme"
-
-CONTRADICTORY = "contradictory"
-
-
 def _match(
-    tensor: Tensor, stored: Mapping[str, Tensor], config: Mapping[str, Any]
+    tensor: Tensor,
+    stored: Mapping[str, Tensor],
+    config: Mapping[str, Any],
+    method: str,
+    beside: list[str],
+    read_small: ReadSmall | None,
 ) -> tuple[Scheme | None, str]:
-    """The first scheme that fits the tensor as its codes; else why none that it looks like does."""
+    """The scheme that fits the tensor as its codes; else why none that it looks like does."""
     name, shape, dtype = tensor
-    if dtype not in INTEGERS and dtype not in FLOAT8 and dtype != "F4":
-        return None, ""
-    reason, schemes = "", []
-    for row in FORMATS:
-        if dtype not in row.dtypes or not name.endswith(row.codes):
-            continue
-        if len(shape) < 2 or 0 in shape:
+    reasons: list[str] = []
+    undecoded: list[str] = []
+    schemes: list[Scheme] = []
+    for row in _formats(dtype):
+        if not name.endswith(row.codes) or len(shape) < 2 or 0 in shape:
             continue
         stem = name.removesuffix(row.codes)
         needed = {role: stored.get(stem + end) for role, end in row.needed.items()}
         if None in needed.values():
             if row.codes and any(needed.values()):
                 absent = [stem + row.needed[role] for role, other in needed.items() if not other]
-                reason = reason or f"{DOES_NOT_FIT}: {' and '.join(absent)} missing"
+                reasons.append(f"{' and '.join(absent)} missing")
             continue
         by_role = needed | {role: stored.get(stem + end) for role, end in row.optional.items()}
-        found = Found(tensor, {role: other for role, other in by_role.items() if other}, config)
+        present = {role: other for role, other in by_role.items() if other}
         try:
-            method, formula, logical, settings = row.read(found)
+            kind, formula, logical, settings = row.read(
+                Found(tensor, present, config, stem, read_small)
+            )
         except Unfit as error:
-            reason = reason or f"{DOES_NOT_FIT}: {error}"
-            continue
-        names = {role: t[0] for role, t in found.by_role.items()}
-        schemes.append(Scheme(method, formula, logical, names, settings))
-    for other in schemes[1:]:
-        one, two = set(schemes[0].companions.values()), set(other.companions.values())
-        if not (one <= two or two <= one):
-            claims = f"both {_listed(one - two)} and {_listed(two - one)} claim it"
-            return None, f"{DOES_NOT_FIT}: {claims}"
-    if schemes and not name.endswith(".weight") and f"{_module(name)}.weight" in stored:
-        return None, f"{DOES_NOT_FIT}: {_module(name)}.weight is stored as well"
-    return (schemes[0], "") if schemes else (None, reason)
+            reasons.append(str(error))
+        except NotDecoded as error:
+            undecoded.append(str(error))
+        else:
+            names = {role: other[0] for role, other in present.items()}
+            schemes.append(Scheme(kind, formula, logical, names, settings))
+    known = OTHER_METHODS.get(method) if schemes or reasons or undecoded else None
+    known = known or undecoded_method(name, beside) or (undecoded[0] if undecoded else None)
+    if known and not (schemes and known not in OTHER_METHODS.values()):
+        return None, f"quantized by {known}, which is not decoded"
+    if not schemes:
+        return None, f"{DOES_NOT_FIT}: {max(reasons, key=len)}" if reasons else ""
+    found, why = _only(schemes)
+    if found and not name.endswith(".weight") and f"{_module(name)}.weight" in stored:
+        found, why = None, f"{_module(name)}.weight is stored as well"
+    return found, f"{DOES_NOT_FIT}: {why}" if why else ""
+
+
+def _only(schemes: list[Scheme]) -> tuple[Scheme | None, str]:
+    """The one reading that uses most of the companions; else why there is none."""
+    most = max(schemes, key=lambda scheme: len(scheme.companions))
+    names = set(most.companions.values())
+    for other in schemes:
+        others = set(other.companions.values())
+        if not others <= names:
+            claims = f"both {_listed(names - others)} and {_listed(others - names)} claim it"
+            return None, claims
+        if others == names and (other.method, other.shape) != (most.method, most.shape):
+            return None, f"it may be {most.method} or {other.method}"
+    return most, ""
+
+
+def _formats(dtype: str) -> list[Format]:
+    """The rows of the registry for codes of a type."""
+    return [row for file in SCHEMES for row in file.FORMATS if dtype in row.dtypes]
 
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names))
 
 
-def _owner(name: str, *owners: Mapping[str, Any]) -> str | None:
-    """The weight that a tensor helps with, where its name says that it helps."""
-    module = _module(name)
-    of_module = next(
-        (module + end for end in OWNERS if any(module + end in some for some in owners)), None
-    )
-    if of_module and SCALE_LIKE.search(name.rpartition(".")[2]):
-        return of_module
-    if SERVANTS.search(name):
-        return of_module or SERVANTS.sub("", name)
-    return None
+def _owner(
+    name: str,
+    dtype: str,
+    stored: Mapping[str, Tensor],
+    quantized: Mapping[str, str],
+    *owners: Mapping[str, Any],
+) -> str | None:
+    """The weight that a tensor helps with, None for a tensor of its own."""
+    of_module = quantized.get(_module(name))
+    strict = patterns.COMPANION.search(name)
+    suffix = strict or patterns.COMPANION_OF_CODES.search(name)
+    if suffix:
+        stem = name[: suffix.start()]
+        for end in CODES:
+            if any(stem + end in some for some in owners):
+                return stem + end
+        if strict:
+            return of_module or next((n for n in (f"{stem}.weight", stem) if n in stored), stem)
+    leaf = name.rpartition(".")[2]
+    helps = SCALE_LIKE.search(leaf) or dtype in INTEGERS or dtype == "BOOL"
+    return of_module if of_module and not _is_bare(of_module) and helps else None
+
+
+def _is_bare(name: str) -> bool:
+    """Whether a parameter shares its module with others, as stacks of experts do."""
+    return not any(name.endswith(end) for end in CODES if end.startswith("."))
 
 
 def _module(name: str) -> str:
@@ -258,18 +242,9 @@ def _module(name: str) -> str:
     return module.removesuffix(".quant_state").removesuffix(".weight")
 
 
-def _modules(stored: Iterable[str]) -> dict[str, list[str]]:
+def _modules(tensors: Iterable[Tensor]) -> dict[str, list[str]]:
+    """Last segments of the names in each module."""
     modules: dict[str, list[str]] = {}
-    for name in stored:
+    for name, _, _ in tensors:
         modules.setdefault(_module(name), []).append(name.rpartition(".")[2])
     return modules
-
-
-def quantization_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The settings of quantization in config.json, {} where there are none."""
-    for part in (config, config.get("text_config")):
-        if isinstance(part, Mapping):
-            for key in ("quantization_config", "quantization", "compression_config"):
-                if isinstance(part.get(key), Mapping):
-                    return part[key]
-    return {}

@@ -1,4 +1,7 @@
-"""FP8 and INT8 with scales per tensor, channel or block: (code - zero) · scale."""
+"""Codes of one byte with scales per tensor, row, expert or block: (code - zero) · scale.
+
+The arithmetic that `fp8`, `int8` and `torchao` share; the last blocks may be cut off at the edges.
+"""
 
 import math
 from functools import lru_cache
@@ -8,16 +11,16 @@ import numpy as np
 
 from blockresearch.safetensors import dtypes
 from blockresearch.weights.grid import Grid
-from blockresearch.weights.quantized.float4 import packed_float4
-from blockresearch.weights.quantized.source import POWERS, Found, Settings, Unfit, _Source
+from blockresearch.weights.quantized.scheme import Unfit
+from blockresearch.weights.quantized.source import Source
 from blockresearch.weights.quantized.unpack import scale_columns, shift_columns
 
 
-def _scaled(source: _Source) -> Grid:
-    """FP8 and INT8 with scales per tensor, channel or block: (code - zero) · scale."""
+def open_scaled(source: Source) -> Grid:
+    """The weights [..., rows, cols] as float32; one scale serves a block of `settings.block`."""
     shape, dtype = source.shape, source.entry["dtype"]
     rows, cols = shape[-2:]
-    scales = source.values("scale", powers=True)
+    scales = source.values("scale", read_as="F8_E8M0")
     block = tuple(source.settings["block"])
     grid_of_scales = tuple(-(-a // b) for a, b in zip(shape, block, strict=True))
     scales = scales.reshape(grid_of_scales)
@@ -39,42 +42,6 @@ def _scaled(source: _Source) -> Grid:
     return Grid(shape, "F32", read)
 
 
-def float8(found: Found) -> Settings:
-    """8-bit floats with scales per tensor, channel or block."""
-    shape = found.owner[1]
-    scales = found.shape("scale")
-    block = scale_block(shape, scales, _pair(found.config.get("weight_block_size")))
-    whole = len(block) and block[-1] == shape[-1]
-    kind = "fp8" if whole else "mxfp8" if block[-1] == 32 and block[-2] == 1 else "fp8 block"
-    return kind, "scaled", shape, {"block": list(block)}
-
-
-def int8(found: Found) -> Settings:
-    """8-bit integers with scales, or pairs of 4-bit floats in their place."""
-    shape = found.owner[1]
-    scales = found.shape("scale")
-    if scales and scales[-1] * 16 == shape[-1] and found.dtype("scale") in POWERS:
-        return packed_float4(found)
-    block = scale_block(shape, scales, _pair(found.config.get("weight_block_size")))
-    if "zeros" in found.by_role and found.shape("zeros") != scales:
-        raise Unfit(f"zero points of shape {list(found.shape('zeros'))} do not fit the scales")
-    return "int8", "scaled", shape, {"block": list(block)}
-
-
-def torchao_integers(found: Found) -> Settings:
-    """Int8Tensor and IntxUnpackedToInt8Tensor: a scale for each group of columns of each row."""
-    shape, scales = found.owner[1], found.shape("scale")
-    # Int4Tensor packs two codes into these bytes, and stores its scales [groups, out].
-    packed = "int4weightonly" in str(found.config.get("quant_type")).lower()
-    if (
-        packed
-        or len(scales) != len(shape)
-        or scales[:-1] not in (shape[:-1], (1,) * len(shape[:-1]))
-    ):
-        raise Unfit(f"scales of shape {list(scales)} for {list(shape)}: packed codes of torchao?")
-    return int8(found)
-
-
 @lru_cache(4096)
 def scale_block(
     shape: tuple[int, ...], scales: tuple[int, ...], wanted: tuple[int, int] | None
@@ -82,14 +49,16 @@ def scale_block(
     """Extent of the block of a weight that one scale serves, per dimension.
 
     One scale, one per row, per expert, or per block of rows and columns; the last blocks may be
-    cut off. `wanted` is what the config says about the last two dimensions. Raises Unfit.
+    cut off. `wanted` is what the config says about the last two dimensions. Raises Unfit if scales
+    of this shape do not fit the weight.
     """
+    unfit = Unfit(f"scales of shape {list(scales)} do not fit a weight of {list(shape)}")
     if math.prod(scales) == 1:
         return shape
     while len(scales) < len(shape):
         scales = (*scales, 1)
     if len(scales) != len(shape):
-        raise Unfit(f"scales of shape {list(scales)} do not fit a weight of {list(shape)}")
+        raise unfit
     whole = tuple(a if b == 1 else 1 for a, b in zip(shape, scales, strict=True))
     if all(b in (1, a) for a, b in zip(shape, scales, strict=True)):
         return whole
@@ -99,12 +68,13 @@ def scale_block(
     for size, count in zip(shape, scales, strict=True):
         sizes = [size] if count == 1 else [2**n for n in range(13) if -(-size // 2**n) == count]
         if not sizes:
-            raise Unfit(f"scales of shape {list(scales)} do not fit a weight of {list(shape)}")
+            raise unfit
         block.append(sizes[0])
     return tuple(block)
 
 
-def _pair(value: Any) -> tuple[int, int] | None:
+def pair(value: Any) -> tuple[int, int] | None:
+    """Two positive integers as the config states a block; None for anything else."""
     if isinstance(value, list | tuple) and len(value) == 2:
         first, second = value
         if type(first) is int and type(second) is int and first > 0 and second > 0:

@@ -1,13 +1,9 @@
-"""How shapes and types of codes and companions settle the settings of a quantization scheme.
-
-One function for each kind of storage: from the tensors of a candidate to (method, formula, logical
-shape, settings) as `quantised.Scheme` keeps them, or Unfit with what contradicts.
-"""
+"""The bytes of one quantized weight: its codes and its companions, wherever they lie."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -15,29 +11,9 @@ from blockresearch.safetensors import dtypes
 from blockresearch.safetensors.header import SafetensorsError
 from blockresearch.safetensors.reader import read_bytes
 
-Tensor = tuple[str, tuple[int, ...], str]  # name, shape, safetensors dtype
+PathOf = Callable[[str], Path]
 
-POWERS = {"U8", "F8_E8M0"}  # scales that are powers of two: 2^(code - 127)
-
-Settings = tuple[str, str, tuple[int, ...], dict[str, Any]]
-
-
-class Unfit(ValueError):
-    """Shapes or settings that contradict the scheme; the message is the reason in coverage.csv."""
-
-
-class Found(NamedTuple):
-    """The tensors of one candidate: codes and companions by role, as (name, shape, dtype)."""
-
-    owner: Tensor
-    by_role: dict[str, Tensor]
-    config: Mapping[str, Any]
-
-    def shape(self, role: str) -> tuple[int, ...]:
-        return self.by_role[role][1]
-
-    def dtype(self, role: str) -> str | None:
-        return self.by_role[role][2] if role in self.by_role else None
+Entry = Mapping[str, Any]  # a tensor of the plan: name, dtype, shape, begin, end …
 
 
 class Contradiction(SafetensorsError):
@@ -48,13 +24,8 @@ class Contradiction(SafetensorsError):
         self.rule = rule
 
 
-PathOf = Callable[[str], Path]
-
-Entry = Mapping[str, Any]  # a tensor of the plan: name, dtype, shape, begin, end …
-
-
 @dataclass(frozen=True)
-class _Source:
+class Source:
     """One quantized weight: its entry, and where its file and its companions' files lie."""
 
     entry: Entry
@@ -80,7 +51,7 @@ class _Source:
         return read
 
     def words(self) -> np.ndarray:
-        """The whole owner as little-endian words of 32 bits, in its shape."""
+        """The whole owner as little-endian words of 32 bits, uint32 in its shape."""
         raw = read_bytes(self.shard, self.entry["begin"], self.entry["end"])
         return raw.view("<u4").reshape(self.entry["shape"])
 
@@ -88,33 +59,38 @@ class _Source:
         return role in self.entry["scheme"]["companions"]
 
     def raw(self, role: str) -> tuple[np.ndarray, str, tuple[int, ...]]:
-        """Bytes, type and shape of a companion."""
+        """Bytes (uint8), type and shape of a companion."""
         companion = self.entry["scheme"]["companions"][role]
         path = self.path_of(companion["shard"])
         raw = read_bytes(path, companion["begin"], companion["end"])
         return raw, companion["dtype"], tuple(companion["shape"])
 
     def codes(self, role: str) -> np.ndarray:
-        """A companion as stored integers."""
+        """A companion as stored integers, in its shape."""
         raw, dtype, shape = self.raw(role)
         return raw.view(dtypes.storage(dtype)).reshape(shape)
 
-    def values(self, role: str, powers: bool = False) -> np.ndarray:
-        """A companion as float32; with `powers`, U8 codes are exponents of two."""
+    def values(self, role: str, read_as: str | None = None) -> np.ndarray:
+        """A companion as float32 in its shape; `read_as` is what its U8 codes are codes of."""
         raw, dtype, shape = self.raw(role)
-        dtype = "F8_E8M0" if powers and dtype in POWERS else dtype
+        dtype = read_as if read_as and dtype == "U8" else dtype
         return dtypes.decode(raw, dtype, np.float32).reshape(shape)
 
+    def group_of_column(self, cols: int, width: int, groups: int) -> int | np.ndarray:
+        """Group of each column [cols], or its width where groups are just consecutive columns.
+
+        Raises Contradiction if `g_idx` names other groups than 0 to `groups` - 1.
+        """
+        if not self.has("g_idx"):
+            return width
+        index = self.codes("g_idx").reshape(-1).astype(np.int64)
+        if len(index) != cols or (index >= groups).any() or (index < -1).any():
+            raise self.fail(f"g_idx does not name groups 0 to {groups - 1} for {cols} columns")
+        # -1 throughout is an unused g_idx.
+        if (index == -1).all() or np.array_equal(index, np.arange(cols) // width):
+            return width
+        return index
+
     def fail(self, rule: str) -> Contradiction:
+        """The error that says what of the data contradicts the scheme."""
         return Contradiction(f"{self.shard}: tensor {self.entry['name']!r}", rule)
-
-
-def _group_of_column(source: _Source, cols: int, width: int, groups: int) -> int | np.ndarray:
-    """Group of each column, or its width where groups are just consecutive columns."""
-    index = source.codes("g_idx").reshape(-1).astype(np.int64)
-    if len(index) != cols or (index >= groups).any() or (index < -1).any():
-        raise source.fail(f"g_idx does not name groups 0 to {groups - 1} for {cols} columns")
-    # -1 throughout is an unused g_idx.
-    if (index == -1).all() or np.array_equal(index, np.arange(cols) // width):
-        return width
-    return index

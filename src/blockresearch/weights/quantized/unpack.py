@@ -51,6 +51,16 @@ def unpack_bits(data: np.ndarray, bits: int, count: int) -> np.ndarray:
     return out.reshape(rows, -1)[:, :count]
 
 
+def unpack_whole(words: np.ndarray, bits: int, count: int) -> np.ndarray:
+    """`count` integers of each row of words that hold 32 // bits whole codes, the first lowest.
+
+    `words` uint32 [rows, n]; the result is uint8 [rows, count].
+    """
+    places = np.arange(32 // bits, dtype=np.uint32) * np.uint32(bits)
+    codes = (words[..., None] >> places) & np.uint32((1 << bits) - 1)
+    return codes.astype(np.uint8).reshape(len(words), -1)[:, :count]
+
+
 def nibbles(data: np.ndarray, values: np.ndarray, high_first: bool = False) -> np.ndarray:
     """The values (float32 [16]) that the 4-bit codes in rows of bytes choose, [rows, 2·bytes]."""
     return np.take(_pairs(values.tobytes(), high_first), data).view(np.float32)

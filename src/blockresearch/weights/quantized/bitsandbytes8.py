@@ -1,0 +1,45 @@
+"""bitsandbytes LLM.int8: one scale for each row.
+
+    P.weight         I8 [out, in]
+    P.SCB            F32 [out]
+    P.weight_format  optional
+
+W = code · SCB / 127.
+
+Source: bitsandbytes functional.int8_vectorwise_dequant.
+"""
+
+import math
+
+import numpy as np
+
+from blockresearch.weights.grid import Grid
+from blockresearch.weights.quantized.scheme import Format, Found, Settings, Unfit
+from blockresearch.weights.quantized.source import Source
+from blockresearch.weights.quantized.unpack import scale_columns
+
+
+def open_rows(source: Source) -> Grid:
+    """The weights [out, in] as float32."""
+    rows, cols = source.shape
+    scales = source.values("scb").reshape(rows, 1) / np.float32(127)
+    read_codes = source.rows(cols)
+
+    def read(first: int, last: int) -> np.ndarray:
+        values = read_codes(first, last).view(np.int8).astype(np.float32)
+        return scale_columns(values, scales[first:last], cols)
+
+    return Grid((rows, cols), "F32", read)
+
+
+def read_rows(found: Found) -> Settings:
+    """Settings of codes with a scale for each row; raises Unfit."""
+    shape = found.owner[1]
+    if len(shape) != 2 or math.prod(found.shape("scb")) != shape[0]:
+        raise Unfit(f"SCB of shape {list(found.shape('scb'))} does not fit {list(shape)}")
+    return "bitsandbytes int8", "bitsandbytes8", shape, {}
+
+
+FORMATS = (Format(".weight", frozenset({"I8"}), {"scb": ".SCB"}, {}, read_rows),)
+
+FORMULAS = {"bitsandbytes8": open_rows}

@@ -1,0 +1,35 @@
+"""8-bit integers with scales per tensor, row or block: compressed-tensors int-quantized and others.
+
+    P.weight             I8 [out, in]
+    P.weight_scale       one, or [out, 1], or one for each block
+    P.weight_zero_point  optional, in the shape of the scales
+
+W = (code - zero) · scale.
+
+Source: compressed-tensors naive_quantized; ModelOpt export (INT8_SQ).
+"""
+
+from blockresearch.weights.quantized.fp8 import SCALES
+from blockresearch.weights.quantized.scaled import open_scaled, pair, scale_block
+from blockresearch.weights.quantized.scheme import POWERS, Format, Found, Settings, Unfit
+
+
+def read_int8(found: Found) -> Settings:
+    """Settings of 8-bit integers with scales; raises Unfit."""
+    shape, scales = found.owner[1], found.shape("scale")
+    if found.dtype("scale") in POWERS:
+        raise Unfit("scales that are powers of two do not belong to 8-bit integers")
+    block = scale_block(shape, scales, pair(found.config.get("weight_block_size")))
+    if "zeros" in found.by_role and found.shape("zeros") != scales:
+        raise Unfit(f"zero points of shape {list(found.shape('zeros'))} do not fit the scales")
+    return "int8", "scaled", shape, {"block": list(block)}
+
+
+_I8 = frozenset({"I8"})
+
+FORMATS = (
+    *(Format("", _I8, {"scale": s}, {"zeros": "_zero_point"}, read_int8) for s in SCALES),
+    Format(".weight", _I8, {"scale": ".scale"}, {}, read_int8),
+)
+
+FORMULAS = {"scaled": open_scaled}
