@@ -12,11 +12,11 @@ from contextlib import suppress
 import pytest
 
 from blockresearch.audit import audit
+from blockresearch.checkpoint import describe
 from blockresearch.checkpoint.describe import describe_folder, known_sha256
 from blockresearch.checkpoint.plan import make_plan
 from blockresearch.checkpoint.selection import CheckpointError
 from blockresearch.files import write_json
-from blockresearch.hub import repository
 from blockresearch.measure import merge
 from blockresearch.naming.roles import classify
 from blockresearch.report.model import identity, what
@@ -281,7 +281,7 @@ def test_small_files_are_not_read_beyond_their_limit(tmp_path, monkeypatch, file
 
 def test_links_lead_inside_or_into_the_cache_only(tmp_path, monkeypatch):
     cache = tmp_path / "cache"
-    monkeypatch.setattr(repository, "cache_root", lambda: cache)
+    monkeypatch.setattr(describe, "cache_root", lambda: cache)
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "secret.json").write_text('{"secret": 1}')

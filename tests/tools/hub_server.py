@@ -14,7 +14,7 @@ redirect to another origin (here another port); everything else is a plain git b
 is kept in `hub.requests`; `hub.fault(...)` makes the next requests go wrong, and `hub.answers` maps
 a part of a path to the JSON that is answered instead. By hand:
 
-    python tests/hub_server.py ROOT --port-file FILE [--token hf_x=org/a,org/b]
+    python tests/tools/hub_server.py ROOT --port-file FILE [--token hf_x=org/a,org/b]
 """
 
 import argparse
@@ -58,7 +58,7 @@ class Fault:
     reset   the same with a TCP reset
     short   a well-formed answer of only `after` bytes
     flip    invert byte `after` of the answer, if it has that many
-    stall   wait `seconds` after `after` bytes
+    stall   wait `seconds` after `after` bytes, of a description of a model too
     ignore_range  answer 200 with the whole file to a request for a part
     """
 
@@ -82,11 +82,12 @@ class Blob:
     git_sha1: str
     sha256: str | None
 
-    def entry(self) -> dict[str, Any]:
-        """The file's entry in an answer of the tree endpoint."""
-        lfs = {"oid": self.sha256, "size": self.size, "pointerSize": 134}
-        entry = {"type": "file", "path": self.path, "size": self.size, "oid": self.git_sha1}
-        return {**entry, "lfs": lfs} if self.sha256 else entry
+    def entry(self, with_blob: bool) -> dict[str, Any]:
+        """The file's entry in the description of a model, with its blob if requested."""
+        lfs = {"sha256": self.sha256, "size": self.size, "pointerSize": 134}
+        blob = {"size": self.size, "blobId": self.git_sha1}
+        blob |= {"lfs": lfs} if self.sha256 else {}
+        return {"rfilename": self.path} | (blob if with_blob else {})
 
 
 class HubServer:
@@ -95,7 +96,6 @@ class HubServer:
     def __init__(self, root: Path, tokens: Mapping[str, Iterable[str]] | None = None) -> None:
         self.root = Path(root)
         self.tokens = {token: set(repos) for token, repos in (tokens or {}).items()}
-        self.page_size = 1000
         self.requests: list[Request] = []
         self.faults: list[Fault] = []
         self.answers: dict[str, Any] = {}
@@ -224,9 +224,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer one of the hub's own addresses."""
         # the client quotes the slashes of a revision: split first, unquote afterwards
         path = self.url.path
-        if match := re.fullmatch(r"/api/models/(.+?)(?:/(revision|tree)/([^/]+))?", path):
-            folder = self.find(match[1], unquote(match[3] or "main"))
-            self.tree(folder) if match[2] == "tree" else self.model_info(match[1], folder)
+        if match := re.fullmatch(r"/api/models/(.+?)(?:/revision/([^/]+))?", path):
+            self.model_info(match[1], self.find(match[1], unquote(match[2] or "main")))
         elif match := re.fullmatch(r"/(.+?)/resolve/([^/]+)/(.+)", path):
             self.resolve(match[1], unquote(match[2]), unquote(match[3]))
         else:
@@ -255,18 +254,9 @@ class _Handler(BaseHTTPRequestHandler):
         hub = self.server.hub
         info = {"id": repo, "modelId": repo, "sha": hub.commit(folder), "tags": []}
         flags = {flag: False for flag in ("private", "gated", "disabled")} | hub.settings(repo)
-        self.json({**info, **flags, "siblings": [{"rfilename": b.path} for b in hub.blobs(folder)]})
-
-    def tree(self, folder: Path) -> None:
-        hub, query = self.server.hub, parse_qs(self.url.query)
-        recursive = query.get("recursive", ["false"])[0].lower() == "true"
-        blobs = [blob for blob in hub.blobs(folder) if recursive or "/" not in blob.path]
-        start = int(query.get("cursor", ["0"])[0])
-        stop, headers = start + hub.page_size, {}
-        if stop < len(blobs):
-            following = f"{hub.url}{self.url.path}?recursive={recursive}&cursor={stop}"
-            headers["Link"] = f'<{following}>; rel="next"'
-        self.json([blob.entry() for blob in blobs[start:stop]], headers)
+        with_blobs = parse_qs(self.url.query).get("blobs") == ["true"]
+        siblings = [blob.entry(with_blobs) for blob in hub.blobs(folder)]
+        self.json({**info, **flags, "siblings": siblings})
 
     def resolve(self, repo: str, revision: str, path: str) -> None:
         hub, folder = self.server.hub, self.find(repo, revision)
@@ -311,7 +301,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def json(self, answer: Any, headers: Mapping[str, str] | None = None) -> None:
         body = json.dumps(answer).encode()
-        self.answer(200, body, {"Content-Type": "application/json", **(headers or {})})
+        headers = {"Content-Type": "application/json", **(headers or {})}
+        self.answer(200, body, headers, self.fault("stall"))
 
     def answer(self, status: int, body: bytes, headers: Mapping, fault: Any = None) -> None:
         """Send a whole answer, or break it off as the fault says."""

@@ -42,16 +42,10 @@ from blockresearch.checkpoint.selection import (
     parse_index,
     select_files,
 )
-from blockresearch.hub.repository import (
-    RepoFile,
-    cache_root,
-    cached_file,
-    list_files,
-    read_small_file,
-    read_start,
-    resolve_commit,
-)
+from blockresearch.hub.cache import cache_root, cached_file
+from blockresearch.hub.repository import list_files, read_small_file, read_start, resolve_commit
 from blockresearch.hub.requests import HubError
+from blockresearch.hub.transfer import RepoFile
 from blockresearch.naming import roles as naming
 from blockresearch.naming.roles import classify, input_embedding, output_head, states_tied
 from blockresearch.safetensors import json_text
@@ -217,7 +211,7 @@ def describe_repo(
             return read_header(cached)
         progress(f"reading the header of {shard.path}")
         return header_from(
-            lambda count: read_start(repo, commit, shard.path, count),
+            lambda count: read_start(repo, commit, shard, count),
             shard.size,
             f"{repo}/{shard.path}",
         )

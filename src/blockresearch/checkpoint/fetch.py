@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from blockresearch.checkpoint.manifest import content_key, fetched_bytes, repo_file
-from blockresearch.hub.ranges import download_ranges
-from blockresearch.hub.repository import RepoFile, cached_file, download, still_to_come
+from blockresearch.hub.cache import cached_file
+from blockresearch.hub.download import download, download_ranges, still_to_come
+from blockresearch.hub.transfer import RepoFile
 from blockresearch.safetensors.reader import read_header
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from blockresearch.hub.repository import RepoFile
+from blockresearch.hub.transfer import RepoFile
 from blockresearch.naming.roles import classify
 from blockresearch.weights.layout import Layout, layouts
 

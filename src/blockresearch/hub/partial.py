@@ -1,11 +1,14 @@
-"""Partial files: what a broken transfer has received, for the next process to go on with.
+"""Partial files: the bytes that a broken transfer has received, for the next process to continue.
 
-A partial lies beside its target under a hidden name with the start of the hash that the whole file
-must have. Its writer holds a lock on it, which the kernel takes back however the process ends, so
-one that can be locked was left behind. On some network file systems locks say nothing about other
-machines: a partial of another machine counts as left behind only after a day of silence. Where
-there are no locks at all nothing is taken over. The hash of the whole file is the proof in any
-case; a partial only saves bytes.
+A partial lies beside its target under a hidden name: the start of the hash that the whole file
+must have, and the machine. Its writer holds a lock on it, which the kernel takes back however the
+process ends. If it cannot be locked, another process writes to it or the file system has no locks;
+then the bytes go to a partial whose name is never looked up. The machine is part of the name
+because other machines do not see the locks of some network file systems. The hash of the whole file
+is verified in any case: a partial only saves bytes.
+
+huggingface_hub had the same until 1.18, without the machine and the second name, and gave it up
+because of those file systems.
 """
 
 import os
@@ -27,7 +30,8 @@ except ImportError:  # Windows
 
 PREFIX = ".partial-"
 
-ABANDONED = 86400.0  # seconds without a byte after which a partial belongs to nobody
+# Without a byte, after which a partial is removed.
+ABANDONED_SECONDS = 86400.0
 
 
 @dataclass(frozen=True)
@@ -42,95 +46,72 @@ class Partial:
 def partial_file(folder: Path, key: str) -> Iterator[Partial]:
     """Yield a partial for the content `key`: one left behind in `folder`, or a new one.
 
-    Rename it once it is whole. What was received stays when the block fails, but not after an
-    error of the disk, which may need the room.
+    Rename it once it is whole. The bytes received stay if the block fails, but not after an error
+    of the disk, which may need the space. Raises OSError.
     """
-    partial = _left_behind(folder, key) or _new(folder, key)
+    path = partial_path(folder, key)
+    stream = _open_locked(path)
+    if stream is None:
+        path = path.with_name(f"{PREFIX}{uuid.uuid4().hex}")
+        stream = path.open("x+b")
     try:
-        yield partial
+        yield Partial(path, stream)
     except OSError:
-        partial.path.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
         raise
     finally:
-        with suppress(FileNotFoundError):
-            if partial.path.stat().st_size == 0:
-                partial.path.unlink()
-        partial.stream.close()
+        if _is_open(path, stream) and path.stat().st_size == 0:
+            path.unlink()
+        stream.close()
 
 
-def received(folder: Path, key: str) -> int:
-    """Bytes of the largest partial for a content; 0 where there is none."""
-    return max((_size(path) for path in folder.glob(f"{PREFIX}{key}-*")), default=0)
+def partial_path(folder: Path, key: str) -> Path:
+    """The name of the partial for the content `key` that a later call continues."""
+    machine = re.sub("[^A-Za-z0-9]", "_", platform.node())[:64]
+    return folder / f"{PREFIX}{key}-{machine}"
+
+
+def received_bytes(folder: Path, key: str) -> int:
+    """Size of the partial for a content; 0 if there is none."""
+    with suppress(FileNotFoundError):
+        return partial_path(folder, key).stat().st_size
+    return 0
 
 
 def remove_abandoned(folder: Path) -> None:
     """Remove partials, and folders with their prefix, that nobody has written to for a day."""
     for path in folder.glob(f"{PREFIX}*"):
-        if _silence(path) < ABANDONED:
+        if time.time() - _last_written(path) < ABANDONED_SECONDS:
             continue
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
-        elif stream := _locked(path):
+        else:
             path.unlink(missing_ok=True)
-            stream.close()
 
 
-def _new(folder: Path, key: str) -> Partial:
-    # Locked before it has a name that `_left_behind` looks for: none can take it for left behind.
-    unseen = folder / f"{PREFIX}{uuid.uuid4().hex}"
-    stream = unseen.open("x+b")
-    _lock(stream)
-    return Partial(unseen.rename(_name(folder, key)), stream)
-
-
-def _left_behind(folder: Path, key: str) -> Partial | None:
-    """The largest partial that can be had, under a name of its own from now on."""
-    known = [path for path in folder.glob(f"{PREFIX}{key}-*") if _silence(path) >= 0]
-    for path in sorted(known, key=_size, reverse=True):
-        here = f"-{_machine()}-" in path.name
-        if (here or _silence(path) > ABANDONED) and (stream := _locked(path)):
-            # A writer that only seemed to be gone cannot finish what it no longer finds.
-            return Partial(path.rename(_name(folder, key)), stream)
-    return None
-
-
-def _name(folder: Path, key: str) -> Path:
-    return folder / f"{PREFIX}{key}-{_machine()}-{uuid.uuid4().hex[:8]}"
-
-
-def _machine() -> str:
-    return re.sub("[^A-Za-z0-9]", "_", platform.node())[:64]
-
-
-def _locked(path: Path) -> BinaryIO | None:
-    """The file, open and locked; None when a living process has it or has just renamed it."""
-    with suppress(FileNotFoundError):
-        stream = path.open("r+b")
-        if _lock(stream) and os.path.samestat(path.stat(), os.fstat(stream.fileno())):
-            return stream
-        stream.close()
-    return None
-
-
-def _lock(stream: BinaryIO) -> bool:
+def _open_locked(path: Path) -> BinaryIO | None:
+    """The partial at `path`, open and locked; None if another process has it."""
     if fcntl is None:
-        return False
-    try:
+        return None
+    stream = path.open("a+b")
+    with suppress(OSError):
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # held, or a file system without locks
-        return False
-    return True
+        # The last writer may have renamed it before the lock was free.
+        if _is_open(path, stream):
+            return stream
+    stream.close()
+    return None
 
 
-def _size(path: Path) -> int:
+def _is_open(path: Path, stream: BinaryIO) -> bool:
+    """Whether `path` is still the name of the open file `stream`."""
     with suppress(FileNotFoundError):
-        return path.stat().st_size
-    return 0
+        return os.path.samestat(path.stat(), os.fstat(stream.fileno()))
+    return False
 
 
-def _silence(path: Path) -> float:
-    """Seconds since the last byte, of a folder that in its files; negative where it is gone."""
+def _last_written(path: Path) -> float:
+    """The time of the last byte, of a folder that in its files; now if it is gone."""
     with suppress(FileNotFoundError):
-        last = max(place.lstat().st_mtime for place in (path, *path.rglob("*")))
-        return max(time.time() - last, 0.0)
-    return -1.0
+        return max(place.lstat().st_mtime for place in (path, *path.rglob("*")))
+    return time.time()

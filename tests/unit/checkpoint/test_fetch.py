@@ -5,8 +5,9 @@ from collections import namedtuple
 
 import pytest
 
+from blockresearch.checkpoint import fetch
 from blockresearch.checkpoint.fetch import DownloadError, check_space, file_of_key
-from blockresearch.hub import repository as hub
+from blockresearch.hub.partial import partial_path
 
 MANIFEST = {
     "model": "org/model",
@@ -31,7 +32,7 @@ def free(monkeypatch):
         usage = namedtuple("usage", "free")(size)
         monkeypatch.setattr(shutil, "disk_usage", lambda place: usage)
 
-    monkeypatch.setattr(hub, "cached_file", lambda *arguments: None)
+    monkeypatch.setattr(fetch, "cached_file", lambda *arguments: None)
     return set_free
 
 
@@ -50,7 +51,7 @@ def test_what_is_there_already_needs_no_space(free, tmp_path):
 
 def test_what_a_broken_download_has_received_needs_no_more_space(free, tmp_path):
     (tmp_path / ("b" * 12)).mkdir()
-    with (tmp_path / ("b" * 12) / f".partial-{'b' * 16}-here-1").open("wb") as partial:
+    with partial_path(tmp_path / ("b" * 12), "b" * 16).open("wb") as partial:
         partial.truncate(9 * 10**8)
     free(15 * 10**8)
     check_space(MANIFEST, tmp_path)
