@@ -43,6 +43,7 @@ from blockresearch.checkpoint.selection import (
     select_files,
 )
 from blockresearch.hub.cache import cache_root, cached_file
+from blockresearch.hub.names import is_folder
 from blockresearch.hub.repository import list_files, read_small_file, read_start, resolve_commit
 from blockresearch.hub.requests import HubError
 from blockresearch.hub.transfer import RepoFile
@@ -237,10 +238,9 @@ def describe_repo(
 
 
 def safe_subfolder(subfolder: str) -> str:
-    """A subfolder without slashes at its ends; CheckpointError where it would lead out."""
+    """A subfolder without slashes at its ends. Raises CheckpointError if it would lead out."""
     inner = subfolder.strip("/")
-    parts = inner.split("/") if inner else []
-    if any(part in ("", ".", "..") or any(sign in part for sign in "*?[\\") for part in parts):
+    if inner and not is_folder(inner):
         raise CheckpointError(f"{subfolder!r} is not a folder inside the model.")
     return inner
 

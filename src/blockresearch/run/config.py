@@ -9,12 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# Same rules as the hub's own, in ASCII and for the whole text.
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9_][\w.-]{0,95})?", re.ASCII)
-
-REVISION = re.compile(r"(?=.{1,128}\Z)[A-Za-z0-9_][\w.-]*(/[\w.-]+)*", re.ASCII)
-
-SUBFOLDER = re.compile(r"(?:[A-Za-z0-9_][\w.-]*/)*[A-Za-z0-9_][\w.-]*", re.ASCII)
+from blockresearch.hub.names import is_folder, is_repo_id, is_revision
 
 VARIANT = re.compile(r"[A-Za-z0-9_]{1,40}", re.ASCII)
 
@@ -117,7 +112,7 @@ def parse_model(
 ) -> Model:
     """A model from the text a user gives: an existing folder, else a hub id at `revision`."""
     subfolder = subfolder.strip("/")
-    if subfolder and not SUBFOLDER.fullmatch(subfolder):
+    if subfolder and not is_folder(subfolder):
         raise ConfigError(f"subfolder: {subfolder!r} is not a folder inside the model.")
     if variant is not None and not VARIANT.fullmatch(variant):
         raise ConfigError(f"variant: {variant!r} is not a word such as fp16.")
@@ -133,13 +128,12 @@ def parse_model(
         stem = name or path.resolve().name + chosen
         safe = re.sub(r"[^A-Za-z0-9._-]", "_", stem)
         return Model(_free(f"local--{safe}"), str(path), None, subfolder, variant)
-    odd = any(word in source for word in ("..", "--")) or source.endswith((".git", ".ipynb"))
-    if not HUB_ID.fullmatch(source) or odd or any(p[-1:] in ".-" for p in source.split("/")):
+    if not is_repo_id(source):
         raise ConfigError(
             f"model: {source!r} is neither an existing folder nor a hub id such as Qwen/Qwen3-4B."
         )
     revision = str(revision)
-    if not REVISION.fullmatch(revision) or ".." in revision or "--" in revision:
+    if not is_revision(revision):
         raise ConfigError(
             f"revision: {revision!r} is not the name of a branch, a tag, a commit or refs/pr/N."
         )
