@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,27 @@ def read_yaml(path: str | os.PathLike[str]) -> Any:
 
 class TableError(ValueError):
     """A table does not have the columns or the format that it must have, or cannot be written."""
+
+
+# Less free space than this counts as a full disk.
+MIN_FREE_BYTES = 2**16
+
+
+def require_writable(folder: str | os.PathLike[str]) -> None:
+    """Make `folder`. Raises ValueError if nothing can be written into it.
+
+    A run that cannot write its results ends here and not after hours.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(MIN_FREE_BYTES))
+            file.flush()
+    except OSError as error:
+        raise ValueError(
+            f"results: cannot write into {folder} ({error.strerror}); choose another folder with "
+            "`results`, or make it writable."
+        ) from error
 
 
 @contextmanager

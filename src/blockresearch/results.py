@@ -1,9 +1,5 @@
 """The files in a model's folder that its page shows or links to, and what each of them is."""
 
-import json
-from pathlib import Path
-from typing import Any
-
 # Path -> label, what it is about.
 REPORTS = {
     "reports/00_setup.html": (
@@ -61,13 +57,3 @@ DOWNLOADS = {
 }
 
 ALL = (*DOWNLOADS, *LAYER_FIGURES, *EMBEDDING_FIGURES, *REPORTS)
-
-NAME = "failure.json"
-
-
-def failure(folder: Path) -> dict[str, Any] | None:
-    """What failed in the last run on the model of `folder`: rule, reason, log; None if nothing."""
-    try:
-        return json.loads((folder / NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None

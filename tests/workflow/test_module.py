@@ -51,8 +51,7 @@ def test_another_workflow_imports_this_one(tmp_path):
     assert run.code == 0, run.text
     assert run.jobs["blockresearch_analyze"] == 2
     assert (project.folder / "rows.txt").read_text().strip() == "19"
-    assert "All models: out/index.html" in run.text, "the handlers can be called"
-    assert (project.folder / "out/local--model/checksums.json").exists()
+    assert (project.folder / "out/local--model/checksums.json").exists(), "handlers are called"
     again = project.snakemake("--max-checksum-file-size", 2**26)
     assert again.code == 0 and again.jobs == {}, again.text
 

@@ -61,7 +61,7 @@ def test_the_run_says_where_the_reports_are_and_what_it_took(finished):
     assert run.code == 0
     assert "results/local--model/index.html" in run.text
     assert "All models: results/index.html" in run.text
-    assert "2 of 2 jobs done (100 %): all" in run.text
+    assert "2 of 2 jobs done: all" in run.text
     assert re.search(r"computing time: .*analyze \d+ s", run.text)
 
 

@@ -11,15 +11,14 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from blockresearch.checkpoint import manifest as manifests_
-from blockresearch.files import read_json, read_yaml
+from blockresearch.files import read_json, read_yaml, require_writable
 from blockresearch.project import PACKAGE, project_file
 from blockresearch.run import (
     checksums,
-    failures,
+    closing,
     lifeline,
     lookup,
     low_disk,
-    progress,
     resources as needs,
 )
 from blockresearch.run.config import ConfigError, checked, models
@@ -27,8 +26,6 @@ from blockresearch.run.fingerprint import fingerprint, flags, use_this_python
 
 use_this_python()
 lifeline.take_jobs_along()
-progress.follow_without_terminal()
-FAILURES = failures.collect()
 
 try:
     config.update(
@@ -37,6 +34,8 @@ try:
     MODELS = models(config, workflow.config_settings.config)
 except ConfigError as error:
     raise WorkflowError(str(error))
+
+closing.announce(config["results"], MODELS)
 
 ALTERED = {}
 if workflow.is_main_process:
@@ -154,7 +153,8 @@ def asks(predict):
     def resource(name):
         return lambda wildcards, attempt: predict(wildcards, attempt)[name]
 
-    return {name: resource(name) for name in ("mem_mb", "runtime", "disk_mb")}
+    names = ("mem_mb", "runtime", "disk_mb", "predicted_s")
+    return {name: resource(name) for name in names}
 
 
 def resolving(wildcards, attempt):
@@ -336,28 +336,29 @@ def verdict():
 
 def begin():
     try:
-        failures.forget(config["results"], MODELS)
+        require_writable(config["results"])
     except ValueError as error:
         raise WorkflowError(str(error))
 
 
 def end():
-    if FAILURES.failed:
-        # Snakemake 9.27 drops the second attempt of a job where a checkpoint of another model ends
-        # before it begins, and calls the run a success.
-        end_after_failure()
-        raise WorkflowError("At least one job did not complete successfully.")
     checksums.record_results(config["results"], MODELS, ALTERED)
-    print(lookup.closing_words(config["results"], MODELS))
 
 
 def end_after_failure():
-    """Show the models that are done all the same, beside what failed."""
-    print(*FAILURES.write(config["results"], MODELS), sep="\n", file=sys.stderr)
+    """Show the models that are done all the same, beside those that are not."""
+    unknown = [
+        model
+        for model in MODELS
+        if not Path(config["results"], model, "manifest.json").exists()
+    ]
     try:
         shell(
-            "python -m workflow.scripts.portal --results {config[results]:q}"
+            "mkdir -p {config[results]:q}/logs;"
+            " python -m workflow.scripts.portal --results {config[results]:q}"
+            " --weights {config[weights]:q} --also {unknown:q}"
             " --html {config[results]:q}/index.html --json {config[results]:q}/index.json"
+            " 2> {config[results]:q}/logs/portal.log"
         )
         checksums.record_results(config["results"], MODELS, ALTERED)
     except (OSError, subprocess.CalledProcessError):

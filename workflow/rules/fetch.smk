@@ -23,7 +23,7 @@ checkpoint resolve_model:
     shell:
         "python -m workflow.scripts.resolve_model {params.args} {params.space}"
         " --manifest {output.manifest:q} --plan {output.plan:q}"
-        " 2> >(tee {log:q} >&2)"
+        " 2> {log:q}"
 
 
 # `snakemake resolve` looks models up; with `--forcerun resolve` it looks again.
@@ -65,4 +65,4 @@ rule download:
         manifest=provider,
     shell:
         "python -m workflow.scripts.download --manifest {params.manifest:q} --key {wildcards.key}"
-        " --out {output:q} 2> >(tee {log:q} >&2)"
+        " --out {output:q} 2> {log:q}"

@@ -73,7 +73,7 @@ rule audit:
     params:
         args=flags({"fail_on": config["audit"]["fail_on"]}),
     shell:
-        "python -m workflow.scripts.verdict {params.args} {input:q} 2> >(tee {log:q} >&2)"
+        "python -m workflow.scripts.verdict {params.args} {input:q} 2> {log:q}"
 
 
 # Waits for all pages, so that a run that fails here has written every report.
@@ -94,7 +94,7 @@ rule verdict:
         code=fingerprint("verdict"),
     shell:
         "python -m workflow.scripts.verdict {params.args} --out {output:q} {input.audits:q}"
-        " 2> >(tee {log:q} >&2)"
+        " 2> {log:q}"
 
 
 rule figures:
@@ -368,6 +368,7 @@ rule portal:
     params:
         code=fingerprint("portal"),
         results=subpath(output.html, parent=True),
+        weights=weights_root,
     shell:
-        "python -m workflow.scripts.portal --results {params.results:q} --html {output.html:q}"
-        " --json {output.json:q} 2> {log:q}"
+        "python -m workflow.scripts.portal --results {params.results:q} --weights {params.weights:q}"
+        " --html {output.html:q} --json {output.json:q} 2> {log:q}"

@@ -1,12 +1,15 @@
 """Write the page of all models analyzed so far, and the same as a list for programs.
 
-python workflow/scripts/portal.py --results results --html index.html --json index.json
+    python workflow/scripts/portal.py --results results --weights resources/weights \\
+        --html index.html --json index.json
 """
 
 import logging
 from pathlib import Path
 
-from blockresearch.files import write_json, write_text
+from blockresearch.checkpoint.manifest import content_key
+from blockresearch.failures import failure
+from blockresearch.files import read_json, write_json, write_text
 from blockresearch.report import portal
 from blockresearch.run import cli
 
@@ -14,15 +17,35 @@ log = logging.getLogger("portal")
 
 
 def main(options):
-    page, entries = portal.portal(Path(options.results))
+    """Write page and list."""
+    results, weights = Path(options.results), Path(options.weights)
+    failures = {
+        folder.name: found
+        for folder in results.iterdir()
+        if (folder / "manifest.json").is_file() or folder.name in options.also
+        if (found := failure(folder, download_folders(folder, weights)))
+    }
+    page, entries = portal.portal(results, failures)
     write_text(page, options.html)
     write_json(entries, options.json)
     log.info("%d models in %s", len(entries), options.html)
 
 
+def download_folders(folder, weights):
+    """Where the files of the model in `folder` are downloaded to; none without a manifest."""
+    try:
+        return [
+            weights / content_key(file) for file in read_json(folder / "manifest.json")["files"]
+        ]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
 if __name__ == "__main__":
     parser = cli.parser(__doc__)
     parser.add_argument("--results", required=True, help="folder that holds the models' folders")
+    parser.add_argument("--weights", required=True, help="folder of downloaded files")
+    parser.add_argument("--also", nargs="*", default=[], help="models to list without a manifest")
     parser.add_argument("--html", required=True, help="page to write")
     parser.add_argument("--json", required=True, help="list to write")
     cli.run(parser, main)

@@ -4,28 +4,30 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from blockresearch.failures import Failure
 from blockresearch.report import comparison
 from blockresearch.report.model import model_type
 from blockresearch.report.pages import read_json, render, script_json, visible
 from blockresearch.report.wording import integer, short, size
-from blockresearch.results import EMBEDDING_FIGURES, LAYER_FIGURES, failure
+from blockresearch.results import EMBEDDING_FIGURES, LAYER_FIGURES
 
 LONGEST_REASON = 300
+
+WITHOUT_REASON = "without a result or an error message: killed, or still running"
 
 COUNTS = ("error", "warning", "note")
 
 
-def portal(results: Path) -> tuple[str, list[dict[str, Any]]]:
+def portal(results: Path, failures: Mapping[str, Failure]) -> tuple[str, list[dict[str, Any]]]:
     """The page of all models, and the same as a list for programs.
 
-    A model is a folder of `results` with a manifest.json or with the record that the last run
-    failed on it. One that is not failed and has no page of its own is listed as unfinished.
+    A model is a folder of `results` with a manifest.json or among `failures`, by the folder's name.
     """
     folders = [path for path in sorted(results.iterdir()) if path.is_dir()]
     entries = [
-        entry(folder)
+        entry(folder, failures.get(folder.name))
         for folder in folders
-        if (folder / "manifest.json").is_file() or failure(folder)
+        if (folder / "manifest.json").is_file() or folder.name in failures
     ]
     page = render(
         "portal.html.j2",
@@ -37,8 +39,12 @@ def portal(results: Path) -> tuple[str, list[dict[str, Any]]]:
     return page, entries
 
 
-def entry(folder: Path) -> dict[str, Any]:
-    """What is known of one model; files that are missing or unreadable make it unfinished."""
+def entry(folder: Path, failure: Failure | None = None) -> dict[str, Any]:
+    """What is known of one model.
+
+    status is complete, damaged (by its audit), failed (with the error that a job left in its log)
+    or unfinished: files are missing or unreadable.
+    """
     found: dict[str, Any] = {
         "model": folder.name,
         "revision": None,
@@ -72,9 +78,9 @@ def entry(folder: Path) -> dict[str, Any]:
         finished = (folder / "index.html").is_file()
     except (OSError, ValueError, KeyError):
         finished = False
-    if failed := failure(folder):
-        reason = visible(f"{failed['rule']}: {failed['reason']}")[:LONGEST_REASON]
-        return found | {"status": "failed", "reason": reason}
+    if failure:
+        reason = visible(f"{failure.rule}: {failure.reason or WITHOUT_REASON}")[:LONGEST_REASON]
+        return found | {"status": "failed" if failure.reason else "unfinished", "reason": reason}
     if not finished:
         return found
     return found | {"status": "damaged" if found["findings"]["error"] else "complete"}

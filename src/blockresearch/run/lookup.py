@@ -1,6 +1,5 @@
 """Look-ups for the rules: parts of a plan, who provides a file, files of a folder."""
 
-import csv
 import os
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -75,25 +74,3 @@ def _listed(manifest: str) -> Mapping[str, int]:
 def _listed_files(manifest: Version) -> Mapping[str, int]:
     files = _read_json(manifest)["files"]
     return {content_key(file): fetched_bytes(file) for file in files}
-
-
-def closing_words(results: str, models: Iterable[str]) -> str:
-    """What a user reads at the end of a run: time per stage, and where the reports are."""
-    lines = []
-    for model in models:
-        folder = Path(results, model)
-        stages = stage_times(folder / "benchmarks")
-        spent = ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in stages.items())
-        lines += [f"{folder / 'index.html'}", f"    computing time: {spent or 'nothing was run'}"]
-    return "\n".join(["", *lines, f"All models: {Path(results, 'index.html')}"])
-
-
-def stage_times(benchmarks: Path) -> dict[str, float]:
-    """Seconds per rule from the benchmark files of one model, longest first."""
-    spent: dict[str, float] = {}
-    for path in sorted(benchmarks.rglob("*.tsv")):
-        stage = path.relative_to(benchmarks).parts[0].removesuffix(".tsv")
-        with path.open(newline="") as file:
-            for row in csv.DictReader(file, delimiter="\t"):
-                spent[stage] = spent.get(stage, 0.0) + float(row["s"])
-    return dict(sorted(spent.items(), key=lambda item: -item[1]))

@@ -105,9 +105,10 @@ def need(seconds: float, memory: float, disk: float = 0, attempt: int = 1) -> Ne
     """Resources as executors name them: mem_mb, runtime (minutes) and disk_mb.
 
     `seconds`, `memory` and `disk` (bytes) are predictions; the margins are added here, and memory
-    and time are multiplied by `attempt`.
+    and time are multiplied by `attempt`. predicted_s is for the logger plugin, without margin.
     """
     return {
+        "predicted_s": math.ceil(seconds),
         "mem_mb": attempt * math.ceil(memory * MEMORY_FACTOR / MB),
         "runtime": attempt * math.ceil(START_MINUTES + TIME_FACTOR * seconds / 60),
         "disk_mb": math.ceil(disk / MB) + 100,

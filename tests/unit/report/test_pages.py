@@ -8,11 +8,12 @@ from html.parser import HTMLParser
 
 import pytest
 
+from blockresearch.failures import Failure
 from blockresearch.files import write_json
 from blockresearch.report import comparison, glossary, model_page, portal
 from blockresearch.report.pages import escape, policy, script_json
 from blockresearch.report.plots import style
-from blockresearch.results import ALL, NAME
+from blockresearch.results import ALL
 from blockresearch.tables.columns import SCHEMAS
 from blockresearch.tables.io import frame, write_table
 
@@ -147,13 +148,12 @@ def test_portal_says_what_is_finished_and_what_failed(tmp_path):
     for name in ("one", "two"):
         (tmp_path / name / "index.html").write_text("x")
     write_results(tmp_path / "unfinished")
-    failed = {"rule": "resolve_model", "reason": f"{NAMES[0]}: not there.", "log": None}
     (tmp_path / "failed").mkdir()
-    write_json(failed, tmp_path / "failed" / NAME)
+    failures = {"failed": Failure("resolve_model", f"{NAMES[0]}: not there.")}
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "manifest.json").write_text('{"model_id":')
     (tmp_path / "no_model").mkdir()
-    html, entries = portal.portal(tmp_path)
+    html, entries = portal.portal(tmp_path, failures)
     page = assert_harmless(html)
     assert {entry["folder"]: entry["status"] for entry in entries} == {
         "damaged": "unfinished",
@@ -166,17 +166,16 @@ def test_portal_says_what_is_finished_and_what_failed(tmp_path):
     assert one["model"] == NAMES[0] and one["type"] == NAMES[1] and one["parameters"] == 12345
     assert page.tags.count("input") == 2, "a search and one model with numbers to compare"
     assert f"resolve_model: {NAMES[0]}: not there." in " ".join(page.texts)
-    assert portal.portal(tmp_path)[0] == html
+    assert portal.portal(tmp_path, failures)[0] == html
 
 
 def test_a_run_that_failed_after_the_page_was_made_is_named(tmp_path):
     folder = write_results(tmp_path / "one")
     (folder / "index.html").write_text("x")
-    record = folder / NAME
-    write_json({"rule": "analyze", "reason": "no space is left.", "log": None}, record)
-    assert portal.entry(folder)["reason"] == "analyze: no space is left."
-    record.unlink()
     assert portal.entry(folder)["status"] == "complete"
+    failed = portal.entry(folder, Failure("analyze", "no space is left."))
+    assert failed["status"] == "failed" and failed["reason"] == "analyze: no space is left."
+    assert portal.entry(folder, Failure("merge", None))["status"] == "unfinished"
 
 
 def test_parameters_are_packed_rounded_and_in_natural_order():
