@@ -1,20 +1,21 @@
-"""What the tables say about depth and experts, in sentences; plain text, as in `findings`."""
+"""Sentences about depth and experts; plain text, as in `model`."""
 
 import numpy as np
 import pandas as pd
 
 from blockresearch.report.wording import aligned, integer, percent
 
-NOTABLE = 1.25  # a smaller ratio is told as a small difference
+# A smaller ratio is reported as a small difference.
+NOTABLE = 1.25
 
 
 def layer_findings(layers: pd.DataFrame) -> list[str]:
-    """The most telling findings about depth."""
+    """The main findings about depth."""
     rows = layers[layers["layer_index"].notna() & (layers["matrices"] > 0)]
     if rows.empty:
-        return ["The tensors of this model have no layer numbers, so nothing is said about depth."]
+        return ["The tensors of this model have no layer numbers, so depth is not analyzed."]
     if rows["layer_index"].nunique() == 1:
-        return ["This model has one numbered layer, so nothing is said about depth."]
+        return ["This model has only one numbered layer, so depth is not analyzed."]
     found = [
         _largest_change(rows),
         _farthest(rows, "stable_rank", "below", 1),
@@ -24,7 +25,7 @@ def layer_findings(layers: pd.DataFrame) -> list[str]:
 
 
 def expert_finding(matrices: pd.DataFrame) -> str | None:
-    """One sentence: which routed expert differs most from the others of its layer by its std."""
+    """One sentence: the routed expert whose std differs most from the others of its layer."""
     rows = matrices[matrices["expert_index"].notna() & (matrices["std"] > 0)]
     keys = ["component", "layer_index", "projection", "expert_index"]
     means = rows.groupby(keys, dropna=False)["std"].mean().astype(float).reset_index()
@@ -37,7 +38,7 @@ def expert_finding(matrices: pd.DataFrame) -> str | None:
     part = "matrices" if pd.isna(row["projection"]) else row["projection"]
     if most < NOTABLE:
         return (
-            "The experts of a layer are alike: no standard deviation differs by more than "
+            "The experts of each layer are alike: no standard deviation differs by more than "
             f"{percent(most - 1)} from the median of its layer."
         )
     return (
@@ -61,14 +62,14 @@ def _largest_change(rows: pd.DataFrame) -> str | None:
             direction = "grows" if last > first else "falls"
             where = "" if rows["component"].nunique() == 1 else f" in the {component}"
             text = (
-                f"Across the layers, the standard deviation of {block}{where} changes most: it "
+                f"Over the layers, the standard deviation of {block}{where} changes most: it "
                 f"{direction} from {aligned(first)} in the first third to {aligned(last)} in the "
                 "last third (means)."
             )
             if ratio < NOTABLE:
                 text = (
-                    "The standard deviations change little with depth. The largest change is that "
-                    f"of {block}{where}: {aligned(first)} in the first third of the layers, "
+                    "The standard deviations change little with depth, most in "
+                    f"{block}{where}: {aligned(first)} in the first third of the layers, "
                     f"{aligned(last)} in the last third (means)."
                 )
             if best is None or ratio > best[0]:
@@ -77,7 +78,7 @@ def _largest_change(rows: pd.DataFrame) -> str | None:
 
 
 def _farthest(rows: pd.DataFrame, column: str, side: str, sign: int) -> str | None:
-    """The block whose `column` lies farthest below (sign 1) or above (-1) its type's median."""
+    """The block whose `column` is farthest below (sign 1) or above (-1) its type's median."""
     own = rows[rows[column].notna() & (rows[column] > 0)]
     if own.empty:
         return None
@@ -87,16 +88,16 @@ def _farthest(rows: pd.DataFrame, column: str, side: str, sign: int) -> str | No
     value, median = aligned(row[column]), aligned(typical[row.name])
     if ratio.min() > 1 / NOTABLE:
         return (
-            f"No {name} lies far {side} the median of its block type; the farthest is that of "
-            f"{_place(row, rows)}: {value}, against a median of {median}."
+            f"No {name} is far {side} the median of its block type; the farthest is that of "
+            f"{_place(row, rows)}: {value} (median {median})."
         )
     return (
         f"The {name} farthest {side} the median of its block type is that of "
-        f"{_place(row, rows)}: {value}, against a median of {median}."
+        f"{_place(row, rows)}: {value} (median {median})."
     )
 
 
 def _place(row: pd.Series, rows: pd.DataFrame) -> str:
-    block = "a matrix of no known type" if row["block_type"] == "other" else str(row["block_type"])
+    block = "a matrix of unknown type" if row["block_type"] == "other" else str(row["block_type"])
     layer = f"{block} in layer {integer(row['layer_index'])}"
     return layer if rows["component"].nunique() == 1 else f"{layer} of the {row['component']}"

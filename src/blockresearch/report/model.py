@@ -1,7 +1,7 @@
-"""What the tables say about a model, in sentences: identity, and the most telling findings.
+"""Sentences about a model: its identity, composition and the main findings.
 
-Everything returned is plain text, also where it holds names from the model: whoever shows it
-escapes it. A finding says what was measured; what it may mean is worded as a possibility.
+Everything returned is plain text, even if it contains names from the model: the caller escapes it.
+A finding states what was measured; an interpretation is worded as a possibility.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ FEED_FORWARD = ("gate_proj", "up_proj", "gate_up_proj", "down_proj", "mlp", "moe
 
 EMBEDDINGS = ("embedding", "position_embedding", "output")
 
-# What layers are made of, and the block types that tell.
+# What layers are made of, by the block types in them.
 INSIDE = {
     "attention": ATTENTION,
     "state-space blocks": ("ssm",),
@@ -55,7 +55,7 @@ def model_type(manifest: Mapping[str, Any]) -> str:
 
 
 def identity(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Facts that say which model this is, as (label, value)."""
+    """Facts that identify the model, as (label, value)."""
     shards = [file for file in manifest["files"] if file["role"] == "shard"]
     totals = manifest["totals"]
     if manifest["model_id"]:
@@ -68,9 +68,9 @@ def identity(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
         origin = [("Folder", str(manifest["model_path"]))]
     return [
         *origin,
-        ("Looked up", f"{str(manifest['created_at']).replace('T', ' ').removesuffix('Z')} UTC"),
+        ("Read on", f"{str(manifest['created_at']).replace('T', ' ').removesuffix('Z')} UTC"),
         ("Architecture", model_type(manifest)),
-        ("Licence", _license(manifest.get("licence"))),
+        ("License", _license(manifest.get("licence"))),
         *_dimensions(manifest["config"]),
         (
             "Parameters",
@@ -188,13 +188,12 @@ def audit_finding(audit: Mapping[str, Any]) -> str:
         for kind in counts
         if counts[kind]
     ]
-    return f"The audit found {listed(named)}." if named else "The audit found nothing unusual."
+    return f"The audit found {listed(named)}." if named else "The audit found no damage."
 
 
 NOTHING_FOUND = (
-    "The audit found nothing unusual: no NaN or infinite values; no weight that is all zero, a "
-    "copy of another, out of scale or of collapsed rank; no tensor missing, unexpected or of the "
-    "wrong shape."
+    "The audit found no damage: no NaN or infinite values; no weights that are all zero, copies of "
+    "others, out of scale or of collapsed rank; no missing or unexpected tensor, no wrong shape."
 )
 
 
@@ -230,9 +229,9 @@ def _output(manifest: Mapping[str, Any]) -> str:
 
 
 def _license(stated: Any) -> str:
-    return f"{short(stated)}, by the model card" if stated else "not stated in a model card"
+    return f"{short(stated)}, by the model card" if stated else "unknown (no model card states it)"
 
 
 def as_sentence(text: str) -> str:
-    """A reason as a sentence of its own."""
+    """A reason as a sentence."""
     return text[:1].upper() + text[1:].rstrip(".") + "."

@@ -312,14 +312,14 @@ def settings_facts(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
 def output_sentence(manifest: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
     """What turns the last layer into tokens, and whether its rows are described."""
     if manifest["output"]:
-        text = f"The output layer is a matrix of its own, {short(manifest['output'])}."
+        text = f"The output layer is a separate matrix, {short(manifest['output'])}."
         reason = summary.get("output_reason")
         return f"{text} {as_sentence(reason)}" if reason else text
     if manifest["tied"]:
         stated = manifest["config"].get("tie_word_embeddings") is True
+        how = "tied weights" if stated else "no separate one is stored"
         return (
-            f"{'The' if stated else 'None is stored by itself, so an'} output layer is the token "
-            "embedding (tied weights): what is said of the rows of one holds for the other."
+            f"The output layer is the token embedding ({how}), so all of the above applies to it."
         )
     return "The checkpoint stores no output layer over tokens."
 

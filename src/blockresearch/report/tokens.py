@@ -1,4 +1,4 @@
-"""What reports say about tokens: clusters, neighbors, geometry, under-trained tokens."""
+"""Sentences about tokens: clusters, neighbors, geometry, undertrained tokens."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,32 +17,32 @@ from blockresearch.report.wording import (
     with_spread,
 )
 
-# Metric of the clustering -> of what the clusters explain the variance.
+# Metric of the clustering -> the vectors whose variance the clusters explain.
 SPACES = {"spherical": " of the directions", "whitened": " of the whitened vectors"}
 
 
 def cluster_finding(summary: Mapping[str, Any], elbow: pd.DataFrame) -> str | None:
-    """One sentence: how the clusters compare with those of one cloud of the same covariance.
+    """One sentence that compares the clusters with those of one cloud of the same covariance.
 
-    `elbow` is the table. None where it was not measured.
+    `elbow` is the table. None if this was not measured.
     """
     row = _compared(elbow)
     if row is None:
         return None
     verdict = (
-        "the rows have more structure than that (clusters, or another shape)"
+        "the rows have more structure than that, but not necessarily separate clusters"
         if summary["beyond_null"]
-        else "by this measure the clusters merely divide a single cloud"
+        else "by this measure the clusters only divide a single cloud"
     )
     return (
         f"{integer(row['k'])} clusters explain {percent(row['sample_share'])} of the variance"
-        f"{SPACES.get(summary['metric'], '')}, against {percent(row['null_share'])} in a normal "
-        f"distribution of the same covariance: {verdict}."
+        f"{SPACES.get(summary['metric'], '')}, compared with {percent(row['null_share'])} in a "
+        f"normal distribution of the same covariance: {verdict}."
     )
 
 
 def cluster_worth(summary: Mapping[str, Any], elbow: pd.DataFrame) -> str | None:
-    """`cluster_finding`, on what it rests, and how stable the clusters are."""
+    """`cluster_finding`, its samples, and the stability of the clusters."""
     row = _compared(elbow)
     if row is None:
         return None
@@ -56,15 +56,15 @@ def cluster_worth(summary: Mapping[str, Any], elbow: pd.DataFrame) -> str | None
 
 
 def _compared(elbow: pd.DataFrame) -> pd.Series | None:
-    """The row of the chosen number of clusters, where it was compared with one cloud."""
+    """The row of the chosen number of clusters, if it was compared with one cloud."""
     rows = elbow[elbow["chosen"].fillna(False).astype(bool) & elbow["null_share"].notna()]
     return None if rows.empty else rows.iloc[0]
 
 
 def geometry(summary: Mapping[str, Any]) -> pd.DataFrame:
-    """Facts about the rows of the embedding and of an output layer of its own, as texts.
+    """Facts about the rows of the embedding and of an untied output layer, as texts.
 
-    Columns what, embedding and, where there is such a layer, output.
+    Columns what, embedding and, if there is such a layer, output.
     """
     sides = {"embedding": summary, "output": summary.get("output")}
     sides = {name: side for name, side in sides.items() if side and "rows" in side}
@@ -82,7 +82,7 @@ def geometry(summary: Mapping[str, Any]) -> pd.DataFrame:
             f"{integer(s['near_duplicate_rows'])} of {integer(s['neighbours_searched'])} searched"
         ),
         "rows of zeros": lambda s: integer(s["zero_rows"]),
-        "rows beyond the tokenizer": lambda s: integer(s["padding_rows"]),
+        "rows without a token in the tokenizer": lambda s: integer(s["padding_rows"]),
         "rows that are not finite": lambda s: integer(s["left_out_rows"]),
     }
     texts = [
@@ -93,29 +93,28 @@ def geometry(summary: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def neighbors_note(summary: Mapping[str, Any]) -> str:
-    """Which tokens have neighbors, and which of the chosen ones are no tokens."""
+    """Which tokens have neighbors, and which probe tokens do not exist in the model."""
     if "rows" not in summary:
         return ""
     searched, rows = summary["neighbours_searched"], summary["rows"]
-    note = "tokens.csv holds the nearest tokens of every token."
+    note = "tokens.csv contains the nearest tokens of every token."
     if searched < rows - summary["left_out_rows"]:
         note = (
-            f"Nearest tokens were found for {integer(searched)} of {integer(rows)} tokens: the "
-            "chosen ones, those that look most untrained, and an even sample over the ids. Each "
-            "was compared with all tokens; a larger clustering.search_operations covers more of "
-            "them."
+            f"Nearest tokens were computed for {integer(searched)} of {integer(rows)} tokens: the "
+            "probe tokens, those that look most untrained, and an even sample of the ids. Each was "
+            "compared with all tokens; a larger clustering.search_operations covers more."
         )
     unknown = [short(probe) for probe in summary["unknown_probes"]]
-    return f"{note} No tokens of this model: {', '.join(unknown)}." if unknown else note
+    return f"{note} Not in the vocabulary of this model: {', '.join(unknown)}." if unknown else note
 
 
 def undertrained_finding(tokens: pd.DataFrame, facts: Mapping[str, Any]) -> str:
-    """How many tokens look untrained, by what measure; `facts` are those of the summary."""
+    """How many tokens look untrained, and by which measure; `facts` are those of the summary."""
     method = f"Score: {facts['method']}."
     check = facts["held_out_auc"]
     if check is not None:
         method += (
-            f" Check: a reference row that was held out outscores another token in "
+            f" Check: a held-out reference row scores above another token in "
             f"{percent(check)} of the pairs (chance: 50 %)."
         )
     reference = tokens["reference"].fillna(False).astype(bool)
@@ -132,7 +131,7 @@ def undertrained_finding(tokens: pd.DataFrame, facts: Mapping[str, Any]) -> str:
 def embedding_findings(
     summary: Mapping[str, Any], overview: pd.DataFrame, elbow: pd.DataFrame
 ) -> list[str]:
-    """The most telling findings about the token embedding."""
+    """The main findings about the token embedding."""
     if overview.empty:
         return [as_sentence(summary.get("reason") or "this model has no token embedding")]
     worth = cluster_finding(summary, elbow)
@@ -153,7 +152,7 @@ def embedding_findings(
         for key, label in (
             ("duplicate_rows", "equal an earlier row"),
             ("zero_rows", "are all zero"),
-            ("padding_rows", "are beyond the tokenizer"),
+            ("padding_rows", "have no token in the tokenizer"),
             ("left_out_rows", "are not finite and were left out"),
         )
         if summary.get(key)
@@ -165,6 +164,6 @@ def embedding_findings(
         *found,
         f"Over all rows the clusters explain {percent(summary['explained_share'])} of the "
         f"variance{SPACES.get(summary['metric'], '')}, with a mean silhouette of "
-        f"{number(summary['silhouette'])}; the largest holds {percent(largest['share'])} of the "
+        f"{number(summary['silhouette'])}; the largest has {percent(largest['share'])} of the "
         "rows.",
     ]

@@ -138,14 +138,14 @@ def rounding_finding(formats: pd.DataFrame) -> str | None:
         return None
     best, last = four.iloc[0], four.iloc[-1]
     text = (
-        f"Of the 4-bit formats, {best['format']} loses least: in the median matrix, rounding to "
-        f"nearest makes an error of {percent(best['error'])} of the weights' root mean square "
+        f"Of the 4-bit formats, {best['format']} has the smallest rounding error: in the median "
+        f"matrix {percent(best['error'])} of the weights' root mean square "
         f"({number(best['median'])} dB)"
     )
     if len(four) == 1:
         return f"{text}."
-    least = f"{percent(last['error'])} ({number(last['median'])} dB)"
-    return f"{text}; {last['format']} loses most, {least}."
+    largest = f"{percent(last['error'])} ({number(last['median'])} dB)"
+    return f"{text}; {last['format']} has the largest, {largest}."
 
 
 def sparsity_finding(params: pd.DataFrame) -> str:
@@ -161,10 +161,10 @@ def sparsity_finding(params: pd.DataFrame) -> str:
     worst = known.loc[known["zero_fraction"].idxmax()]
     text = (
         f"{percent(zero)} of all values are exactly zero and {percent(near)} are near zero (|w| at "
-        "or below the sparsity threshold)."
+        "most the sparsity threshold)."
     )
     if worst["zero_fraction"] < NOTABLE_ZEROS:
-        return f"{text} No tensor holds {NOTABLE_ZEROS * 100:.0f} % or more exact zeros."
+        return f"{text} No tensor has {NOTABLE_ZEROS * 100:.0f} % or more exact zeros."
     share = percent(worst["zero_fraction"])
     return f"{text} The largest share of exact zeros is {share}, in {short(worst['param_name'])}."
 
@@ -175,17 +175,15 @@ def _first(values: Any) -> Any:
 
 LOW_RANK = 0.9
 
-OUTLIER = 8  # times the rms: beyond what normal weights reach in any matrix of today's sizes
-
 
 def value_findings(params: pd.DataFrame, matrices: pd.DataFrame) -> list[str]:
-    """The most telling findings about values, ranks and information, first what tells most."""
+    """The main findings about values, ranks and information, most important first."""
     found, ranks = [], []
     broken = params[(params["nan_count"] + params["posinf_count"] + params["neginf_count"]) > 0]
     if len(broken):
         found.append(
-            f"{integer(len(broken))} of {integer(len(params))} tensors hold NaN or infinite "
-            f"values, first {short(broken['param_name'].iloc[0])}: what they compute is unusable."
+            f"{integer(len(broken))} of {integer(len(params))} tensors contain NaN or infinite "
+            f"values, first {short(broken['param_name'].iloc[0])}: their results are unusable."
         )
     ranked = matrices[matrices["rank_ratio"].notna()]
     telling = False
@@ -208,22 +206,18 @@ def value_findings(params: pd.DataFrame, matrices: pd.DataFrame) -> list[str]:
     tails = matrices[matrices["max_over_rms"].notna()]
     if len(tails):
         far = tails.loc[tails["max_over_rms"].idxmax()]
-        meaning = (
-            "outliers this large can make quantization harder"
-            if far["max_over_rms"] > OUTLIER
-            else "in a large matrix of normally distributed weights it would be about 4 to 6"
-        )
         found.append(
-            f"The largest outlier is {number(far['max_over_rms'])} times the root mean square of "
-            f"its matrix, {short(far['param_name'])}; {meaning}."
+            f"The largest weight relative to its matrix is {number(far['max_over_rms'])} times the "
+            f"root mean square, in {short(far['param_name'])}; in a large matrix of normally "
+            "distributed weights it would be about 4 to 6."
         )
     bits = information(params)
     if bits:
         carried, stored = bits
         found.append(
             f"The entropy of the stored codes is {number(carried)} of {number(stored)} bits per "
-            f"weight, so lossless coding of single weights could save about "
-            f"{percent(1 - carried / stored)}."
+            f"weight, so lossless compression (entropy coding) could save "
+            f"about {percent(1 - carried / stored)}."
         )
     return found if telling else [*found, *ranks]
 

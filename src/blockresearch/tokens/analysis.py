@@ -248,18 +248,18 @@ def _rule(fits: list[Fit], n_clusters: int | None, k: int, clear: bool | None) -
         return f"k = {k} was set by n_clusters."
     first, last = fits[0].k, fits[-1].k
     if len(fits) < 3:
-        return f"k = {k}: the rows allow no curve to find an elbow in."
+        return f"k = {k}: the rows give no curve in which to find an elbow."
     chord = f"the chord from k = {first} to {last} (Kneedle)"
     if clear:
         return f"k = {k} is the elbow of the inertia curve: the point farthest below {chord}."
-    taken = f"There is no clear elbow. The inertia curve lies farthest below {chord} at k = {k}"
+    taken = f"There is no clear elbow. The inertia curve is farthest below {chord} at k = {k}"
     height = heights(fits)
     near = [fit.k for fit, h in zip(fits, height, strict=True) if h >= NEAR_ELBOW * height.max()]
     if height.max() <= 0:
         return f"{taken}, but the curve does not bend."
     return (
-        f"{taken}; k = {near[0]} to {near[-1]} reach at least {100 * NEAR_ELBOW:.0f} % of that "
-        "distance."
+        f"{taken}; k = {near[0]} to {near[-1]} are nearly as far (at least "
+        f"{100 * NEAR_ELBOW:.0f} % of that distance)."
     )
 
 

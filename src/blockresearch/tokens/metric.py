@@ -31,23 +31,23 @@ LEAST_DIRECTIONS = 3  # rows of length 1 along one direction are only signs, alo
 
 SET = "The metric {metric} was set."
 
-CLEAR = "Tokens were clustered as they are (euclidean), because that curve has a clear elbow."
+CLEAR = "Tokens were clustered as stored (euclidean), because that curve has a clear elbow."
 
 AGAIN = (
-    "Tokens were clustered as they are (euclidean), because two samples of them give nearly the "
-    "same clusters."
+    "Tokens were clustered as stored (euclidean), because two samples of them give nearly the same "
+    "clusters."
 )
 
 SMALL = (
-    "Tokens were clustered as they are (euclidean): so few rows or dimensions cannot be whitened."
+    "Tokens were clustered as stored (euclidean): there are too few rows or dimensions to whiten."
 )
 
-FEW = "Tokens were clustered as they are (euclidean): so few k give no curve to judge."
+FEW = "Tokens were clustered as stored (euclidean): there are too few k to judge the curve."
 
 UNCLEAR = (
-    "As they are (euclidean), the rows show no clear elbow, and samples give different clusters. "
-    "Such clusters mostly follow a few leading directions, often no more than how frequent a token "
-    "is. So tokens were clustered by direction after whitening: {count} principal components, each "
+    "The rows as stored (euclidean) show no clear elbow, and samples give different clusters. Such "
+    "clusters mostly follow a few leading directions, often just the frequency of tokens. Tokens "
+    "were therefore clustered by direction after whitening: {count} principal components, each "
     "scaled to the same variance."
 )
 

@@ -30,7 +30,7 @@ CONVINCING = 0.9  # chance of a held-out control token to rank higher that makes
 
 ENOUGH = 4
 
-IMPOSSIBLE = "rows that no text can train (named as unused, or bytes that UTF-8 never has)"
+IMPOSSIBLE = "rows that no text can train (named as unused, or bytes that UTF-8 never contains)"
 
 PADDING = "rows beyond the tokenizer"
 

@@ -103,11 +103,11 @@ def test_cluster_cards_escape_tokens():
 def test_the_output_layer_is_named_for_what_it_is():
     manifest = {"output": None, "tied": True, "config": {"tie_word_embeddings": True}}
     assert output_sentence(manifest, {}).startswith("The output layer is the token embed")
-    assert output_sentence(manifest | {"config": {}}, {}).startswith("None is stored")
+    assert "no separate one is stored" in output_sentence(manifest | {"config": {}}, {})
     none = output_sentence(manifest | {"tied": None}, {})
     assert none == "The checkpoint stores no output layer over tokens."
     own = manifest | {"output": "lm_head.weight", "tied": False}
-    text = "The output layer is a matrix of its own, lm_head.weight."
+    text = "The output layer is a separate matrix, lm_head.weight."
     assert output_sentence(own, {"output": {}, "output_reason": None}) == text
     reason = {"output": None, "output_reason": "it has 3 rows"}
     assert output_sentence(own, reason) == f"{text} It has 3 rows."

@@ -102,13 +102,13 @@ def test_depth_findings_compare_with_the_same_block_type():
     rows = [row(n, block, norm) for block, own in norms for n, norm in enumerate(own)]
     found = " ".join(layer_findings(frame(rows, "layers")))
     assert (
-        "farthest above the median of its block type is that of q_proj in layer 2: 4.00, against a "
-        "median of 1.00." in found
+        "farthest above the median of its block type is that of q_proj in layer 2: 4.00 (median "
+        "1.00)." in found
     )
     assert "text" not in found, "there is only one component"
     alike = [row(n, "q_proj", 2 + n / 50) | {"std": 1 + n / 50} for n in range(3)]
     found = " ".join(layer_findings(frame(alike, "layers")))
-    assert "change little with depth" in found and "No spectral norm lies far above" in found
+    assert "change little with depth" in found and "No spectral norm is far above" in found
 
 
 def test_the_expert_that_differs_most_is_named():

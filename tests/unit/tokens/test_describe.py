@@ -102,7 +102,7 @@ def test_a_small_budget_is_spent_on_an_even_sample():
     facts |= {"rows": 3000, "unknown_probes": ["Paris", 9999]}
     note = neighbors_note(facts)
     assert f"{len(searched)} of 3,000" in note
-    assert "No tokens of this model: Paris, 9999." in note
+    assert "Not in the vocabulary of this model: Paris, 9999." in note
     assert "every token" in neighbors_note(facts | {"rows": len(searched)})
     assert neighbors_note({"reason": "no embedding"}) == ""
 
