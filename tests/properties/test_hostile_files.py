@@ -23,7 +23,8 @@ from blockresearch.report.model import identity, what
 from blockresearch.safetensors import json_text
 from blockresearch.safetensors.header import SafetensorsError
 from blockresearch.tables.io import frame
-from blockresearch.tokens.tokenizer import TokenizerError, read_tokens, readable
+from blockresearch.text import readable
+from blockresearch.tokens.tokenizer import TokenizerError, read_tokens
 from blockresearch.weights import adapters
 from tests.conftest import small_model, write_safetensors
 

@@ -12,6 +12,7 @@ from blockresearch.audit import audit
 from blockresearch.files import read_json, write_json
 from blockresearch.run import cli
 from blockresearch.tables.io import read_table
+from blockresearch.text import visible
 
 log = logging.getLogger("audit_model")
 
@@ -26,7 +27,7 @@ def main(options):
         read_table(options.coverage, "coverage"),
     )
     for finding in result["findings"]:
-        shown = {key: cli.printable(value)[:LONGEST] for key, value in finding.items()}
+        shown = {key: visible(value)[:LONGEST] for key, value in finding.items()}
         log.info("%(severity)s %(check)s: %(where)s: %(evidence)s", shown)
     log.info("findings: %s", result["counts"])
     write_json(result, options.out)

@@ -12,6 +12,7 @@ from pathlib import Path
 from blockresearch.audit.audit import SEVERITIES
 from blockresearch.files import read_json, write_text
 from blockresearch.run import cli
+from blockresearch.text import visible
 
 log = logging.getLogger("verdict")
 
@@ -23,7 +24,7 @@ def main(options):
         counts = read_json(path)["counts"]
         said = ", ".join(f"{count} {kind}s" for kind, count in counts.items())
         lines.append(f"{Path(path).parent.name}: {said}")
-        log.info("%s", cli.printable(lines[-1]))
+        log.info("%s", visible(lines[-1]))
         if any(counts[severity] for severity in grave):
             failed.append(path)
     if failed:

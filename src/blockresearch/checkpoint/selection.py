@@ -7,7 +7,6 @@ asked for: the shards that an index names, else a numbered set, else a single fi
 listed with the reason why it is left alone.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from blockresearch.safetensors import json_text
+from blockresearch.text import quoted
 
 STEMS = ("model", "diffusion_pytorch_model", "pytorch_model", "adapter_model")
 
@@ -98,7 +98,7 @@ def select_files(
     odd = next((s for s in shards if not safe_shard_name(s.removeprefix(folder))), None)
     if odd is not None:
         raise CheckpointError(
-            f"The weights have the file name {json.dumps(odd)[:120]}: rename it to letters, "
+            f"The weights have the file name {quoted(odd)}: rename it to letters, "
             "digits and ._+=@()[]- of ASCII."
         )
     skipped = {name: _why_skipped(name, folder) for name in weights if name not in shards}
@@ -232,7 +232,7 @@ def parse_index(text: bytes, where: str) -> tuple[dict[str, str], dict[str, int]
     CheckpointError.
     """
     try:
-        decoded = json_text.parse(text, MAX_INDEX_BYTES, MAX_INDEX_VALUES, unique=True)
+        decoded = json_text.parse(text, MAX_INDEX_BYTES, MAX_INDEX_VALUES, strict=True)
     except json_text.JsonError as error:
         raise CheckpointError(f"{where} is {error}: download it again.") from error
     weight_map = decoded.get("weight_map") if isinstance(decoded, dict) else None
@@ -241,7 +241,7 @@ def parse_index(text: bytes, where: str) -> tuple[dict[str, str], dict[str, int]
     for shard in weight_map.values():
         if not isinstance(shard, str) or not safe_shard_name(shard):
             raise CheckpointError(
-                f"{where} names the shard {json.dumps(shard)[:120]}, which is not a plain relative "
+                f"{where} names the shard {quoted(shard)}, which is not a plain relative "
                 "path to a .safetensors file: the repository is damaged or hostile."
             )
     shards = set(weight_map.values())

@@ -9,9 +9,9 @@ import pandas as pd
 
 from blockresearch.checkpoint.manifest import tensor_layouts, tensor_signatures
 from blockresearch.naming.roles import classify
-from blockresearch.safetensors.json_text import visible_surrogates
 from blockresearch.tables import io
 from blockresearch.tables.io import frame
+from blockresearch.text import visible_surrogates
 from blockresearch.weights.quantized.recognize import CONTRADICTORY
 
 STATUS = {"matrix": "analysed", "experts": "analysed", "values": "analysed"}

@@ -19,11 +19,11 @@ import numpy as np
 
 from blockresearch.device import slot
 from blockresearch.safetensors import dtypes
-from blockresearch.safetensors.header import shown
 from blockresearch.safetensors.reader import unchanged
 from blockresearch.spectra.cost import predicted_seconds
 from blockresearch.spectra.metrics import spectral_metrics
 from blockresearch.spectra.singular_values import Spectrum, singular_values, storage_rank
+from blockresearch.text import quoted
 from blockresearch.values.distribution import Distribution
 from blockresearch.values.rounding import quantization_errors
 from blockresearch.values.rows_and_columns import TILE_BYTES
@@ -100,7 +100,7 @@ def _measure_tensors(
             "%d/%d %s %s %s: %.2f s",
             number,
             len(tensors),
-            shown(tensor["name"]),
+            quoted(tensor["name"]),
             tensor["dtype"],
             tensor["shape"],
             time.perf_counter() - started,

@@ -16,9 +16,9 @@ from blockresearch.report.wording import (
     parameter_count,
     percent,
     plural,
-    short,
     size,
 )
+from blockresearch.text import short
 
 ATTENTION = ("q_proj", "k_proj", "v_proj", "qkv_proj", "o_proj")
 

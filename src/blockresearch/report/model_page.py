@@ -18,7 +18,7 @@ from blockresearch.report.model import (
     title,
     what,
 )
-from blockresearch.report.pages import packed, read_json, render, visible
+from blockresearch.report.pages import packed, read_json, render
 from blockresearch.report.plots.style import color
 from blockresearch.report.tokens import embedding_findings
 from blockresearch.report.values import value_findings
@@ -26,6 +26,7 @@ from blockresearch.report.wording import integer, parameter_count, percent, shap
 from blockresearch.results import DOWNLOADS, EMBEDDING_FIGURES, LAYER_FIGURES, REPORTS
 from blockresearch.tables.columns import NONE, find_column
 from blockresearch.tables.io import read_table
+from blockresearch.text import visible
 
 # Columns of params that the page shows.
 COLUMNS = (

@@ -25,12 +25,12 @@ from blockresearch.report.wording import (
     percent,
     seconds,
     shape,
-    short,
     size,
     unbroken,
 )
 from blockresearch.tables.columns import NONE, find_column
 from blockresearch.tables.io import read_pieces, read_rows, read_table
+from blockresearch.text import short
 
 __all__ = [
     "aligned",

@@ -13,7 +13,8 @@ from typing import Any
 from blockresearch import results
 from blockresearch.files import write_text
 from blockresearch.project import PACKAGE, PROJECT
-from blockresearch.report.pages import policy, visible
+from blockresearch.report.pages import policy
+from blockresearch.text import visible
 
 TEMPLATES = PACKAGE / "report" / "templates"
 

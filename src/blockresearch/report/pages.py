@@ -5,7 +5,6 @@ import gzip
 import hashlib
 import json
 import re
-import unicodedata
 from collections.abc import Iterable
 from html import escape as html_escape
 from pathlib import Path
@@ -13,6 +12,8 @@ from typing import Any
 
 import jinja2
 from markupsafe import Markup
+
+from blockresearch.text import visible
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 
@@ -56,23 +57,6 @@ def _read_text(name: str) -> str:
 def _made_visible(value: Any) -> Any:
     """Every text that a template prints, but what it marks as safe, with visible escapes."""
     return visible(value) if type(value) is str else value
-
-
-# Invisible or direction-changing characters, by Unicode category; line breaks are among them.
-HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-
-
-def visible(text: Any) -> str:
-    """Text whose control, bidirectional, zero-width and unassigned characters stand as escapes."""
-    text = str(text)
-    if text.isprintable():
-        return text
-    return "".join(
-        character.encode("unicode_escape").decode("ascii")
-        if unicodedata.category(character) in HIDDEN
-        else character
-        for character in text
-    )
 
 
 def escape(text: Any) -> str:

@@ -7,9 +7,10 @@ from typing import Any
 from blockresearch.failures import Failure
 from blockresearch.report import comparison
 from blockresearch.report.model import model_type
-from blockresearch.report.pages import read_json, render, script_json, visible
-from blockresearch.report.wording import integer, short, size
+from blockresearch.report.pages import read_json, render, script_json
+from blockresearch.report.wording import integer, size
 from blockresearch.results import EMBEDDING_FIGURES, LAYER_FIGURES
+from blockresearch.text import short, visible
 
 LONGEST_REASON = 300
 

@@ -13,9 +13,9 @@ from blockresearch.report.wording import (
     number,
     percent,
     plural,
-    short,
     with_spread,
 )
+from blockresearch.text import short
 
 # Metric of the clustering -> the vectors whose variance the clusters explain.
 SPACES = {"spherical": " of the directions", "whitened": " of the whitened vectors"}

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from blockresearch.report.wording import integer, number, percent, short
+from blockresearch.report.wording import integer, number, percent
 from blockresearch.safetensors.dtypes import DTYPES
 from blockresearch.tables.columns import LOW_BIT_FORMATS
+from blockresearch.text import short
 
 NOTABLE_ZEROS = 0.01
 

@@ -7,8 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-LONGEST_NAME = 120
-
 # Components in the order in which data passes through them.
 COMPONENTS = ("vision", "audio", "projector", "encoder", "text", "decoder", "mtp", "adapter")
 
@@ -88,12 +86,6 @@ def _scaled(count: float, units: Mapping[str, float]) -> str:
         if count >= 0.9995 * scale:
             return f"{aligned(count / scale)} {unit}"
     return ""
-
-
-def short(name: Any) -> str:
-    """A name from a model, cut when it is very long."""
-    text = str(name)
-    return text if len(text) <= LONGEST_NAME else text[: LONGEST_NAME - 1] + "…"
 
 
 def plural(count: int, noun: str) -> str:

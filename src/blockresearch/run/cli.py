@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from blockresearch.run import lifeline
+from blockresearch.text import visible
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ class PrintableLines(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         """The line without a traceback."""
-        return printable(super().formatMessage(record))
+        return visible(super().formatMessage(record))
 
 
 def underscored(arguments: Sequence[str]) -> list[str]:
@@ -104,16 +105,7 @@ def sentence(error: BaseException) -> str:
         text = f"{error}: {os.strerror(errno.ENOENT)}."
     else:
         text = str(error) or type(error).__name__
-    return printable(text)
-
-
-def printable(text: str) -> str:
-    """Text whose control and other unprintable characters stand as escapes: one line, no effects
-    on a terminal."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in text
-    )
+    return visible(text)
 
 
 def add_selection(parser: argparse.ArgumentParser) -> None:

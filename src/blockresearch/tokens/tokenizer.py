@@ -11,32 +11,19 @@ that are not UTF-8 by themselves are <0xE2>.
 """
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
 
 from blockresearch.safetensors import json_text
+from blockresearch.text import MAX_TOKEN_CHARACTERS, SURROGATE, readable, readable_bytes
 
 MAX_FILE_BYTES = 100 * 2**20
 
 MAX_VALUES = 4_000_000
 
-MAX_CHARACTERS = 200
-
-SPACE = "␣"
-
-# Characters that show nothing although Unicode counts them among letters, marks and symbols.
-BLANKS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
-
-HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
-
-SHORT_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\", " ": SPACE}
-
 BYTE_PIECE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
-
-SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class TokenizerError(ValueError):
@@ -49,7 +36,7 @@ class Token:
 
     `kind` is normal, special (a control token), added (after training), byte (not a text by
     itself) or padding (no token has this id). `raw` is the text with nothing made visible, for
-    `token_traits` and never for a reader: cut to `MAX_CHARACTERS`, bytes that are not UTF-8 as
+    `token_traits` and never for a reader: cut to 200 characters, bytes that are not UTF-8 as
     lone surrogates, and a space before a WordPiece that begins a word.
     """
 
@@ -59,7 +46,7 @@ class Token:
 
 
 def _token(raw: str, kind: str) -> Token:
-    return Token(readable(raw), kind, raw[:MAX_CHARACTERS])
+    return Token(readable(raw), kind, raw[:MAX_TOKEN_CHARACTERS])
 
 
 NO_TOKENIZER = Token("", "normal")
@@ -98,34 +85,6 @@ def read_tokens(tokenizer_json: Path | None, rows: int) -> list[Token]:
             "library or none."
         )
     return found
-
-
-def readable(text: str) -> str:
-    """`text` with everything visible; more than `MAX_CHARACTERS` characters are cut with '…'."""
-    shown = "".join(map(_visible, text[:MAX_CHARACTERS]))
-    return shown + "…" if len(text) > MAX_CHARACTERS else shown
-
-
-def readable_bytes(data: bytes) -> str:
-    """`data` as UTF-8 made visible, and each byte that is not part of a character as <0xE2>."""
-    text = _bytes_as_text(data)
-    parts = (
-        f"<0x{ord(char) - 0xDC00:02X}>" if 0xDC80 <= ord(char) <= 0xDCFF else _visible(char)
-        for char in text[:MAX_CHARACTERS]
-    )
-    return "".join(parts) + ("…" if len(text) > MAX_CHARACTERS else "")
-
-
-def _visible(char: str) -> str:
-    if char in SHORT_ESCAPES:
-        return SHORT_ESCAPES[char]
-    code = ord(char)
-    selector = 0xFE00 <= code <= 0xFE0F or 0xE0100 <= code <= 0xE01EF
-    if not selector and char not in BLANKS and unicodedata.category(char) not in HIDDEN_CATEGORIES:
-        return char
-    if code < 0x100:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -223,7 +182,7 @@ def _sentence_piece(piece: str, mark: str) -> Token:
 def _word_piece(piece: str, prefix: str) -> Token:
     continues = piece.startswith(prefix) and len(piece) > len(prefix)
     raw = piece.removeprefix(prefix) if continues else " " + piece
-    return Token(readable(piece), "normal", raw[:MAX_CHARACTERS])
+    return Token(readable(piece), "normal", raw[:MAX_TOKEN_CHARACTERS])
 
 
 def _spaced(piece: str, suffix: str, space: str) -> str:
@@ -240,7 +199,7 @@ def _byte_level(piece: str, suffix: str) -> Token:
         return _token(piece, "normal")
     raw = _bytes_as_text(data)
     kind = "byte" if SURROGATE.search(raw) else "normal"
-    return Token(readable_bytes(data), kind, raw[:MAX_CHARACTERS])
+    return Token(readable_bytes(data), kind, raw[:MAX_TOKEN_CHARACTERS])
 
 
 def _bytes_as_text(data: bytes) -> str:

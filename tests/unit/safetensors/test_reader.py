@@ -75,7 +75,7 @@ def entry(dtype="F32", shape=(2,), offsets=(0, 8)):
         ('{"t": NaN}', b"", "NaN"),
         ("[]", b"", "not a JSON object"),
         ("{", b"", "not valid JSON"),
-        ("[" * 100_000, b"", "not a JSON object"),
+        ("[" * 100_000, b"", "not valid JSON"),
         (b'{"\xff": 1}', b"", "UTF-8"),
         (json.dumps({"\ud800": entry()}), bytes(8), "Unicode"),
     ],

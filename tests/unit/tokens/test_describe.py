@@ -8,10 +8,11 @@ from sklearn.neighbors import NearestNeighbors
 
 from blockresearch.report.tokens import neighbors_note
 from blockresearch.tables.io import typed
+from blockresearch.text import readable
 from blockresearch.tokens.analysis import analyze_embedding, find_probes, with_output
 from blockresearch.tokens.describe import describe_rows, paired_cosines, row_norms
 from blockresearch.tokens.neighbors import Neighbors, nearest, operations
-from blockresearch.tokens.tokenizer import Token, read_tokens, readable
+from blockresearch.tokens.tokenizer import Token, read_tokens
 from blockresearch.tokens.traits import is_impossible, traits
 from blockresearch.tokens.undertrained import leading_direction, untrained_scores
 

@@ -3,12 +3,11 @@ import json
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
+from blockresearch.text import readable
 from blockresearch.tokens.tokenizer import (
     Token,
     TokenizerError,
     read_tokens,
-    readable,
-    readable_bytes,
 )
 
 
@@ -16,16 +15,6 @@ def saved(tmp_path, spec):
     path = tmp_path / "tokenizer.json"
     path.write_text(spec if isinstance(spec, str) else json.dumps(spec), encoding="utf-8")
     return path
-
-
-def test_readable_shows_what_is_invisible():
-    assert readable(" the\n\t") == "␣the\\n\\t"
-    assert readable("a\\n") == "a\\\\n"
-    assert readable("\u202egnp.exe\u200b\ufeff\xa0") == "\\u202egnp.exe\\u200b\\ufeff\\xa0"
-    assert readable("\ud800\x1b\U000e0041\uffff") == "\\ud800\\x1b\\U000e0041\\uffff"
-    assert readable("<b>$é日👍́") == "<b>$é日👍́"
-    assert readable("x" * 1000) == "x" * 200 + "…"
-    assert readable_bytes(b" \xe2\x82\xac\xe2\x82") == "␣€<0xE2><0x82>"
 
 
 def test_byte_level_agrees_with_the_library(tmp_path):

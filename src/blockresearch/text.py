@@ -1,0 +1,98 @@
+"""Text from a model as readers see it: hidden characters as escapes, long texts cut.
+
+Every page, table, log and message takes its texts from here. Pictures replace, in addition, what
+their font cannot draw (`report.plots.style.literal`).
+"""
+
+import json
+import re
+import unicodedata
+from typing import Any
+
+MAX_NAME_CHARACTERS = 120
+
+MAX_QUOTED_CHARACTERS = 200
+
+MAX_TOKEN_CHARACTERS = 200
+
+# Invisible or direction-changing characters, by Unicode category; line breaks are among them.
+HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+# Characters that show nothing although Unicode counts them among letters, marks and symbols.
+BLANKS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+
+SPACE = "␣"
+
+SHORT_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\", " ": SPACE}
+
+SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def visible(text: Any) -> str:
+    """Text whose control, bidirectional, zero-width and unassigned characters stand as escapes.
+
+    It is one line and has no effect on a terminal or on the direction of the text around it.
+    """
+    text = str(text)
+    if text.isprintable():
+        return text
+    return "".join(
+        _escape(character) if unicodedata.category(character) in HIDDEN else character
+        for character in text
+    )
+
+
+def visible_surrogates(text: str) -> str:
+    """Text in which each half of a surrogate pair is its escape, such as \\udc80."""
+    return SURROGATE.sub(lambda found: _escape(found[0]), text)
+
+
+def quoted(name: Any) -> str:
+    """A name as error messages show it: in quotes, ASCII with escapes, cut if it is long."""
+    text = json.dumps(name)
+    return text if len(text) <= MAX_QUOTED_CHARACTERS else text[:MAX_QUOTED_CHARACTERS] + '…"'
+
+
+def short(name: Any) -> str:
+    """A name from a model, cut if it is long."""
+    text = str(name)
+    return text if len(text) <= MAX_NAME_CHARACTERS else text[: MAX_NAME_CHARACTERS - 1] + "…"
+
+
+def readable(text: str) -> str:
+    """The text of a token with nothing hidden; one of more than 200 characters is cut with '…'.
+
+    A space is '␣', a backslash is doubled, and every character that shows nothing is an escape.
+    """
+    shown = "".join(map(_readable, text[:MAX_TOKEN_CHARACTERS]))
+    return shown + "…" if len(text) > MAX_TOKEN_CHARACTERS else shown
+
+
+def readable_bytes(data: bytes) -> str:
+    """Bytes as UTF-8, `readable`, and each byte that is not part of a character as <0xE2>."""
+    text = data.decode("utf-8", "surrogateescape")
+    parts = (
+        f"<0x{ord(character) - 0xDC00:02X}>" if _is_byte(character) else _readable(character)
+        for character in text[:MAX_TOKEN_CHARACTERS]
+    )
+    return "".join(parts) + ("…" if len(text) > MAX_TOKEN_CHARACTERS else "")
+
+
+def _is_byte(character: str) -> bool:
+    """Whether a character stands for a byte in the texts of surrogateescape."""
+    return "\udc80" <= character <= "\udcff"
+
+
+def _readable(character: str) -> str:
+    if character in SHORT_ESCAPES:
+        return SHORT_ESCAPES[character]
+    code = ord(character)
+    category = unicodedata.category(character)
+    is_selector = 0xFE00 <= code <= 0xFE0F or 0xE0100 <= code <= 0xE01EF
+    if is_selector or character in BLANKS or category in HIDDEN or category == "Zs":
+        return _escape(character)
+    return character
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
