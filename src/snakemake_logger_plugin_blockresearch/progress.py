@@ -11,6 +11,7 @@ from statistics import median
 from typing import Any
 
 from blockresearch.failures import error_message, explain
+from blockresearch.text import visible
 
 # Seconds assumed for a job of a rule of which none has started yet.
 OTHER_SECONDS = 3.0
@@ -47,7 +48,7 @@ class Job:
     @property
     def name(self) -> str:
         """The rule and what it is applied to."""
-        return printable(" ".join((self.rule, *self.wildcards)))
+        return visible(" ".join((self.rule, *self.wildcards)))
 
     @property
     def seconds(self) -> float:
@@ -67,7 +68,7 @@ class Job:
         reason = error_message(log) if self._has_fresh_log() else None
         if reason is None and has_message:
             return None
-        return f"{self.name} failed: {printable(reason or explain(log))} ({log})"
+        return f"{self.name} failed: {visible(reason or explain(log))} ({log})"
 
     def _has_fresh_log(self) -> bool:
         """Whether this job, not one of an earlier run, has written its log."""
@@ -256,15 +257,7 @@ def last_line(log: Path) -> str:
     except OSError:
         return ""
     lines = [line for line in re.split(r"[\r\n]+", tail) if line.strip()]
-    return printable(STAMP.sub("", lines[-1])) if lines else ""
-
-
-def printable(text: str) -> str:
-    """Text that has no effect on a terminal: characters that cannot be printed become escapes."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in text
-    )
+    return visible(STAMP.sub("", lines[-1])) if lines else ""
 
 
 def duration(seconds: float) -> str:
