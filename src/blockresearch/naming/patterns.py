@@ -1,12 +1,12 @@
-"""What the parts of parameter names mean: the tables that `name_parts` and `naming` read.
+"""What the parts of parameter names mean: the tables that `template` and `roles` read.
 
 A name is cut at its dots: `model.layers.3.self_attn.q_proj.weight` has the segments `model`,
 `layers`, `3`, `self_attn`, `q_proj`, `weight`. Patterns are lower-case words separated by blanks;
 `*` stands for any text inside one segment, `?` for one character, and a dot joins segments that
 follow each other.
 
-To teach the program a new name, add a word to a row, or a row with its example. In each table
-the first row that matches wins.
+To support a new name, add a word to a row, or a row with its example. In each table the first row
+that matches wins.
 """
 
 import re
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 
 class Component(NamedTuple):
-    """Part of the model that one segment anywhere in the name gives away."""
+    """Part of the model that one segment anywhere in the name indicates."""
 
     name: str
     words: str
@@ -50,7 +50,7 @@ LAYER_LISTS = "layer_norm*"
 
 NOT_LAYERS = "*embed* *head*"
 
-# What a parameter is called inside its module: such a word says nothing about the block.
+# Names of a parameter inside its module. They do not indicate the block.
 LEAVES = {"weight", "bias", "weights", "gamma", "beta", "scale", "kernel"}
 
 LEAVES |= {"weight_g", "weight_v", "original", "original0", "original1"}
@@ -122,11 +122,11 @@ ZONES = {
 
 
 class Block(NamedTuple):
-    """How the path of a module (or of a bare parameter) ends, and which block that is.
+    """How the path of a module (or of a bare parameter) ends, and the block it belongs to.
 
     With `^` a word is the whole path, counted from the module that holds the layers: it never
-    matches inside a layer. `zones` are the ZONES where the row holds (none = everywhere).
-    In `projection` a `*` stands for the module's own name.
+    matches inside a layer. `zones` are the ZONES in which the row applies (none = everywhere).
+    In `projection` a `*` stands for the module's name.
     """
 
     block_type: str
@@ -297,7 +297,7 @@ o_proj | o_proj
     wo : vision_tower.encoder.blocks.0.wo.weight
 """)
 
-# Read only where no row above holds.
+# Read only if no row above matches.
 FALLBACKS = _blocks("""
 other | *
     class_embedding cls_token *_token *token.token mask_emb : embeddings.cls_token
@@ -360,7 +360,7 @@ BUFFERS = (
 
 
 class Dialect(NamedTuple):
-    """Words of one module that read differently because of what stands beside them."""
+    """Words of one module that mean something else because of its other words."""
 
     present: str
     absent: str

@@ -2,8 +2,8 @@
 
 The names of a whole checkpoint are read together. Names that differ in numbers only share a
 template (`layers.#.mlp.gate.weight`), which is resolved once: component, layer, expert, block, by
-the tables in `name_patterns`. Neighbors decide what a name alone leaves open: whether a stack is
-the decoder of two, whether `w2` is a gate, whether `fc1` holds gate and up together.
+the tables in `patterns`. Neighbors decide what a name alone leaves open: whether a stack is the
+decoder of two, whether `w2` is a gate, whether `fc1` contains gate and up together.
 
 `Role.projection` reads `[context ]name`:
 
@@ -15,9 +15,9 @@ the decoder of two, whether `w2` is a gate, whether `fc1` holds gate and up toge
               before a head); layer_scale; else the module's own name: q_a_proj,
               kv_a_proj_with_mqa, input_layernorm, q_norm, A_log, in_proj_qkvz, sinks ...
 
-What `block_type` leaves to choice: matrices that serve several of q, k and v (MLA's kv_* too) are
-`qkv_proj`; token types and segments are `position_embedding`; patch embeddings are `conv`; poolers
-and projectors are `mlp`; attention sinks are `bias`; updates of a router's balance are `router`.
+Conventions of `block_type`: matrices for several of q, k and v (also MLA's kv_*) are `qkv_proj`;
+token types and segments are `position_embedding`; patch embeddings are `conv`; poolers and
+projectors are `mlp`; attention sinks are `bias`; updates of a router's balance are `router`.
 `is_bias` marks additive biases; a companion of a quantized weight has the role of its owner.
 
 Two stacks of one component (a recurrent model's inner and outer module) share layer numbers.
@@ -59,27 +59,34 @@ LANGUAGE_HEADS = ("ForCausalLM", "LMHead", "ForConditionalGeneration", "ForMaske
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """Place of one stored tensor in its model."""
+    """What one stored tensor is in its model.
 
-    component: str  # text vision audio projector encoder decoder mtp adapter
-    layer_index: int | None  # number of the repeated block in its component; None outside
+    component      text, vision, audio, projector, encoder, decoder, mtp or adapter
+    layer_index    number of the repeated block in its component; None outside
+    expert_index   of a routed expert that is stored separately
+    is_bias        an additive bias
+    is_buffer      not learned: rotary frequencies, masks, position ids, counters
+    """
+
+    component: str
+    layer_index: int | None
     block_type: str
     projection: str | None
-    expert_index: int | None  # of a routed expert that is stored by itself
+    expert_index: int | None
     is_bias: bool
-    is_buffer: bool  # not learned: rotary frequencies, masks, position ids, counters
+    is_buffer: bool
 
 
 def _dims(shape: tuple[int, ...]) -> int:
-    """Number of dimensions; three of which one has a single entry are a matrix."""
+    """Number of dimensions; a 3-D shape with a dimension of 1 counts as a matrix."""
     return 2 if len(shape) == 3 and 1 in shape else len(shape)
 
 
 class _Checkpoint:
-    """What the templates of a checkpoint say together."""
+    """The templates of a checkpoint, and what follows from all of them together."""
 
     def __init__(self, shapes: Mapping[str, tuple[int, ...]], config: Mapping[str, Any]):
-        """`shapes`: of one example of each template."""
+        """`shapes` has the shape of one example of each template."""
         self.shapes = shapes
         self.templates = {text: take_apart(text) for text in shapes}
         layered = [t for t in self.templates.values() if t.layer is not None]
@@ -100,7 +107,7 @@ class _Checkpoint:
         self.default_component = self._default_component()
 
     def _above(self, t: Template) -> tuple[str, ...]:
-        """The part of a name that names a model: all that lies above layers."""
+        """The part of a name that names a model: everything above layers."""
         if t.layer is not None:
             return t.prefix
         n = 0
@@ -109,7 +116,7 @@ class _Checkpoint:
         return t.path[:n]
 
     def _path(self, t: Template) -> tuple[str, ...]:
-        """Path of the module, from the model that holds the layers, in the common dialect."""
+        """Path of the module below the model that contains the layers, in the common dialect."""
         path = t.path if t.layer is not None else t.path[len(self._above(t)) :]
         reading = self.dialects[t.module]
         if path and path[-1].lower() in reading:
@@ -131,7 +138,7 @@ class _Checkpoint:
         }
 
     def _default_component(self) -> str:
-        """Component of names that do not tell: without a table of tokens a model is no text."""
+        """Component of names without a hint: a model without a table of tokens is not text."""
         kernels = [2]
         for text, found in self.blocks.items():
             block = found and found[0]
@@ -148,11 +155,11 @@ class _Checkpoint:
         return t.component or self.default_component
 
     def block(self, text: str, dims: int, is_buffer: bool) -> tuple[str, str | None, bool]:
-        """Block type, projection and is_bias; `dims` of the module's weight (0 without one)."""
+        """Block type, projection and is_bias; `dims` of the module's weight, 0 without one."""
         t, path, found = self.templates[text], self.paths[text], self.blocks[text]
         vague = found is None or found[0].block_type == "other"
         if (is_buffer or (vague and not t.leaf)) and (of_norm := find_block(path[:-1])):
-            # A parameter of a norm of its own name, such as a shift or a temperature.
+            # A parameter of a norm with an unusual name, such as a shift or a temperature.
             found = of_norm if of_norm[0].block_type == "norm" else found
         row, name = found or (None, path[-1] if path else None)
         bare_bias = not t.leaf and bool(name) and path[-1].lower().endswith(("_bias", "_biases"))
@@ -186,7 +193,7 @@ class _Checkpoint:
         dims: int,
         bare_bias: bool,
     ) -> str | None:
-        """Block type where shape and surroundings know better than the row; else None."""
+        """Block type if shape and surroundings overrule the row; else None."""
         block_type = row.block_type if row else "other"
         vague = row is None or row in patterns.FALLBACKS
         if vague and path and dims == 1 and t.leaf in ("weight", "bias") and not t.adapter:
@@ -200,7 +207,7 @@ class _Checkpoint:
         if row and row.projection == "lm_head" and self.component(t) in ("vision", "projector"):
             return "mlp"
         if block_type in MLP | ATTENTION and not t.leaf and not bare_bias:
-            # A parameter of its own called `query` is a learned vector, no projection.
+            # A bare parameter called `query` is a learned vector, not a projection.
             is_vector = dims < 2 and not path[-1].endswith("_scale")
             if is_vector or (block_type in ATTENTION and nearest_zone(path) != "attention"):
                 return "other"
@@ -223,7 +230,7 @@ def _text_configs(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _positive(config: Mapping[str, Any], *keys: str) -> int | None:
-    """The first of the keys that holds a positive integer."""
+    """Value of the first key that is a positive integer."""
     values = (part.get(key) for part in _text_configs(config) for key in keys)
     return next((value for value in values if type(value) is int and value > 0), None)
 
@@ -232,8 +239,8 @@ def classify(tensors: Iterable[Tensor], config: Mapping[str, Any]) -> dict[str, 
     """Role of every tensor of a checkpoint.
 
     `tensors` is the whole checkpoint, because neighbors decide some cases. `config` is
-    config.json; a value of the wrong type in it counts as missing. Nothing is raised whatever the
-    names are: what the tables do not know is `other`.
+    config.json; a value of the wrong type in it counts as missing. No name raises an error: one
+    that the tables do not match is `other`.
     """
     stored = {name: (tuple(shape), dtype) for name, shape, dtype in tensors}
     config = config if isinstance(config, Mapping) else {}
@@ -287,8 +294,8 @@ def _mtp_layers(
 ) -> set[tuple[tuple[str, ...], int]]:
     """Layers of the main stack that predict further tokens.
 
-    They say so by a module of theirs, or their number is beyond the config's depth: they are
-    few, so a stack twice as deep as the config says is no case of it.
+    They contain a module of the component mtp, or their number is beyond the config's depth. They
+    are few, so a stack twice as deep as the config states does not count.
     """
     found = {(t.stack, number) for t, number in layers if t.component == "mtp"}
     numbers: dict[tuple[str, ...], set[int]] = {}
@@ -323,8 +330,8 @@ def input_embedding(
 ) -> str | None:
     """Name of the token embedding of the text model; None if it has none.
 
-    Of several tables the shared one goes first, then one with as many rows as the config names
-    tokens, then the encoder's. Embeddings of vision, audio and MTP parts do not count.
+    Of several tables the shared one is preferred, then one with `vocab_size` rows, then the
+    encoder's. Embeddings of vision, audio and MTP parts do not count.
     """
     vocabulary = _positive(config, "vocab_size")
     order = ("encoder", "text", "decoder", "adapter")
@@ -345,11 +352,11 @@ def input_embedding(
 def output_head(
     tensors: Iterable[Tensor], roles: Mapping[str, Role], config: Mapping[str, Any]
 ) -> str | None:
-    """Name of the matrix that gives the logits of tokens; None where none is stored.
+    """Name of the matrix that computes the logits of tokens; None if none is stored.
 
     None means tied to the embedding, or no language model at all (see `tied`). A head that is
-    stored although the config ties it is returned: whether both hold the same bytes is for the
-    caller to see.
+    stored although the config ties it is returned; whether both have the same bytes is not checked
+    here.
     """
     tensors = list(tensors)
     shapes = {name: shape for name, shape, _ in tensors}
@@ -357,20 +364,20 @@ def output_head(
     sizes = [shapes[embedding][0] if embedding else None, _positive(config, "vocab_size")]
     vocabularies = [size for size in sizes if size]
 
-    def speaks_tokens(tensor: Tensor) -> bool:
+    def has_token_rows(tensor: Tensor) -> bool:
         name, shape, dtype = tensor
         if dtype in INTEGERS:  # packed: rows are not tokens
             return roles[name].projection == "lm_head"
         if roles[name].projection == "classifier":
             return shape[0] in vocabularies
-        # Other names may be heads for other things. A language model's differs from the embedding
-        # by padding and a few extra tokens, not by a factor.
+        # Other names may be heads of other tasks. The head of a language model differs from the
+        # embedding by padding and a few extra tokens, not by a factor.
         close = any(size / 2 <= shape[0] <= 2 * size for size in vocabularies)
         return roles[name].projection == "lm_head" and (
             "lm_head" in name or close or not vocabularies
         )
 
-    heads = [name for name, *_ in filter(speaks_tokens, _matrices(tensors, roles, "output"))]
+    heads = [name for name, *_ in filter(has_token_rows, _matrices(tensors, roles, "output"))]
     return min(heads, key=lambda name: (name.count("."), name)) if heads else None
 
 
@@ -380,11 +387,11 @@ def states_tied(config: Mapping[str, Any]) -> bool:
 
 
 def tied(embedding: str | None, output: str | None, config: Mapping[str, Any]) -> bool | None:
-    """Whether the embedding is the output layer too; None where no output layer is to be seen.
+    """Whether the embedding is also the output layer; None if there is no sign of one.
 
-    `embedding` and `output` are the stored tensors. An encoder has no output layer over tokens:
-    where the config does not say, the class of the model does, since loaders tie the heads of
-    language models unless told otherwise.
+    `embedding` and `output` are the stored tensors. An encoder has no output layer over tokens. If
+    the config states nothing, the class of the model decides: loaders tie the heads of language
+    models by default.
     """
     if not embedding:
         return None

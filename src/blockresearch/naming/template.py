@@ -1,4 +1,4 @@
-"""One name by itself: cut into its template, and its segments looked up in the tables.
+"""A single name: cut into its template, and its segments looked up in the tables.
 
 Names that differ in numbers only share a template: `model.layers.3.mlp.experts.7.w1.weight` is
 `model.layers.#.mlp.experts.#.w1.weight` with the numbers 3 and 7.
@@ -11,7 +11,8 @@ from typing import NamedTuple
 from blockresearch.naming import patterns
 from blockresearch.naming.patterns import Block
 
-LONGEST_NAME = 512  # no model's parameter has a longer name; a hostile header may
+# Characters. No parameter of a real model has a longer name; a hostile header may.
+MAX_NAME_CHARACTERS = 512
 
 
 def whole_words(words: str) -> re.Pattern[str]:
@@ -51,16 +52,16 @@ class _Endings:
         tails = [path, *(".".join(segments[-n:]) for n in range(1, self.longest + 1))]
         for tail in enumerate(tails):
             for number in self._plain.get(tail, ()):
-                if number < before and self._holds(number, zone):
+                if number < before and self._applies(number, zone):
                     before = number
         for number, n, pattern in self._wild:
             if number >= before:
                 break
-            if self._holds(number, zone) and pattern.fullmatch(tails[n]):
+            if self._applies(number, zone) and pattern.fullmatch(tails[n]):
                 return number
         return before
 
-    def _holds(self, number: int, zone: str | None) -> bool:
+    def _applies(self, number: int, zone: str | None) -> bool:
         zones = self.rows[number].zones
         return not zones or zone in zones
 
@@ -98,7 +99,7 @@ def _first(table: list[tuple[str, re.Pattern[str]]], word: str) -> str | None:
 
 @lru_cache(4096)
 def component_of(segment: str) -> str | None:
-    """Component that a segment of a name gives away, if any."""
+    """Component that a segment of a name indicates, if any."""
     return _first(_COMPONENTS, segment.lower())
 
 
@@ -145,30 +146,40 @@ def is_unlearned(segment: str, ndim: int) -> bool:
 
 
 def is_companion(name: str) -> bool:
-    """Whether a tensor only helps to read a quantized weight and holds none of its values."""
+    """Whether a tensor only helps to decode a quantized weight and contains none of its values."""
     suffix = patterns.QUANTIZATION.search(name)
     return suffix is not None and not suffix[0].endswith(tuple(patterns.QUANTIZED_CODES.split()))
 
 
 def split(name: str) -> tuple[str, list[str]]:
     """The template of a name, with "#" for its numbers, and the numbers."""
-    if len(name) > LONGEST_NAME or "#" in name:
+    if len(name) > MAX_NAME_CHARACTERS or "#" in name:
         return "?", []
     parts = _NUMBER.split(name)
     return "#".join(parts[::2]), parts[1::2]
 
 
 class Template(NamedTuple):
-    """What a name says by itself. `prefix` and `path` leave out the numbers."""
+    """The parts of a name. `prefix` and `path` leave out the numbers.
 
-    prefix: tuple[str, ...]  # segments above the container of the layers; () outside layers
-    path: tuple[str, ...]  # from that container (or the start) to the module
-    leaf: str  # "weight", "bias", ...; "" of a bare parameter
-    suffix: int  # characters of a quantization suffix at the end of the name; 0 without
-    layer: int | None  # which of the numbers in the name is the layer
+    prefix      segments above the container of the layers; () outside layers
+    path        segments from that container (or the start) to the module
+    leaf        "weight", "bias", ...; "" of a bare parameter
+    suffix      characters of a quantization suffix at the end of the name; 0 without one
+    layer       which of the numbers in the name is the layer
+    expert      which is the expert
+    adapter     "lora_A" and the like
+    component   None if no word indicates it
+    """
+
+    prefix: tuple[str, ...]
+    path: tuple[str, ...]
+    leaf: str
+    suffix: int
+    layer: int | None
     expert: int | None
-    adapter: str  # "lora_A" and the like
-    component: str | None  # None where the words leave it open
+    adapter: str
+    component: str | None
 
     @property
     def stack(self) -> tuple[str, ...]:
@@ -177,7 +188,7 @@ class Template(NamedTuple):
 
     @property
     def module(self) -> tuple[str, ...]:
-        """Path of the module's parent: what stands beside it is its neighbor."""
+        """Path of the module's parent; modules with the same parent are neighbors."""
         return self.prefix + self.path[:-1]
 
 
