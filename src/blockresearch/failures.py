@@ -22,12 +22,21 @@ FULL = "the disk is full; make room there, then start the same command again"
 ERROR = re.compile(r"(?:\S+: )?error: (.+)")
 
 
+# How the last line of an interrupted job begins: of a script, and of one that still started.
+INTERRUPTED = ("ended by SIG", "KeyboardInterrupt")
+
+
 @dataclass(frozen=True)
 class Failure:
     """The job of a model that did not succeed; no reason if its log has no error message."""
 
     rule: str
     reason: str | None
+
+    @property
+    def is_error(self) -> bool:
+        """Whether the same command would fail again: the job was not killed or interrupted."""
+        return self.reason is not None and not self.reason.startswith(INTERRUPTED)
 
 
 def error_message(log: Path) -> str | None:

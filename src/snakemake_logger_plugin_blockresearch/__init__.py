@@ -9,6 +9,8 @@ which is always in .snakemake/log, too.
 import sys
 import threading
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from logging import ERROR, WARNING, LogRecord
 from typing import Any
@@ -23,12 +25,14 @@ from snakemake_logger_plugin_blockresearch.screen import Screen
 
 # Texts of Snakemake, by how they begin. They have no event that would tell them from others.
 NOTHING_TO_DO = "Nothing to be done"
-TOLD = (NOTHING_TO_DO, "Will exit after", "Terminating processes", "Error: ", "Waiting at most")
+INTERRUPTED = ("Terminating processes", "Will exit after")
+TOLD = (NOTHING_TO_DO, *INTERRUPTED, "Error: ", "Waiting at most")
 # What a sentence of this plugin says better; a command that failed is followed by a JOB_ERROR.
 UNTOLD = (
     "Assuming unrestricted",
     "Config file ",
     "Restored previous version",
+    "Cannot restore ",
     "Exiting because a job execution failed",
     "RuleException:\nCalledProcessError",
     "WorkflowError:\nAt least one job did not complete",
@@ -77,6 +81,7 @@ class LogHandler(LogHandlerBase):
         self._interval = SECONDS_BETWEEN_DRAWINGS if self._screen.is_live else interval
         self._progress = Progress()
         self._has_started = self._has_nothing_to_do = self._has_error = False
+        self._is_interrupted = False
         self._just_finished: list[str] = []
         self._told: set[str] = set()
         self._written = time.monotonic()
@@ -99,11 +104,9 @@ class LogHandler(LogHandlerBase):
         """Write how the run ended; a second call does nothing."""
         if not self._ended.is_set():
             self._ended.set()
-            try:
-                with self._lock:
-                    self._conclude()
-            except Exception as error:
-                print(f"The end of the run cannot be reported: {error}", file=sys.stderr)
+            with self._lock, suppress(OSError, ValueError):
+                # Otherwise the stream is closed, and there is nobody to tell.
+                self._conclude()
         super().close()
 
     @property
@@ -132,15 +135,13 @@ class LogHandler(LogHandlerBase):
             case LogEvent.PROGRESS:
                 self._progress.done, self._progress.total = record.done, record.total
                 self._say_finished()
-            case LogEvent.JOB_ERROR:
+            case LogEvent.JOB_ERROR if not record.indent:
                 # The members of a group are told at once, see GROUP_ERROR.
-                if not record.indent and (sentence := self._progress.fail(record.jobid)):
-                    self._say(sentence)
+                self._say_failures([self._progress.fail(record.jobid)])
             case LogEvent.GROUP_ERROR:
                 numbers = [info["jobid"] for info in record.job_error_info or ()]
                 name = f"group {record.groupid}"
-                for sentence in self._progress.fail_group(name, numbers, record.aux_logs):
-                    self._say(sentence)
+                self._say_failures(self._progress.fail_group(name, numbers, record.aux_logs))
             case LogEvent.SHELLCMD:
                 if self.common_settings.printshellcmds:
                     self._say(self.format(record))
@@ -150,6 +151,7 @@ class LogHandler(LogHandlerBase):
     def _take_text(self, record: LogRecord) -> None:
         text = self.format(record).strip()
         self._has_nothing_to_do |= text.startswith(NOTHING_TO_DO)
+        self._is_interrupted |= text.startswith(INTERRUPTED)
         # The second attempt of a job brings the same text again.
         if text.startswith(UNTOLD) or text in self._told:
             return
@@ -157,6 +159,12 @@ class LogHandler(LogHandlerBase):
         if record.levelno >= WARNING or not self._has_started or text.startswith(TOLD):
             self._told.add(text)
             self._say(text)
+
+    def _say_failures(self, sentences: Sequence[str | None]) -> None:
+        # Jobs that were interrupted with the run have not failed.
+        if not self._is_interrupted:
+            for sentence in filter(None, sentences):
+                self._say(sentence)
 
     def _finish(self, number: int) -> None:
         attempts = self._progress.attempts[number]
@@ -211,7 +219,8 @@ class LogHandler(LogHandlerBase):
             return
         progress = self._progress
         if progress.total:
-            self._screen.write(progress.conclusion(self._has_error))
+            words = progress.conclusion(self._has_error, self._is_interrupted)
+            self._screen.write(words)
         has_succeeded = self._has_nothing_to_do or (
             progress.total and progress.done >= progress.total and not self._has_error
         )

@@ -28,6 +28,8 @@ STAMP = re.compile(r"^\d\d:\d\d:\d\d [A-Z]+ ")
 # Bytes at the end of a log that are searched for its last line.
 TAIL_BYTES = 4096
 
+SILENT = "none with an error message, most likely killed for their memory or time"
+
 # Seconds by which the clocks of the machines of a cluster may differ.
 CLOCK_SECONDS = 60
 
@@ -162,7 +164,7 @@ class Progress:
                 sentences[number] = sentence
         if not sentences:
             log = f" ({logs[0]})" if logs else ""
-            sentence = f"{name} failed: {len(numbers)} jobs, none with an error message{log}"
+            sentence = f"{name} failed: {len(numbers)} jobs, {SILENT}{log}"
             sentences = dict.fromkeys(numbers, sentence)
         told = (self._note(number, sentence) for number, sentence in sentences.items())
         return list(dict.fromkeys(sentence for sentence in told if sentence))
@@ -171,6 +173,11 @@ class Progress:
         known = self.failed.get(number)
         self.failed[number] = sentence
         return sentence if sentence != known else None
+
+    @property
+    def _failures(self) -> int:
+        # A group that left no message counts once.
+        return len(set(self.failed.values()))
 
     def _add_parts(self, plan: Path) -> None:
         """Jobs that follow from a plan that has just been made."""
@@ -187,7 +194,7 @@ class Progress:
         looked_up = any(job.is_checkpoint for job in self.running.values())
         if not self.total or looked_up or any(self._left[rule] for rule in self._checkpoints):
             return None
-        waiting = max(self.total - self.done - len(self.running.keys() | self.failed.keys()), 0)
+        waiting = max(self.total - self.done - len(self.running), 0)
         known = self._left.total()
         work = sum(count * self._mean(rule) for rule, count in self._left.items())
         if known > waiting:
@@ -219,9 +226,12 @@ class Progress:
         """What is done, and how long the rest will take."""
         if not self.total:
             return "finding out which jobs to run"
-        left = self.seconds_left()
-        rest = f", about {duration(left)} left" if left and self.done < self.total else ""
-        return f"{self.done} of {self.total} jobs done{rest}"
+        counts = f"{self.done} of {self.total} jobs done"
+        if self.failed:
+            # Jobs that wait for a failed one will never run, and no event says which these are.
+            return f"{counts}, {self._failures} failed"
+        left = self.seconds_left() if self.done < self.total else None
+        return f"{counts}, about {duration(left)} left" if left else counts
 
     def activities(self, most: int) -> list[str]:
         """A line for each job that runs, longest first, `most` of them."""
@@ -233,14 +243,15 @@ class Progress:
         more = len(jobs) - most
         return [*lines, f"and {more} more"] if more > 0 else lines
 
-    def conclusion(self, has_error: bool) -> str:
+    def conclusion(self, has_error: bool, is_interrupted: bool) -> str:
         """The last sentence of a run; `has_error` if there was an error that no job explains."""
         counts = f"{self.done} of {self.total} jobs done"
         if self.done >= self.total:
             return f"{counts} in {duration(self.seconds)}."
-        # A group that left no message counts once. A job whose output is missing ends with an error
-        # of its own, and no event.
-        failures = len(set(self.failed.values())) + (len(self.running) if has_error else 0)
+        if is_interrupted:
+            return f"{counts}, interrupted; the same command goes on from here."
+        # A job whose output is missing ends with an error of its own, and no event.
+        failures = self._failures + (len(self.running) if has_error else 0)
         if failures:
             return f"{counts}, {failures} failed."
         if has_error:

@@ -70,8 +70,8 @@ def test_wrong_bytes_of_the_right_size_never_get_the_name(tmp_path):
             *CONFIG, HF_ENDPOINT=hub.url, HF_HOME=str(tmp_path / "home"), HF_TOKEN=""
         )
     assert run.code != 0
-    assert re.search(
-        r"error: .*model-00001-of-00002.safetensors: the sha256 of the bytes", run.text
-    )
-    assert "org--model failed in download: org/model@" in run.text
+    words = "model-00001-of-00002.safetensors: the sha256 of the bytes"
+    assert re.search(rf"\ndownload .* failed: org/model@.*{words}", run.text)
+    [entry] = json.loads((project.folder / "results/index.json").read_text())
+    assert entry["status"] == "failed" and entry["reason"].startswith("download: org/model@")
     assert not list(project.folder.glob("resources/weights/*/model-00001-of-00002.safetensors"))

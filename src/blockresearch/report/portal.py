@@ -81,7 +81,7 @@ def entry(folder: Path, failure: Failure | None = None) -> dict[str, Any]:
         finished = False
     if failure:
         reason = visible(f"{failure.rule}: {failure.reason or WITHOUT_REASON}")[:LONGEST_REASON]
-        return found | {"status": "failed" if failure.reason else "unfinished", "reason": reason}
+        return found | {"status": "failed" if failure.is_error else "unfinished", "reason": reason}
     if not finished:
         return found
     return found | {"status": "damaged" if found["findings"]["error"] else "complete"}

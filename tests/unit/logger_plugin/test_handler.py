@@ -10,6 +10,7 @@ from snakemake_interface_logger_plugins.tests import MockOutputSettings, TestLog
 
 from blockresearch.failures import KILLED
 from snakemake_logger_plugin_blockresearch import LogHandler, LogHandlerSettings
+from snakemake_logger_plugin_blockresearch.progress import SILENT
 
 
 class TestInterface(TestLogHandlerBase):
@@ -164,7 +165,7 @@ def test_a_group_without_a_message_fails_as_one(run):
     info = [{"jobid": 1}, {"jobid": 2}]
     run.send(LogEvent.GROUP_ERROR, groupid="parts-M", aux_logs=["s.log"], job_error_info=info)
     text = run.end()
-    assert "group parts-M failed: 2 jobs, none with an error message (s.log)" in text
+    assert f"group parts-M failed: 2 jobs, {SILENT} (s.log)" in text
     assert "0 of 2 jobs done, 1 failed." in text
 
 
@@ -189,6 +190,18 @@ def test_control_characters_of_names_and_logs_have_no_effect(run):
     run.start(1, "merge", wildcards={"model": "a\x1b[2J"}, log="error: b\x1b[2Jc\n")
     run.fail(1)
     assert "\x1b" not in run.end()
+
+
+def test_jobs_that_are_interrupted_have_not_failed(run):
+    run = run()
+    run.begin(merge=1)
+    run.start(1, "merge", log="error: ended by SIGINT: the run was interrupted.\n")
+    run.send(msg="Terminating processes on user request, this might take some time.")
+    run.fail(1)
+    assert run.end().splitlines()[1:] == [
+        "Terminating processes on user request, this might take some time.",
+        "0 of 1 jobs done, interrupted; the same command goes on from here.",
+    ]
 
 
 def test_an_odd_record_does_not_end_the_output(run):

@@ -175,7 +175,8 @@ def test_a_run_that_failed_after_the_page_was_made_is_named(tmp_path):
     assert portal.entry(folder)["status"] == "complete"
     failed = portal.entry(folder, Failure("analyze", "no space is left."))
     assert failed["status"] == "failed" and failed["reason"] == "analyze: no space is left."
-    assert portal.entry(folder, Failure("merge", None))["status"] == "unfinished"
+    for reason in (None, "ended by SIGINT: the run was interrupted."):
+        assert portal.entry(folder, Failure("merge", reason))["status"] == "unfinished"
 
 
 def test_parameters_are_packed_rounded_and_in_natural_order():
