@@ -1,4 +1,4 @@
-"""The token embedding and the output layer: clusters, what they are worth, a map, every token."""
+"""The token embedding and the output layer: clusters, their quality, a map, every token."""
 
 import math
 from collections import Counter
@@ -46,9 +46,9 @@ NO_ROW = f"no row of finite values up to {LIMIT:.0e}"
 
 @dataclass(frozen=True)
 class EmbeddingAnalysis:
-    """Tables by the schemas of the same names, and plain facts that JSON can hold.
+    """Tables by the schemas of the same names, and facts that can be stored as JSON.
 
-    `output_tokens` is the table tokens of the output layer, empty where it is the embedding itself.
+    `output_tokens` is the table tokens of an untied output layer, else empty.
     """
 
     clusters: pd.DataFrame
@@ -90,12 +90,12 @@ def analyze_embedding(
     """Cluster the `rows` [n, d] (float32) of an embedding and describe them.
 
     `tokens` [n] name the rows. K-means is tried for k from `k_min` to `k_max`; the elbow of its
-    inertia chooses k unless `n_clusters` sets it. For `metric` see `cluster_space`; distances,
-    inertia and places are those of the space that it names. ``spherical`` changes `rows` in place.
-    `probe_tokens` are texts or ids whose neighbors are wanted, `search_operations` limits the
+    inertia chooses k unless `n_clusters` sets it. For `metric` see `metric`; distances,
+    inertia and coordinates are computed in its space. ``spherical`` changes `rows` in place.
+    `probe_tokens` are texts or ids whose neighbors are searched; `search_operations` limits the
     search for the neighbors of all others. `device` is the CPU or a GPU by torch's name.
     `progress` is called with (k, k_max). Rows that are not finite (or beyond 1e12) are left out:
-    their cluster, distance and place are missing.
+    their cluster, distance and coordinates are missing.
     """
     n, d = rows.shape
     if len(tokens) != n:
@@ -164,10 +164,10 @@ def with_output(
     search_operations: float = SEARCH_OPERATIONS,
     device: str = "cpu",
 ) -> EmbeddingAnalysis:
-    """The analysis with the `rows` [m, d] of an output layer of its own described beside it.
+    """The analysis, extended by the `rows` [m, d] of an untied output layer.
 
     `tokens` [m] name its rows; `cosines` [n] are those between the two rows of each token of the
-    embedding (`token_vectors.paired_cosines`). Without a row of finite values the reason is noted.
+    embedding (`describe.paired_cosines`). If no row is finite, the reason is noted.
     """
     if not usable(rows).any():
         reason = f"It has {NO_ROW}, so it is not described."
@@ -195,10 +195,10 @@ def with_output(
 def find_probes(
     tokens: list[Token], wanted: Sequence[str | int]
 ) -> tuple[list[dict[str, Any]], list[str | int]]:
-    """The tokens that the texts or ids of `wanted` mean, each with its id, and what is no token.
+    """The tokens for the texts or ids of `wanted`, each with its id, and those without a token.
 
-    A text is looked for with a space before it first, which is how most words stand in texts, and
-    at last in lower case, which is all that some tokenizers know.
+    A text is tried with a leading space first, as most words occur in texts, and in lower case
+    last, because some tokenizers have only lower case.
     """
     places: dict[str, int] = {}
     for number, token in enumerate(tokens):
@@ -325,7 +325,7 @@ def _clusters_summary(
 
 
 def _elbow(fits: list[Fit], clustering: Clustering, checked: Mapping[int, Check]) -> pd.DataFrame:
-    """Table `elbow`; a k set outside the range that was tried gets a row of its own."""
+    """Table `elbow`; a k set outside the range that was tried gets an extra row."""
     k = len(clustering.centers)
     table = elbow_table(fits, k, checked)
     if any(fit.k == k for fit in fits):
@@ -339,7 +339,7 @@ def _elbow(fits: list[Fit], clustering: Clustering, checked: Mapping[int, Check]
 def _center_plane(
     rows: np.ndarray, found: Clustering, components: Components
 ) -> tuple[np.ndarray, list[float | None]]:
-    """Coordinates [m, 2] of `rows` [m, d] in the plane in which the centers lie farthest apart.
+    """Coordinates [m, 2] of `rows` [m, d] in the plane in which the centers are farthest apart.
 
     The plane of the two leading principal components of the centers, each weighted by the rows of
     its cluster, and the shares of the variance of the rows along them. Fewer than three centers
@@ -375,7 +375,7 @@ def _projection(
 
 
 def _tsne(reduced: np.ndarray, random_state: int) -> np.ndarray:
-    """scikit-learn's t-SNE [m, 2] of `reduced` [m, p]; NaN where there are too few rows."""
+    """scikit-learn's t-SNE [m, 2] of `reduced` [m, p]; NaN if there are too few rows."""
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
 

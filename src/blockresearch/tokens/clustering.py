@@ -1,18 +1,18 @@
 """K-means of a table of rows for a range of k.
 
 The path: k + 1 clusters start from the k found before. The cluster whose scatter matrix has the
-largest eigenvalue is split in two along that eigenvector, at one standard deviation to either
-side of its center, and scikit-learn's K-means goes on from there. This needs no random starts, and
-on token embeddings it explains at least 0.99 of the share of the best of five of them; a direction
-much wider than the clusters are apart can trap it, as it can trap random starts. The path runs in
-the space of the leading principal components, where the centers of k clusters, which span k - 1
-dimensions at most, lose next to nothing; the inertia of each partition is exact, over all
-dimensions. The final clusters are a fit by scikit-learn over all dimensions that starts from the
-path. On a GPU its steps but the last are taken by `lloyd`; scikit-learn's is the last word.
+largest eigenvalue is split in two along that eigenvector, at one standard deviation to either side
+of its center, and scikit-learn's K-means continues from there. This needs no random starts. On
+token embeddings it explains at least 0.99 of the share of the best of five of them. A direction
+much wider than the distances between clusters can trap it, as it can trap random starts. The path
+runs in the space of the leading principal components: the centers of k clusters span at most k - 1
+dimensions, so almost nothing is lost. The inertia of each partition is exact, over all dimensions.
+The final clusters are a fit by scikit-learn over all dimensions that starts from the path. On a GPU
+all steps but the last are Lloyd's iteration in torch; the last is scikit-learn's.
 
 Rows with a value that is not finite or is huge (`vectors.usable`) are left out of every fit. One
-BLAS thread is used throughout, because a sum split over threads rounds differently and K-means
-amplifies that.
+BLAS thread is used throughout, because a sum split over threads rounds differently, which K-means
+amplifies.
 """
 
 import math
@@ -29,7 +29,8 @@ SUBSPACE = 64
 
 SILHOUETTE_ROWS = 2_000
 
-TOLERANCE = 1e-4  # of the mean variance: a smaller squared step of the centers ends the path's fits
+# Share of the mean variance: a smaller squared step of the centers ends the path's fits.
+TOLERANCE = 1e-4
 
 Progress = Callable[[int, int], None]
 
@@ -39,7 +40,7 @@ class Fit:
     """K-means with one k: labels [m] of the usable rows, and how good they are.
 
     `inertia` is the sum of squared distances to the clusters' means over all dimensions and
-    `total` the same for one cluster. `silhouette` is NaN where it is undefined.
+    `total` the same for one cluster. `silhouette` is NaN if undefined.
     """
 
     k: int
@@ -55,7 +56,7 @@ class Clustering:
 
     labels [n] are -1, distances [n] (to the own center) and margins [n] (squared distance to the
     next center less that to the own) NaN for rows left out. There are fewer centers [k, d] than
-    asked for where the rows have fewer distinct values.
+    requested if the rows have fewer distinct values.
     """
 
     labels: np.ndarray
@@ -81,8 +82,8 @@ def warm_path(
 ) -> list[Fit]:
     """K-means of usable `rows` [m, d] for each k from `k_min` to `k_max`, each from the one before.
 
-    The list ends early when nothing is left to split, that is when the rows have fewer than
-    `k_max` distinct values; when even `k_min` is not reached it holds the last fit. It is empty
+    The list ends early when nothing is left to split, that is when the rows have fewer than `k_max`
+    distinct values; if even `k_min` is not reached, it contains only the last fit. It is empty
     without rows. `random_state` chooses the sample of the silhouette; the path itself is
     deterministic. `progress` is called with (k, k_max).
     """
@@ -162,7 +163,7 @@ def cluster_rows(
         else:
             centers = _means(values, start, k)
             if device != "cpu":
-                centers = settled(values, centers, device, 0.0)
+                centers = lloyd_iterations(values, centers, device, 0.0)
             model = KMeans(k, init=centers, n_init=1, **options)
         model.fit(values)
     found, order = _renumbered(model.labels_)
@@ -202,7 +203,7 @@ def silhouette_scorer(rows: np.ndarray, random_state: int) -> Callable[[np.ndarr
 
 
 def _split(rows: np.ndarray, labels: np.ndarray, centers: np.ndarray) -> np.ndarray | None:
-    """Centers [k + 1, p] with one cluster split; None where all rows equal their centers."""
+    """Centers [k + 1, p] with one cluster split; None if all rows equal their centers."""
     best, cluster, offset = 0.0, -1, centers[0]
     for number, center in enumerate(centers):
         own = rows[labels == number]
@@ -224,7 +225,7 @@ def _kmeans(rows: np.ndarray, start: np.ndarray, device: str) -> tuple[np.ndarra
     from sklearn.cluster import KMeans
 
     if device != "cpu":
-        start = settled(rows, start, device, TOLERANCE * float(rows.var(axis=0).mean()))
+        start = lloyd_iterations(rows, start, device, TOLERANCE * float(rows.var(axis=0).mean()))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # few distinct rows: the next split ends the path
         model = KMeans(len(start), init=start, n_init=1, tol=TOLERANCE).fit(rows)
@@ -289,12 +290,15 @@ def _renumbered(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 STEPS = 300
 
 
-def settled(rows: np.ndarray, centers: np.ndarray, device: str, tolerance: float) -> np.ndarray:
+def lloyd_iterations(
+    rows: np.ndarray, centers: np.ndarray, device: str, tolerance: float
+) -> np.ndarray:
     """Centers [k, d] for K-means of `rows` [m, d] (float32) to make its last step from.
 
     Lloyd's iteration starts from `centres` and ends, at the latest after `STEPS`, with a step whose
     squared length, summed over the centers, is at most `tolerance`. The centers before that step
-    are returned: whoever takes it finds the same end. A center without rows stays where it is.
+    are returned: one more step from them converges to the same result. A center without rows does
+    not move.
     `device` is torch's name, such as cuda:0. Products are in float32, sums of blocks in float64.
     """
     import torch

@@ -1,6 +1,6 @@
-"""A matrix with a row for each token, described row by row: the table tokens, and facts about it.
+"""The table tokens and facts about it, from a matrix with a row for each token.
 
-The same for the token embedding and for an output layer of its own.
+Used for the token embedding and for an untied output layer.
 """
 
 import hashlib
@@ -35,9 +35,9 @@ def describe_rows(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The table tokens of `rows` [n, d] (float32), and facts for a summary.
 
-    Rows that are not finite have no numbers. Neighbors are exact, among all rows. Where the search
-    for all would take more than `search_operations`, they are searched for the `wanted` rows, those
-    of highest score, and as many others, evenly spread over the ids, as that allows.
+    Rows that are not finite have no numbers. Neighbors are exact, among all rows. If the search for
+    all would take more than `search_operations`, it covers the `wanted` rows, those of highest
+    score, and as many others, evenly spaced over the ids, as that allows.
     """
     values, mask = usable_rows(rows)
     places = np.flatnonzero(mask)
@@ -135,7 +135,7 @@ def row_norms(rows: np.ndarray, origin: np.ndarray | None = None) -> np.ndarray:
 def paired_cosines(rows: np.ndarray, panels: Iterable[np.ndarray]) -> np.ndarray:
     """Cosine [n] of each of `rows` [n, d] to the row of the same number in `panels`.
 
-    NaN where one is zero, not finite or not there, and everywhere when the widths differ.
+    NaN if one is zero, not finite or missing, and everywhere if the widths differ.
     """
     cosines = np.full(len(rows), np.nan)
     start = 0
@@ -182,7 +182,7 @@ def first_equal(rows: np.ndarray) -> np.ndarray:
 def _ranks(untrained: Untrained, known: np.ndarray) -> np.ndarray:
     """Ranks [m] of the scores from 1, the highest; ties by id.
 
-    0 without a score, for references and for other `known` untrained rows: they are no find.
+    0 without a score, for references and for other `known` untrained rows: they are no discovery.
     """
     ranked = np.isfinite(untrained.scores) & ~untrained.reference & ~known
     order = np.flatnonzero(ranked)[np.argsort(-untrained.scores[ranked], kind="stable")]

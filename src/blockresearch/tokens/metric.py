@@ -1,13 +1,13 @@
 """The space in which token vectors are clustered, and the curve of K-means in it.
 
-- euclidean: the rows as they are;
+- euclidean: the rows as stored;
 - spherical: rows scaled to length 1, so that only directions count;
 - whitened: coordinates along the `WHITENED` leading principal components, each scaled to variance
   1, then rows scaled to length 1. The few directions of largest variance, which in token embeddings
-  follow how frequent a token is, then weigh no more than the others;
-- auto: euclidean where its curve has a clear elbow or samples give nearly the same clusters at the
-  elbow or one more and those of one cloud do not, so clusters that lie apart are found as they are,
-  and where rows or dimensions are too few to whiten; else whitened.
+  follow the frequency of tokens, then weigh no more than the others;
+- auto: euclidean if its curve has a clear elbow, or if samples give nearly the same clusters at the
+  elbow or one more while those of one cloud do not, or if there are too few rows or dimensions to
+  whiten; else whitened.
 """
 
 from dataclasses import dataclass, replace
@@ -23,28 +23,33 @@ METRICS = ("auto", "euclidean", "spherical", "whitened")
 
 WHITENED = 32
 
-TRIAL_ROWS = 4_096  # in larger samples cuts along a few leading directions are found again too
+# In larger samples cuts along a few leading directions are reproduced, too.
+TRIAL_ROWS = 4_096
 
-ROWS_PER_DIRECTION = 10  # fewer rows for each direction would make directions of noise equal to all
+# With fewer rows per direction, whitening would give noise the weight of structure.
+ROWS_PER_DIRECTION = 10
 
-LEAST_DIRECTIONS = 3  # rows of length 1 along one direction are only signs, along two a circle
+# Rows of length 1 along one direction are only signs, along two a circle.
+MIN_DIRECTIONS = 3
 
-SET = "The metric {metric} was set."
+RULE_SET = "The metric {metric} was set."
 
-CLEAR = "Tokens were clustered as stored (euclidean), because that curve has a clear elbow."
+RULE_CLEAR_ELBOW = (
+    "Tokens were clustered as stored (euclidean), because that curve has a clear elbow."
+)
 
-AGAIN = (
+RULE_STABLE = (
     "Tokens were clustered as stored (euclidean), because two samples of them give nearly the same "
     "clusters."
 )
 
-SMALL = (
+RULE_TOO_SMALL = (
     "Tokens were clustered as stored (euclidean): there are too few rows or dimensions to whiten."
 )
 
-FEW = "Tokens were clustered as stored (euclidean): there are too few k to judge the curve."
+RULE_FEW_K = "Tokens were clustered as stored (euclidean): there are too few k to judge the curve."
 
-UNCLEAR = (
+RULE_UNCLEAR = (
     "The rows as stored (euclidean) show no clear elbow, and samples give different clusters. Such "
     "clusters mostly follow a few leading directions, often just the frequency of tokens. Tokens "
     "were therefore clustered by direction after whitening: {count} principal components, each "
@@ -54,10 +59,10 @@ UNCLEAR = (
 
 @dataclass(frozen=True)
 class Curve:
-    """K-means for a range of k in the space of a `metric`, and why that one (`rule`).
+    """K-means for a range of k in the space of a `metric`, with the reason for it (`rule`).
 
     `rows` [m, p] are the rows there, `components` their principal components and `reduced` their
-    coordinates along them. `clear` says whether there is a clear elbow, None for too few k.
+    coordinates along them. `clear` is true for a clear elbow, None for too few k.
     """
 
     metric: str
@@ -104,7 +109,7 @@ def find_curve(
     if metric == "auto":
         components, fits = path(rows)
         if is_clear(fits) is None:
-            return curve("euclidean", FEW, rows, components, fits)
+            return curve("euclidean", RULE_FEW_K, rows, components, fits)
         k = elbow(fits)
         # One more than the elbow counts as well: a small cluster bends the curve too little.
         checked = checks(
@@ -112,17 +117,19 @@ def find_curve(
         )
         again = any(is_found_again(checked[j]) for j in (k, k + 1) if j in checked)
         if again or is_clear(fits):
-            found = curve("euclidean", CLEAR, rows, components, fits)
+            found = curve("euclidean", RULE_CLEAR_ELBOW, rows, components, fits)
             if found.clear or again:
-                return found if found.clear else replace(found, rule=AGAIN)
-        if count < LEAST_DIRECTIONS:
-            return curve("euclidean", SMALL, rows, components, fits)
+                return found if found.clear else replace(found, rule=RULE_STABLE)
+        if count < MIN_DIRECTIONS:
+            return curve("euclidean", RULE_TOO_SMALL, rows, components, fits)
     if metric in ("auto", "whitened"):
         if metric == "whitened":
             components = principal_components(rows, count)
         rows = whitened(rows, components.leading(count))
-        rule = UNCLEAR.format(count=count) if metric == "auto" else SET.format(metric=metric)
+        rule = (
+            RULE_UNCLEAR.format(count=count) if metric == "auto" else RULE_SET.format(metric=metric)
+        )
         return curve("whitened", rule, rows, *path(rows))
     if metric == "spherical":
         to_unit_length(rows)
-    return curve(metric, SET.format(metric=metric), rows, *path(rows))
+    return curve(metric, RULE_SET.format(metric=metric), rows, *path(rows))

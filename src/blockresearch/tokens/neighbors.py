@@ -1,4 +1,4 @@
-"""Nearest rows by cosine, exactly: float32 products block by block, the best kept on the way."""
+"""Nearest rows by cosine, exact: float32 products block by block, keeping the best so far."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ PIECE = 32
 class Neighbors:
     """Nearest other rows of some rows: places [q, c], nearest first, and their cosines [q, c].
 
-    Where there are fewer, places are -1 and cosines NaN.
+    If there are fewer, places are -1 and cosines NaN.
     """
 
     places: np.ndarray
@@ -28,7 +28,7 @@ class Neighbors:
 def operations(count: int, d: int, queries: int) -> float:
     """Floating-point operations of the search for `queries` of `count` rows of `d` dimensions.
 
-    Half as many each where all are asked for, because every pair is multiplied once.
+    Half as many per row if all are queried, because every pair is multiplied once.
     """
     return float(count) * d * (queries if queries == count else 2 * queries)
 
@@ -38,7 +38,7 @@ def nearest(
 ) -> Neighbors:
     """The `COUNT` rows of largest cosine to each of the rows numbered `queries`, itself left out.
 
-    `norms` [m] are the lengths of `rows` [m, d]; a row of length 0 is no neighbor and has none.
+    `norms` [m] are the lengths of `rows` [m, d]; a row of length 0 is not a neighbor and has none.
     `queries` are different and ascending. On the CPU the first of equally near rows come first; on
     another `device`, by torch's name, any of them.
     """

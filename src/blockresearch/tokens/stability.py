@@ -2,11 +2,11 @@
 
 Stability: the partitions that K-means finds on two samples of the rows, carried over to the same
 other rows, are compared by the adjusted Rand index (Hubert and Arabie 1985): 1 for the same groups,
-0 for chance. Null: a normal cloud with the covariance of the rows (scaled to length 1 where they
-are), cut by the same path from samples of the same size; any cloud can be cut, so only what goes
-beyond the null speaks for clusters (the reference of the gap statistic, Tibshirani et al. 2001,
-with the covariance kept). It need not be clusters: a skewed or heavy-tailed cloud goes beyond the
-normal one as well.
+0 for chance. Null: a normal cloud with the covariance of the rows (scaled to length 1 if they are),
+cut by the same path from samples of the same size. Any cloud can be cut, so only an excess over the
+null indicates clusters (the reference of the gap statistic, Tibshirani et al. 2001, with the
+covariance kept). It does not prove them: a skewed or heavy-tailed cloud exceeds the normal one,
+too.
 """
 
 import math
@@ -51,7 +51,7 @@ class Check:
 
 
 def sample_size(count: int, sample_rows: int = SAMPLE_ROWS) -> int:
-    """How many of `count` rows a sample holds: at most half of them."""
+    """Number of rows in a sample of `count` rows: at most half of them."""
     return min(count // 2, sample_rows)
 
 
@@ -114,7 +114,7 @@ def is_beyond_null(check: Check) -> bool:
 
 
 def is_found_again(check: Check) -> bool:
-    """Whether samples give nearly the same clusters, where those of one cloud do not."""
+    """Whether samples give nearly the same clusters, while those of one cloud do not."""
     return check.stability >= max(STABLE, check.null_stability + MORE_STABLE)
 
 

@@ -1,11 +1,11 @@
-"""What each row of a token embedding stands for, read from a model's tokenizer.json.
+"""The token of each row of an embedding, read from a model's tokenizer.json.
 
-The file is parsed as plain JSON; nothing of it is trusted. Three families of vocabularies are
+The file is parsed as plain JSON and not trusted. Three families of vocabularies are
 read: byte-level BPE (each character stands for a byte, as in GPT-2), SentencePiece-like pieces
 ('▁' is a space, <0x0A> a byte) and WordPiece ('##' continues a word, kept as it is). A suffix that
 ends words ('</w>') is a space.
 
-Texts are made to be shown. A space is '␣'; a backslash is doubled; control, bidirectional,
+Texts are made for display. A space is '␣'; a backslash is doubled; control, bidirectional,
 zero-width, unassigned and other invisible characters are Python's escapes (\\n, \\u202e); bytes
 that are not UTF-8 by themselves are <0xE2>.
 """
@@ -34,10 +34,10 @@ class TokenizerError(ValueError):
 class Token:
     """One row of the embedding: its readable text, and what it is.
 
-    `kind` is normal, special (a control token), added (after training), byte (not a text by
-    itself) or padding (no token has this id). `raw` is the text with nothing made visible, for
-    `token_traits` and never for a reader: cut to 200 characters, bytes that are not UTF-8 as
-    lone surrogates, and a space before a WordPiece that begins a word.
+    `kind` is normal, special (a control token), added (after training), byte (not a text by itself)
+    or padding (no token has this id). `raw` is the unescaped text, for `traits` and never for
+    display: cut to 200 characters, bytes that are not UTF-8 as lone surrogates, and a space before
+    a WordPiece that begins a word.
     """
 
     text: str
@@ -59,7 +59,7 @@ def read_tokens(tokenizer_json: Path | None, rows: int) -> list[Token]:
 
     Without a file all tokens are normal and have no text. Entries of a wrong type and ids outside
     the embedding are passed over; of several tokens with one id, an added one or else the last
-    counts. Raises TokenizerError for a file that is not JSON or holds no vocabulary.
+    counts. Raises TokenizerError if a file is not JSON or contains no vocabulary.
     """
     if tokenizer_json is None:
         return [NO_TOKENIZER] * rows
@@ -186,7 +186,7 @@ def _word_piece(piece: str, prefix: str) -> Token:
 
 
 def _spaced(piece: str, suffix: str, space: str) -> str:
-    """`piece` with `space` for the `suffix` that ends a word, where it has one."""
+    """`piece` with `space` in place of a `suffix` that ends a word."""
     ends = suffix and piece.endswith(suffix)
     return piece.removesuffix(suffix) + space if ends else piece
 

@@ -52,7 +52,7 @@ def traits(token: Token) -> Traits:
 
 
 def is_impossible(token: Token) -> bool:
-    """Whether no text holds the token: a name such as [unused7], or a byte that UTF-8 never has."""
+    """Whether no text contains the token: a name such as [unused7], or a byte not in UTF-8."""
     if token.kind != "padding" and _category(token) == "unused":
         return True
     return token.kind == "byte" and token.raw in IMPOSSIBLE_BYTES

@@ -1,18 +1,18 @@
-"""Which token vectors look as if they had hardly been trained.
+"""Token vectors that look as if they had hardly been trained.
 
-Vectors of tokens that no training text held stay together: all they ever feel is the same pull (or
-nothing). So tokens are compared with reference rows that are known to be untrained: entries named
-as unused and bytes that UTF-8 never has; else rows beyond the tokenizer (which may be tokens that
-its file leaves out); else, where they are alike, the control tokens, of which many models use few.
+Vectors of tokens that occur in no training text stay together: they all get the same gradient, or
+none. So tokens are compared with reference rows that cannot be trained: entries named as unused and
+bytes that UTF-8 never contains; else rows beyond the tokenizer (which may be tokens that its file
+leaves out); else, if they are alike, the control tokens, of which many models use few.
 Rows of zeros beyond the tokenizer were filled in, not left untrained: they come last.
 
-Two indicators are tried (Land and Bartolo 2024, arXiv:2405.05417, for tied and untied models): the
-cosine to the mean reference row after the leading direction of all rows is removed, and the
-distance to the mean reference row. The one that ranks references, held out in turn, higher above
-the other tokens is used. Without references that can be told from the other tokens it is the
+Two indicators are tried, modeled on Land and Bartolo 2024, arXiv:2405.05417, for tied and untied
+models: the cosine to the mean reference row after the leading direction of all rows is removed, and
+the distance to the mean reference row. The one that ranks references, held out in turn, higher
+above the other tokens is used. Without references that differ from the other tokens it is the
 distance to the mean of all rows.
 
-A score says that a vector looks like an untrained one, not that its token is broken.
+A high score means that a vector looks untrained, not that its token is broken.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,8 @@ POWER_STEPS = 100
 
 SETTLED = 1e-7
 
-CONVINCING = 0.9  # chance of a held-out control token to rank higher that makes it a reference
+# Control tokens are references if one that is held out ranks higher with at least this probability.
+CONVINCING = 0.9
 
 ENOUGH = 4
 
@@ -57,9 +58,9 @@ Indicator = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 class Untrained:
     """Score [m] of each row (higher: more like an untrained one), and how it was found.
 
-    `reference` [m] marks the rows compared with. `held_out` is the chance that a reference row,
-    held out, scores above a row that is none (0.5: no better than guessing); None for fewer than
-    four references and for rows of zeros, which are all the same.
+    `reference` [m] marks the reference rows. `held_out` is the probability that a held-out
+    reference row scores above another row (0.5: no better than guessing); None for fewer than four
+    references and for rows of zeros, which are all the same.
     """
 
     scores: np.ndarray
@@ -152,7 +153,7 @@ def _mean(rows: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def _cosines(rows: np.ndarray, target: np.ndarray, axis: np.ndarray) -> np.ndarray:
-    """Cosines [m] to `target` after `axis` is removed from both; NaN where one is zero."""
+    """Cosines [m] to `target` after `axis` is removed from both; NaN if one is zero."""
     target = target - (target @ axis) * axis
     result = np.full(len(rows), np.nan)
     for part in blocks(rows):

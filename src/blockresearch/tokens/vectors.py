@@ -1,6 +1,6 @@
-"""Tables of vectors, one a row: which rows can be used, principal components, whitening.
+"""Tables of row vectors: usable rows, principal components, whitening.
 
-Everything goes through a table block by block, so that no second copy of it is needed.
+Tables are processed block by block, so no second copy is needed.
 """
 
 from collections.abc import Iterator
@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-LIMIT = 1e12  # a sum of squares of larger values need not fit float32
+# The sum of squares of larger values may overflow float32.
+LIMIT = 1e12
 
 BLOCK_ELEMENTS = 2**21
 
-NEGLIGIBLE = 1e-8  # a share of the largest variance that float32's rounding can make
+# Share of the largest variance that float32's rounding can produce.
+NEGLIGIBLE = 1e-8
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Components:
 
 
 def blocks(rows: np.ndarray) -> Iterator[slice]:
-    """Slices of consecutive rows that hold about `BLOCK_ELEMENTS` elements each."""
+    """Slices of consecutive rows with about `BLOCK_ELEMENTS` elements each."""
     size = max(1, BLOCK_ELEMENTS // max(1, rows.shape[1]))
     return (slice(start, start + size) for start in range(0, len(rows), size))
 

@@ -6,7 +6,12 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
-from blockresearch.tokens.clustering import cluster_rows, settled, silhouette_scorer, warm_path
+from blockresearch.tokens.clustering import (
+    cluster_rows,
+    lloyd_iterations,
+    silhouette_scorer,
+    warm_path,
+)
 from blockresearch.tokens.elbow import elbow_curve, is_clear
 from blockresearch.tokens.metric import find_curve
 from blockresearch.tokens.stability import checks, is_beyond_null
@@ -253,14 +258,14 @@ def test_torch_finds_the_same_clusters():
 def test_torch_iterates_to_the_step_before_the_last():
     rows = cloud(800, 10)
     start = rows[:4].copy()
-    centers = settled(rows, start, "cpu:0", 0.0)
+    centers = lloyd_iterations(rows, start, "cpu:0", 0.0)
     last = KMeans(4, init=centers, n_init=1, tol=0, max_iter=3).fit(rows)
     np.testing.assert_allclose(last.cluster_centers_, centers, atol=1e-4)
     whole = KMeans(4, init=start, n_init=1, tol=0, max_iter=1000).fit(rows)
     assert last.inertia_ == pytest.approx(whole.inertia_, rel=1e-5)
     # A center far from every row keeps its place.
     far = np.vstack([start, np.full((1, 10), 1e6, np.float32)])
-    assert (settled(rows, far, "cpu:0", 0.0)[4] == 1e6).all()
+    assert (lloyd_iterations(rows, far, "cpu:0", 0.0)[4] == 1e6).all()
 
 
 def test_margins_are_to_the_next_centre():
