@@ -1,24 +1,56 @@
-"""The files in a model's folder that its page shows or links to, and what each of them is."""
+"""The files in a model's folder: its reports, what its page shows or links to, and what each is."""
 
-# Path -> label, what it is about.
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report: the notebook of the same name in notebooks/, run on the tables of a model.
+
+    label     on pages
+    about     one line of what it shows
+    reads     files in the model's folder, which it is made again from
+    settings  names of settings in the configuration that it shows
+    """
+
+    label: str
+    about: str
+    reads: tuple[str, ...]
+    settings: tuple[str, ...] = ()
+
+
+# Notebook -> report. Another report is a notebook and one more entry.
 REPORTS = {
-    "reports/00_setup.html": (
+    # It also reads the benchmarks of the jobs that made its input: it is made again with those.
+    "00_setup": Report(
         "Set-up",
         "What was analyzed, and how: files, coverage, integrity, settings, versions, times.",
+        ("manifest.json", "params.parquet", "coverage.csv", "audit.json"),
+        ("sparsity_threshold", "spectra", "sketch_above"),
     ),
-    "reports/10_summary_stats.html": (
+    "10_summary_stats": Report(
         "Summary statistics",
         "Where the parameters are, distributions, outliers, ranks, entropy, cost of rounding.",
+        ("manifest.json", "params.parquet", "matrices.parquet", "histograms.parquet"),
     ),
-    "reports/20_per_layer.html": (
+    "20_per_layer": Report(
         "Layers",
         "Maps and curves over depth, spectra, normalization, experts.",
+        ("manifest.json", "params.parquet", "matrices.parquet", "spectra.parquet", "layers.csv"),
     ),
-    "reports/30_embedding_output.html": (
+    "30_embedding_output": Report(
         "Embedding and output",
         "Clusters of the token vectors, nearest tokens, untrained tokens, the output layer.",
+        (
+            *("manifest.json", "params.parquet", "spectra.parquet"),
+            *("embedding/clusters.csv", "embedding/clusters_summary.csv", "embedding/elbow.csv"),
+            *("embedding/projection.parquet", "embedding/tokens.csv"),
+            *("embedding/output_tokens.csv", "embedding/summary.json"),
+        ),
     ),
 }
+
+REPORT_PAGES = tuple(f"reports/{name}.html" for name in REPORTS)
 
 # Path -> caption.
 LAYER_FIGURES = {
@@ -50,10 +82,10 @@ DOWNLOADS = {
     "embedding/projection.parquet": "tokens in two dimensions",
     "embedding/summary.json": "facts about the token embedding",
     "manifest.json": "files, tensors and hashes of the checkpoint",
-    "reports/00_setup.ipynb": "notebook of the report Set-up",
-    "reports/10_summary_stats.ipynb": "notebook of the report Summary statistics",
-    "reports/20_per_layer.ipynb": "notebook of the report Layers",
-    "reports/30_embedding_output.ipynb": "notebook of the report Embedding and output",
+    **{
+        f"reports/{name}.ipynb": f"notebook of the report {report.label}"
+        for name, report in REPORTS.items()
+    },
 }
 
-ALL = (*DOWNLOADS, *LAYER_FIGURES, *EMBEDDING_FIGURES, *REPORTS)
+ALL = (*DOWNLOADS, *LAYER_FIGURES, *EMBEDDING_FIGURES, *REPORT_PAGES)

@@ -21,6 +21,7 @@ from pathlib import Path
 import psutil
 
 from blockresearch.files import read_json
+from blockresearch.results import REPORTS
 from blockresearch.run import resources
 from blockresearch.run.resources import (
     MB,
@@ -45,12 +46,6 @@ from tests.workflow.conftest import Project, copy_of_the_project
 EVERY = 0.05
 # Of shorter jobs (seconds) the start of Python is most.
 SHORT = 1.0
-NOTEBOOKS = {
-    "notebook_setup": "00_setup",
-    "notebook_summary_stats": "10_summary_stats",
-    "notebook_per_layer": "20_per_layer",
-    "notebook_embedding_output": "30_embedding_output",
-}
 SCRIPTS = {
     "merge": "merge --manifest manifest.json --plan plan.json --parts parts --out_dir .",
     "transformer_analysis": "transformer_analysis --params params.parquet"
@@ -59,9 +54,9 @@ SCRIPTS = {
     " --coverage coverage.csv --out audit.json",
     "figures": "figures --layers layers.csv --embedding embedding --out figures",
     **{
-        job: f"notebook --notebook notebooks/{name}.ipynb --model_dir ."
+        name: f"notebook --notebook notebooks/{name}.ipynb --model_dir ."
         f" --ipynb reports/{name}.ipynb --html reports/{name}.html"
-        for job, name in NOTEBOOKS.items()
+        for name in REPORTS
     },
     "model_page": "model_page --model_dir . --html index.html --comparison comparison.json",
 }
@@ -127,7 +122,7 @@ def of_a_model(project: Project, source: Path) -> Iterator[Row]:
         "resolve_model": ["resolve_model", "--model", manifest["model_path"], *again],
         "embedding_analysis": [
             *("embedding_analysis", "--manifest", "manifest.json"),
-            *("--out", "embedding", "--tables_only"),
+            *("--out", "embedding"),
         ],
     }
     for part in plan["parts"]:

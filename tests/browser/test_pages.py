@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 OWN = ("index.html", "glossary.html", "local--demo/index.html", "local--hostile/index.html")
 REPORTS = tuple(
-    f"local--{model}/{path}" for model in ("demo", "hostile") for path in results.REPORTS
+    f"local--{model}/{path}" for model in ("demo", "hostile") for path in results.REPORT_PAGES
 )
 COMPARED = "index.html#compare=local--demo,local--hostile"
 
@@ -74,7 +74,7 @@ def test_a_page_is_accessible_and_fits(site, visit, path, look):
 
 @pytest.mark.parametrize("model", ["two-stacks", "vectors"])
 def test_pages_of_other_kinds_of_models(site, visit, model):
-    for path in ("index.html", *results.REPORTS):
+    for path in ("index.html", *results.REPORT_PAGES):
         page = ready(visit(f"{site.as_uri()}/local--{model}/{path}").page)
         picture(page, re.sub(r"\W+", "-", f"local-{model}-{path.replace('.html', '')}"))
         blank = "images => images.filter(i => !i.naturalWidth).map(i => i.src)"

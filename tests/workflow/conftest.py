@@ -42,7 +42,11 @@ class Project:
     folder: Path
 
     def snakemake(self, *arguments: object, **environment: str) -> Run:
-        """Run Snakemake on two cores."""
+        """Run Snakemake on two cores, in the environment of the tests."""
+        own = {
+            "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]]),
+            "PYTHONPATH": str(self.folder / "src"),
+        }
         known = self._logs()
         done = subprocess.run(
             [sys.executable, "-m", "snakemake", "--cores", "2", *map(str, arguments)],
@@ -50,7 +54,7 @@ class Project:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env=os.environ | {"PYTHONPATH": str(self.folder / "src")} | environment,
+            env=os.environ | own | environment,
             timeout=600,
         )
         log = "".join(path.read_text() for path in sorted(self._logs() - known))

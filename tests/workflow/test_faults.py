@@ -71,7 +71,7 @@ def measuring(run):
     jobs = []
     for process in psutil.Process(run).children(recursive=True):
         with suppress(psutil.NoSuchProcess):
-            if "workflow.scripts.analyze" in process.cmdline():
+            if "workflow/scripts/analyze.py" in process.cmdline():
                 jobs.append(process)
     return jobs
 
@@ -214,35 +214,36 @@ def spoil_a_bit_secretly(path):
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def test_results_that_were_altered_are_made_again(finished_small, tmp_path):
+def test_altered_and_deleted_results_are_found_by_verify(finished_small, tmp_path):
     results = finished_small.folder / "results"
     before = tmp_path / "before"
     shutil.copytree(results, before)
+    assert finished_small.snakemake("verify", *CONFIG).code == 0
     folder = results / "local--model"
-    spoil_start(folder / "params.csv")
-    spoil_a_bit_secretly(folder / "embedding/clusters.csv")
-    spoil_a_bit_secretly(folder / "parts/00001-001.spectra.parquet")
-    spoil_start(results / "index.json")
-    dry = finished_small.snakemake("--dry-run", *CONFIG)
-    assert dry.text.count("has been altered since it was made") == 4
-    expected = {"analyze": 1, "merge": 1, "embedding_analysis": 1, "portal": 1}
-    assert {rule: dry.jobs.get(rule) for rule in expected} == expected
-    assert "resolve_model" not in dry.jobs
+    altered = [
+        results / "index.json",
+        folder / "params.csv",
+        folder / "embedding/clusters.csv",
+        folder / "parts/00001-001.spectra.parquet",
+    ]
+    spoil_start(altered[0])
+    spoil_start(altered[1])
+    spoil_a_bit_secretly(altered[2])
+    spoil_a_bit_secretly(altered[3])
+    deleted = folder / "layers.csv"
+    deleted.unlink()
+    run = finished_small.snakemake("verify", *CONFIG)
+    assert run.code != 0
+    assert (
+        run.text.count("altered: ") == 4 and "missing: results/local--model/layers.csv" in run.text
+    )
+    assert "4 results are altered and 1 are missing: delete those" in run.text
+    for path in altered:
+        path.unlink()
     run = finished_small.snakemake(*CONFIG)
-    assert run.code == 0, run.text
+    assert run.code == 0 and run.jobs["embedding_analysis"] == 1, run.text
     kills.assert_same_results(folder, before / "local--model")
-    assert json.loads((results / "index.json").read_text())
-    assert "Nothing to be done" in finished_small.snakemake(*CONFIG).text
-
-
-def test_an_altered_manifest_and_plan_are_made_again(finished_small):
-    folder = finished_small.folder / "results/local--model"
-    plan = (folder / "plan.json").read_bytes()
-    for name in ("manifest.json", "plan.json"):
-        (folder / name).write_text("{")
-    run = finished_small.snakemake(*CONFIG, "--", TABLE)
-    assert run.code == 0 and run.jobs["resolve_model"] == 1, run.text
-    assert (folder / "plan.json").read_bytes() == plan
+    assert finished_small.snakemake("verify", *CONFIG).code == 0
 
 
 @pytest.mark.slow

@@ -31,7 +31,7 @@ def test_a_new_commit_rebuilds_what_it_changed_and_downloads_the_rest_never(tmp_
             return done.jobs
 
         def look_again():
-            arguments = ("resolve", "--forcerun", "resolve", "--config", "model=org/model")
+            arguments = ("resolve", "--forcerun", "resolve_model", "--config", "model=org/model")
             done = project.snakemake(*arguments, **environment)
             assert done.code == 0, done.text
             return json.loads(manifest.read_text())["commit"]

@@ -47,14 +47,16 @@ def test_another_workflow_imports_this_one(tmp_path):
     settings = "blockresearch: {model: data/model, results: out, spectra: none}"
     (project.folder / "config/config.yaml").write_text(settings)
 
-    run = project.snakemake("--show-failed-logs", "--max-checksum-file-size", 2**26)
+    ours = {"PYTHONPATH": str(ROOT / "src")}
+    run = project.snakemake("--show-failed-logs", "--max-checksum-file-size", 2**26, **ours)
     assert run.code == 0, run.text
     assert run.jobs["blockresearch_analyze"] == 2
     assert (project.folder / "rows.txt").read_text().strip() == "19"
     assert (project.folder / "out/local--model/checksums.json").exists(), "handlers are called"
-    again = project.snakemake("--max-checksum-file-size", 2**26)
+    assert project.snakemake("blockresearch_verify", **ours).code == 0
+    again = project.snakemake("--max-checksum-file-size", 2**26, **ours)
     assert again.code == 0 and again.jobs == {}, again.text
 
     (project.folder / "config/config.yaml").write_text(settings.replace("spectra", "spectrum"))
-    run = project.snakemake()
+    run = project.snakemake(**ours)
     assert run.code != 0 and "unknown key spectrum: did you mean spectra?" in run.text

@@ -5,18 +5,10 @@ import time
 
 import pytest
 
-from tests.conftest import ROOT
-
 pytestmark = pytest.mark.workflow
 
 CONFIG = ("--config", "model=model", "clustering={k_max: 6}")
 EVERYTHING_AFTER = {"model_page": 1, "portal": 1}
-NOTEBOOKS = {
-    "notebook_setup": 1,
-    "notebook_summary_stats": 1,
-    "notebook_per_layer": 1,
-    "notebook_embedding_output": 1,
-}
 
 
 @pytest.fixture
@@ -54,7 +46,7 @@ def test_touching_everything_rebuilds_nothing(finished):
 
 
 def test_looking_again_at_the_same_model_rebuilds_nothing(finished):
-    run = finished.snakemake("resolve", "--forcerun", "resolve", *CONFIG)
+    run = finished.snakemake("resolve", "--forcerun", "resolve_model", *CONFIG)
     assert run.code == 0 and run.jobs == {"resolve_model": 1}
     assert planned(finished) == {}
 
@@ -69,8 +61,13 @@ def test_what_was_deleted_is_made_again(finished):
 
 
 def test_a_comment_rebuilds_nothing(finished, edited):
-    for module in ("lib/spectrum.py", "scripts/analyze.py", "lib/plots.py"):
-        edited(finished.folder / "workflow" / module, lambda text: text + "\n# a comment\n")
+    package = "src/blockresearch"
+    for module in (
+        f"{package}/spectra/eigen.py",
+        f"{package}/report/plots/tokens.py",
+        "workflow/scripts/analyze.py",
+    ):
+        edited(finished.folder / module, lambda text: text + "\n# a comment\n")
     assert planned(finished) == {}
 
 
@@ -79,7 +76,7 @@ def test_a_clustering_setting_rebuilds_the_clustering_and_what_shows_it(finished
     assert jobs == {
         "embedding_analysis": 1,
         "figures": 1,
-        "notebook_embedding_output": 1,
+        "notebook": 1,
         **EVERYTHING_AFTER,
     }
 
@@ -100,8 +97,8 @@ def test_a_plot_helper_rebuilds_the_pictures_only(finished, edited):
         lambda text: text + "\nEXTRA = 1\n",
     )
     jobs = planned(finished)
-    assert set(jobs) <= {"figures", *NOTEBOOKS, *EVERYTHING_AFTER}
-    assert jobs["figures"] == jobs["notebook_per_layer"] == 1
+    assert set(jobs) <= {"figures", "notebook", *EVERYTHING_AFTER}
+    assert jobs["figures"] == 1 and jobs["notebook"] >= 1
 
 
 def test_the_text_of_a_notebook_rebuilds_that_notebook(finished, edited):
@@ -109,7 +106,7 @@ def test_the_text_of_a_notebook_rebuilds_that_notebook(finished, edited):
         finished.folder / "notebooks/20_per_layer.ipynb",
         lambda text: text.replace('"# ', '"# New: ', 1),
     )
-    assert planned(finished) == {"notebook_per_layer": 1, **EVERYTHING_AFTER}
+    assert planned(finished) == {"notebook": 1, **EVERYTHING_AFTER}
 
 
 def test_a_changed_shard_measures_its_parts_and_what_is_merged_from_them(finished):
@@ -122,20 +119,16 @@ def test_a_changed_shard_measures_its_parts_and_what_is_merged_from_them(finishe
     shard.write_bytes(content)
     run = finished.snakemake(*CONFIG)
     assert run.code == 0, run.text
-    assert run.jobs["analyze"] == run.jobs["merge"] == run.jobs["notebook_per_layer"] == 1
+    assert run.jobs["analyze"] == run.jobs["merge"] == 1 and run.jobs["notebook"] == 4
     assert "embedding_analysis" not in run.jobs, "the embedding lies in the other shard"
     assert untouched.stat().st_mtime_ns == before
     assert planned(finished) == {}
 
 
-def test_parsing_the_snakefile_imports_nothing_heavy():
-    heavy = ("pandas", "numpy", "torch", "scipy", "huggingface_hub", "matplotlib")
-    code = (
-        "import sys; import blockresearch.run.fingerprint, blockresearch.run.config; "
-        f"print([name for name in {heavy} if name in sys.modules])"
+def test_the_eigensolver_measures_again_and_looks_nothing_up(finished, edited):
+    edited(
+        finished.folder / "src/blockresearch/spectra/eigen.py",
+        lambda text: text + "\nEXTRA = 1\n",
     )
-    import subprocess
-    import sys
-
-    out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert out.stdout.strip() == "[]", out.stdout + out.stderr
+    jobs = planned(finished)
+    assert jobs["analyze"] == 2 and "resolve_model" not in jobs and "embedding_analysis" not in jobs

@@ -4,31 +4,34 @@
 rule analyze:
     input:
         plan=ancient("<model>/plan.json"),
-        shard=part_shard,
-        companions=part_companions,
+        shard=lambda wildcards: weights_of(wildcards, [part_of(wildcards)["shard"]]),
+        companions=lambda wildcards: weights_of(wildcards, companions_of(wildcards)),
     output:
-        "<model>/parts/{part}.params.parquet",
-        "<model>/parts/{part}.matrices.parquet",
-        "<model>/parts/{part}.spectra.parquet",
-        "<model>/parts/{part}.histograms.parquet",
+        "<model>/parts/{batch}{piece}.params.parquet",
+        "<model>/parts/{batch}{piece}.matrices.parquet",
+        "<model>/parts/{batch}{piece}.spectra.parquet",
+        "<model>/parts/{batch}{piece}.histograms.parquet",
     log:
-        "<model>/logs/analyze/{part}.log",
+        "<model>/logs/analyze/{batch}{piece}.log",
     benchmark:
-        "<model>/benchmarks/analyze/{part}.tsv"
+        "<model>/benchmarks/analyze/{batch}{piece}.tsv"
     conda:
         "../../envs/numeric.yaml"
     threads: 1
     resources:
-        **asks(measuring),
-        gpu=part_gpus,
+        **resources_for("analyze"),
+        # One GPU if the configuration names one: `--resources gpu=N`, or what a cluster grants.
+        gpu=1 if config["device"].startswith("cuda") else 0,
     params:
         args=analyze_flags,
         code=fingerprint("analyze"),
-        companions=companion_flags,
-        device=device,
+        companions=uncompared(companion_flags),
+        # Every device gives the same numbers.
+        device=uncompared(lambda wildcards: config["device"]),
         prefix=subpath(output[0], strip_suffix=".params.parquet"),
+        program=program("analyze"),
     shell:
-        "python -m workflow.scripts.analyze --plan {input.plan:q} --part {wildcards.part}"
+        "{params.program} --plan {input.plan:q} --part {wildcards.batch}{wildcards.piece}"
         " --shard {input.shard:q} {params.companions} --out {params.prefix:q} --device {params.device:q}"
         " {params.args} 2> {log:q}"
 
@@ -65,11 +68,11 @@ rule merge:
     conda:
         "../../envs/numeric.yaml"
     resources:
-        **asks(making("merge")),
+        **resources_for("merge"),
     params:
-        out_dir=subpath(output.parquet, parent=True),
-        parts=parts_folder,
         code=fingerprint("merge"),
+        out_dir=subpath(output.parquet, parent=True),
+        program=program("merge"),
     shell:
-        "python -m workflow.scripts.merge --manifest {input.manifest:q} --plan {input.plan:q}"
-        " --parts {params.parts:q} --out_dir {params.out_dir:q} 2> {log:q}"
+        "{params.program} --manifest {input.manifest:q} --plan {input.plan:q}"
+        " --parts {params.out_dir:q}/parts --out_dir {params.out_dir:q} 2> {log:q}"

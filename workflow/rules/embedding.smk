@@ -4,7 +4,7 @@
 rule embedding_analysis:
     input:
         manifest=ancient("<model>/manifest.json"),
-        files=embedding_inputs,
+        files=lambda wildcards: weights_of(wildcards, embedding_files(wildcards)),
     output:
         clusters="<model>/embedding/clusters.csv",
         clusters_summary=report(
@@ -27,15 +27,15 @@ rule embedding_analysis:
         "../../envs/numeric.yaml"
     threads: 1
     resources:
-        **asks(clustering_tokens),
+        **resources_for("embedding_analysis"),
     params:
         args=embedding_flags,
-        device=device,
-        code=fingerprint("embedding_analysis", without="blockresearch.report.plots.tokens"),
+        code=fingerprint("embedding_analysis"),
+        device=uncompared(lambda wildcards: config["device"]),
         out_dir=subpath(output.clusters, parent=True),
-        weights=weights_root,
+        program=program("embedding_analysis"),
+        weights=uncompared(lambda wildcards: config["weights"]),
     shell:
-        "python -m workflow.scripts.embedding_analysis --manifest {input.manifest:q}"
-        " --weights {params.weights:q} --out {params.out_dir:q} --tables_only"
-        " --device {params.device:q} {params.args}"
-        " 2> {log:q}"
+        "{params.program} --manifest {input.manifest:q}"
+        " --weights {params.weights:q} --out {params.out_dir:q}"
+        " --device {params.device:q} {params.args} 2> {log:q}"

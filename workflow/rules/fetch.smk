@@ -1,9 +1,44 @@
 # From a model id or a folder to a manifest, a plan, and verified weights on this disk.
 
+import functools
+
+from blockresearch.run import low_disk
+
+
+def weights_file(path):
+    """A downloaded file, which goes as soon as nothing reads it any more where config says so."""
+    return path if config["keep_weights"] else temp(path)
+
+
+def measured_before(wildcards):
+    """What has to be made before a file may come, so that few shards lie on the disk at once."""
+    made = [] if config["keep_weights"] else low_disk_order().get(wildcards.key, [])
+    paths = [f"{config['results']}/{path}" for path in made]
+    # This is an order and says nothing about the file: that it has changed is no reason to download.
+    [file], _ = rules.download.rule.expand_output(dict(wildcards.items()))
+    if workflow.persistence.input(file) not in (None, sorted(paths)):
+        workflow.persistence.cleanup_metadata(file)
+    return list(map(ancient, paths))
+
+
+@functools.cache
+def low_disk_order():
+    """What each shard waits for, once all models are looked up: until then Snakemake deletes nothing."""
+    jobs = []
+    for model in MODELS:
+        known = checkpoints.resolve_model.get(model=model).output
+        jobs += low_disk.readers(
+            model, read_json(known.manifest), read_json(known.plan)
+        )
+    try:
+        return low_disk.waits(jobs, config["shards_on_disk"])
+    except ValueError as error:
+        raise WorkflowError(str(error))
+
 
 checkpoint resolve_model:
     input:
-        folder_files,
+        lambda wildcards: RUN.model_files(wildcards.model),
     output:
         # Kept while the job runs: a model that is still the same keeps its manifest.
         manifest=update("<model>/manifest.json"),
@@ -12,38 +47,45 @@ checkpoint resolve_model:
         "<model>/logs/resolve_model.log",
     benchmark:
         "<model>/benchmarks/resolve_model.tsv"
+    priority: 100
+    # First, and beside Snakemake: when a checkpoint ends, a failed job of another model that waits
+    # for its second attempt is lost.
+    localrule: True
     conda:
         "../../envs/hub.yaml"
     resources:
-        **asks(resolving),
+        **resources_for("resolve_model"),
     params:
         args=resolve_flags,
         code=fingerprint("resolve_model"),
-        space=space_flags,
+        program=program("resolve_model"),
+        space=uncompared(space_flags),
     shell:
-        "python -m workflow.scripts.resolve_model {params.args} {params.space}"
+        "{params.program} {params.args} {params.space}"
         " --manifest {output.manifest:q} --plan {output.plan:q}"
         " 2> {log:q}"
 
 
-# `snakemake resolve` looks models up; with `--forcerun resolve` it looks again.
+# `snakemake resolve` looks models up; with `--forcerun resolve_model` it looks again.
 rule resolve:
     input:
-        manifests,
+        collect("<results>/{model}/manifest.json", model=MODELS),
 
 
 # `snakemake plan` says what each model will take; only file lists and headers are read for it.
 rule plan:
     input:
-        manifests,
+        collect("<results>/{model}/manifest.json", model=MODELS),
     log:
         "<results>/logs/plan.log",
     localrule: True
     conda:
         "../../envs/hub.yaml"
+    params:
+        program=program("plan"),
     shell:
         "for manifest in {input:q}; do"
-        " python -m workflow.scripts.plan --manifest $manifest 2>> {log:q} || exit 1; done"
+        ' {params.program} --manifest "$manifest" 2>> {log:q} || exit 1; done'
 
 
 # The content is named by the path and verified, so neither a setting nor newer code can change it.
@@ -59,10 +101,12 @@ rule download:
     conda:
         "../../envs/hub.yaml"
     resources:
-        **asks(downloading),
+        **resources_for("download"),
         download=1,
     params:
-        manifest=provider,
+        # Which of several models that share a file names its address is no matter.
+        manifest=uncompared(lambda wildcards: RUN.provider(wildcards.key)),
+        program=program("download"),
     shell:
-        "python -m workflow.scripts.download --manifest {params.manifest:q} --key {wildcards.key}"
+        "{params.program} --manifest {params.manifest:q} --key {wildcards.key}"
         " --out {output:q} 2> {log:q}"

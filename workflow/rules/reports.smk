@@ -1,16 +1,6 @@
 # Pictures, notebooks executed by papermill, and the pages that link everything.
-from blockresearch import results
 
-NOTEBOOK_PAGE = [
-    str(PACKAGE / "report/templates/style.css"),
-    str(PACKAGE / "report/templates/notebook/index.html.j2"),
-    str(PACKAGE / "report/templates/notebook/conf.json"),
-]
-PAGE = [
-    str(PACKAGE / "report/templates/style.css"),
-    str(PACKAGE / "report/templates/page.css"),
-    str(PACKAGE / "report/templates/base.html.j2"),
-]
+PAGE = ["style.css", "page.css", "base.html.j2"]
 
 
 rule transformer_analysis:
@@ -32,11 +22,12 @@ rule transformer_analysis:
     conda:
         "../../envs/reports.yaml"
     resources:
-        **asks(making("transformer_analysis")),
+        **resources_for("transformer_analysis"),
     params:
-        code=fingerprint("transformer_analysis", without="blockresearch.report.plots.layers"),
+        code=fingerprint("transformer_analysis"),
+        program=program("transformer_analysis"),
     shell:
-        "python -m workflow.scripts.transformer_analysis --params {input.params:q}"
+        "{params.program} --params {input.params:q}"
         " --matrices {input.matrices:q} --out {output:q} 2> {log:q}"
 
 
@@ -54,11 +45,12 @@ rule audit_model:
     conda:
         "../../envs/numeric.yaml"
     resources:
-        **asks(making("audit_model")),
+        **resources_for("audit_model"),
     params:
         code=fingerprint("audit_model"),
+        program=program("audit_model"),
     shell:
-        "python -m workflow.scripts.audit_model --manifest {input.manifest:q} --params {input.params:q}"
+        "{params.program} --manifest {input.manifest:q} --params {input.params:q}"
         " --coverage {input.coverage:q} --out {output:q} 2> {log:q}"
 
 
@@ -72,8 +64,9 @@ rule audit:
         "../../envs/numeric.yaml"
     params:
         args=flags({"fail_on": config["audit"]["fail_on"]}),
+        program=program("verdict"),
     shell:
-        "python -m workflow.scripts.verdict {params.args} {input:q} 2> {log:q}"
+        "{params.program} {params.args} {input:q} 2> {log:q}"
 
 
 # Waits for all pages, so that a run that fails here has written every report.
@@ -92,9 +85,9 @@ rule verdict:
     params:
         args=flags({"fail_on": config["audit"]["fail_on"]}),
         code=fingerprint("verdict"),
+        program=program("verdict"),
     shell:
-        "python -m workflow.scripts.verdict {params.args} --out {output:q} {input.audits:q}"
-        " 2> {log:q}"
+        "{params.program} {params.args} --out {output:q} {input.audits:q}" " 2> {log:q}"
 
 
 rule figures:
@@ -141,170 +134,60 @@ rule figures:
     conda:
         "../../envs/reports.yaml"
     resources:
-        **asks(making("figures")),
+        **resources_for("figures"),
     params:
         code=fingerprint("figures"),
+        program=program("figures"),
         embedding=subpath(input.elbow, parent=True),
         out_dir=subpath(output.std, parent=True),
     shell:
-        "python -m workflow.scripts.figures --layers {input.layers:q}"
+        "{params.program} --layers {input.layers:q}"
         " --embedding {params.embedding:q} --out {params.out_dir:q} 2> {log:q}"
 
 
-# It also reads the benchmarks of the jobs that made its input: where one of them runs, so does it.
-rule notebook_setup:
+# One job for each entry of REPORTS in src/blockresearch/results.py.
+rule notebook:
     input:
-        manifest="<model>/manifest.json",
-        params="<model>/params.parquet",
-        coverage="<model>/coverage.csv",
-        audit="<model>/audit.json",
-        page=NOTEBOOK_PAGE,
+        lambda wildcards: collect(
+            "<model>/{file}",
+            model=wildcards.model,
+            file=results.REPORTS[wildcards.notebook].reads,
+        ),
     output:
-        ipynb="<model>/reports/00_setup.ipynb",
+        ipynb="<model>/reports/{notebook}.ipynb",
         html=report(
-            "<model>/reports/00_setup.html",
+            "<model>/reports/{notebook}.html",
             "../report/notebook.rst",
             category="{model}",
             subcategory="reports",
-            labels={"report": "00 set-up"},
+            labels={"report": "{notebook}"},
         ),
     log:
-        "<model>/logs/notebook_setup.log",
+        "<model>/logs/notebook/{notebook}.log",
     benchmark:
-        "<model>/benchmarks/notebook_setup.tsv"
+        "<model>/benchmarks/notebook/{notebook}.tsv"
     conda:
         "../../envs/reports.yaml"
     resources:
-        **asks(making("notebook_setup")),
+        **resources_for("notebook"),
     params:
-        code=fingerprint("notebook"),
-        text=fingerprint("00_setup.ipynb"),
-        model_dir=subpath(input.manifest, parent=True),
-        settings=measurement_settings,
-    shell:
-        "python -m workflow.scripts.notebook --notebook notebooks/00_setup.ipynb"
-        " --model_dir {params.model_dir:q} --settings {params.settings:q}"
-        " --ipynb {output.ipynb:q} --html {output.html:q} 2> {log:q}"
-
-
-rule notebook_summary_stats:
-    input:
-        manifest="<model>/manifest.json",
-        params="<model>/params.parquet",
-        matrices="<model>/matrices.parquet",
-        histograms="<model>/histograms.parquet",
-        page=NOTEBOOK_PAGE,
-    output:
-        ipynb="<model>/reports/10_summary_stats.ipynb",
-        html=report(
-            "<model>/reports/10_summary_stats.html",
-            "../report/notebook.rst",
-            category="{model}",
-            subcategory="reports",
-            labels={"report": "10 summary statistics"},
+        args=report_flags,
+        code=fingerprint(
+            "notebook", "style.css", "notebook/index.html.j2", "notebook/conf.json"
         ),
-    log:
-        "<model>/logs/notebook_summary_stats.log",
-    benchmark:
-        "<model>/benchmarks/notebook_summary_stats.tsv"
-    conda:
-        "../../envs/reports.yaml"
-    resources:
-        **asks(making("notebook_summary_stats")),
-    params:
-        code=fingerprint("notebook"),
-        text=fingerprint("10_summary_stats.ipynb"),
-        model_dir=subpath(input.manifest, parent=True),
+        model_dir=subpath(output.html, ancestor=2),
+        program=program("notebook"),
+        text=lambda wildcards: fingerprint(f"{wildcards.notebook}.ipynb"),
     shell:
-        "python -m workflow.scripts.notebook --notebook notebooks/10_summary_stats.ipynb"
-        " --model_dir {params.model_dir:q} --ipynb {output.ipynb:q} --html {output.html:q}"
-        " 2> {log:q}"
-
-
-rule notebook_per_layer:
-    input:
-        manifest="<model>/manifest.json",
-        params="<model>/params.parquet",
-        matrices="<model>/matrices.parquet",
-        spectra="<model>/spectra.parquet",
-        layers="<model>/layers.csv",
-        page=NOTEBOOK_PAGE,
-    output:
-        ipynb="<model>/reports/20_per_layer.ipynb",
-        html=report(
-            "<model>/reports/20_per_layer.html",
-            "../report/notebook.rst",
-            category="{model}",
-            subcategory="reports",
-            labels={"report": "20 layers"},
-        ),
-    log:
-        "<model>/logs/notebook_per_layer.log",
-    benchmark:
-        "<model>/benchmarks/notebook_per_layer.tsv"
-    conda:
-        "../../envs/reports.yaml"
-    resources:
-        **asks(making("notebook_per_layer")),
-    params:
-        code=fingerprint("notebook"),
-        text=fingerprint("20_per_layer.ipynb"),
-        model_dir=subpath(input.manifest, parent=True),
-    shell:
-        "python -m workflow.scripts.notebook --notebook notebooks/20_per_layer.ipynb"
-        " --model_dir {params.model_dir:q} --ipynb {output.ipynb:q} --html {output.html:q}"
-        " 2> {log:q}"
-
-
-rule notebook_embedding_output:
-    input:
-        manifest="<model>/manifest.json",
-        params="<model>/params.parquet",
-        spectra="<model>/spectra.parquet",
-        clusters="<model>/embedding/clusters.csv",
-        clusters_summary="<model>/embedding/clusters_summary.csv",
-        elbow="<model>/embedding/elbow.csv",
-        projection="<model>/embedding/projection.parquet",
-        tokens="<model>/embedding/tokens.csv",
-        output_tokens="<model>/embedding/output_tokens.csv",
-        summary="<model>/embedding/summary.json",
-        page=NOTEBOOK_PAGE,
-    output:
-        ipynb="<model>/reports/30_embedding_output.ipynb",
-        html=report(
-            "<model>/reports/30_embedding_output.html",
-            "../report/notebook.rst",
-            category="{model}",
-            subcategory="reports",
-            labels={"report": "30 embedding and output"},
-        ),
-    log:
-        "<model>/logs/notebook_embedding_output.log",
-    benchmark:
-        "<model>/benchmarks/notebook_embedding_output.tsv"
-    conda:
-        "../../envs/reports.yaml"
-    resources:
-        **asks(making("notebook_embedding_output")),
-    params:
-        code=fingerprint("notebook"),
-        text=fingerprint("30_embedding_output.ipynb"),
-        model_dir=subpath(input.manifest, parent=True),
-    shell:
-        "python -m workflow.scripts.notebook --notebook notebooks/30_embedding_output.ipynb"
-        " --model_dir {params.model_dir:q} --ipynb {output.ipynb:q} --html {output.html:q}"
-        " 2> {log:q}"
+        "{params.program} --notebook notebooks/{wildcards.notebook}.ipynb"
+        " --model_dir {params.model_dir:q} {params.args} --ipynb {output.ipynb:q}"
+        " --html {output.html:q} 2> {log:q}"
 
 
 rule model_page:
     input:
         artefacts=collect("<model>/{artefact}", artefact=results.ALL),
         manifest="<model>/manifest.json",
-        page=[
-            *PAGE,
-            str(PACKAGE / "report/templates/model.html.j2"),
-            str(PACKAGE / "report/templates/table.js"),
-        ],
     output:
         html="<model>/index.html",
         comparison="<model>/comparison.json",
@@ -315,18 +198,17 @@ rule model_page:
     conda:
         "../../envs/reports.yaml"
     resources:
-        **asks(making("model_page")),
+        **resources_for("model_page"),
     params:
-        code=fingerprint("model_page"),
+        code=fingerprint("model_page", *PAGE, "model.html.j2", "table.js"),
+        program=program("model_page"),
         model_dir=subpath(input.manifest, parent=True),
     shell:
-        "python -m workflow.scripts.model_page --model_dir {params.model_dir:q}"
+        "{params.program} --model_dir {params.model_dir:q}"
         " --html {output.html:q} --comparison {output.comparison:q} 2> {log:q}"
 
 
 rule glossary:
-    input:
-        page=[*PAGE, str(PACKAGE / "report/templates/glossary.html.j2")],
     output:
         "<results>/glossary.html",
     log:
@@ -336,11 +218,12 @@ rule glossary:
     conda:
         "../../envs/reports.yaml"
     resources:
-        **asks(listing),
+        **resources_for("glossary"),
     params:
-        code=fingerprint("glossary"),
+        code=fingerprint("glossary", *PAGE, "glossary.html.j2"),
+        program=program("glossary"),
     shell:
-        "python -m workflow.scripts.glossary --html {output:q} 2> {log:q}"
+        "{params.program} --html {output:q} 2> {log:q}"
 
 
 rule portal:
@@ -349,11 +232,6 @@ rule portal:
         comparisons=collect("<results>/{model}/comparison.json", model=MODELS),
         manifests=collect("<results>/{model}/manifest.json", model=MODELS),
         audits=collect("<results>/{model}/audit.json", model=MODELS),
-        page=[
-            *PAGE,
-            str(PACKAGE / "report/templates/portal.html.j2"),
-            str(PACKAGE / "report/templates/portal.js"),
-        ],
     output:
         html="<results>/index.html",
         json="<results>/index.json",
@@ -364,11 +242,28 @@ rule portal:
     conda:
         "../../envs/reports.yaml"
     resources:
-        **asks(listing),
+        **resources_for("portal"),
     params:
-        code=fingerprint("portal"),
+        code=fingerprint("portal", *PAGE, "portal.html.j2", "portal.js"),
+        program=program("portal"),
+        weights=uncompared(lambda wildcards: config["weights"]),
         results=subpath(output.html, parent=True),
-        weights=weights_root,
     shell:
-        "python -m workflow.scripts.portal --results {params.results:q} --weights {params.weights:q}"
+        "{params.program} --results {params.results:q} --weights {params.weights:q}"
         " --html {output.html:q} --json {output.json:q} 2> {log:q}"
+
+
+# `snakemake verify` reads all results again and names those that were altered or deleted.
+rule verify:
+    log:
+        "<results>/logs/verify.log",
+    retries: 0
+    localrule: True
+    conda:
+        "../../envs/hub.yaml"
+    params:
+        models=list(MODELS),
+        program=program("verify"),
+        results=config["results"],
+    shell:
+        "{params.program} --results {params.results:q} {params.models:q} 2> {log:q}"

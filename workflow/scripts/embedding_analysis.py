@@ -11,6 +11,8 @@ workflow gives a manifest instead of a folder.
 import argparse
 import json
 import logging
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +20,6 @@ from blockresearch.checkpoint.describe import describe_folder
 from blockresearch.checkpoint.manifest import weight_path
 from blockresearch.device import chosen_device, slot
 from blockresearch.files import read_json, write_json
-from blockresearch.report.plots.style import save
-from blockresearch.report.plots.tokens import embedding_figures
 from blockresearch.run import cli
 from blockresearch.tables.io import write_table
 from blockresearch.tokens.analysis import PROJECTIONS, analyze_embedding, nothing, with_output
@@ -80,11 +80,13 @@ def analyze(options, device):
             result = with_output(
                 result, head.read(), tokens, cosines, options.search_operations, device
             )
-    write(result, options)
+    clusters = write(result, Path(options.out))
+    if options.model_path:
+        draw(clusters)
 
 
-def write(result, options):
-    out = Path(options.out)
+def write(result, out):
+    """Write all tables; returns the path of clusters, beside which the others lie."""
     is_file = out.suffix in (".csv", ".json", ".parquet")
     folder, clusters = (out.parent, out) if is_file else (out, out / "clusters.csv")
     write_table(result.clusters, "clusters", clusters)
@@ -94,15 +96,15 @@ def write(result, options):
     write_table(result.tokens, "tokens", folder / "tokens.csv")
     write_table(result.output_tokens, "tokens", folder / "output_tokens.csv")
     write_json(result.summary, folder / "summary.json")
-    if not options.tables_only:
-        for name, picture in embedding_figures(
-            result.elbow,
-            result.projection,
-            result.clusters,
-            result.clusters_summary,
-            result.summary,
-        ).items():
-            save(picture, folder / f"{name}.png")
+    return clusters
+
+
+def draw(clusters):
+    """The pictures, by the script that draws them: here no rule does."""
+    script = Path(__file__).with_name("figures.py")
+    folder = clusters.parent
+    flags = ("--embedding", folder, "--clusters", clusters, "--out", folder)
+    subprocess.run([sys.executable, script, *flags], check=True)
 
 
 def texts_or_ids(text):
@@ -127,7 +129,6 @@ if __name__ == "__main__":
     parser.add_argument("--weights", default="", help="folder of downloaded weights")
     parser.add_argument("--digest", help="hash of what is read; only for the workflow's record")
     parser.add_argument("--out", required=True, help="clusters.csv, or the folder for everything")
-    parser.add_argument("--tables_only", action="store_true", help="draw no pictures")
     parser.add_argument("--k_min", type=cli.positive_int, default=2)
     parser.add_argument("--k_max", type=cli.positive_int, default=30)
     parser.add_argument("--n_clusters", type=cli.positive_int, help="default: by the elbow rule")

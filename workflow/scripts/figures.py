@@ -2,7 +2,8 @@
 
     python workflow/scripts/figures.py --layers layers.csv --embedding embedding --out figures
 
-writes layers_std.png, layers_stable_rank.png, elbow.png and cluster_map.png.
+writes layers_std.png and layers_stable_rank.png, elbow.png and cluster_map.png. Of --layers and
+--embedding one may be left out.
 """
 
 from pathlib import Path
@@ -16,23 +17,28 @@ from blockresearch.tables.io import read_table
 
 
 def main(options):
-    embedding = Path(options.embedding)
-    elbow = read_table(embedding / "elbow.csv", "elbow")
-    clusters = read_table(embedding / "clusters.csv", "clusters")
-    overview = read_table(embedding / "clusters_summary.csv", "clusters_summary")
-    projection = read_table(embedding / "projection.parquet", "projection")
-    summary = read_json(embedding / "summary.json")
-    figures = {
-        **layer_figures(read_table(options.layers, "layers")),
-        **embedding_figures(elbow, projection, clusters, overview, summary),
-    }
+    figures = {}
+    if options.layers:
+        figures |= layer_figures(read_table(options.layers, "layers"))
+    if options.embedding:
+        folder = Path(options.embedding)
+        figures |= embedding_figures(
+            read_table(folder / "elbow.csv", "elbow"),
+            read_table(folder / "projection.parquet", "projection"),
+            read_table(options.clusters or folder / "clusters.csv", "clusters"),
+            read_table(folder / "clusters_summary.csv", "clusters_summary"),
+            read_json(folder / "summary.json"),
+        )
+    if not figures:
+        raise ValueError("nothing to draw: give --layers, --embedding or both.")
     for name, picture in figures.items():
         save(picture, Path(options.out, f"{name}.png"))
 
 
 if __name__ == "__main__":
     parser = cli.parser(__doc__)
-    parser.add_argument("--layers", required=True, help="table layers")
-    parser.add_argument("--embedding", required=True, help="folder of embedding_analysis")
+    parser.add_argument("--layers", help="table layers")
+    parser.add_argument("--embedding", help="folder of embedding_analysis")
+    parser.add_argument("--clusters", help="table clusters (default: clusters.csv in that folder)")
     parser.add_argument("--out", required=True, help="folder for the pictures")
     cli.run(parser, main)

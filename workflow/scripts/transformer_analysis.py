@@ -3,19 +3,16 @@
     python workflow/scripts/transformer_analysis.py --model_path models/Qwen3-4B --out layers.csv
 
 measures a local folder first. The rule of the workflow starts from tables that are there:
---params params.parquet --matrices matrices.parquet, and draws --figures DIR.
+--params params.parquet --matrices matrices.parquet. The pictures are drawn by figures.py.
 """
 
 import logging
 import os
-from pathlib import Path
 
 from blockresearch.device import chosen_device
 from blockresearch.measure import layers
 from blockresearch.measure.folder import analyze_folder
 from blockresearch.measure.part import Settings
-from blockresearch.report.plots import style
-from blockresearch.report.plots.layers import layer_figures
 from blockresearch.run import cli
 from blockresearch.tables.io import read_table, table_format, write_table
 
@@ -41,9 +38,6 @@ def main(options):
     table = layers.layer_table(params, matrices)
     write_table(table, "layers", options.out, options.format)
     log.info("%d rows in %s", len(table), options.out)
-    if options.figures:
-        for name, figure in layer_figures(table).items():
-            style.save(figure, Path(options.figures, f"{name}.png"))
 
 
 if __name__ == "__main__":
@@ -55,7 +49,6 @@ if __name__ == "__main__":
     parser.add_argument("--matrices", help="table matrices")
     parser.add_argument("--out", required=True, help="table to write")
     parser.add_argument("--format", choices=("csv", "json", "parquet"), help="default: by --out")
-    parser.add_argument("--figures", help="folder for pictures")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--threads", type=cli.positive_int, default=os.cpu_count())
     cli.run(parser, main)

@@ -102,7 +102,8 @@ def model_page(folder: Path) -> tuple[str, dict[str, Any]]:
         audit_words=audit_finding(audit) if audit["findings"] else NOTHING_FOUND,
         listed_findings=LISTED_FINDINGS,
         reports=[
-            {"path": path, "label": label, "text": text} for path, (label, text) in REPORTS.items()
+            {"path": f"reports/{name}.html", "label": report.label, "text": report.about}
+            for name, report in REPORTS.items()
         ],
         figures=[{"path": path, "caption": caption} for path, caption in figures.items()],
         downloads=[

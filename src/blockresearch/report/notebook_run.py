@@ -19,7 +19,7 @@ from blockresearch.text import visible
 TEMPLATES = PACKAGE / "report" / "templates"
 
 # Name -> label, in the order in which they are read.
-REPORTS = {Path(path).stem: label for path, (label, _) in results.REPORTS.items()}
+REPORTS = {name: report.label for name, report in results.REPORTS.items()}
 
 SECONDS_PER_CELL = 3600
 

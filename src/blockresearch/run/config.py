@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from blockresearch.hub.names import is_folder, is_repo_id, is_revision
+from blockresearch.project import project_file
 
 VARIANT = re.compile(r"[A-Za-z0-9_]{1,40}", re.ASCII)
 
@@ -23,6 +24,9 @@ TAKEN = re.compile(
 )
 
 MAIN = "main"
+
+# The default model. It comes with the project, also if that is not the current folder.
+DEMO = "resources/demo"
 
 
 class ConfigError(ValueError):
@@ -68,16 +72,18 @@ def checked(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, A
     return result
 
 
-def models(config: Mapping[str, Any], command_line: Mapping[str, Any]) -> dict[str, Model]:
-    """The models to analyze by the name of their results folder.
+def models(config: Mapping[str, Any]) -> dict[str, Model]:
+    """The models to analyze by the name of their results folder: `models`, or `model` alone.
 
-    `models` counts when it is not empty, else `model` does; a `model` on the command line beats
-    `models` of the file. Raises ConfigError for ids that are neither a folder nor a hub id, and
-    for two models that would share a folder.
+    Raises ConfigError if both are set, for ids that are neither a folder nor a hub id, and for two
+    models that would share a folder.
     """
-    listed = config["models"]
-    if not listed or ("model" in command_line and "models" not in command_line):
-        listed = [config["model"]]
+    if config["models"] and config["model"] != DEMO:
+        raise ConfigError(
+            f"model and models are both set: leave one out (on the command line models=[] lets "
+            f"model={config['model']} count, and model={DEMO} lets models count)."
+        )
+    listed = config["models"] or [config["model"]]
     result: dict[str, Model] = {}
     for entry in listed:
         entry = {"model": entry} if isinstance(entry, str) else entry
@@ -117,6 +123,8 @@ def parse_model(
     if variant is not None and not VARIANT.fullmatch(variant):
         raise ConfigError(f"variant: {variant!r} is not a word such as fp16.")
     chosen = "".join(f"--{part}" for part in (*subfolder.split("/"), variant) if part)
+    if source == DEMO and not os.path.isdir(DEMO):
+        source = project_file(DEMO)
     # os.path tells what is no path at all (too long, a NUL, an unknown ~user) from an error.
     path = Path(os.path.expanduser(source))
     if source and os.path.isdir(path):

@@ -5,9 +5,7 @@ Imports little, because every job of a cluster parses the Snakefile again.
 
 import hashlib
 import json
-import os
 import shlex
-import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -31,13 +29,13 @@ def flags(options: Mapping[str, Any]) -> str:
 
 
 @cache
-def fingerprint(name: str, without: str | None = None) -> str:
+def fingerprint(name: str, *templates: str) -> str:
     """Hash of the code that a script or a notebook runs: itself and all project modules it imports.
 
-    `name` is a script (`analyze` for workflow/scripts/analyze.py) or a notebook (`10_x.ipynb`).
-    Comments, docstrings and layout do not count; the text of a notebook does. `without` names a
-    module that the script imports but that a rule's way of calling it does not run. Another version
-    of Python compiles to other code, so it is as if the code had changed.
+    `name` is a script (`analyze` for workflow/scripts/analyze.py) or a notebook (`10_x.ipynb`),
+    `templates` are files in report/templates that it reads. Comments, docstrings and layout do not
+    count; the texts of notebooks and templates do. Another version of Python compiles to other
+    code, so it is as if the code had changed.
     """
     if name.endswith(".ipynb"):
         text, code = _notebook_code(PROJECT / "notebooks" / name)
@@ -45,19 +43,22 @@ def fingerprint(name: str, without: str | None = None) -> str:
         text, code = name, _code(PROJECT / "workflow" / "scripts" / f"{name}.py")
     digest = hashlib.sha256()
     parts = [(text, code)]
-    for path in _closure(_imports(code), without):
+    for path in _closure(_imports(code)):
         parts.append((path.relative_to(PACKAGE).as_posix(), _code(path)))
     for title, part in parts:
         digest.update(title.encode() + b"\0" + repr(_meaning(part)).encode() + b"\0")
+    for template in templates:
+        content = (PACKAGE / "report/templates" / template).read_bytes()
+        digest.update(template.encode() + b"\0" + content + b"\0")
     return digest.hexdigest()[:16]
 
 
-def _closure(modules: Iterable[str], without: str | None) -> list[Path]:
+def _closure(modules: Iterable[str]) -> list[Path]:
     waiting, found = list(modules), set()
     while waiting:
         module = waiting.pop()
         path = PACKAGE.parent / (module.replace(".", "/") + ".py")
-        if module != without and path not in found and path.is_file():
+        if path not in found and path.is_file():
             found.add(path)
             waiting.extend(_imports(_code(path)))
     return sorted(found)
@@ -109,17 +110,3 @@ def _notebook_code(path: Path) -> tuple[str, CodeType]:
     for cell in cells:
         source[cell["cell_type"]] += "".join(cell["source"]) + "\n"
     return source["markdown"] + source["raw"], _compiled(source["code"])
-
-
-def use_this_python() -> None:
-    """Let `python -m workflow…` in the rules be this project, run by the interpreter of Snakemake.
-
-    Also without activation, and from the folder of a workflow that has imported this one.
-    """
-    modules = os.environ.get("PYTHONPATH", "")
-    if str(PROJECT) not in modules.split(os.pathsep):
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(PROJECT), modules)))
-    here = str(Path(sys.executable).parent)
-    path = os.environ.get("PATH", "")
-    if path.split(os.pathsep)[0] != here:
-        os.environ["PATH"] = here + os.pathsep + path

@@ -13,6 +13,7 @@ from typing import Any
 
 from blockresearch.checkpoint.manifest import fetched_bytes, tensor_layouts, tensor_signatures
 from blockresearch.naming.roles import classify
+from blockresearch.results import REPORTS
 from blockresearch.run import resources
 from blockresearch.run.resources import (
     JOBS,
@@ -132,7 +133,7 @@ def reports_seconds(size: Size, in_turn: bool) -> float:
     seconds = {job: resources.seconds(job, size) for job in JOBS}
     if in_turn:
         return sum(seconds.values())
-    notebooks = max(took for job, took in seconds.items() if job.startswith("notebook_"))
+    notebooks = max(took for job, took in seconds.items() if job in REPORTS)
     chain = ("merge", "transformer_analysis", "model_page")
     return notebooks + sum(seconds[job] for job in chain)
 

@@ -7,6 +7,7 @@ order.
 """
 
 import os
+import platform
 import select
 import signal
 import threading
@@ -14,14 +15,18 @@ import time
 from types import FrameType
 from typing import NoReturn
 
-RUN = "BLOCK_RESEARCH_RUN"  # environment variable: the process that the jobs belong to
+RUN = "BLOCK_RESEARCH_RUN"  # environment variable: HOST:PID of the process that the jobs belong to
 
 GRACE = 3.0  # seconds for a job to clean up before it ends at once
 
 
 def take_jobs_along() -> None:
-    """In the process of Snakemake: own all jobs started from here, and pass Ctrl-C on to them."""
-    os.environ[RUN] = str(os.getpid())
+    """In the process of Snakemake: own all jobs started from here, and pass Ctrl-C on to them.
+
+    To be called when the run starts, never while a Snakefile is parsed: it may be that of another
+    workflow.
+    """
+    os.environ[RUN] = f"{platform.node()}:{os.getpid()}"
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, _interrupt_jobs)
 
@@ -43,10 +48,16 @@ def follow_run() -> None:
     watched = []
     if RUN in os.environ and hasattr(os, "pidfd_open"):
         try:
-            watched = [os.pidfd_open(pid) for pid in {int(os.environ[RUN]), os.getppid()}]
+            watched = [os.pidfd_open(pid) for pid in {*_run_here(), os.getppid()}]
         except (ProcessLookupError, ValueError):
             raise SystemExit(128 + signal.SIGTERM) from None
     threading.Thread(target=_watch, args=(reads, watched), daemon=True).start()
+
+
+def _run_here() -> list[int]:
+    """The process of the run, unless it is on another machine: there the scheduler ends the job."""
+    host, _, process = os.environ[RUN].rpartition(":")
+    return [int(process)] if host == platform.node() else []
 
 
 def _interrupt_jobs(number: int, frame: FrameType | None) -> NoReturn:

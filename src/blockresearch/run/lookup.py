@@ -1,13 +1,21 @@
-"""Look-ups for the rules: parts of a plan, who provides a file, files of a folder."""
+"""Look-ups for the rules: files of a folder, parts of a plan, who provides a file, and what of a
+machine a job needs.
+
+They read files that are there and change nothing: resources are looked up before there is a plan,
+and in a dry run.
+"""
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from blockresearch.checkpoint.manifest import content_key, fetched_bytes
 from blockresearch.files import Version, _read_json, version
+from blockresearch.run import resources
+from blockresearch.run.config import Model
 
 
 def model_files(folder: str, subfolder: str = "") -> list[str]:
@@ -26,11 +34,6 @@ def model_files(folder: str, subfolder: str = "") -> list[str]:
         and not set(name) & set("{}")
         and os.path.isfile(os.path.join(place, name))
     )
-
-
-def without_plan(results: str, models: Iterable[str]) -> list[str]:
-    """Models that have no plan yet."""
-    return [model for model in models if not Path(results, model, "plan.json").exists()]
 
 
 def planned_parts(plan: str) -> Mapping[str, Any]:
@@ -74,3 +77,47 @@ def _listed(manifest: str) -> Mapping[str, int]:
 def _listed_files(manifest: Version) -> Mapping[str, int]:
     files = _read_json(manifest)["files"]
     return {content_key(file): fetched_bytes(file) for file in files}
+
+
+@dataclass(frozen=True)
+class Run:
+    """The models of a run by name, and the folder of their results."""
+
+    results: str
+    models: Mapping[str, Model]
+
+    def known(self, model: str, name: str) -> str | None:
+        """The path of a file of a model, if it exists."""
+        path = Path(self.results, model, name)
+        return str(path) if path.exists() else None
+
+    def manifests(self) -> list[str]:
+        """Manifests of the models that have one already."""
+        found = (self.known(model, "manifest.json") for model in self.models)
+        return [path for path in found if path]
+
+    def model_files(self, name: str) -> list[str]:
+        """The files that the manifest of a local folder is made from; none for a hub model."""
+        model = self.models[name]
+        return model_files(model.source, model.subfolder) if model.is_folder else []
+
+    def provider(self, key: str) -> str | None:
+        """A manifest that names where the file of this content key is downloaded from."""
+        return provider(key, self.manifests())
+
+    def needs(self, rule: str, wildcards: Any, attempt: int) -> resources.Need:
+        """What a job needs of a machine, predicted from what is known of its model."""
+        if rule == "resolve_model":
+            return resources.to_resolve(self.model_files(wildcards.model), attempt)
+        if rule == "download":
+            return resources.to_download(size_of(wildcards.key, self.manifests()), attempt)
+        if rule in ("portal", "glossary"):
+            return resources.to_list(len(self.models), attempt)
+        plan = self.known(wildcards.model, "plan.json")
+        if rule == "analyze":
+            part = wildcards.batch + wildcards.piece
+            return resources.to_measure(planned_parts(plan).get(part) if plan else None, attempt)
+        size = resources.size_of(self.known(wildcards.model, "manifest.json"), plan)
+        if rule == "embedding_analysis":
+            return resources.to_cluster(size, attempt)
+        return resources.to_make(wildcards.notebook if rule == "notebook" else rule, size, attempt)

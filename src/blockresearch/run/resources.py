@@ -93,10 +93,10 @@ JOBS = {
     "transformer_analysis": Job(287, 2.0, row=(7, 0.04)),
     "audit_model": Job(138, 0.7, row=(9, 0.16)),
     "figures": Job(290, 2.8),
-    "notebook_setup": Job(306, 2.2, row=(8, 0.06)),
-    "notebook_summary_stats": Job(480, 5.2, row=(7, 0.2)),
-    "notebook_per_layer": Job(490, 5.5, row=(9, 0.15)),
-    "notebook_embedding_output": Job(455, 5.0, row=(4, 0.05), token=(2, 0.03)),
+    "00_setup": Job(306, 2.2, row=(8, 0.06)),
+    "10_summary_stats": Job(480, 5.2, row=(7, 0.2)),
+    "20_per_layer": Job(490, 5.5, row=(9, 0.15)),
+    "30_embedding_output": Job(455, 5.0, row=(4, 0.05), token=(2, 0.03)),
     "model_page": Job(234, 1.8, row=(10, 0.07)),
 }
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 
 import nbformat
 import pandas as pd
@@ -22,7 +21,7 @@ from blockresearch.report.wording import number
 from blockresearch.results import REPORTS
 from tests.conftest import ROOT
 
-NAMES = [Path(path).stem for path in REPORTS]
+NAMES = list(REPORTS)
 HOSTILE = ["<img src=x onerror=alert(1)>", "$x$", "\u202eabc\x07", "</td><script>1</script>"]
 
 

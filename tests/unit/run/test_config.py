@@ -54,10 +54,17 @@ def test_numbers_inside_config_on_the_command_line_are_texts():
     assert checked({"keep_weights": "false"}, SCHEMA)["keep_weights"] is False
 
 
-def test_model_on_the_command_line_beats_models_of_the_file():
-    config = checked({"model": "a/b", "models": ["c/d", "e/f"]}, SCHEMA)
-    assert list(models(config, {})) == ["c--d", "e--f"]
-    assert list(models(config, {"model": "a/b"})) == ["a--b"]
+def test_either_model_or_models_is_set():
+    assert list(models(checked({"models": ["c/d", "e/f"]}, SCHEMA))) == ["c--d", "e--f"]
+    assert list(models(checked({"model": "a/b"}, SCHEMA))) == ["a--b"]
+    with pytest.raises(ConfigError, match=r"both set: leave one out .*models=\[\]"):
+        models(checked({"model": "a/b", "models": ["c/d", "e/f"]}, SCHEMA))
+
+
+def test_the_demo_is_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    [model] = models(checked({}, SCHEMA)).values()
+    assert (model.name, model.source) == ("local--demo", str(ROOT / "resources/demo"))
 
 
 def test_folders_of_models(tmp_path):
@@ -77,9 +84,9 @@ def test_two_models_cannot_share_a_folder(tmp_path):
     one.mkdir(parents=True), two.mkdir(parents=True)
     config = checked({"models": [str(one), str(two)]}, SCHEMA)
     with pytest.raises(ConfigError, match="local--m: give one of them a `name`"):
-        models(config, {})
+        models(config)
     config["models"] = [str(one), {"model": str(two), "name": "other"}]
-    assert list(models(config, {})) == ["local--m", "local--other"]
+    assert list(models(config)) == ["local--m", "local--other"]
 
 
 BAD_IDS = [
@@ -122,12 +129,13 @@ def test_a_folder_has_a_name_that_is_free(name):
 def test_folders_that_differ_in_case_alone_are_one_folder():
     config = checked({"models": ["Org/Model", "org/model"]}, SCHEMA)
     with pytest.raises(ConfigError, match="would both use"):
-        models(config, {})
+        models(config)
 
 
 def test_no_rule_puts_a_text_into_a_shell_unquoted():
-    """Quoted already by dag.flags, or limited by wildcard_constraints to digits and letters."""
-    safe = {"params.args", "params.companions", "params.space", "wildcards.part", "wildcards.key"}
+    """Quoted already by flags and command, or limited by wildcard_constraints."""
+    safe = {"params.args", "params.companions", "params.program", "params.space"}
+    safe |= {f"wildcards.{name}" for name in ("batch", "piece", "key", "notebook")}
     for path in (ROOT / "workflow/rules").glob("*.smk"):
         shells = re.findall(r"\n    shell:\n((?: {8}.*\n)+)", path.read_text())
         for shell in shells:

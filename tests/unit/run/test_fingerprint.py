@@ -79,6 +79,12 @@ def test_every_spelling_of_an_import_is_followed(tree, line):
     assert fingerprints("audit_model") != [before]
 
 
+def test_a_template_counts(tree):
+    before = fingerprints("model_page")
+    fingerprint.cache_clear()
+    assert [fingerprint("model_page", "page.css")] != before
+
+
 def test_a_notebook_depends_on_its_code_its_text_and_what_it_imports(tree):
     name = "10_summary_stats.ipynb"
     before = fingerprints(name)

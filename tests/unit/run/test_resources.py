@@ -29,11 +29,11 @@ EXPERTS = Size(rows=46_177, values=91_000_000, parts=387, tokens=49_152)
         ("transformer_analysis", EXPERTS, 573, 3.4),
         ("audit_model", EXPERTS, 521, 8.4),
         ("figures", LLAMA_405B, 304, 3.2),
-        ("notebook_setup", EXPERTS, 642, 4.9),
-        ("notebook_summary_stats", EXPERTS, 798, 12.4),
-        ("notebook_per_layer", QWEN3_4B, 501, 7.6),
-        ("notebook_per_layer", EXPERTS, 811, 11.8),
-        ("notebook_embedding_output", QWEN3_4B, 553, 7.6),
+        ("00_setup", EXPERTS, 642, 4.9),
+        ("10_summary_stats", EXPERTS, 798, 12.4),
+        ("20_per_layer", QWEN3_4B, 501, 7.6),
+        ("20_per_layer", EXPERTS, 811, 11.8),
+        ("30_embedding_output", QWEN3_4B, 553, 7.6),
     ],
 )
 def test_what_a_job_takes_is_predicted_and_never_asked_too_small(job, model, measured_mb, seconds):

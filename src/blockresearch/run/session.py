@@ -1,0 +1,26 @@
+"""A run as a whole: what is checked before its first job and after its last."""
+
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from blockresearch.failures import unfinished_logs
+from blockresearch.files import require_writable
+
+
+def started_at(results: str) -> int:
+    """Time of the results' file system in ns. Raises ValueError if nothing can be written there."""
+    require_writable(results)
+    with tempfile.NamedTemporaryFile(dir=results) as file:
+        return Path(file.name).stat().st_mtime_ns
+
+
+def lost_jobs(results: str, weights: str, models: Iterable[str], since: int) -> list[Path]:
+    """Logs of jobs that were started after the time `since` (ns) and have not succeeded.
+
+    Snakemake 9.27 drops the second attempt of a job if the checkpoint of another model ends before
+    that attempt begins, and calls the run a success.
+    """
+    folders = [*(Path(results, model) for model in models), *Path(weights).glob("*/")]
+    logs = [log for folder in folders for log in unfinished_logs(folder)]
+    return [log for log in logs if log.stat().st_mtime_ns >= since]

@@ -1,0 +1,54 @@
+"""What the rules use of Snakemake, and how they call the scripts."""
+
+import re
+
+from tests.conftest import ROOT
+
+FILES = [ROOT / "Snakefile", *sorted((ROOT / "workflow/rules").glob("*.smk"))]
+TEXT = "".join(path.read_text() for path in FILES)
+CODE = re.sub(r"^ *#.*", "", TEXT, flags=re.MULTILINE)
+
+# All that is used of Snakemake's objects and modules: each is in its manual.
+DOCUMENTED = {
+    "checkpoints.resolve_model.get",
+    "snakemake.exceptions.WorkflowError",
+    "snakemake.utils.min_version",
+    # These go with the order of low disk.
+    "rules.download.rule.expand_output",
+    "workflow.persistence.cleanup_metadata",
+    "workflow.persistence.input",
+}
+
+
+def test_only_documented_doors_of_snakemake_are_used():
+    objects = r"(?<![\w./<])(?:workflow|rules|checkpoints|dag|persistence|storage)(?:\.\w+)+"
+    used = set(re.findall(objects, re.sub(r'"[^"\n]*"', '""', CODE)))
+    for module, names in re.findall(r"^ *from (snakemake[\w.]*) import (.+)", CODE, re.M):
+        used |= {f"{module}.{name.strip()}" for name in names.split(",")}
+    assert used == DOCUMENTED
+    assert not re.search(r"^ *import snakemake", CODE, re.M)
+
+
+def test_a_shell_line_uses_items_of_its_own_rule_only():
+    """Otherwise it fails in a workflow that imports this one as a module."""
+    own = {"input", "output", "params", "wildcards", "threads", "resources", "log"}
+    for shell in re.findall(r"\n    shell:\n((?: {8}.*\n)+)", TEXT):
+        assert set(re.findall(r"(?<!\{)\{(\w+)", shell)) <= own, shell
+
+
+def test_rules_and_scripts_have_the_same_names():
+    called = set(re.findall(r'program=program\("(\w+)"\)', TEXT))
+    scripts = {path.stem for path in (ROOT / "workflow/scripts").glob("[a-z]*.py")}
+    assert called == scripts <= set(re.findall(r"^(?:rule|checkpoint) (\w+):", TEXT, re.M))
+
+
+def test_common_is_a_page_of_functions_that_only_read():
+    text = (ROOT / "workflow/rules/common.smk").read_text()
+    assert text.count("\n") <= 165
+    assert not re.search(r"\b(open|write_\w+|unlink|environ|signal|print|shell)\(", text)
+
+
+def test_scripts_leave_the_search_path_alone():
+    for path in (ROOT / "workflow/scripts").glob("*.py"):
+        assert "sys.path" not in path.read_text(), path.name
+    assert not list((ROOT / "workflow").rglob("__init__.py"))

@@ -1,0 +1,51 @@
+"""A job that failed and was dropped is found by its log and its benchmark."""
+
+import os
+
+import pytest
+
+from blockresearch.run.session import lost_jobs, started_at
+
+
+@pytest.fixture
+def job(tmp_path):
+    """Writes log and benchmark of a job at two times (seconds)."""
+
+    def write(name, log, benchmark=None, folder="results/local--m"):
+        for part, suffix, time in (("logs", "log", log), ("benchmarks", "tsv", benchmark)):
+            if time is not None:
+                path = tmp_path / folder / part / f"{name}.{suffix}"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.touch()
+                os.utime(path, (time, time))
+        return tmp_path / folder / "logs" / f"{name}.log"
+
+    return write
+
+
+def lost(tmp_path):
+    folders = (str(tmp_path / "results"), str(tmp_path / "weights"))
+    return lost_jobs(*folders, ["local--m"], since=100 * 10**9)
+
+
+def test_jobs_without_success_are_lost(tmp_path, job):
+    job("merge", 101, 102)
+    job("analyze/00001-001", 103, 103)
+    assert lost(tmp_path) == []
+    never = job("analyze/00001-002", 104)
+    again = job("figures", 105, 50)
+    download = job("model.safetensors", 106, None, "weights/0123456789ab")
+    assert lost(tmp_path) == [again, never, download]
+
+
+def test_earlier_runs_and_other_models_do_not_count(tmp_path, job):
+    job("merge", 99)
+    job("merge", 101, None, "results/local--other")
+    assert lost(tmp_path) == []
+
+
+def test_results_that_cannot_be_written_are_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="results: cannot write into"):
+        started_at(str(tmp_path / "file"))
+    assert started_at(str(tmp_path / "new")) > 0 and not list((tmp_path / "new").iterdir())

@@ -1,0 +1,53 @@
+# What happens around a run. A workflow that imports this one may call these functions from its own
+# handlers (docs/module.md).
+import shutil
+import subprocess
+import sys
+
+from blockresearch.project import dependencies_note
+from blockresearch.run import integrity, lifeline, session
+
+STARTED = {}
+
+
+def begin():
+    """Before the first job."""
+    try:
+        STARTED["at"] = session.started_at(config["results"])
+    except ValueError as error:
+        raise WorkflowError(str(error))
+    if note := dependencies_note(shutil.which("python"), sys.executable):
+        print(note, file=sys.stderr)
+    lifeline.take_jobs_along()
+
+
+def end():
+    """After the last job."""
+    integrity.record(config["results"], MODELS, STARTED["at"])
+    lost = session.lost_jobs(
+        config["results"], config["weights"], MODELS, STARTED["at"]
+    )
+    if lost:
+        end_after_failure()
+        raise WorkflowError(
+            f"{len(lost)} jobs failed and were not tried again (the first log is {lost[0]}): start "
+            "the same command again."
+        )
+
+
+def end_after_failure():
+    """Show the models that are done all the same, beside those that are not."""
+    unknown = [model for model in MODELS if not RUN.known(model, "manifest.json")]
+    try:
+        shell(
+            "mkdir -p {results:q}/logs; {program} --results {results:q}"
+            " --weights {weights:q} --also {unknown:q} --html {results:q}/index.html"
+            " --json {results:q}/index.json 2> {results:q}/logs/portal.log",
+            results=config["results"],
+            weights=config["weights"],
+            unknown=unknown,
+            program=command("portal"),
+        )
+        integrity.record(config["results"], MODELS, STARTED["at"])
+    except (OSError, subprocess.CalledProcessError):
+        print("The page of all models could not be made.", file=sys.stderr)

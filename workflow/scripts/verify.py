@@ -1,0 +1,35 @@
+"""Name the results that were altered or deleted since a run made them.
+
+    python workflow/scripts/verify.py --results results local--demo
+
+reads every result of these models again and compares it with the hashes that the run recorded.
+"""
+
+import logging
+
+from blockresearch.run import cli, integrity
+
+log = logging.getLogger("verify")
+
+
+def main(options):
+    altered, missing, unknown = integrity.verify(options.results, options.models)
+    for path in altered:
+        print(f"altered: {path}")
+    for path in missing:
+        print(f"missing: {path}")
+    for folder in unknown:
+        print(f"no record: {folder}")
+    if altered or missing:
+        raise ValueError(
+            f"{len(altered)} results are altered and {len(missing)} are missing: delete those that "
+            "are altered and start the run again, which makes both anew."
+        )
+    log.info("all recorded results are as they were made")
+
+
+if __name__ == "__main__":
+    parser = cli.parser(__doc__)
+    parser.add_argument("--results", required=True, help="folder that holds the models' folders")
+    parser.add_argument("models", nargs="+", metavar="MODEL", help="folder of a model in it")
+    cli.run(parser, main)
