@@ -1,4 +1,4 @@
-"""A model in a few numbers that can be compared with those of another, and what it is made of."""
+"""A few numbers of a model for comparison with others, and its composition."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ def _bits(value: float) -> str:
 
 @dataclass(frozen=True)
 class Row:
-    """One number of the comparison: its key, group and label, how it is written, its definition.
+    """One number of the comparison: its key, group and label, its formatting, its definition.
 
-    `anchor` is the place in the glossary, empty where `meaning` says all.
+    `anchor` is the place in the glossary, empty if `meaning` is enough.
     """
 
     key: str
@@ -173,7 +173,7 @@ def numbers(
     audit: Mapping[str, Any],
     embedding: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The numbers of ROWS by key, None where one is undefined; medians weigh matrices equally."""
+    """The numbers of ROWS by key, None if undefined; medians weigh matrices equally."""
     totals = manifest["totals"]
     bits = information(params)
     short_side = matrices[["rows", "cols"]].min(axis=1).astype(float)
@@ -210,7 +210,7 @@ def numbers(
 
 
 def written(values: Mapping[str, Any]) -> list[str]:
-    """The numbers as texts in the order of ROWS; an en dash where one is missing."""
+    """The numbers as texts in the order of ROWS; an en dash for a missing one."""
     texts = []
     for row in ROWS:
         value = values.get(row.key)
@@ -263,7 +263,7 @@ class Block:
 
 
 def composition(params: pd.DataFrame) -> dict[str, list[Block]]:
-    """What the model is made of: component -> its blocks in the order in which data passes."""
+    """Composition of the model: component -> its blocks in the order in which data passes."""
     order = {name: place for place, name in enumerate(BLOCK_TYPES)}
     total = int(params["numel"].sum()) or 1
     rows = params.assign(
@@ -294,7 +294,7 @@ def _ratio(part: float, whole: float) -> float | None:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON knows it; None where it is missing or not finite."""
+    """A value of a JSON type; None if it is missing or not finite."""
     if value is None or isinstance(value, str):
         return value
     if pd.isna(value) or abs(value) == float("inf"):

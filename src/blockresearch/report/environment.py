@@ -1,4 +1,4 @@
-"""Where a report was made: software, machine, and what the jobs before it took."""
+"""The environment of a report: software, machine, and the cost of the jobs before it."""
 
 import csv
 import os
@@ -32,7 +32,7 @@ MEBIBYTE = 2**20
 
 
 def versions() -> list[tuple[str, str]]:
-    """The libraries that the numbers come from, and their versions."""
+    """The libraries that compute the numbers, and their versions."""
     found = [("Python", platform.python_version())]
     for name in LIBRARIES:
         try:
@@ -56,11 +56,11 @@ def hardware() -> list[tuple[str, str]]:
 
 
 def stages(benchmarks: Path) -> pd.DataFrame:
-    """What the jobs of each stage took, from Snakemake's benchmark files in a model's folder.
+    """Time and memory of the jobs of each stage, from Snakemake's benchmarks in a model's folder.
 
     Columns: stage, jobs, seconds and longest (wall clock, summed and of one job), cpu_seconds,
-    peak_bytes (resident memory of the largest job). A job that was too short to be looked at has no
-    memory. Of a job that was repeated, the last run counts.
+    peak_bytes (resident memory of the largest job). A job that was too short to be sampled has no
+    memory. Of a repeated job the last run counts.
     """
     rows = []
     for stage in STAGES:
@@ -113,7 +113,7 @@ def _graphics_cards() -> list[str]:
 
 
 def _values(path: Path, label: str) -> Iterator[str]:
-    """What follows `label:` in the lines of a file of the kernel."""
+    """The values after `label:` in a file of the kernel."""
     if path.is_file():
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             name, _, value = line.partition(":")

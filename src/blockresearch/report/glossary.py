@@ -1,4 +1,4 @@
-"""The glossary: what every column means, from the records of the tables, and every block type."""
+"""The glossary: the meaning of every column, from the records of the tables, and of block types."""
 
 from blockresearch.report.pages import render
 from blockresearch.tables.columns import NONE, SCHEMAS

@@ -1,4 +1,4 @@
-"""The page of a model: what it is made of, what stands out, its tables and pictures."""
+"""The page of a model: composition, findings, tables and pictures."""
 
 import math
 import re
@@ -72,7 +72,7 @@ def model_page(folder: Path) -> tuple[str, dict[str, Any]]:
         **(LAYER_FIGURES if depth else {}),
         **(EMBEDDING_FIGURES if len(clusters) else {}),
     }
-    # What a model does not have does not stand out; the reports say it.
+    # The page leaves out what a model does not have; the reports mention it.
     by_layer = layer_findings(layers)[:2] if depth > 1 else []
     has_tokens = len(clusters) or manifest["embedding"]
     of_tokens = embedding_findings(embedding, clusters, elbow)[:2] if has_tokens else []
@@ -124,7 +124,7 @@ def model_page(folder: Path) -> tuple[str, dict[str, Any]]:
 def parameters(params: pd.DataFrame) -> dict[str, Any]:
     """The table params as the page's script reads it: columns of values, numbers rounded.
 
-    Rows are in the natural order of names (layer 2 before layer 10). A column of REPEATED holds
+    Rows are in the natural order of names (layer 2 before layer 10). A column of REPEATED contains
     indices into its list in `texts`. A name is an index into `texts` and its numbers: the text
     `model.layers.#.mlp.weight` with `3` is model.layers.3.mlp.weight.
     """
@@ -165,7 +165,7 @@ def natural(name: str) -> list[tuple[int, str]]:
 def _names(names: pd.Series) -> tuple[list[str], list[Any]]:
     """Names as patterns and, row by row, the pattern's index and the numbers that fill its #."""
     split = [re.split(r"(?<![0-9])(0|[1-9][0-9]{0,8})(?![0-9])", visible(name)) for name in names]
-    # A name that holds the mark itself is sent as it is.
+    # A name that contains the mark is sent unchanged.
     split = [["".join(parts)] if "#" in "".join(parts) else parts for parts in split]
     patterns, places = _indexed(["#".join(parts[0::2]) for parts in split])
     rows = [
@@ -182,7 +182,7 @@ def _indexed(shown: list[str]) -> tuple[list[str], list[int]]:
 
 
 def _glance(numbers: dict[str, Any], audit: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """The first numbers that a reader wants: label, value, anchor in the glossary."""
+    """The key numbers at the top: label, value, anchor in the glossary."""
     values = dict(
         zip((row.key for row in comparison.ROWS), comparison.written(numbers), strict=True)
     )
@@ -206,7 +206,7 @@ def _glance(numbers: dict[str, Any], audit: dict[str, Any]) -> list[tuple[str, s
 
 
 def _composition(params: pd.DataFrame) -> list[dict[str, Any]]:
-    """The table of what the model is made of: components, and in each its blocks as texts."""
+    """The table of the composition: components, and in each its blocks as texts."""
     return [
         {
             "component": component,

@@ -1,6 +1,6 @@
-"""What the cells of the notebooks call: the tables of a model, and how to show things.
+"""Functions for the cells of the notebooks: the tables of a model, and how to show things.
 
-Everything that is shown as HTML goes through `markup.escape`; pictures are PNG.
+Everything shown as HTML goes through `pages.escape`; pictures are PNG.
 """
 
 import base64
@@ -63,7 +63,7 @@ CSS_PIXELS = 96  # per inch
 
 @dataclass(frozen=True)
 class Analysis:
-    """The results of one model: its folder, and each table when it is first asked for."""
+    """The results of one model: its folder, and its tables, each read on first use."""
 
     folder: Path
 
@@ -92,12 +92,12 @@ class Analysis:
         return self.table("matrices.parquet", "matrices")
 
     def spectra(self, names: Iterable[str | None]) -> pd.DataFrame:
-        """Those of the tensors `names`: the spectra of a large model are larger than the memory."""
+        """Spectra of the tensors `names`; those of a large model would not fit into memory."""
         wanted = [name for name in names if name is not None]
         return read_rows(self.folder / "spectra.parquet", "spectra", "param_name", wanted)
 
     def histograms(self) -> Iterator[pd.DataFrame]:
-        """A few hundred rows at a time, for the same reason."""
+        """The table histograms, a few hundred rows at a time, for the same reason."""
         return read_pieces(self.folder / "histograms.parquet", "histograms")
 
     @cached_property
@@ -139,7 +139,7 @@ class Analysis:
 
 @dataclass(frozen=True)
 class Html:
-    """Something that a notebook shows as HTML; `text` is what other viewers show."""
+    """HTML output of a notebook; `text` is shown by viewers without HTML."""
 
     html: str
     text: str
@@ -153,7 +153,7 @@ class Html:
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG picture with a text for those who do not see it."""
+    """A PNG picture with its alternative text."""
 
     png: bytes
     alt: str
@@ -172,7 +172,7 @@ def open_analysis(model_dir: str) -> Analysis:
 
 
 def lead(sentences: Iterable[str]) -> Html:
-    """The first paragraph of a report: what the model is, and what stands out."""
+    """The first paragraph of a report: the model and the main findings."""
     first, *rest = sentences
     items = "".join(f"<li>{escape(unbroken(sentence))}</li>" for sentence in rest)
     return Html(
@@ -182,12 +182,12 @@ def lead(sentences: Iterable[str]) -> Html:
 
 
 def say(text: str) -> Html | None:
-    """One paragraph; nothing where there is no text."""
+    """One paragraph; nothing without text."""
     return Html(f"<p>{escape(unbroken(text))}</p>", text) if text else None
 
 
 def show(figure: Any, caption: str, otherwise: str = "") -> None:
-    """Show a figure and its caption; where there is none, say `otherwise` in its place."""
+    """Show a figure and its caption; without a figure, show the text `otherwise`."""
     from blockresearch.report.plots import style
 
     if figure is None:
@@ -221,7 +221,7 @@ def table(
 ) -> Html:
     """The first `limit` rows of `data` as a table.
 
-    `columns` gives each column its heading and how its numbers are written (None: as text).
+    `columns` maps each column to its heading and the format of its numbers (None: as text).
     """
     shown = data.head(limit)
     if len(data) > limit:
@@ -248,12 +248,12 @@ def table_or_line(
     otherwise: str,
     limit: int = ROWS,
 ) -> Html | None:
-    """`table`, or one line where it would have no rows."""
+    """`table`, or the line `otherwise` if it would have no rows."""
     return table(data, columns, caption, limit) if len(data) else say(otherwise)
 
 
 def cluster_cards(overview: pd.DataFrame, limit: int = 60) -> Html:
-    """Each cluster of the table clusters_summary as a card: size, typical tokens, what they are."""
+    """Each cluster of the table clusters_summary as a card: size, typical tokens, their kinds."""
     cards, lines = [], []
     for row in overview.head(limit).to_dict("records"):
         title = f"Cluster {integer(row['cluster'])}: {integer(row['size'])} tokens"
@@ -286,7 +286,7 @@ def neighbor_table(tokens: pd.DataFrame, ids: Iterable[int]) -> pd.DataFrame:
 
 
 def definitions(table: str, names: Sequence[str]) -> Html:
-    """What columns of a table mean, unfolded by a click."""
+    """Definitions of columns of a table, collapsed until clicked."""
     columns = [find_column(table, name) for name in names]
     rows = "".join(
         f"<dt>{escape(column.name)}</dt><dd>{escape(column.meaning)}"
@@ -310,7 +310,7 @@ def settings_facts(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def output_sentence(manifest: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
-    """What turns the last layer into tokens, and whether its rows are described."""
+    """The output layer, and whether its rows are described."""
     if manifest["output"]:
         text = f"The output layer is a separate matrix, {short(manifest['output'])}."
         reason = summary.get("output_reason")

@@ -1,4 +1,4 @@
-"""Run a notebook and turn it into a page; the bytes of both depend on its content alone."""
+"""Run a notebook and turn it into a page; the bytes of both depend only on its content."""
 
 import json
 import os
@@ -37,7 +37,7 @@ class NotebookError(ValueError):
 def run(notebook: Path, parameters: Mapping[str, Any]) -> Any:
     """The notebook with its outputs, executed in the repository's root by this interpreter.
 
-    Raises NotebookError when a cell fails.
+    Raises NotebookError if a cell fails.
     """
     import nbformat
     from papermill import execute_notebook
@@ -113,10 +113,10 @@ def write(notebook: Any, name: str, model: str, ipynb: Path, html: Path) -> None
 
 
 def _transport(folder: str) -> dict[str, str]:
-    """Sockets in `folder`, which no other user reads and no other job takes; else local TCP.
+    """Sockets in `folder`, private to this user and job; else local TCP.
 
-    The name of a socket may have 107 bytes. Without `ip` Jupyter may put sockets of one name into
-    the working directory, where jobs that run at once take each other's messages.
+    The name of a socket is limited to 107 bytes. Without `ip` Jupyter may put sockets of one name
+    into the working directory, where concurrent jobs receive each other's messages.
     """
     if os.name == "posix" and len(os.fsencode(folder)) <= 80:
         return {"transport": "ipc", "ip": os.path.join(folder, "kernel")}
@@ -125,7 +125,7 @@ def _transport(folder: str) -> dict[str, str]:
 
 @contextmanager
 def _kernel(folder: Path) -> Iterator[None]:
-    """A kernel `python3` that is this interpreter, with nothing of the user's own set-up."""
+    """A kernel `python3` that is this interpreter, without the user's own configuration."""
     spec = {
         "argv": [
             sys.executable,
@@ -134,7 +134,7 @@ def _kernel(folder: Path) -> Iterator[None]:
             "-f",
             "{connection_file}",
             "--HistoryManager.enabled=False",
-            # What a cell says is in the notebook; the kernel's own notices are noise in the log.
+            # The output of cells is in the notebook; the kernel's own notices are noise in the log.
             "--log-level=50",
         ],
         "display_name": "Python 3",

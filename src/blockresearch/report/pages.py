@@ -1,4 +1,4 @@
-"""Static pages from templates: style and script inside, a policy that allows these and no more."""
+"""Static pages from templates: inline style and script, and a policy that allows only these."""
 
 import base64
 import gzip
@@ -19,7 +19,7 @@ TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 
 def render(template: str, script: str | None = None, **values: Any) -> str:
-    """The page of a template; every text that it prints is escaped and made visible."""
+    """The page of a template; all printed text is escaped and made visible."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -55,23 +55,23 @@ def _read_text(name: str) -> str:
 
 
 def _made_visible(value: Any) -> Any:
-    """Every text that a template prints, but what it marks as safe, with visible escapes."""
+    """All text that a template prints, except what it marks as safe, with visible escapes."""
     return visible(value) if type(value) is str else value
 
 
 def escape(text: Any) -> str:
-    """Text as it may stand in HTML, in an element or a quoted attribute."""
+    """Text escaped for HTML, in an element or a quoted attribute."""
     return html_escape(visible(text), quote=True)
 
 
 def script_json(value: Any) -> str:
-    """JSON that may stand inside a script element: nothing in it can end the element."""
+    """JSON for a script element: nothing in it can end the element."""
     text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def packed(value: Any) -> str:
-    """JSON as base64 of gzip, for a script element; the browser unpacks it by itself."""
+    """JSON as base64 of gzip, for a script element; the browser unpacks it."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode()
 

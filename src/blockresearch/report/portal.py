@@ -1,4 +1,4 @@
-"""The page of all models analyzed so far, where models can be compared, and the list behind it."""
+"""The page of all models analyzed so far, for comparing them, and the same list as JSON."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +20,7 @@ COUNTS = ("error", "warning", "note")
 
 
 def portal(results: Path, failures: Mapping[str, Failure]) -> tuple[str, list[dict[str, Any]]]:
-    """The page of all models, and the same as a list for programs.
+    """The page of all models, and the list for index.json.
 
     A model is a folder of `results` with a manifest.json or among `failures`, by the folder's name.
     """
@@ -41,7 +41,7 @@ def portal(results: Path, failures: Mapping[str, Failure]) -> tuple[str, list[di
 
 
 def entry(folder: Path, failure: Failure | None = None) -> dict[str, Any]:
-    """What is known of one model.
+    """The entry of one model.
 
     status is complete, damaged (by its audit), failed (with the error that a job left in its log)
     or unfinished: files are missing or unreadable.
@@ -88,7 +88,7 @@ def entry(folder: Path, failure: Failure | None = None) -> dict[str, Any]:
 
 
 def compared(entries: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the page's script needs to set models side by side: rows, and texts of each model."""
+    """Input of the page's script for comparing models: rows, and texts of each model."""
     captions = LAYER_FIGURES | EMBEDDING_FIGURES
     return {
         "rows": [

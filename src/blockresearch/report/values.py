@@ -1,5 +1,4 @@
-"""What the reports say of the weights as a whole: tables by block type, format and status, and
-sentences about them."""
+"""Tables and sentences about all weights, by block type, format and status."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -62,8 +61,10 @@ def relative_ranks(matrices: pd.DataFrame) -> pd.DataFrame:
 
 
 def largest_weights(matrices: pd.DataFrame) -> pd.DataFrame:
-    """The table matrices, the matrix whose largest weight stands out most first, and where that
-    weight is: columns matrix (its name), top_value, top_row and top_col."""
+    """The table matrices by decreasing max_over_rms, with the place of the largest weight.
+
+    Additional columns: matrix (its name), top_value, top_row and top_col.
+    """
     rows = matrices[matrices["max_over_rms"].notna()].sort_values("max_over_rms", ascending=False)
     first = {
         f"top_{name}": [_first(values) for values in rows[f"top_{name}s"]]
@@ -73,16 +74,16 @@ def largest_weights(matrices: pd.DataFrame) -> pd.DataFrame:
 
 
 def matrix_names(matrices: pd.DataFrame) -> pd.Series:
-    """What to call each matrix: its tensor, and which part of it."""
+    """Name of each matrix: its tensor, and the part of it."""
     parts = matrices["slice"].fillna("").astype(str)
     return matrices["param_name"].astype(str) + parts.where(parts == "", " " + parts)
 
 
 def rounding_table(matrices: pd.DataFrame) -> pd.DataFrame:
-    """Per format of rounding: its name and bits, the median and the lowest ratio of signal to
-    rounding error in decibel, the median error as a share of the rms, and the matrix of the lowest.
+    """Errors per low-bit format, most bits first; only formats that some matrix has.
 
-    Most bits first. Only formats that some matrix has.
+    Columns: format and bits, the median and the lowest signal-to-error ratio in decibel, the median
+    error as a share of the rms, and the matrix with the lowest ratio.
     """
     rows = []
     for each in sorted(LOW_BIT_FORMATS, key=lambda each: -each.bits):
@@ -104,8 +105,11 @@ def rounding_table(matrices: pd.DataFrame) -> pd.DataFrame:
 
 
 def information_table(params: pd.DataFrame) -> pd.DataFrame:
-    """Per block type, over the tensors whose entropy is known: elements, stored bits and entropy
-    per element, the share of the stored size that an ideal coder would save, and bytes then."""
+    """Entropy per block type, over the tensors that have one.
+
+    Columns: elements, stored bits and entropy per element, the share of the stored size that an
+    ideal coder would save, and the size in bytes after that.
+    """
     rows = params[params["entropy_bits"].notna() & (params["numel"] > 0)]
     numel = rows["numel"].astype(float)
     stored = rows["dtype"].map(lambda name: DTYPES[name].bits).astype(float) * numel
@@ -224,7 +228,7 @@ def value_findings(params: pd.DataFrame, matrices: pd.DataFrame) -> list[str]:
 
 
 def information(params: pd.DataFrame) -> tuple[float, float] | None:
-    """Entropy and stored size in bits per weight, over the tensors whose entropy is known."""
+    """Entropy and stored size in bits per weight, over the tensors that have one."""
     rows = params[params["entropy_bits"].notna() & (params["numel"] > 0)]
     if rows.empty:
         return None

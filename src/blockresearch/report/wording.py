@@ -1,4 +1,4 @@
-"""Numbers, sizes and lists as people read them: units, sensible digits, thousands separators."""
+"""Numbers, sizes and lists formatted for reading: units, digits, thousands separators."""
 
 import math
 import re
@@ -19,7 +19,7 @@ def integer(value: float) -> str:
 
 
 def number(value: Any, digits: int = 3) -> str:
-    """A number with `digits` significant digits; an en dash where it is missing."""
+    """A number with `digits` significant digits; an en dash if it is missing."""
     if value is None or pd.isna(value):
         return "–"
     if isinstance(value, str):
@@ -34,7 +34,7 @@ def number(value: Any, digits: int = 3) -> str:
 
 
 def aligned(value: Any, digits: int = 3) -> str:
-    """`number`, but with zeros at the end too, so that the numbers of a column compare."""
+    """`number` with trailing zeros, so that the numbers of a column are comparable."""
     if value is None or pd.isna(value) or not 1e-4 <= abs(value) < 10**digits - 0.5:
         return number(value, digits)
     return f"{value:#.{digits}g}".rstrip(".").replace("-", "−")
@@ -58,7 +58,7 @@ def with_spread(mean: float, spread: float) -> str:
 
 
 def percent(share: Any) -> str:
-    """A share as per cent, with the digits that it deserves."""
+    """A share in percent, with suitable digits."""
     if share is None or pd.isna(share):
         return "–"
     value = float(share) * 100
@@ -75,7 +75,7 @@ def size(count: float) -> str:
 
 
 def parameter_count(count: float) -> str:
-    """A number of parameters as people say it: 135 million, 4.02 billion."""
+    """A number of parameters in words: 135 million, 4.02 billion."""
     units = {"trillion": 1e12, "billion": 1e9, "million": 1e6}
     return _scaled(count, units) or integer(count)
 
@@ -106,7 +106,7 @@ def seconds(value: Any) -> str:
 
 
 def shape(text: Any) -> str:
-    """A shape as stored, e.g. [151936, 2560], as people write it: 151,936 × 2,560."""
+    """A shape as stored, e.g. [151936, 2560], for reading: 151,936 × 2,560."""
     sides = re.findall("[0-9]+", str(text))
     return " × ".join(integer(int(side)) for side in sides) or "scalar"
 

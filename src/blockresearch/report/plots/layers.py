@@ -1,4 +1,4 @@
-"""Pictures over the depth of a model: layer maps, curves, spectra, normalization, experts."""
+"""Figures over the depth of a model: layer maps, curves, spectra, normalization, experts."""
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
@@ -55,19 +55,22 @@ ROUND: dict[str, Any] = {"nbins": 6, "steps": [1, 2, 5, 10]}
 
 KEYS = ["component", "layer_index", "block_type"]
 
-LOWEST = 1e-3  # of the largest singular value: the fall at the end would hide the rest
+# Share of the largest singular value; smaller ones would compress the rest of the figure.
+LOWEST = 1e-3
 
-ROW = 0.21  # inches of a layer in a map, where there is room
+# Inches per layer of a map, if there is space.
+ROW = 0.21
 
 TALLEST = 7.0
 
 ANNOTATED_LAYERS = 16
 
-MOST_LAYERS = 2000  # of a map that has a row for each number
+# Rows of a map with a row for each layer number.
+MOST_LAYERS = 2000
 
 
 def layer_figures(layers: pd.DataFrame) -> dict[str, Figure]:
-    """The layer maps that are files of their own: `layers_std` and `layers_stable_rank`."""
+    """The layer maps that are separate files: `layers_std` and `layers_stable_rank`."""
     nothing = "This model has no numbered layers, so there is no map over depth."
     return {
         f"layers_{column}": layer_maps(layers, [column]) or message(nothing)
@@ -88,8 +91,8 @@ def by_block(layers: pd.DataFrame, matrices: pd.DataFrame) -> pd.DataFrame:
 def layer_maps(layers: pd.DataFrame, columns: Sequence[str]) -> Figure | None:
     """Heat maps of columns of the table layers (or `by_block`): layers down, block types across.
 
-    A map per column, side by side, and a row of them per component. Only blocks that hold matrices
-    are shown; a column that no block has is left out. None where nothing is left.
+    A map per column, side by side, and a row of them per component. Only blocks with matrices are
+    shown; a column that no block has is left out. None if nothing is left.
     """
     rows = layers[layers["layer_index"].notna() & (layers["matrices"] > 0)]
     columns = [name for name in columns if rows[name].notna().any()]
@@ -151,7 +154,7 @@ def _map(panel: Axes, part: pd.DataFrame, column: str, norm: Normalize, annotate
         fmt="",
         annot_kws={"size": 7},
         linewidths=0.4 if len(grid) <= 60 else 0,
-        # To see whether they overlap, seaborn would draw the whole figure once more.
+        # To check whether they overlap, seaborn would draw the whole figure again.
         xticklabels=False,
         yticklabels=False,
     )
@@ -278,8 +281,8 @@ def spectra(data: pd.DataFrame, matrices: pd.DataFrame) -> Figure | None:
     """Singular values of the first, middle and last layer on log axes, with the noise edge.
 
     `data` is the table spectra, of which the rows of `spectra_shown` suffice. One panel per block
-    type; the dotted lines are the upper Marchenko-Pastur edges that `matrices.mp_edge` gives for
-    the same matrices.
+    type; the dotted lines are the upper Marchenko-Pastur edges `matrices.mp_edge` of the same
+    matrices.
     """
     keys = ["param_name", "slice"]
     known = with_spectra(matrices)

@@ -1,4 +1,4 @@
-"""How every picture looks: colors, fonts, text from data, and how it becomes a file.
+"""Style of all figures: colors, fonts, text from data, and writing to a file.
 
 The same block type has the same color everywhere. Attention is blue, the feed-forward network
 orange, embeddings green, experts purple, the rest gray or brown; members of a family differ in
@@ -55,7 +55,7 @@ BLOCKS = {
     "other": ("#4d4d4d", "x"),
 }
 
-# Okabe and Ito's palette: for groups that are not block types (neighbors are told apart, not all).
+# Okabe and Ito's palette, for groups other than block types; only adjacent ones always differ.
 PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#7a6a00", "#555555")
 
 HEAT = "cividis"
@@ -104,7 +104,7 @@ def heading(axes: Axes, title: str, about: str) -> None:
 
 
 def message(text: str) -> Figure:
-    """A figure that says in one line why there is nothing to show."""
+    """A figure with one line that explains why there is nothing to show."""
     figure, (axes,) = canvas(8, 1.2)
     axes.axis("off")
     axes.text(0.5, 0.5, literal(text), ha="center", va="center", wrap=True)
@@ -112,7 +112,7 @@ def message(text: str) -> Figure:
 
 
 def save(figure: Figure, path: Any) -> None:
-    """Write a figure as PNG, atomically; the bytes depend on the figure alone."""
+    """Write a figure as PNG, atomically; the bytes depend only on the figure."""
     with atomic(path) as temporary:
         temporary.write_bytes(png(figure))
 
@@ -125,7 +125,7 @@ def png(figure: Figure) -> bytes:
 
 
 def alternative(figure: Figure) -> str:
-    """What a picture shows, for those who do not see it: titles, axes and legends of its panels."""
+    """Alternative text of a figure: titles, axes and legends of its panels."""
     parts = []
     for axes in figure.axes:
         title = axes.get_title("left") or axes.get_title()
@@ -155,9 +155,9 @@ def ordered(block_types: Iterable[Any]) -> list[str]:
 
 
 def literal(text: Any, longest: int = 80) -> str:
-    """Text from a model as a picture shows it: no mathtext, drawable, not longer than `longest`.
+    """Text from a model for a figure: no mathtext, drawable, at most `longest` characters.
 
-    A character that the font lacks, or that is not printable, stands as ⟨U+…⟩.
+    A character that is missing from the font, or not printable, becomes ⟨U+…⟩.
     """
     shown = "".join(
         character if drawable(character) else f"⟨U+{ord(character):04X}⟩" for character in str(text)
@@ -219,6 +219,6 @@ def plain_ticks(axis: Any, logarithmic: bool = False) -> None:
         axis.set_major_locator(few if decades < 0.7 else LogLocator(subs=steps, numticks=12))
     elif isinstance(locator := axis.get_major_locator(), SymmetricalLogLocator):
         locator.set_params(subs=(1, 3) if max(map(abs, axis.get_view_interval())) < 300 else (1,))
-    # Minor ticks are not to be seen in this style but cost most of the time of a picture.
+    # Minor ticks are invisible in this style but take most of the time of a figure.
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))

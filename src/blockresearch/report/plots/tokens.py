@@ -1,7 +1,4 @@
-"""Pictures of the token embedding that the workflow draws beside its tables: elbow and map.
-
-Those of the layers are in `depth_plots`; what only notebooks show is in `report_plots`.
-"""
+"""Figures of the token embedding: elbow, map, norms, untrained tokens and output layer."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -28,7 +25,7 @@ READABLE: dict[str, Any] = {"frameon": True, "framealpha": 0.9, "edgecolor": "no
 def elbow(table: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
     """Inertia, silhouette and stability against the number of clusters, the chosen one marked.
 
-    Beside them, dashed, a cloud of the same covariance without clusters.
+    Dashed: a cloud of the same covariance without clusters.
     """
     if table.empty:
         return message(_no_embedding(summary))
@@ -82,7 +79,7 @@ def elbow(table: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
 
 
 def _why(k: float, summary: Mapping[str, Any]) -> str:
-    """By which rule `k` was chosen."""
+    """The rule by which `k` was chosen."""
     if "elbow_k" not in summary:
         return ""
     return ", farthest below the chord" if k == summary["elbow_k"] else ", set by n_clusters"
@@ -91,7 +88,7 @@ def _why(k: float, summary: Mapping[str, Any]) -> str:
 def _null_inertia(table: pd.DataFrame) -> np.ndarray:
     """Inertia that a cloud without clusters would have, from shares measured on samples.
 
-    A sample is explained a little better than all rows; the null is shifted by that much.
+    A sample is explained slightly better than all rows; the null is shifted by the difference.
     """
     columns = ("inertia", "explained_share", "sample_share", "null_share")
     inertia, share, sample, null = (
@@ -107,12 +104,11 @@ def cluster_map(
     clusters_summary: pd.DataFrame,
     summary: Mapping[str, Any],
 ) -> Figure:
-    """Tokens in the plane in which the centers of the clusters lie farthest apart, or by t-SNE.
+    """Tokens in the plane in which the centers of the clusters are farthest apart, or by t-SNE.
 
     Fewer than three clusters span no plane: then the first two principal components are shown. The
-    color is the cluster. Its number stands at the median of its tokens; the list beside the
-    picture gives its size and a few of its typical tokens. Of very many tokens an even selection
-    is drawn.
+    color is the cluster. Its number is at the median of its tokens; the list beside the figure
+    shows its size and a few typical tokens. Of very many tokens an even selection is drawn.
     """
     if projection.empty:
         return message(_no_embedding(summary))
@@ -167,7 +163,7 @@ def embedding_figures(
     clusters_summary: pd.DataFrame,
     summary: Mapping[str, Any],
 ) -> dict[str, Figure]:
-    """The pictures of the embedding that are files of their own: `elbow` and `cluster_map`."""
+    """The figures of the embedding that are separate files: `elbow` and `cluster_map`."""
     return {
         "elbow": elbow(elbow_table, summary),
         "cluster_map": cluster_map(projection, clusters, clusters_summary, summary),
@@ -223,7 +219,7 @@ def _cluster_list(side: Any, clusters: pd.DataFrame, clusters_summary: pd.DataFr
 
 
 def _direction(kind: str, number: int, summary: Mapping[str, Any]) -> str:
-    """What an axis of the map is, and the share of the variance along it."""
+    """The label of an axis of the map, with the share of the variance along it."""
     if kind == "tsne":
         return f"t-SNE {number}{' (distances between groups mean little)' * (number == 1)}"
     share = (summary.get(f"{kind}_explained") or [None, None])[number - 1]
@@ -280,7 +276,7 @@ HUES = {"embedding": PALETTE[2], "output layer": PALETTE[5]}
 def norms_by_id(tokens: pd.DataFrame, output_tokens: pd.DataFrame) -> Figure | None:
     """L2 norm of each token's row against its id, with the running median.
 
-    One panel for the embedding, one for an output layer of its own; both are the table tokens.
+    One panel for the embedding, one for an untied output layer; both are the table tokens.
     """
     parts = {
         title: part.dropna(subset=["norm"])
@@ -359,9 +355,9 @@ def output_cosines(tokens: pd.DataFrame) -> Figure | None:
 
 
 def spectra_pair(spectra: pd.DataFrame, embedding: str | None, output: str | None) -> Figure | None:
-    """Singular values of the embedding and, where it is a matrix of its own, the output layer.
+    """Singular values of the embedding and of an untied output layer.
 
-    Left as they are, right as shares of σ², summed up from the largest. `spectra` is the table.
+    Left: the values; right: cumulative shares of σ² from the largest. `spectra` is the table.
     """
     found = {}
     for title, name in (("embedding", embedding), ("output layer", output)):

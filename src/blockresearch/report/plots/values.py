@@ -1,4 +1,4 @@
-"""Pictures of the weights as a whole, by block type: sizes, distributions, ranks, information."""
+"""Figures of all weights by block type: sizes, distributions, ranks, information."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,12 +22,15 @@ BINS = 160
 
 MANY = 4000
 
-WIDE_TAILS = 3  # standard deviations beyond which a linear axis would flatten the other lines
+# Standard deviations beyond which a linear axis would flatten the other lines.
+WIDE_TAILS = 3
 
 
 def parameters_by_block(params: pd.DataFrame) -> Figure | None:
-    """Parameters per block type (bars, shares) and, where there are several, per stored type; None
-    where no tensor is measured."""
+    """Parameters per block type (bars, shares) and, if there are several, per stored type.
+
+    None if no tensor was measured.
+    """
     if params.empty:
         return None
     data = params.assign(block_type=params["block_type"].fillna("other"))
@@ -68,13 +71,13 @@ def parameters_by_block(params: pd.DataFrame) -> Figure | None:
 def distributions(params: pd.DataFrame, histograms: Iterable[pd.DataFrame]) -> Figure | None:
     """Exact density of the weights per block type, over all its matrices, with a normal curve.
 
-    `histograms` is the table of that name in pieces, each of which is looked at once. None where no
-    type of 16 bits or fewer is stored (wider types have no exact histogram).
+    `histograms` is the table of that name in pieces, each of which is used once. None if no type of
+    16 bits or fewer is stored (wider types have no exact histogram).
     """
     pooled = _pooled_values(params, histograms)
     if not pooled:
         return None
-    # As few empty places as can be.
+    # As few empty panels as possible.
     cols = min(len(pooled), min((4, 3), key=lambda cols: -len(pooled) % cols))
     rows = -(-len(pooled) // cols)
     width, height = (5.6, 3.2) if len(pooled) == 1 else (2.9 * cols, max(2.3 * rows + 0.4, 3.2))
@@ -107,7 +110,7 @@ def distributions(params: pd.DataFrame, histograms: Iterable[pd.DataFrame]) -> F
 
 
 def quantile_plot(matrices: pd.DataFrame) -> Figure | None:
-    """How far quantiles of the standardized weights lie from those of a normal distribution."""
+    """Deviation of quantiles of the standardized weights from those of a normal distribution."""
     rows = matrices[matrices["std"].fillna(0) > 0]
     if rows.empty:
         return None
@@ -136,7 +139,7 @@ def quantile_plot(matrices: pd.DataFrame) -> Figure | None:
 
 @dataclass(frozen=True)
 class Measure:
-    """How a panel of `strips` shows a column; `scale`: linear, log, symlog or share (0 to 1)."""
+    """A column and its panel in `strips`; `scale`: linear, log, symlog or share (0 to 1)."""
 
     column: str
     title: str
@@ -147,8 +150,8 @@ class Measure:
 def strips(data: pd.DataFrame, measures: Sequence[Measure]) -> Figure | None:
     """One point per row of `data`, grouped by block type, bars at the medians; a panel per measure.
 
-    A measure that no row has is left out; None where none is left. A logarithmic axis leaves values
-    of zero or less out.
+    A measure that no row has is left out; None if none remains. A logarithmic axis omits values of
+    zero or less.
     """
     positive = {"log": 0.0}
     columns = {
@@ -231,7 +234,7 @@ def rounding(matrices: pd.DataFrame) -> Figure | None:
         annot_kws={"size": 8.5},
         linewidths=0.6,
         cbar_kws={"label": "dB", "pad": 0.02},
-        # To see whether they overlap, seaborn would hold a picture of the figure for each label.
+        # To check whether they overlap, seaborn would keep an image of the figure for each label.
         xticklabels=False,
         yticklabels=False,
     )
@@ -247,7 +250,7 @@ def rounding(matrices: pd.DataFrame) -> Figure | None:
 
 
 def entropy(params: pd.DataFrame) -> Figure | None:
-    """Bits per weight that the stored codes really carry, by field, beside the stored bits."""
+    """Entropy of the stored codes in bits per weight, by field, next to the stored bits."""
     rows = params[params["entropy_bits"].notna() & (params["numel"] > 0)]
     if rows.empty:
         return None
@@ -305,7 +308,7 @@ def _unit(largest: float) -> tuple[str, float]:
 def _pooled_values(
     params: pd.DataFrame, histograms: Iterable[pd.DataFrame]
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Per block type: the finite values that its matrices hold, ascending, and how often."""
+    """Per block type: the finite values of its matrices, ascending, with their counts."""
     wanted = params[(params["cols"].fillna(0) > 1) & (params["rows"].fillna(0) > 1)]
     blocks = dict(zip(wanted["param_name"], wanted["block_type"].fillna("other"), strict=True))
     totals: dict[tuple[str, str], np.ndarray] = {}
@@ -334,7 +337,7 @@ def _pooled_values(
 
 
 def _edges(values: np.ndarray) -> np.ndarray:
-    """Bin edges: even ones, or, where few values exist, halfway between neighbors."""
+    """Bin edges: evenly spaced, or halfway between neighbors if there are few values."""
     if len(values) == 1:
         return values[0] + np.array([-0.5, 0.5])
     if len(values) <= BINS:
