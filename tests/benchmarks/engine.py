@@ -105,12 +105,12 @@ def spectra(folder, work, found):
 
 def matrices(folder, manifest):
     shapes = {}
-    for tensor in sorted(manifest["tensors"], key=lambda tensor: tensor["name"]):
-        if len(tensor["shape"]) == 2 and min(tensor["shape"]) > 128:
-            shapes.setdefault(tuple(tensor["shape"]), tensor)
+    for tensor in sorted(manifest.tensors, key=lambda tensor: tensor.name):
+        if len(tensor.shape) == 2 and min(tensor.shape) > 128:
+            shapes.setdefault(tuple(tensor.shape), tensor)
     for shape, tensor in sorted(shapes.items())[:4]:
-        raw = read_bytes(Path(folder, tensor["shard"]), tensor["begin"], tensor["end"])
-        yield f"{shape[0]} x {shape[1]}", decode(raw, tensor["dtype"]).reshape(shape)
+        raw = read_bytes(Path(folder, tensor.shard), tensor.begin, tensor.end)
+        yield f"{shape[0]} x {shape[1]}", decode(raw, tensor.dtype).reshape(shape)
     for shape in SYNTHETIC:
         random = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
         yield f"{shape[0]} x {shape[1]} (random)", random
@@ -264,7 +264,7 @@ def sizes(work):
 def measured_parts(folder):
     """Measure a model part by part; yields each part of its plan and the time it took."""
     manifest = describe_folder(folder, "", hashed=False)
-    for part in make_plan(manifest, 1.0)["parts"]:
+    for part in make_plan(manifest, 1.0):
         files = {name: Path(folder, name) for name in shards_of(part)}
         start = time.process_time()
         measure_part(files, part, Settings())
@@ -311,7 +311,7 @@ def main(folder="resources/demo", name=None):
         )
     load = os.getloadavg()[0]
     text = f"""\
-Model: {name}, {manifest["totals"]["parameters"] / 1e6:.0f} million parameters. Machine:
+Model: {name}, {manifest.totals.parameters / 1e6:.0f} million parameters. Machine:
 {machine()}, BLAS kernels {blas}, load {load:.1f} at the end. One thread where not said; ratio =
 seconds over ours; error = largest relative error against LAPACK's float64 SVD for σ ≥ 1e-4·σ₁;
 peak = memory over that of the process before (of our whole processes: all of it, interpreter

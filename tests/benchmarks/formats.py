@@ -145,7 +145,7 @@ def dequantizing_speed() -> dict[str, float]:
                 {f"p.{end}": stored(text, random) for end, text in tensors.items()},
             )
             (folder / "config.json").write_text(json.dumps({"quantization_config": config}))
-            (part,) = plan.make_plan(describe_folder(folder, "now", hashed=False))["parts"]
+            (part,) = plan.make_plan(describe_folder(folder, "now", hashed=False))
             (entry,) = part["tensors"]
             seconds = []
             for _ in range(REPEATS):

@@ -120,14 +120,14 @@ def main() -> None:
         write_json(manifest, folder / "manifest")
         write_json(planned, folder / "plan")
         written = time.process_time()
-        measured = {t["name"]: 1 for part in planned["parts"] for t in part["tensors"]}
+        measured = {t.name: 1 for part in planned["parts"] for t in part["tensors"]}
         ledger = merge.coverage(manifest, measured)
         done = time.process_time()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"manifest {described - started:.1f} s, plan {made - described:.1f} s,", end=" ")
     print(f"coverage {done - written:.1f} s, writing {written - made:.1f} s; peak {peak:.0f} MB;")
     print(f"{len(planned['parts'])} parts;", end=" ")
-    print(ledger["status"].value_counts().to_dict(), manifest["totals"], manifest["index"])
+    print(ledger["status"].value_counts().to_dict(), manifest.totals, manifest.index)
     print(f"with companions elsewhere: {sum(bool(p['companions']) for p in planned['parts'])}")
 
 

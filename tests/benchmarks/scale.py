@@ -79,14 +79,14 @@ def resolved(model: Dense | Experts, name: str, results: Path) -> dict[str, int]
     with tempfile.TemporaryDirectory() as folder:
         write(model, Path(folder))
         manifest = describe_folder(folder, "now", hashed=False)
-    for file in manifest["files"]:
-        file["sha256"] = hashlib.sha256(f"{name}/{file['path']}".encode()).hexdigest()
+    for file in manifest.files:
+        file.sha256 = hashlib.sha256(f"{name}/{file['path']}".encode()).hexdigest()
     manifest |= {"model": name, "model_id": name, "model_path": name, "revision": "main"}
     plan = make_plan(manifest)
     place = results / name.replace("/", "--")
     write_json(manifest, place / "manifest.json")
     write_json(plan, place / "plan.json")
-    return {"tensors": len(manifest["tensors"]), "parts": len(plan["parts"])} | manifest["totals"]
+    return {"tensors": len(manifest.tensors), "parts": len(plan["parts"])} | manifest.totals
 
 
 def many(names: list[str], results: Path) -> None:
@@ -95,8 +95,8 @@ def many(names: list[str], results: Path) -> None:
     first = results / names[0].replace("/", "--")
     manifest = json.loads((first / "manifest.json").read_text())
     for name in names[1:]:
-        for file in manifest["files"]:
-            file["sha256"] = hashlib.sha256(f"{name}/{file['path']}".encode()).hexdigest()
+        for file in manifest.files:
+            file.sha256 = hashlib.sha256(f"{name}/{file['path']}".encode()).hexdigest()
         place = results / name.replace("/", "--")
         write_json(manifest | {"model": name, "model_id": name}, place / "manifest.json")
         (place / "plan.json").write_bytes((first / "plan.json").read_bytes())
@@ -116,7 +116,7 @@ def rows_of(part: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], int]]:
     """(what names a matrix of a part, number of its singular values)."""
     for tensor in part["tensors"]:
         for matrix in matrices(logical_shape(tensor), tensor):
-            place = {"param_name": tensor["name"], "slice": matrix.slice}
+            place = {"param_name": tensor.name, "slice": matrix.slice}
             size = {"rows": matrix.rows, "cols": matrix.cols}
             yield place | size, min(matrix.rows, matrix.cols)
 
@@ -127,8 +127,8 @@ def tensors_of(part: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         shape = logical_shape(tensor)
         rows, cols = view(shape, tensor["layout"])
         yield {
-            "param_name": tensor["name"],
-            "dtype": tensor["dtype"],
+            "param_name": tensor.name,
+            "dtype": tensor.dtype,
             "shape": json.dumps(shape),
             "rows": rows,
             "cols": cols,

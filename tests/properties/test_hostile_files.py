@@ -14,7 +14,8 @@ import pytest
 from blockresearch.audit import audit
 from blockresearch.checkpoint import describe
 from blockresearch.checkpoint.describe import describe_folder, known_sha256
-from blockresearch.checkpoint.plan import make_plan
+from blockresearch.checkpoint.manifest import write_manifest
+from blockresearch.checkpoint.plan import make_plan, plan_json
 from blockresearch.checkpoint.selection import CheckpointError
 from blockresearch.files import write_json
 from blockresearch.measure import merge
@@ -119,15 +120,15 @@ def mutations(value):
 def shown(manifest, tmp_path):
     """All that reads a config afterwards."""
     plan = make_plan(manifest)
-    write_json(manifest, tmp_path / "manifest.json")
-    write_json(plan, tmp_path / "plan.json")
-    analyzed = {tensor["name"]: 1 for part in plan["parts"] for tensor in part["tensors"]}
+    write_manifest(manifest, tmp_path / "manifest.json")
+    write_json(plan_json(plan), tmp_path / "plan.json")
+    tensors = [weight.stored for part in plan for weight in part.weights]
+    analyzed = {tensor.name: 1 for tensor in tensors}
     rows = [
-        {"param_name": tensor["name"], "shape": json.dumps(tensor["shape"]), "numel": 1}
+        {"param_name": tensor.name, "shape": json.dumps(tensor.shape), "numel": 1}
         | {"rows": 1, "cols": 1, "nan_count": 0, "posinf_count": 0, "neginf_count": 0}
-        | {"finite_count": 1, "dtype": tensor["dtype"], "absmax": 1.0, "rms": 1.0}
-        for part in plan["parts"]
-        for tensor in part["tensors"]
+        | {"finite_count": 1, "dtype": tensor.dtype, "absmax": 1.0, "rms": 1.0}
+        for tensor in tensors
     ]
     params = merge.with_roles(frame(rows, "params"), "params", manifest)
     write_json(
@@ -308,7 +309,7 @@ def test_links_lead_inside_or_into_the_cache_only(tmp_path, monkeypatch):
     os.rename(folder / name, blobs / ("0" * 64))
     (folder / name).symlink_to(f"../../blobs/{'0' * 64}")
     manifest = describe_folder(folder, NOW)
-    assert [(p["check"], p["where"]) for p in manifest["problems"]] == [("sha256_mismatch", name)]
+    assert [(p.check, p.where) for p in manifest.problems] == [("sha256_mismatch", name)]
     assert known_sha256(folder, name) == "0" * 64
     other = tmp_path / "elsewhere/models--c--d/blobs"
     other.mkdir(parents=True)
@@ -340,6 +341,6 @@ def test_names_that_only_differ_in_case_or_are_odd_do_no_harm(tmp_path):
     write_safetensors(tmp_path / "m" / "model.safetensors", {name: ("F32", [2], bytes(8))})
     manifest = describe_folder(tmp_path / "m", NOW)
     shown(manifest, tmp_path)
-    assert manifest["tensors"][0]["name"] == name
+    assert manifest.tensors[0]["name"] == name
     assert classify([(name, (2,), "F32")], {})[name].block_type
     assert readable("\x1b") == "\\x1b"

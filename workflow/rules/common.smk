@@ -7,7 +7,7 @@ from snakemake.exceptions import WorkflowError
 
 try:
     from blockresearch import results
-    from blockresearch.checkpoint import manifest as manifests
+    from blockresearch.checkpoint import records
     from blockresearch.files import read_json, read_yaml
     from blockresearch.project import command, project_file
     from blockresearch.run import closing, lookup
@@ -108,7 +108,7 @@ def weights_of(wildcards, files):
     """Paths of files of a model. Their content is in the parameters, so their age is no matter."""
     manifest = manifest_of(wildcards)
     return [
-        ancient(manifests.weight_path(manifest, file, config["weights"]))
+        ancient(records.weight_path(manifest, file, config["weights"]))
         for file in files
     ]
 
@@ -152,7 +152,7 @@ def analyze_flags(wildcards):
 
 def embedding_flags(wildcards):
     settings = config["clustering"]
-    digest = manifests.embedding_digest(plan_of(wildcards), manifest_of(wildcards))
+    digest = records.embedding_digest(manifest_of(wildcards))
     words = json.dumps(settings["probe_tokens"])
     return flags({**settings, "probe_tokens": words, "digest": digest})
 

@@ -11,6 +11,7 @@ import logging
 import os
 from pathlib import Path
 
+from blockresearch.checkpoint.plan import part_from_json
 from blockresearch.device import chosen_device
 from blockresearch.files import read_json
 from blockresearch.measure.folder import analyze_folder
@@ -43,11 +44,15 @@ def main(options):
         write_table(result.params, "params", options.out, options.format)
         log.info("%d tensors in %s", len(result.params), options.out)
         return
-    part = next(part for part in read_json(options.plan)["parts"] if part["part"] == options.part)
-    if options.digest and options.digest != part["digest"]:
+    part = next(
+        part_from_json(part)
+        for part in read_json(options.plan)["parts"]
+        if part["part"] == options.part
+    )
+    if options.digest and options.digest != part.digest:
         raise ValueError(f"part {options.part} has changed in {options.plan}: start the run again.")
-    files = {part["shard"]: Path(options.shard), **dict(options.companion_shard)}
-    missing = [other["shard"] for other in part["companions"] if other["shard"] not in files]
+    files = {part.content.shard: Path(options.shard), **dict(options.companion_shard)}
+    missing = [other.shard for other in part.companions if other.shard not in files]
     if missing:
         raise ValueError(
             f"part {options.part} also reads {missing[0]}: add --companion_shard {missing[0]}=FILE."

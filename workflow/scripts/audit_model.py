@@ -9,7 +9,8 @@ Findings have a severity (error, warning, note), evidence, place and usual meani
 import logging
 
 from blockresearch.audit import audit
-from blockresearch.files import read_json, write_json
+from blockresearch.checkpoint.manifest import read_manifest
+from blockresearch.files import write_json
 from blockresearch.run import cli
 from blockresearch.tables.io import read_table
 from blockresearch.text import visible
@@ -22,7 +23,7 @@ LONGEST = 500
 
 def main(options):
     result = audit.audit(
-        read_json(options.manifest),
+        read_manifest(options.manifest),
         read_table(options.params, "params"),
         read_table(options.coverage, "coverage"),
     )

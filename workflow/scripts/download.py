@@ -12,7 +12,7 @@ from pathlib import Path
 
 from blockresearch.checkpoint.describe import describe_repo
 from blockresearch.checkpoint.fetch import fetch, file_of_key, require_space
-from blockresearch.files import read_json
+from blockresearch.checkpoint.manifest import read_manifest
 from blockresearch.run import cli, config
 
 log = logging.getLogger("download")
@@ -20,7 +20,7 @@ log = logging.getLogger("download")
 
 def main(options):
     if options.manifest:
-        manifest = read_json(options.manifest)
+        manifest = read_manifest(options.manifest)
         fetch(manifest, file_of_key(manifest, options.key), Path(options.out))
         return
     model = config.parse_model(options.model_id, options.revision)
@@ -35,11 +35,11 @@ def main(options):
         subfolder=options.subfolder,
         variant=options.variant,
     )
-    files = manifest["files"]
+    files = manifest.files
     require_space(folder, sum(file["size"] for file in files))
     for file in files:
-        fetch(manifest, file, folder / file["path"])
-    log.info("%s at commit %s is in %s", model.source, manifest["commit"], folder)
+        fetch(manifest, file, folder / file.path)
+    log.info("%s at commit %s is in %s", model.source, manifest.commit, folder)
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from blockresearch.checkpoint.describe import describe_folder
-from blockresearch.checkpoint.manifest import weight_path
+from blockresearch.checkpoint.manifest import read_manifest
 from blockresearch.device import chosen_device, slot
-from blockresearch.files import read_json, write_json
+from blockresearch.files import write_json
 from blockresearch.run import cli
 from blockresearch.tables.io import write_table
 from blockresearch.tokens.analysis import PROJECTIONS, analyze_embedding, nothing, with_output
@@ -45,17 +45,17 @@ def analyze(options, device):
             variant=options.variant,
         )
     else:
-        manifest = read_json(options.manifest)
+        manifest = read_manifest(options.manifest)
 
     def place(file):
-        return weight_path(manifest, file, options.weights)
+        return manifest.path_of(file, options.weights or "")
 
     rows, reason = read_rows(manifest, place)
     if rows is None:
         log.info("nothing to cluster: %s", reason)
         result = nothing(reason)
     else:
-        log.info("%s: %d rows of %d dimensions", manifest["embedding"], *rows.shape)
+        log.info("%s: %d rows of %d dimensions", manifest.embedding, *rows.shape)
         result = analyze_embedding(
             rows,
             read_row_tokens(manifest, place, len(rows)),
@@ -71,7 +71,7 @@ def analyze(options, device):
             progress=lambda k, last: log.info("k-means, k = %d of %d", k, last),
         )
         head, reason = find_output(manifest, place, len(rows))
-        log.info("output layer: %s", reason or manifest["output"])
+        log.info("output layer: %s", reason or manifest.output)
         result = replace(result, summary=result.summary | {"output_reason": reason or None})
         if head is not None and len(result.tokens):
             cosines = paired_cosines(rows, head.panels())

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from blockresearch.checkpoint.manifest import read_manifest
 from blockresearch.files import read_json
 from blockresearch.measure import merge
 from blockresearch.run import cli
@@ -21,7 +22,7 @@ log = logging.getLogger("merge")
 
 
 def main(options):
-    manifest, plan = read_json(options.manifest), read_json(options.plan)
+    manifest, plan = read_manifest(options.manifest), read_json(options.plan)
     out = Path(options.out_dir)
 
     def paths(table):

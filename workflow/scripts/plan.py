@@ -11,8 +11,9 @@ import json
 import logging
 from pathlib import Path
 
-from blockresearch.checkpoint import plan
 from blockresearch.checkpoint.describe import describe_folder, describe_repo
+from blockresearch.checkpoint.manifest import read_manifest
+from blockresearch.checkpoint.plan import make_plan, part_from_json
 from blockresearch.files import read_json
 from blockresearch.run import cli, config, forecast
 
@@ -21,11 +22,12 @@ log = logging.getLogger("plan")
 
 def main(options):
     if options.manifest:
-        manifest = read_json(options.manifest)
-        parts = read_json(options.plan or Path(options.manifest).with_name("plan.json"))
+        manifest = read_manifest(options.manifest)
+        plan = read_json(options.plan or Path(options.manifest).with_name("plan.json"))
+        parts = [part_from_json(part) for part in plan["parts"]]
     else:
         manifest = described(options)
-        parts = plan.make_plan(manifest)
+        parts = make_plan(manifest)
     told = forecast.forecast(manifest, parts)
     if options.json:
         print(json.dumps(told, indent=2))

@@ -10,10 +10,10 @@ lists and shard headers are read. HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are h
 import logging
 from pathlib import Path
 
-from blockresearch.checkpoint import plan
 from blockresearch.checkpoint.describe import describe_folder, describe_repo
 from blockresearch.checkpoint.fetch import check_space
-from blockresearch.checkpoint.manifest import shard_files, still_the_same
+from blockresearch.checkpoint.manifest import with_earlier_date, write_manifest
+from blockresearch.checkpoint.plan import make_plan, plan_json
 from blockresearch.checkpoint.token_subset import only_tokens
 from blockresearch.files import write_json
 from blockresearch.run import cli, config
@@ -32,26 +32,26 @@ def main(options):
         manifest = only_tokens(manifest)
     if options.weights and not model.is_folder:
         check_space(manifest, Path(options.weights), options.shards_on_disk)
-    manifest = still_the_same(manifest, options.manifest)
-    totals = manifest["totals"]
+    manifest = with_earlier_date(manifest, options.manifest)
+    totals = manifest.totals
     log.info(
         "%s: %d tensors, %s parameters, %.1f MB in %d shards",
         options.model,
-        totals["tensors"],
-        f"{totals['parameters']:,}",
-        totals["bytes"] / 1e6,
-        len(shard_files(manifest)),
+        totals.tensors,
+        f"{totals.parameters:,}",
+        totals.bytes / 1e6,
+        len(manifest.shards),
     )
-    for problem in manifest["problems"]:
-        log.warning("%(check)s: %(where)s (%(evidence)s)", problem)
-    parts = plan.make_plan(manifest)
+    for problem in manifest.problems:
+        log.warning("%s: %s (%s)", problem.check, problem.where, problem.evidence)
+    parts = make_plan(manifest)
     log.info(
         "%d parts, about %.0f s of one core",
-        len(parts["parts"]),
-        sum(part["seconds"] for part in parts["parts"]),
+        len(parts),
+        sum(part.seconds for part in parts),
     )
-    write_json(manifest, options.manifest)
-    write_json(parts, options.plan)
+    write_manifest(manifest, options.manifest)
+    write_json(plan_json(parts), options.plan)
 
 
 if __name__ == "__main__":

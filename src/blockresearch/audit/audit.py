@@ -5,13 +5,14 @@ it; note: good to know), the check that made it, where, the evidence in numbers,
 means. docs/integrity.md explains every check and its thresholds.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
 
 from blockresearch.audit import structure, values
 from blockresearch.audit.finding import Finding, as_record
+from blockresearch.checkpoint.manifest import Manifest
 from blockresearch.weights.quantized.recognize import CONTRADICTORY, DOES_NOT_FIT
 
 SEVERITIES = ("error", "warning", "note")
@@ -25,9 +26,7 @@ PROBLEMS = {
 }
 
 
-def audit(
-    manifest: Mapping[str, Any], params: pd.DataFrame, coverage: pd.DataFrame
-) -> dict[str, Any]:
+def audit(manifest: Manifest, params: pd.DataFrame, coverage: pd.DataFrame) -> dict[str, Any]:
     """The audit: {"counts": {severity: number}, "checked": {what: number}, "findings": [...]}.
 
     Gravest findings first.
@@ -50,38 +49,38 @@ def audit(
         "checked": {
             "tensors": len(coverage),
             "measured": len(params),
-            "files": len(manifest["files"]),
-            "files_with_sha256": sum(file["sha256"] is not None for file in manifest["files"]),
+            "files": len(manifest.files),
+            "files_with_sha256": sum(file.sha256 is not None for file in manifest.files),
         },
         "findings": [as_record(finding) for finding in findings],
     }
 
 
-def _index(manifest: Mapping[str, Any]) -> Iterator[Finding]:
-    for problem in manifest["problems"]:
-        severity, meaning = PROBLEMS[problem["check"]]
-        yield Finding(severity, problem["check"], problem["where"], problem["evidence"], meaning)
+def _index(manifest: Manifest) -> Iterator[Finding]:
+    for problem in manifest.problems:
+        severity, meaning = PROBLEMS[problem.check]
+        yield Finding(severity, problem.check, problem.where, problem.evidence, meaning)
 
 
-def _totals(manifest: Mapping[str, Any]) -> Iterator[Finding]:
+def _totals(manifest: Manifest) -> Iterator[Finding]:
     """What the index says about the whole, against what the headers hold."""
-    totals, stated = manifest["totals"], manifest.get("index", {})
+    totals, stated = manifest.totals, manifest.index
     size, count = stated.get("total_size"), stated.get("total_parameters")
-    if size is not None and size != totals["bytes"]:
+    if size is not None and size != totals.bytes:
         yield Finding(
             "note",
             "total_size",
             "index",
-            f"the index says {size:,} bytes, the tensors hold {totals['bytes']:,}",
+            f"the index says {size:,} bytes, the tensors hold {totals.bytes:,}",
             "the index was written for another set of shards or types; the headers count",
         )
-    known = (totals["stored"], totals["logical"], totals["parameters"])
+    known = (totals.stored, totals.logical, totals.parameters)
     if count is not None and count not in known:
         yield Finding(
             "note",
             "total_parameters",
             "index",
-            f"the index says {count:,} parameters, the headers hold {totals['logical']:,}",
+            f"the index says {count:,} parameters, the headers hold {totals.logical:,}",
             "other ways to count (tied, packed or unlearned tensors), or a stale index",
         )
 

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from blockresearch.audit.finding import FEWEST_SIBLINGS, NUMBER, Finding, family
+from blockresearch.checkpoint.manifest import Manifest
 
 # Architectures whose tensors have the shapes that `_expected` derives from config.json.
 PLAIN = frozenset("gemma gemma2 gemma3_text llama mistral qwen2 qwen3 smollm3".split())
@@ -44,11 +45,9 @@ FEW_OTHERS = 0.1
 NAMED = 3
 
 
-def findings(
-    manifest: Mapping[str, Any], params: pd.DataFrame, coverage: pd.DataFrame
-) -> Iterator[Finding]:
+def findings(manifest: Manifest, params: pd.DataFrame, coverage: pd.DataFrame) -> Iterator[Finding]:
     """All findings about names, shapes and types of the stored tensors."""
-    if not manifest["tensors"]:
+    if not manifest.tensors:
         yield Finding(
             "error",
             "missing_tensor",
@@ -56,19 +55,19 @@ def findings(
             "the headers list no tensor at all",
             "the export failed, or wrote the weights elsewhere",
         )
-    if manifest.get("adapter") is not None or not manifest["tensors"]:
+    if manifest.adapter is not None or not manifest.tensors:
         return
     rows = params.assign(family=params["param_name"].map(family))
-    misshaped = list(_against_config(manifest["config"], rows))
+    misshaped = list(_against_config(manifest.config, rows))
     told = {finding.where for finding in misshaped}
     yield from misshaped
     yield from (finding for finding in _odd_shapes(rows) if finding.where not in told)
-    yield from _layers(manifest["config"], rows)
-    yield from _alike(manifest["config"], rows)
+    yield from _layers(manifest.config, rows)
+    yield from _alike(manifest.config, rows)
     yield from _types(rows)
     yield from _tokens(manifest, rows)
-    if "asked" not in manifest:
-        yield from _width(manifest["config"], rows)
+    if manifest.asked is None:
+        yield from _width(manifest.config, rows)
 
 
 def _positive(config: Mapping[str, Any], *keys: str) -> int | None:
@@ -305,9 +304,9 @@ def _types(rows: pd.DataFrame) -> Iterator[Finding]:
         )
 
 
-def _tokens(manifest: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
+def _tokens(manifest: Manifest, rows: pd.DataFrame) -> Iterator[Finding]:
     """The token tables, and the norm between the last layer and the output, against the config."""
-    config, name = manifest["config"], manifest["embedding"]
+    config, name = manifest.config, manifest.embedding
     vocabulary = _positive(_text(config), "vocab_size") or _positive(config, "vocab_size")
     table = rows[rows["param_name"] == name]
     is_norm = rows["block_type"] == "norm"
@@ -315,7 +314,7 @@ def _tokens(manifest: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding
         yield Finding(
             "warning",
             "vocab_size",
-            name,
+            str(name),
             f"config.json names {vocabulary:,} tokens, the embedding is stored with "
             f"{table['rows'].iloc[0]:,} rows",
             "the config belongs to another version, or rows were lost",
@@ -330,7 +329,7 @@ def _tokens(manifest: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding
             f"config.json names {vocabulary:,} tokens, and no table of tokens is stored",
             "the download or the upload is incomplete; loaders start it at random",
         )
-    known = is_causal and "asked" not in manifest and _expected(_text(config))
+    known = is_causal and manifest.asked is None and _expected(_text(config))
     if known and not (rows["layer_index"].isna() & is_norm).any():
         yield Finding(
             "error",
@@ -342,7 +341,7 @@ def _tokens(manifest: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding
     if (
         is_causal
         and name
-        and not manifest["output"]
+        and not manifest.output
         and _text(config).get("tie_word_embeddings", config.get("tie_word_embeddings")) is False
     ):
         yield Finding(

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from blockresearch.audit.finding import FEWEST_SIBLINGS, Finding, family
+from blockresearch.checkpoint.manifest import Manifest
 from blockresearch.naming.roles import states_tied
 from blockresearch.safetensors.dtypes import DTYPES
 
@@ -52,7 +53,7 @@ COLLAPSED_ENERGY = 1.5
 ENERGY_FACTOR = 4.0
 
 
-def findings(manifest: Mapping[str, Any], params: pd.DataFrame) -> Iterator[Finding]:
+def findings(manifest: Manifest, params: pd.DataFrame) -> Iterator[Finding]:
     """All findings about values of the table params."""
     rows = params.assign(family=params["param_name"].map(family))
     alone = [
@@ -60,7 +61,7 @@ def findings(manifest: Mapping[str, Any], params: pd.DataFrame) -> Iterator[Find
         for row in rows.itertuples()
         for finding in (*_empty(row), *_not_finite(row), *_dead(row), *_isolated(row))
     ]
-    alone += _single_valued(rows, _zero_centered(manifest["config"]))
+    alone += _single_valued(rows, _zero_centered(manifest.config))
     yield from alone
     # What is broken by itself has no scale or rank to speak of.
     broken = {finding.where for finding in alone if not finding.check.startswith("dead_")}
@@ -248,11 +249,11 @@ def _rank(rows: pd.DataFrame) -> Iterator[Finding]:
             )
 
 
-def _copies(rows: pd.DataFrame, manifest: Mapping[str, Any]) -> Iterator[Finding]:
+def _copies(rows: pd.DataFrame, manifest: Manifest) -> Iterator[Finding]:
     """Tensors with the same bytes; a token table stored under two names is no flaw."""
     varied = rows[(rows["numel"] >= LEAST_COPIED) & (rows["min"] != rows["max"]).fillna(True)]
     varied = varied[~varied["param_name"].str.endswith(DECAYS)]
-    output = manifest["output"]
+    output = manifest.output
     for _, same in varied.groupby(["content", "shape", "dtype"], sort=True):
         names = sorted(same["param_name"])
         if len(names) < 2:
@@ -268,12 +269,12 @@ def _copies(rows: pd.DataFrame, manifest: Mapping[str, Any]) -> Iterator[Finding
             if is_table
             else "layers repeated to make a deeper model, or one tensor saved in place of another",
         )
-    tables = rows[rows["param_name"].isin([manifest["embedding"], output])]
-    if len(tables) == 2 and states_tied(manifest["config"]) and tables["content"].nunique() == 2:
+    tables = rows[rows["param_name"].isin([manifest.embedding, output])]
+    if len(tables) == 2 and states_tied(manifest.config) and tables["content"].nunique() == 2:
         yield Finding(
             "warning",
             "untied",
             str(output),
-            f"config.json ties it to {manifest['embedding']}, but their bytes differ",
+            f"config.json ties it to {manifest.embedding}, but their bytes differ",
             "loaders take the embedding for both: the stored output layer is ignored",
         )

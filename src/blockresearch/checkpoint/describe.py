@@ -1,40 +1,31 @@
-"""What a checkpoint is: its files, its tensors and where they lie, as one manifest.
+"""Describe a checkpoint: its files, its tensors, what each of them is and how it is read.
 
 A checkpoint is a folder of safetensors files, local or a repository of the Hugging Face hub at one
 commit; `selection` chooses its files. `describe_folder` and `describe_repo` read headers only and
-return the manifest, a plain JSON value that every later step reads instead of looking again:
-
-    model, model_id, model_path, revision, commit, created_at
-    files      those that are used: path, role (shard, index, config or tokenizer), size, and the
-               hash that is known, sha256 or git_sha1
-    skipped    weight files that are left alone: path, reason
-    tensors    name, dtype, shape, shard, begin, end (bytes of the file)
-    problems   where index and headers disagree: check, where, evidence
-    config     the model's config.json (an empty object when there is none)
-    license    as the model card states it, or null
-    adapter    adapter_config.json, where the tensors are those of an adapter (else null)
-    index      total_size and total_parameters as the index states them
-    embedding, output, tied    names of the token embedding and of the output layer; tied: the
-                               output layer is the embedding
-    totals     tensors; bytes; stored (elements as stored), logical (elements once unpacked,
-               companions left out) and parameters (of these the learned ones, an output layer that
-               config ties to the embedding counted once)
+return the manifest that every later step reads instead of looking again.
 
 The headers are the truth; the index is checked against them. A tensor that several shards hold is
 listed once, from the shard that the index names, else from the first.
 """
 
+import hashlib
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from blockresearch.checkpoint import model_card
-from blockresearch.checkpoint.manifest import file_sha256
+from blockresearch.checkpoint.manifest import (
+    Manifest,
+    Problem,
+    SourceFile,
+    Tensor,
+    Totals,
+)
 from blockresearch.checkpoint.selection import (
     MAX_INDEX_BYTES,
     SUFFIX,
@@ -48,13 +39,12 @@ from blockresearch.hub.repository import list_files, read_small_file, read_start
 from blockresearch.hub.requests import HubError
 from blockresearch.hub.transfer import RepoFile
 from blockresearch.naming import roles as naming
-from blockresearch.naming.roles import classify, input_embedding, output_head, states_tied
 from blockresearch.safetensors import json_text
 from blockresearch.safetensors.dtypes import DTYPES
 from blockresearch.safetensors.header import Header
 from blockresearch.safetensors.reader import header_from, read_header
-from blockresearch.weights import layout as matrices
-from blockresearch.weights.layout import Layout
+from blockresearch.weights.layout import layouts
+from blockresearch.weights.stored import Stored
 
 TOKENIZER = "tokenizer.json"
 
@@ -90,7 +80,7 @@ def describe_folder(
     progress: Callable[[str], None] = lambda line: None,
     subfolder: str = "",
     variant: str | None = None,
-) -> dict[str, Any]:
+) -> Manifest:
     """Manifest of a local folder; `hashed` reads every shard once for its sha256.
 
     `subfolder` and `variant` choose among several sets of weights (see `selection`). Raises
@@ -110,7 +100,7 @@ def describe_folder(
         if path.is_file() or path.name.endswith((SUFFIX, ".json"))
     }
 
-    mismatches: list[dict[str, str]] = []
+    mismatches: list[Problem] = []
 
     def regular(name: str) -> Path:
         path = root / name
@@ -137,30 +127,20 @@ def describe_folder(
         known = known_sha256(root, name)
         if sha256 and known and sha256 != known:
             mismatches.append(
-                {
-                    "check": "sha256_mismatch",
-                    "where": name,
-                    "evidence": f"its sha256 is {sha256}, on the hub it is {known}",
-                }
+                Problem(
+                    "sha256_mismatch", name, f"its sha256 is {sha256}, on the hub it is {known}"
+                )
             )
         return RepoFile(name, path.stat().st_size, sha256, None)
 
-    origin = {
-        "model": str(folder),
-        "model_id": None,
-        "model_path": str(folder),
-        "revision": None,
-        "commit": None,
-        "created_at": created_at,
-    }
+    origin = Origin(str(folder), None, str(folder), None, None, created_at)
 
     def header(shard: str) -> Header:
         _refuse_outside(root / shard, root)
         return read_header(root / shard)
 
     manifest = _describe(origin, names, read, file, header, str(folder), inner, variant)
-    manifest["problems"] += mismatches
-    return manifest
+    return replace(manifest, problems=(*manifest.problems, *mismatches))
 
 
 def known_sha256(root: Path, name: str) -> str | None:
@@ -187,7 +167,7 @@ def describe_repo(
     progress: Callable[[str], None] = lambda line: None,
     subfolder: str = "",
     variant: str | None = None,
-) -> dict[str, Any]:
+) -> Manifest:
     """Manifest of a hub repository at the commit that `revision` names now.
 
     Reads the file list, config.json, the index and the shards' headers (ranged requests).
@@ -217,14 +197,7 @@ def describe_repo(
             f"{repo}/{shard.path}",
         )
 
-    origin = {
-        "model": repo,
-        "model_id": repo,
-        "model_path": repo,
-        "revision": revision,
-        "commit": commit,
-        "created_at": created_at,
-    }
+    origin = Origin(repo, repo, repo, revision, commit, created_at)
     return _describe(
         origin,
         listed,
@@ -245,8 +218,25 @@ def safe_subfolder(subfolder: str) -> str:
     return inner
 
 
+class Origin(NamedTuple):
+    """Where a checkpoint comes from: the first fields of its manifest."""
+
+    model: str
+    model_id: str | None
+    model_path: str
+    revision: str | None
+    commit: str | None
+    created_at: str
+
+
+def file_sha256(path: str | os.PathLike[str]) -> str:
+    """sha256 of a file's bytes, 64 hex digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _describe(
-    origin: dict[str, Any],
+    origin: Origin,
     names: Iterable[str],
     read: Callable[[str, int], bytes],
     file: Callable[[str], RepoFile],
@@ -254,7 +244,7 @@ def _describe(
     where: str,
     subfolder: str,
     variant: str | None,
-) -> dict[str, Any]:
+) -> Manifest:
     names = set(names)
     weight_map: dict[str, str] = {}
     index_totals: dict[str, int] = {}
@@ -296,42 +286,44 @@ def _describe(
     headers = _headers(selection.shards, header)
     used = [(role, file(name)) for role, some in roles.items() for name in some if name in names]
 
-    stored: list[dict[str, Any]] = [
-        {
-            "name": entry.name,
-            "dtype": entry.dtype,
-            "shape": list(entry.shape),
-            "shard": shard,
-            "begin": entry.begin,
-            "end": entry.end,
-        }
+    stored = [
+        Stored(entry.name, shard, entry.dtype, tuple(entry.shape), entry.begin, entry.end)
         for shard, content in headers.items()
         for entry in content.tensors
     ]
-    tensors = _each_once(stored, weight_map)
-    signatures = [(t["name"], tuple(t["shape"]), t["dtype"]) for t in tensors]
-    naming_roles = classify(signatures, config)
-    embedding = input_embedding(signatures, naming_roles, config)
-    output = output_head(signatures, naming_roles, config)
-    layouts = matrices.layouts(signatures, naming_roles, config)
+    once = _each_once(stored, weight_map)
+    signatures = [(tensor.name, tensor.shape, tensor.dtype) for tensor in once]
+    roles_of = naming.classify(signatures, config)
+    layouts_of = layouts(signatures, roles_of, config)
+    tensors = tuple(
+        Tensor(
+            *(t.name, t.shard, t.dtype, t.shape, t.begin, t.end),
+            roles_of[t.name],
+            layouts_of[t.name],
+        )
+        for t in once
+    )
+    embedding = naming.input_embedding(signatures, roles_of, config)
+    output = naming.output_head(signatures, roles_of, config)
     card = beside(model_card.CARD)
-    return {
-        **origin,
-        "files": [{**asdict(item), "role": role} for role, item in used],
-        "skipped": [
-            {"path": path, "reason": reason} for path, reason in sorted(selection.skipped.items())
-        ],
-        "tensors": tensors,
-        "problems": _disagreements(stored, weight_map),
-        "config": config,
-        "licence": _license(read, card) if card in names else None,
-        "adapter": adapter,
-        "index": index_totals,
-        "embedding": embedding,
-        "output": output,
-        "tied": naming.tied(embedding, output, config),
-        "totals": _totals(tensors, layouts, output if states_tied(config) else None),
-    }
+    return Manifest(
+        *origin,
+        files=tuple(
+            SourceFile(item.path, role, item.size, item.sha256, item.git_sha1)
+            for role, item in used
+        ),
+        skipped=dict(sorted(selection.skipped.items())),
+        tensors=tensors,
+        problems=tuple(_disagreements(stored, weight_map)),
+        config=config,
+        license=_license(read, card) if card in names else None,
+        adapter=adapter,
+        index=index_totals,
+        embedding=embedding,
+        output=output,
+        tied=naming.tied(embedding, output, config),
+        totals=_totals(tensors, output if naming.states_tied(config) else None),
+    )
 
 
 def _headers(shards: Sequence[str], header: Callable[[str], Header]) -> dict[str, Header]:
@@ -344,40 +336,34 @@ def _headers(shards: Sequence[str], header: Callable[[str], Header]) -> dict[str
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _each_once(stored: list[dict[str, Any]], weight_map: Mapping[str, str]) -> list[dict[str, Any]]:
+def _each_once(stored: Sequence[Stored], weight_map: Mapping[str, str]) -> list[Stored]:
     """Of tensors with the same name the one in the shard that the index names, else the first."""
-    chosen: dict[str, dict[str, Any]] = {}
+    chosen: dict[str, Stored] = {}
     for tensor in stored:
-        name = tensor["name"]
-        if name not in chosen or weight_map.get(name) == tensor["shard"]:
-            chosen[name] = tensor
-    return [tensor for tensor in stored if chosen[tensor["name"]] is tensor]
+        if tensor.name not in chosen or weight_map.get(tensor.name) == tensor.shard:
+            chosen[tensor.name] = tensor
+    return [tensor for tensor in stored if chosen[tensor.name] is tensor]
 
 
-def _totals(
-    tensors: list[dict[str, Any]], layouts: Mapping[str, Layout], tied: str | None
-) -> dict[str, int]:
+def _totals(tensors: Sequence[Tensor], tied: str | None) -> Totals:
     """Sums over a checkpoint; `tied` is a stored output layer that is the embedding once more."""
-    stored = logical = parameters = size = 0
+    logical = parameters = 0
     for tensor in tensors:
-        layout = layouts[tensor["name"]]
-        numel = math.prod(tensor["shape"])
-        stored, size = stored + numel, size + tensor["end"] - tensor["begin"]
+        layout = tensor.layout
         if layout.kind == "companion":
             continue
-        if layout.scheme:
-            numel = math.prod(layout.scheme.shape)
+        numel = math.prod(tensor.logical_shape)
         logical += numel
-        is_code = layout.scheme is None and DTYPES[tensor["dtype"]].kind in ("int", "bool")
-        if layout.kind != "buffer" and not is_code and tensor["name"] != tied:
+        is_code = layout.scheme is None and DTYPES[tensor.dtype].kind in ("int", "bool")
+        if layout.kind != "buffer" and not is_code and tensor.name != tied:
             parameters += numel
-    return {
-        "tensors": len(tensors),
-        "bytes": size,
-        "stored": stored,
-        "logical": logical,
-        "parameters": parameters,
-    }
+    return Totals(
+        tensors=len(tensors),
+        bytes=sum(tensor.nbytes for tensor in tensors),
+        stored=sum(tensor.numel for tensor in tensors),
+        logical=logical,
+        parameters=parameters,
+    )
 
 
 def _license(read: Callable[[str, int], bytes], card: str) -> str | None:
@@ -399,36 +385,24 @@ def _config(read: Callable[[str, int], bytes], name: str, where: str) -> dict[st
     return decoded
 
 
-def _disagreements(tensors: list[dict[str, Any]], weight_map: dict[str, str]) -> list[dict]:
-    """Problems between headers and index, each with check, where and evidence."""
+def _disagreements(tensors: Sequence[Stored], weight_map: Mapping[str, str]) -> Iterator[Problem]:
+    """Problems between headers and index."""
     homes: dict[str, list[str]] = {}
     for tensor in tensors:
-        homes.setdefault(tensor["name"], []).append(tensor["shard"])
-    problems = [
-        {"check": "duplicate_tensor", "where": name, "evidence": f"stored in {', '.join(shards)}"}
-        for name, shards in homes.items()
-        if len(shards) > 1
-    ]
-    if weight_map:
-        problems += [
-            {
-                "check": "missing_tensor",
-                "where": name,
-                "evidence": f"the index places it in {shard}, whose header lacks it",
-            }
-            for name, shard in weight_map.items()
-            if shard not in homes.get(name, ())
-        ]
-        problems += [
-            {
-                "check": "unlisted_tensor",
-                "where": name,
-                "evidence": f"in the header of {shards[0]} but not in the index",
-            }
-            for name, shards in homes.items()
-            if name not in weight_map
-        ]
-    return problems
+        homes.setdefault(tensor.name, []).append(tensor.shard)
+    for name, shards in homes.items():
+        if len(shards) > 1:
+            yield Problem("duplicate_tensor", name, f"stored in {', '.join(shards)}")
+    if not weight_map:
+        return
+    for name, shard in weight_map.items():
+        if shard not in homes.get(name, ()):
+            evidence = f"the index places it in {shard}, whose header does not list it"
+            yield Problem("missing_tensor", name, evidence)
+    for name, shards in homes.items():
+        if name not in weight_map:
+            evidence = f"in the header of {shards[0]} but not in the index"
+            yield Problem("unlisted_tensor", name, evidence)
 
 
 def _refuse_outside(path: Path, root: Path) -> None:

@@ -3,11 +3,10 @@
 import logging
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from blockresearch.checkpoint.manifest import content_key, fetched_bytes, repo_file
+from blockresearch.checkpoint.manifest import Manifest, SourceFile
 from blockresearch.hub.cache import cached_file
 from blockresearch.hub.download import download, download_ranges, still_to_come
 from blockresearch.hub.transfer import RepoFile
@@ -25,27 +24,35 @@ class DownloadError(ValueError):
     """A file cannot be had; the message says why and what to do."""
 
 
-def file_of_key(manifest: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """The entry of a manifest whose content key is `key`; raises DownloadError without one."""
-    for file in manifest["files"]:
-        if content_key(file) == key:
+def file_of_key(manifest: Manifest, key: str) -> SourceFile:
+    """The file of a manifest whose content key is `key`. Raises DownloadError without one."""
+    for file in manifest.files:
+        if file.key == key:
             return file
-    raise DownloadError(f"No file of {manifest['model']} has a hash that starts with {key}.")
+    raise DownloadError(f"No file of {manifest.model} has a hash that starts with {key}.")
 
 
-def fetch(manifest: Mapping[str, Any], entry: Mapping[str, Any], target: Path) -> None:
+def hub_origin(manifest: Manifest) -> tuple[str, str]:
+    """Repository and commit of a manifest. Raises DownloadError if it is of a local folder."""
+    if manifest.model_id is None or manifest.commit is None:
+        raise DownloadError(f"{manifest.model} is a local folder: nothing is downloaded from it.")
+    return manifest.model_id, manifest.commit
+
+
+def fetch(manifest: Manifest, source: SourceFile, target: Path) -> None:
     """Put a file of a hub manifest at `target`, its size and hash verified.
 
     One of which only ranges are asked for has holes, and its header and size are verified, unless
     the user's cache has all of it.
     """
-    repo, commit, file = manifest["model_id"], manifest["commit"], repo_file(entry)
+    repo, commit = hub_origin(manifest)
+    file = source.repo_file
     cached = cached_file(repo, commit, file) is not None
-    size = fetched_bytes(entry)
+    size = source.fetched_bytes
     started = time.monotonic()
-    if "ranges" in entry and not cached:
+    if source.ranges is not None and not cached:
         require_space(target.parent, size)
-        ranges, progress = entry["ranges"], reporter(file)
+        ranges, progress = source.ranges, reporter(file)
         download_ranges(repo, commit, file, ranges, target, progress)
         _check_places(manifest, file, target)
         how = "downloaded in parts, not verified by sha256"
@@ -64,12 +71,12 @@ def fetch(manifest: Mapping[str, Any], entry: Mapping[str, Any], target: Path) -
     )
 
 
-def _check_places(manifest: Mapping[str, Any], file: RepoFile, target: Path) -> None:
+def _check_places(manifest: Manifest, file: RepoFile, target: Path) -> None:
     """Remove a file again whose header is not the one that the manifest was made from."""
     header = {(t.name, t.dtype, t.shape, t.begin, t.end) for t in read_header(target).tensors}
-    for t in manifest["tensors"]:
-        place = (t["name"], t["dtype"], tuple(t["shape"]), t["begin"], t["end"])
-        if t["shard"] == file.path and place not in header:
+    for t in manifest.tensors:
+        place = (t.name, t.dtype, t.shape, t.begin, t.end)
+        if t.shard == file.path and place not in header:
             target.unlink()
             raise DownloadError(f"{file.path}: its header has changed: look the model up again.")
 
@@ -97,23 +104,17 @@ def reporter(file: RepoFile) -> Callable[[int, int], None]:
     return report
 
 
-def check_space(
-    manifest: Mapping[str, Any], weights: Path, shards_on_disk: int | None = None
-) -> None:
+def check_space(manifest: Manifest, weights: Path, shards_on_disk: int | None = None) -> None:
     """Refuse, before any download, a model whose missing shards do not fit on the disk.
 
     Of `shards_on_disk` that lie there at once the largest count.
     """
-    repo, commit = manifest["model_id"], manifest["commit"]
-    targets = {
-        weights / content_key(entry) / Path(entry["path"]).name: entry
-        for entry in manifest["files"]
-        if entry["role"] == "shard"
-    }
+    repo, commit = hub_origin(manifest)
+    targets = {manifest.path_of(shard.path, weights): shard for shard in manifest.shards}
     to_come = [
-        fetched_bytes(entry) if "ranges" in entry else still_to_come(repo_file(entry), target)
-        for target, entry in targets.items()
-        if not target.exists() and cached_file(repo, commit, repo_file(entry)) is None
+        still_to_come(shard.repo_file, target) if shard.ranges is None else shard.fetched_bytes
+        for target, shard in targets.items()
+        if not target.exists() and cached_file(repo, commit, shard.repo_file) is None
     ]
     missing = sum(sorted(to_come, reverse=True)[:shards_on_disk])
     log.info("to download: %.1f MB", sum(to_come) / 1e6)

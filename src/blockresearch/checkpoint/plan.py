@@ -1,23 +1,26 @@
 """What to measure, cut into parts of about equal cost: the plan.
 
-A part is a shard or, where a shard is costly, a group of its tensors. Parts are cut by predicted
+A part is a shard or, if a shard is costly, a group of its tensors. Parts are cut by predicted
 cost alone, never by the machine at hand, so the jobs and their artifacts are the same everywhere.
 
-The plan holds what determines the numbers of a part and nothing else (no commit, no date): the
-content hash of its shard and its tensors' places, types, shapes and layouts; of a quantized tensor
-its scheme, with the companions and the shards they lie in. The digest of a part changes exactly
-when its measurements may change.
+The plan holds what determines the numbers of a part and nothing else (no commit, no date, no
+role): the content hash of its shard and its tensors' places, types, shapes and layouts; of a
+quantized tensor its scheme, with the companions and the shards they lie in. The digest of a part
+changes exactly when its measurements may change.
+
+On disk the plan is {"parts": [...]}, a part being a JSON object with the fields of `Part`.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from blockresearch.checkpoint.cost import BASE_BYTES, Costed, memory, seconds, solves
-from blockresearch.checkpoint.manifest import shard_files, tensor_layouts
+from blockresearch.checkpoint import cost
+from blockresearch.checkpoint.manifest import Manifest, SourceFile
 from blockresearch.weights.adapters import planned_delta
-from blockresearch.weights.layout import MEASURED, Layout
+from blockresearch.weights.weight import Weight, weight_from_json, weight_json, weight_of
 
 # Short enough that one large shard fills the cores as evenly as many small ones do, long enough
 # that the start of a job (two seconds) does not count; more than MAX_PARTS would burden Snakemake.
@@ -25,120 +28,175 @@ PART_SECONDS = 15.0
 
 MAX_PARTS = 400
 
+# A weight and the predicted seconds of its measurement.
+Costed = tuple[float, Weight]
 
-def make_plan(manifest: Mapping[str, Any], part_seconds: float | None = None) -> dict[str, Any]:
-    """The plan of a manifest: {"parts": [...]}, each of about `part_seconds`, with
 
-    part, shard, size, sha256, companions (further shards that are read: shard, size, sha256),
-    tensors (name, dtype, shape, begin, end, layout …, see `entry`), matrices and singular_values
-    (how many), seconds (predicted time of one core), memory (predicted peak, bytes) and digest.
+@dataclass(frozen=True, slots=True)
+class ShardContent:
+    """A shard by name and content; `sha256` is None for a folder read by hand."""
+
+    shard: str
+    size: int
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one job measures.
+
+    part              name: number of the shard and of the group of its tensors
+    content           the shard
+    companions        further shards that are read for companions
+    weights           the tensors
+    matrices          how many matrices they hold
+    singular_values   how many singular values these have
+    seconds           predicted time of one core
+    memory            predicted peak memory of one worker, bytes
+    digest            short hash of all that determines the measurements
     """
-    layouts = tensor_layouts(manifest)
-    asked = set(manifest.get("asked", layouts))
-    by_name = {tensor["name"]: tensor for tensor in manifest["tensors"]}
-    adapter = manifest.get("adapter")
+
+    part: str
+    content: ShardContent
+    companions: tuple[ShardContent, ...]
+    weights: tuple[Weight, ...]
+    matrices: int
+    singular_values: int
+    seconds: float
+    memory: int
+    digest: str
+
+    @property
+    def shards(self) -> tuple[ShardContent, ...]:
+        """The shards that are read: the part's own, then those of companions."""
+        return self.content, *self.companions
+
+
+def make_plan(manifest: Manifest, part_seconds: float | None = None) -> list[Part]:
+    """The parts of a manifest, each of about `part_seconds`."""
     by_shard: dict[str, list[Costed]] = {}
-    for tensor in manifest["tensors"]:
-        if layouts[tensor["name"]].kind in MEASURED and tensor["name"] in asked:
-            planned = entry(tensor, layouts[tensor["name"]], by_name)
-            delta = None if adapter is None else planned_delta(tensor, by_name, adapter)
-            if delta is not None:
-                planned["delta"] = delta
-            by_shard.setdefault(tensor["shard"], []).append((seconds(planned), planned))
-    whole = sum(cost for some in by_shard.values() for cost, _ in some)
-    target = part_seconds or max(PART_SECONDS, whole / MAX_PARTS)
-    files = {file.path: file for file in shard_files(manifest)}
-    parts = []
-    for number, shard in enumerate(files.values(), 1):
-        if "asked" in manifest and shard.path not in by_shard:
+    for weight in _weights(manifest):
+        by_shard.setdefault(weight.stored.shard, []).append((cost.seconds(weight), weight))
+    total = sum(seconds for some in by_shard.values() for seconds, _ in some)
+    target = part_seconds or max(PART_SECONDS, total / MAX_PARTS)
+    contents = {file.path: _content(file) for file in manifest.shards}
+    return [
+        _part(f"{number:05d}-{group_number:03d}", content, group, contents)
+        for number, content in enumerate(contents.values(), 1)
+        if manifest.asked is None or content.shard in by_shard
+        for group_number, group in enumerate(groups(by_shard.get(content.shard, []), target), 1)
+    ]
+
+
+def _weights(manifest: Manifest) -> Iterable[Weight]:
+    """The tensors of a manifest that are measured."""
+    by_name = manifest.by_name
+    for tensor in manifest.tensors:
+        if not tensor.layout.is_measured or not manifest.is_read(tensor.name):
             continue
-        for group_number, group in enumerate(groups(by_shard.get(shard.path, []), target), 1):
-            tensors = [tensor for _, tensor in group]
-            others = sorted({s for tensor in tensors for s in shards_read(tensor)} - {shard.path})
-            part = {
-                "part": f"{number:05d}-{group_number:03d}",
-                "shard": shard.path,
-                "size": shard.size,
-                "sha256": shard.sha256,
-                "companions": [
-                    {"shard": name, "size": files[name].size, "sha256": files[name].sha256}
-                    for name in others
-                ],
-                "tensors": tensors,
-            }
-            parts.append(
-                part
-                | {
-                    **_spectra(tensors),
-                    "seconds": round(sum(cost for cost, _ in group), 1),
-                    "memory": max(map(memory, tensors), default=BASE_BYTES),
-                    "digest": digest(part),
-                }
-            )
-    return {"parts": parts}
+        weight = weight_of(tensor, tensor.layout, by_name)
+        if manifest.adapter is not None:
+            delta = planned_delta(tensor, by_name, manifest.adapter)
+            weight = Weight(weight.stored, weight.layout, weight.companions, delta)
+        yield weight
 
 
-def entry(
-    tensor: Mapping[str, Any],
-    layout: Layout,
-    by_name: Mapping[str, Mapping[str, Any]],
-) -> dict[str, Any]:
-    """A tensor as a part lists it: place and type, layout, and the scheme of a quantized one."""
-    planned = {key: tensor[key] for key in ("name", "dtype", "shape", "begin", "end")}
-    planned |= layout.data()
-    if layout.scheme:
-        place = ("name", "shard", "dtype", "shape", "begin", "end")
-        planned["scheme"] = {
-            "method": layout.scheme.method,
-            "formula": layout.scheme.formula,
-            "shape": list(layout.scheme.shape),
-            "settings": layout.scheme.settings,
-            "companions": {
-                role: {key: by_name[name][key] for key in place}
-                for role, name in sorted(layout.scheme.companions.items())
-            },
-        }
-    return planned
+def _content(file: SourceFile) -> ShardContent:
+    return ShardContent(file.path, file.size, file.sha256)
 
 
-def shards_read(tensor: Mapping[str, Any]) -> list[str]:
-    """Shards of the companions and factors that a planned tensor is read with."""
-    companions = tensor["scheme"]["companions"].values() if "scheme" in tensor else ()
-    factors = [tensor["delta"]["lora_A"]] if "delta" in tensor else []
-    return [other["shard"] for other in (*companions, *factors)]
+def _part(
+    name: str,
+    content: ShardContent,
+    group: Sequence[Costed],
+    contents: Mapping[str, ShardContent],
+) -> Part:
+    weights = tuple(weight for _, weight in group)
+    others = {shard for weight in weights for shard in weight.other_shards} - {content.shard}
+    companions = tuple(contents[shard] for shard in sorted(others))
+    sizes = [(min(m.rows, m.cols)) for weight in weights for m in weight.matrices()]
+    return Part(
+        name,
+        content,
+        companions,
+        weights,
+        matrices=len(sizes),
+        singular_values=sum(sizes),
+        seconds=round(sum(seconds for seconds, _ in group), 1),
+        memory=max(map(cost.memory, weights), default=cost.BASE_BYTES),
+        digest=digest(content, companions, weights),
+    )
 
 
-def groups(tensors: list[Costed], part_seconds: float) -> list[list[Costed]]:
-    """Tensors of a shard in groups of about `part_seconds`, longest first into the emptiest group.
+def groups(weights: Sequence[Costed], part_seconds: float) -> list[list[Costed]]:
+    """Weights of a shard in groups of about `part_seconds`, longest first into the emptiest group.
 
-    One group at least, so that every shard has a part even when nothing in it is measured.
+    One group at least, so that every shard has a part even if nothing in it is measured.
     """
-    whole = sum(cost for cost, _ in tensors)
-    count = max(1, min(len(tensors), round(whole / part_seconds)))
+    total = sum(seconds for seconds, _ in weights)
+    count = max(1, min(len(weights), round(total / part_seconds)))
     result: list[list[Costed]] = [[] for _ in range(count)]
     loads = [0.0] * count
-    for cost, tensor in sorted(tensors, key=lambda pair: (-pair[0], pair[1]["begin"])):
+    for seconds, weight in sorted(weights, key=lambda pair: (-pair[0], pair[1].stored.begin)):
         lightest = loads.index(min(loads))
-        result[lightest].append((cost, tensor))
-        loads[lightest] += cost
-    return [sorted(group, key=lambda pair: pair[1]["begin"]) for group in result]
+        result[lightest].append((seconds, weight))
+        loads[lightest] += seconds
+    return [sorted(group, key=lambda pair: pair[1].stored.begin) for group in result]
 
 
-def shards_of(part: Mapping[str, Any]) -> list[str]:
-    """The shards that a part is read from: its own, then those of its companions."""
-    return [part["shard"], *(other["shard"] for other in part["companions"])]
+def digest(
+    content: ShardContent, companions: Sequence[ShardContent], weights: Sequence[Weight]
+) -> str:
+    """Short hash of all that determines a part's measurements."""
+    # A shard without a hash (read by hand) is identified by name and size alone.
+    identity = {
+        "size": content.size,
+        "sha256": content.sha256,
+        "companions": [_content_json(other) for other in companions],
+        "tensors": [weight_json(weight) for weight in weights],
+    }
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _spectra(tensors: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    found = [(min(shape), count) for tensor in tensors for shape, count in solves(tensor).items()]
+def _content_json(content: ShardContent) -> dict[str, Any]:
+    return {"shard": content.shard, "size": content.size, "sha256": content.sha256}
+
+
+def plan_json(parts: Iterable[Part]) -> dict[str, Any]:
+    """The plan as it is kept on disk."""
     return {
-        "matrices": sum(count for _, count in found),
-        "singular_values": sum(length * count for length, count in found),
+        "parts": [
+            {
+                "part": part.part,
+                **_content_json(part.content),
+                "companions": [_content_json(other) for other in part.companions],
+                "tensors": [weight_json(weight) for weight in part.weights],
+                "matrices": part.matrices,
+                "singular_values": part.singular_values,
+                "seconds": part.seconds,
+                "memory": part.memory,
+                "digest": part.digest,
+            }
+            for part in parts
+        ]
     }
 
 
-def digest(part: Mapping[str, Any]) -> str:
-    """Short hash of all that determines a part's measurements."""
-    # A shard without a hash (read by hand) is identified by name and size alone.
-    identity = {key: part[key] for key in ("sha256", "size", "tensors", "companions")}
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+def part_from_json(entry: Mapping[str, Any]) -> Part:
+    """The part of an entry of a plan on disk."""
+    content = _content_from_json(entry)
+    return Part(
+        entry["part"],
+        content,
+        tuple(map(_content_from_json, entry["companions"])),
+        tuple(weight_from_json(tensor, content.shard) for tensor in entry["tensors"]),
+        entry["matrices"],
+        entry["singular_values"],
+        entry["seconds"],
+        entry["memory"],
+        entry["digest"],
+    )
+
+
+def _content_from_json(entry: Mapping[str, Any]) -> ShardContent:
+    return ShardContent(entry["shard"], entry["size"], entry["sha256"])

@@ -1,33 +1,33 @@
 """Analyze a local folder without Snakemake: the same parts, the same numbers."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from blockresearch.checkpoint.cost import BASE_BYTES
 from blockresearch.checkpoint.describe import describe_folder
-from blockresearch.checkpoint.plan import make_plan, shards_of
+from blockresearch.checkpoint.manifest import Manifest
+from blockresearch.checkpoint.plan import Part, make_plan
 from blockresearch.measure import merge
 from blockresearch.measure.part import TABLES, Rows, Settings, measure_part
 from blockresearch.tables.io import frame
 
 log = logging.getLogger(__name__)
 
+# Without Snakemake the parts are small, so that all cores finish at about the same time.
 PIECE_SECONDS = 0.2
-"""By hand parts are small, so that all cores end at about the same time."""
 
 
 @dataclass(frozen=True)
 class Analysis:
     """The merged tables of one model."""
 
-    manifest: dict[str, Any]
+    manifest: Manifest
     params: pd.DataFrame
     matrices: pd.DataFrame
     spectra: pd.DataFrame
@@ -49,8 +49,8 @@ def analyze_folder(
     manifest = describe_folder(
         folder, created_at, hashed=False, subfolder=subfolder, variant=variant
     )
-    parts = sorted(make_plan(manifest, PIECE_SECONDS)["parts"], key=lambda part: -part["seconds"])
-    log.info("%s: %d tensors in %d parts", folder, manifest["totals"]["tensors"], len(parts))
+    parts = sorted(make_plan(manifest, PIECE_SECONDS), key=lambda part: -part.seconds)
+    log.info("%s: %d tensors in %d parts", folder, manifest.totals.tensors, len(parts))
     threads = _within(memory_limit, parts, threads)
     rows = Rows()
     for done, measured in enumerate(_measured(Path(folder), parts, settings, threads), 1):
@@ -65,12 +65,12 @@ def analyze_folder(
     )
 
 
-def _within(memory_limit: int | None, parts: list[Mapping[str, Any]], threads: int) -> int:
+def _within(memory_limit: int | None, parts: list[Part], threads: int) -> int:
     """How many of `threads` workers the memory holds, whichever parts meet."""
     if memory_limit is None:
         return threads
     # The workers share the interpreter and its libraries.
-    needs = sorted((part["memory"] - BASE_BYTES for part in parts), reverse=True)
+    needs = sorted((part.memory - BASE_BYTES for part in parts), reverse=True)
     if BASE_BYTES + needs[0] > memory_limit:
         raise ValueError(
             f"the largest part needs {(BASE_BYTES + needs[0]) / 1e9:.1f} GB and the limit is "
@@ -80,11 +80,10 @@ def _within(memory_limit: int | None, parts: list[Mapping[str, Any]], threads: i
     return sum(needed <= memory_limit for needed in together)
 
 
-def _measured(
-    folder: Path, parts: list[Mapping[str, Any]], settings: Settings, threads: int
-) -> Iterator[Rows]:
-    def measured(part: Mapping[str, Any]) -> Rows:
-        return measure_part({name: folder / name for name in shards_of(part)}, part, settings)
+def _measured(folder: Path, parts: list[Part], settings: Settings, threads: int) -> Iterator[Rows]:
+    def measured(part: Part) -> Rows:
+        files = {content.shard: folder / content.shard for content in part.shards}
+        return measure_part(files, part, settings)
 
     # One core a part: two single-threaded solvers beat one solver on two threads.
     with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:

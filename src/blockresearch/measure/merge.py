@@ -2,15 +2,13 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 
-from blockresearch.checkpoint.manifest import tensor_layouts, tensor_signatures
-from blockresearch.naming.roles import classify
-from blockresearch.tables import io
-from blockresearch.tables.io import frame
+from blockresearch.checkpoint.manifest import Manifest, Tensor
+from blockresearch.tables.io import frame, typed
 from blockresearch.text import visible_surrogates
 from blockresearch.weights.quantized.recognize import CONTRADICTORY
 
@@ -26,28 +24,24 @@ ROLE_COLUMNS = [
 ORDER = ["component", "layer_index", "param_name"]
 
 
-def with_roles(measured: pd.DataFrame, table: str, manifest: Mapping[str, Any]) -> pd.DataFrame:
+def with_roles(measured: pd.DataFrame, table: str, manifest: Manifest) -> pd.DataFrame:
     """The stacked table params or matrices of the parts, completed from the manifest and sorted."""
     roles = pd.DataFrame(role_rows(manifest), columns=ROLE_COLUMNS).set_index("param_name")
     known = measured.drop(columns=[name for name in roles if name in measured])
     whole = known.join(roles[[name for name in roles if name in measured]], on="param_name")
     if table == "matrices":
-        _take_from_slice(whole)
-    typed = io.typed(whole, table)
-    order = typed.assign(
-        _slice=typed.get("slice", pd.Series("", typed.index))
-        .str.extract(r"(\d+)")[0]
-        .astype("Int64")
+        # Of a stack the part gives the expert, of an expert stored by itself its role.
+        whole["expert_index"] = measured["expert_index"].fillna(whole["expert_index"])
+        _name_pieces(whole)
+    rows = typed(whole, table).sort_values(
+        [*ORDER, "expert_index"], kind="stable", na_position="first"
     )
-    sorted_rows = order.sort_values([*ORDER, "_slice"], kind="stable", na_position="first")
-    return io.typed(sorted_rows.drop(columns="_slice").reset_index(drop=True), table)
+    return rows.reset_index(drop=True)
 
 
-def _take_from_slice(rows: pd.DataFrame) -> None:
-    """The slice says which expert of a stack a matrix is, and which piece of a fused one."""
-    parts = rows["slice"].astype("string").str.extract(r"^(?:\[(\d+)\])?\.?([a-z_]+)?$")
-    rows["expert_index"] = rows["expert_index"].fillna(parts[0].astype("Int64"))
-    piece, fused = parts[1], rows["projection"].astype("string")
+def _name_pieces(rows: pd.DataFrame) -> None:
+    """A piece of a fused projection is named by what it is: `q_proj` of `qkv_proj`."""
+    piece, fused = rows["piece"].astype("string"), rows["projection"].astype("string")
     shared = fused.str.startswith("shared_").fillna(False)
     is_delta = (piece == "delta").fillna(False)
     named = piece.notna() & ~is_delta
@@ -62,17 +56,19 @@ def _take_from_slice(rows: pd.DataFrame) -> None:
     rows["block_type"] = rows["block_type"].where(~own_block, piece)
 
 
-def role_rows(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+def role_rows(manifest: Manifest) -> Iterator[dict[str, Any]]:
     """For each tensor the values of ROLE_COLUMNS."""
-    roles = classify(tensor_signatures(manifest), manifest["config"])
-    return [
-        {
-            "model_path": visible_surrogates(manifest["model_path"]),
-            "model_id": manifest["model_id"],
-            "revision": manifest["commit"],
-            "created_at": manifest["created_at"],
-            "param_name": tensor["name"],
-            "shard": tensor["shard"],
+    origin = {
+        "model_path": visible_surrogates(manifest.model_path),
+        "model_id": manifest.model_id,
+        "revision": manifest.commit,
+        "created_at": manifest.created_at,
+    }
+    for tensor in manifest.tensors:
+        role = tensor.role
+        yield origin | {
+            "param_name": tensor.name,
+            "shard": tensor.shard,
             "layer_index": role.layer_index,
             "block_type": role.block_type,
             "component": role.component,
@@ -80,9 +76,6 @@ def role_rows(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
             "expert_index": role.expert_index,
             "is_bias": role.is_bias,
         }
-        for tensor in manifest["tensors"]
-        for role in [roles[tensor["name"]]]
-    ]
 
 
 def refused(params: pd.DataFrame, spectra: pd.DataFrame) -> dict[str, str]:
@@ -93,56 +86,48 @@ def refused(params: pd.DataFrame, spectra: pd.DataFrame) -> dict[str, str]:
 
 
 def coverage(
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
     measured: Mapping[str, int],
     refused: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """The ledger: every tensor of headers and index exactly once, with its status and reason.
 
     `measured` gives the number of elements of each measured tensor, `refused` the reason for each
-    that could not be measured after all. Raises ValueError when a tensor that the plan meant to
+    that could not be measured after all. Raises ValueError if a tensor that the plan meant to
     measure is in neither.
     """
-    refused = refused or {}
-    layouts = tensor_layouts(manifest)
-    asked = set(manifest.get("asked", layouts))
-    rows = []
-    for tensor in manifest["tensors"]:
-        layout = layouts[tensor["name"]]
-        status, reason = STATUS.get(layout.kind, layout.kind), layout.reason
-        numel = math.prod(layout.scheme.shape if layout.scheme else tensor["shape"])
-        if tensor["name"] not in asked:
-            status, reason = "left out", "only the tensors of tokens were asked for"
-        elif tensor["name"] in refused:
-            status, reason = "unsupported", f"{CONTRADICTORY}: {refused[tensor['name']]}"
-        elif tensor["name"] in measured:
-            # Some schemes tell the logical shape in the data of a companion only.
-            numel = int(measured[tensor["name"]])
-        if (status == "analysed") != (tensor["name"] in measured):
-            raise ValueError(
-                f"{tensor['name']} was planned as {status} but was "
-                f"{'' if tensor['name'] in measured else 'not '}measured: run resolve again."
-            )
-        rows.append(
-            {
-                "param_name": tensor["name"],
-                "shard": tensor["shard"],
-                "dtype": tensor["dtype"],
-                "shape": json.dumps(tensor["shape"]),
-                "numel": numel,
-                "nbytes": tensor["end"] - tensor["begin"],
-                "status": status,
-                "reason": reason,
-            }
-        )
-    present = {tensor["name"] for tensor in manifest["tensors"]}
-    for problem in manifest["problems"]:
-        if problem["check"] == "missing_tensor" and problem["where"] not in present:
+    rows = [_ledger_row(t, manifest, measured, refused or {}) for t in manifest.tensors]
+    for problem in manifest.problems:
+        if problem.check == "missing_tensor" and problem.where not in manifest.by_name:
             rows.append(
-                {
-                    "param_name": problem["where"],
-                    "status": "missing",
-                    "reason": problem["evidence"],
-                }
+                {"param_name": problem.where, "status": "missing", "reason": problem.evidence}
             )
     return frame(rows, "coverage").sort_values("param_name", ignore_index=True)
+
+
+def _ledger_row(
+    tensor: Tensor, manifest: Manifest, measured: Mapping[str, int], refused: Mapping[str, str]
+) -> dict[str, Any]:
+    layout, name = tensor.layout, tensor.name
+    status, reason = STATUS.get(layout.kind, layout.kind), layout.reason
+    # Some schemes give the logical shape in the data of a companion only.
+    numel = int(measured.get(name, math.prod(tensor.logical_shape)))
+    if not manifest.is_read(name):
+        status, reason = "left out", "only the tensors of tokens were asked for"
+    elif name in refused:
+        status, reason = "unsupported", f"{CONTRADICTORY}: {refused[name]}"
+    if (status == "analysed") != (name in measured):
+        raise ValueError(
+            f"{name} was planned as {status} but was "
+            f"{'' if name in measured else 'not '}measured: run resolve again."
+        )
+    return {
+        "param_name": name,
+        "shard": tensor.shard,
+        "dtype": tensor.dtype,
+        "shape": json.dumps(list(tensor.shape)),
+        "numel": numel,
+        "nbytes": tensor.nbytes,
+        "status": status,
+        "reason": reason,
+    }

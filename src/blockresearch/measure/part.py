@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from blockresearch.checkpoint.plan import Part
 from blockresearch.device import slot
 from blockresearch.safetensors import dtypes
 from blockresearch.safetensors.reader import unchanged
@@ -27,11 +28,12 @@ from blockresearch.text import quoted
 from blockresearch.values.distribution import Distribution
 from blockresearch.values.rounding import quantization_errors
 from blockresearch.values.rows_and_columns import TILE_BYTES
-from blockresearch.weights import layout
 from blockresearch.weights.adapters import Delta, open_delta
-from blockresearch.weights.layout import Matrix
+from blockresearch.weights.layout import Matrix, matrices, whole
 from blockresearch.weights.quantized.source import Contradiction
-from blockresearch.weights.reading import Opened, blocks, extent, opened, panels
+from blockresearch.weights.reading import TensorReader, blocks, extent, open_tensor, panels
+from blockresearch.weights.stored import Stored
+from blockresearch.weights.weight import Weight
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +46,8 @@ TABLES = ("params", "matrices", "spectra", "histograms")
 # What values of the small end decide: not known where they are not refined (mode rank).
 SMALL_END = ("condition_number", "bottom_decile_energy")
 
+# Panels that are decoded stay in the cache.
 PANEL_BYTES = 2**20
-"""Panels that are decoded stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -78,75 +80,73 @@ class Rows:
             getattr(self, table).extend(getattr(other, table))
 
 
-def measure_part(files: Mapping[str, Path], part: Mapping[str, Any], settings: Settings) -> Rows:
-    """Measure every tensor of `part` (see `plan.make_plan`).
+def measure_part(files: Mapping[str, Path], part: Part, settings: Settings) -> Rows:
+    """Measure every tensor of `part`.
 
     `files` gives the places of its shard and of the shards that hold companions of its tensors.
     """
-    sizes = {files[each["shard"]]: each["size"] for each in (part, *part["companions"])}
+    sizes = {files[content.shard]: content.size for content in part.shards}
     with unchanged(sizes):
         return _measure_tensors(files, part, settings)
 
 
-def _measure_tensors(
-    files: Mapping[str, Path], part: Mapping[str, Any], settings: Settings
-) -> Rows:
+def _measure_tensors(files: Mapping[str, Path], part: Part, settings: Settings) -> Rows:
     rows = Rows()
-    tensors = part["tensors"]
-    for number, tensor in enumerate(tensors, 1):
+    for number, weight in enumerate(part.weights, 1):
         started = time.perf_counter()
-        rows.extend(measure_tensor(files, {**tensor, "shard": part["shard"]}, settings))
+        rows.extend(measure_tensor(files, weight, settings))
         log.info(
             "%d/%d %s %s %s: %.2f s",
             number,
-            len(tensors),
-            quoted(tensor["name"]),
-            tensor["dtype"],
-            tensor["shape"],
+            len(part.weights),
+            quoted(weight.name),
+            weight.stored.dtype,
+            list(weight.stored.shape),
             time.perf_counter() - started,
         )
     return rows
 
 
-def measure_tensor(
-    files: Mapping[str, Path], tensor: Mapping[str, Any], settings: Settings
-) -> Rows:
-    """Measure one tensor of a plan (name, dtype, shape, begin, end, layout, shard …).
+def measure_tensor(files: Mapping[str, Path], weight: Weight, settings: Settings) -> Rows:
+    """Measure one tensor.
 
     A quantized weight whose companions contradict it is not measured: its only row is one of
     spectra, whose method says why. Memory: one chunk for the values; for the spectra what
     `spectrum.predicted_bytes` says.
     """
     try:
-        source = opened(files, tensor)
+        source = open_tensor(files, weight)
     except Contradiction as error:
         log.warning("%s", error)
-        key = {"param_name": tensor["name"], "slice": "", "rows": None, "cols": None}
-        none = {"precision": None, "singular_values": None}
-        return Rows(spectra=[{**key, **none, "method": f"none: {error.rule}"}])
+        return Rows(
+            spectra=[{"param_name": weight.name, "slice": "", "method": f"none: {error.rule}"}]
+        )
     numel = math.prod(source.shape)
-    view = layout.whole(source.shape, tensor)
-    parts = layout.matrices(source.shape, tensor)
+    # A scheme may give the shape in the data of a companion, so it is that of the open tensor.
+    view = whole(source.shape, weight.layout)
+    parts = matrices(source.shape, weight.layout)
     content = content_hash(source, settings.chunk_bytes)
-    whole = values(source, view, settings)
-    numbers = described(whole)
+    distribution = values(source, view, settings)
+    numbers = summary_row(distribution)
     storage = {
-        "quantisation": tensor["scheme"]["method"] if "scheme" in tensor else None,
-        "bits_per_weight": 8 * stored_bytes(tensor) / numel if numel else None,
+        "quantisation": weight.layout.scheme.method if weight.layout.scheme else None,
+        "bits_per_weight": 8 * weight.stored_bytes / numel if numel else None,
     }
     solved = [
-        measure_matrix(source, matrix, (whole, numbers) if matrix == view else None, settings)
+        measure_matrix(
+            source, matrix, (distribution, numbers) if matrix == view else None, settings
+        )
         for matrix in parts
     ]
     result = Rows(
         params=[
             {
-                "param_name": tensor["name"],
-                "shape": json.dumps(list(tensor["shape"])),
+                "param_name": weight.name,
+                "shape": json.dumps(list(weight.stored.shape)),
                 "rows": view.rows,
                 "cols": view.cols,
-                "dtype": tensor["dtype"],
-                "nbytes": tensor["end"] - tensor["begin"],
+                "dtype": weight.stored.dtype,
+                "nbytes": weight.stored.nbytes,
                 "content": content,
                 **storage,
                 **numbers,
@@ -156,28 +156,23 @@ def measure_tensor(
         matrices=[{**matrix.row, **storage} for matrix in solved],
         spectra=[matrix.spectrum for matrix in solved],
     )
-    histogram = whole.histogram()
+    histogram = distribution.histogram()
     if histogram is not None:
         codes, counts = histogram
         result.histograms.append(
             {
-                "param_name": tensor["name"],
-                "dtype": tensor["dtype"],
+                "param_name": weight.name,
+                "dtype": weight.stored.dtype,
                 "codes": codes.tolist(),
                 "counts": counts.tolist(),
             }
         )
-    if "delta" in tensor:
-        change = measure_delta(open_delta(tensor, lambda name: files[name]), tensor, settings)
+    if weight.delta:
+        delta = open_delta(weight.stored, weight.delta, lambda name: files[name])
+        change = measure_delta(delta, weight.stored, settings)
         result.matrices.append(change.row)
         result.spectra.append(change.spectrum)
     return result
-
-
-def stored_bytes(tensor: Mapping[str, Any]) -> int:
-    """Bytes that a tensor of a plan takes in files, its companions among them."""
-    companions = tensor["scheme"]["companions"].values() if "scheme" in tensor else ()
-    return sum(part["end"] - part["begin"] for part in (tensor, *companions))
 
 
 @dataclass(frozen=True)
@@ -190,31 +185,32 @@ class Measured:
 
 
 def measure_matrix(
-    source: Opened,
+    source: TensorReader,
     matrix: Matrix,
     known: tuple[Distribution, dict[str, Any]] | None,
     settings: Settings,
 ) -> Measured:
-    """Values and spectrum of one matrix of a tensor; `known` is its distribution, described, where
-    that is had.
+    """Values and spectrum of one matrix of a tensor.
 
+    `known`: its distribution and summary, if already computed.
     A matrix with NaN or infinite elements has no singular values: they and all that follows from
     them are missing.
     """
+    stored = source.weight.stored
     if known is None:
         distribution = values(source, matrix, settings)
-        numbers = described(distribution)
+        numbers = summary_row(distribution)
     else:
         distribution, numbers = known
     if numbers["finite_count"] != numbers["numel"]:
-        return _measured(source.entry, matrix, numbers, None, NOT_FINITE, {})
+        return _measured(stored, matrix, numbers, None, NOT_FINITE, {})
     metrics: dict[str, Any] = {}
     spectrum = None
     if settings.spectra != "none":
         spectrum = _spectrum(source, matrix, settings)
         metrics = spectral_metrics(spectrum.values, matrix.rows, matrix.cols)
         # Of a dequantized weight the step of the stored codes is not known here.
-        bound = None if "scheme" in source.entry else distribution.storage_bound()
+        bound = None if source.weight.is_quantized else distribution.storage_bound()
         if bound is not None and settings.spectra != "rank" and metrics["rank"] is not None:
             metrics["storage_rank"] = storage_rank(spectrum.values, bound)
         if settings.spectra == "rank":
@@ -225,18 +221,20 @@ def measure_matrix(
             numbers["absmax"] or 0.0,
         )
     if spectrum is None:
-        return _measured(source.entry, matrix, numbers, None, NOT_ASKED, metrics)
-    return _measured(source.entry, matrix, numbers, spectrum.values, spectrum.method, metrics)
+        return _measured(stored, matrix, numbers, None, NOT_ASKED, metrics)
+    return _measured(
+        source.weight.stored, matrix, numbers, spectrum.values, spectrum.method, metrics
+    )
 
 
-def measure_delta(delta: Delta, tensor: Mapping[str, Any], settings: Settings) -> Measured:
+def measure_delta(delta: Delta, tensor: Stored, settings: Settings) -> Measured:
     """The change that an adapter makes to a weight, as a matrix beside its two factors."""
     rows, cols = delta.shape
-    matrix = Matrix("delta", 0, rows, cols)
+    matrix = Matrix(rows, cols, piece="delta")
     distribution = Distribution("F32", rows, cols, near_zero=settings.near_zero)
     for block in delta.blocks(settings.chunk_bytes):
         distribution.update(block)
-    numbers = described(distribution)
+    numbers = summary_row(distribution)
     if numbers["finite_count"] != numbers["numel"]:
         return _measured(tensor, matrix, numbers, None, NOT_FINITE, {})
     found = delta.singular_values()
@@ -245,7 +243,7 @@ def measure_delta(delta: Delta, tensor: Mapping[str, Any], settings: Settings) -
 
 
 def _measured(
-    tensor: Mapping[str, Any],
+    tensor: Stored,
     matrix: Matrix,
     numbers: Mapping[str, Any],
     found: np.ndarray | None,
@@ -253,7 +251,7 @@ def _measured(
     metrics: dict[str, Any],
 ) -> Measured:
     key = {
-        "param_name": tensor["name"],
+        "param_name": tensor.name,
         "slice": matrix.slice,
         "rows": matrix.rows,
         "cols": matrix.cols,
@@ -263,7 +261,9 @@ def _measured(
     return Measured(
         row={
             **key,
-            "dtype": tensor["dtype"],
+            "expert_index": matrix.expert,
+            "piece": matrix.piece or None,
+            "dtype": tensor.dtype,
             "rank_ratio": ratio,
             **numbers,
             **metrics,
@@ -278,7 +278,7 @@ def _measured(
     )
 
 
-def _spectrum(source: Opened, matrix: Matrix, settings: Settings) -> Spectrum:
+def _spectrum(source: TensorReader, matrix: Matrix, settings: Settings) -> Spectrum:
     mode = settings.spectra
     if mode == "sketch" and predicted_seconds(matrix.rows, matrix.cols) <= settings.sketch_above:
         mode = "full"
@@ -292,7 +292,7 @@ def _spectrum(source: Opened, matrix: Matrix, settings: Settings) -> Spectrum:
         )
 
 
-def described(distribution: Distribution) -> dict[str, Any]:
+def summary_row(distribution: Distribution) -> dict[str, Any]:
     """Summary of a distribution and its largest |w| with their places, as the tables keep them."""
     found = distribution.top()
     return {
@@ -303,15 +303,16 @@ def described(distribution: Distribution) -> dict[str, Any]:
     }
 
 
-def content_hash(source: Opened, chunk_bytes: int) -> str:
+def content_hash(source: TensorReader, chunk_bytes: int) -> str:
     """First 16 hex digits of the SHA-256 of a tensor's stored bytes."""
     digest = hashlib.sha256()
-    for chunk in source.chunks(source.entry["begin"], source.entry["end"], chunk_bytes):
+    stored = source.weight.stored
+    for chunk in source.chunks(stored.begin, stored.end, chunk_bytes):
         digest.update(chunk.data)
     return digest.hexdigest()[:16]
 
 
-def values(source: Opened, matrix: Matrix, settings: Settings) -> Distribution:
+def values(source: TensorReader, matrix: Matrix, settings: Settings) -> Distribution:
     """Exact value statistics of one matrix of a tensor, read in chunks."""
     distribution = Distribution(
         source.grid.dtype, matrix.rows, matrix.cols, near_zero=settings.near_zero
@@ -320,7 +321,7 @@ def values(source: Opened, matrix: Matrix, settings: Settings) -> Distribution:
     def pieces() -> Iterator[np.ndarray]:
         if not source.is_plain(matrix):
             return blocks(source.grid, matrix, settings.chunk_bytes)
-        begin, end = extent(source.entry, matrix)
+        begin, end = extent(source.weight.stored, matrix)
         return source.chunks(begin, end, _whole_elements(settings.chunk_bytes))
 
     for piece in pieces():

@@ -7,12 +7,12 @@ while others arrive, so of downloading and measuring the shorter one counts for 
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from blockresearch.checkpoint.manifest import fetched_bytes, tensor_layouts, tensor_signatures
-from blockresearch.naming.roles import classify
+from blockresearch.checkpoint.manifest import Manifest, SourceFile, manifest_json
+from blockresearch.checkpoint.plan import Part, plan_json
 from blockresearch.results import REPORTS
 from blockresearch.run import resources
 from blockresearch.run.resources import (
@@ -58,21 +58,22 @@ ASSUMED = (
 )
 
 
-def forecast(manifest: Mapping[str, Any], plan: Mapping[str, Any]) -> dict[str, Any]:
+def forecast(manifest: Manifest, parts: Sequence[Part]) -> dict[str, Any]:
     """Size, parameters by block type, bytes by dtype, jobs; for each profile time, memory, disk.
 
     bytes, download, memory and disk are in bytes, seconds in core seconds, those of a profile as
     they pass.
     """
-    parts, size = plan["parts"], resources.size(manifest, plan)
-    shards = [file for file in manifest["files"] if file["role"] == "shard"]
-    fetched = [fetched_bytes(file) for file in fetched_files(manifest)]
-    seconds = [START_SECONDS + part["seconds"] for part in parts]
+    size = resources.size(manifest_json(manifest), plan_json(parts))
+    fetched = [file.fetched_bytes for file in fetched_files(manifest)]
+    seconds = [START_SECONDS + part.seconds for part in parts]
     return {
-        "model": manifest["model"],
-        "commit": manifest["commit"],
-        **{key: manifest["totals"][key] for key in ("bytes", "parameters", "tensors")},
-        "shards": len(shards),
+        "model": manifest.model,
+        "commit": manifest.commit,
+        "bytes": manifest.totals.bytes,
+        "parameters": manifest.totals.parameters,
+        "tensors": manifest.totals.tensors,
+        "shards": len(manifest.shards),
         "parameters_by_block": parameters_by_block(manifest),
         "bytes_by_dtype": bytes_by_dtype(manifest),
         "jobs": len(parts) + len(fetched) + len(JOBS) + OTHER_JOBS,
@@ -88,16 +89,16 @@ def forecast(manifest: Mapping[str, Any], plan: Mapping[str, Any]) -> dict[str, 
 
 
 def _with_profile(
-    profile: Profile, parts: list[Mapping[str, Any]], size: Size, fetched: list[int]
+    profile: Profile, parts: Sequence[Part], size: Size, fetched: list[int]
 ) -> dict[str, float]:
     download = sum(fetched) / LINE
-    seconds = [START_SECONDS + part["seconds"] for part in parts]
+    seconds = [START_SECONDS + part.seconds for part in parts]
     measure = max(
         elapsed(seconds, profile.cores, profile.in_turn), clustering_seconds(size.elements)
     )
     both = max(download, measure) + min(download, measure) / max(len(fetched), 1)
     reports = reports_seconds(size, in_turn=profile.alone)
-    memory = sorted((part["memory"] for part in parts), reverse=True)
+    memory = sorted((part.memory for part in parts), reverse=True)
     others = [
         clustering_memory(size.elements),
         *(resources.memory(job, size) for job in JOBS),
@@ -114,12 +115,11 @@ def _with_profile(
     }
 
 
-def fetched_files(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def fetched_files(manifest: Manifest) -> list[SourceFile]:
     """The files that are downloaded by jobs of their own; none of a local folder."""
-    if not manifest["model_id"]:
+    if manifest.is_folder:
         return []
-    files = [file for file in manifest["files"] if file["role"] in ("shard", "tokenizer")]
-    return [file for file in files if fetched_bytes(file)]
+    return [file for file in manifest.files_of("shard", "tokenizer") if file.fetched_bytes]
 
 
 def elapsed(seconds: list[float], cores: int, in_turn: int) -> float:
@@ -138,24 +138,20 @@ def reports_seconds(size: Size, in_turn: bool) -> float:
     return notebooks + sum(seconds[job] for job in chain)
 
 
-def parameters_by_block(manifest: Mapping[str, Any]) -> dict[str, int]:
+def parameters_by_block(manifest: Manifest) -> dict[str, int]:
     """Elements once unpacked by block type, most first; companions of quantized ones left out."""
-    roles = classify(tensor_signatures(manifest), manifest["config"])
-    layouts = tensor_layouts(manifest)
     found: Counter[str] = Counter()
-    for tensor in manifest["tensors"]:
-        layout = layouts[tensor["name"]]
-        if layout.kind != "companion":
-            shape = layout.scheme.shape if layout.scheme else tensor["shape"]
-            found[roles[tensor["name"]].block_type] += math.prod(shape)
+    for tensor in manifest.tensors:
+        if tensor.layout.kind != "companion":
+            found[tensor.role.block_type] += math.prod(tensor.logical_shape)
     return dict(found.most_common())
 
 
-def bytes_by_dtype(manifest: Mapping[str, Any]) -> dict[str, int]:
+def bytes_by_dtype(manifest: Manifest) -> dict[str, int]:
     """Stored bytes by the dtype of the file, most first."""
     found: Counter[str] = Counter()
-    for tensor in manifest["tensors"]:
-        found[tensor["dtype"]] += tensor["end"] - tensor["begin"]
+    for tensor in manifest.tensors:
+        found[tensor.dtype] += tensor.nbytes
     return dict(found.most_common())
 
 

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from blockresearch.checkpoint.manifest import content_key, fetched_bytes
+from blockresearch.checkpoint.records import fetched_bytes, file_key
 from blockresearch.files import Version, _read_json, version
 from blockresearch.run import resources
 from blockresearch.run.config import Model
@@ -76,7 +76,7 @@ def _listed(manifest: str) -> Mapping[str, int]:
 @cache
 def _listed_files(manifest: Version) -> Mapping[str, int]:
     files = _read_json(manifest)["files"]
-    return {content_key(file): fetched_bytes(file) for file in files}
+    return {file_key(file): fetched_bytes(file) for file in files}
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from blockresearch.checkpoint.manifest import content_key, token_shards
+from blockresearch.checkpoint.records import file_key, token_shards
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ def readers(model: str, manifest: Mapping[str, Any], plan: Mapping[str, Any]) ->
     """The jobs that read downloaded shards of a model, as paths below the results."""
     if manifest["model_id"] is None:
         return []
-    keys = {file["path"]: content_key(file) for file in manifest["files"]}
-    found = [Reader(f"{model}/embedding/summary.json", _keys(keys, token_shards(plan, manifest)))]
+    keys = {file["path"]: file_key(file) for file in manifest["files"]}
+    found = [Reader(f"{model}/embedding/summary.json", _keys(keys, token_shards(manifest)))]
     for part in plan["parts"]:
         shards = [part["shard"], *(other["shard"] for other in part["companions"])]
         found.append(Reader(f"{model}/parts/{part['part']}.params.parquet", _keys(keys, shards)))

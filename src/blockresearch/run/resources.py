@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from blockresearch.checkpoint.manifest import token_tensors
+from blockresearch.checkpoint.records import token_tensors
 from blockresearch.files import Version, read_json, version
 
 MB, KB = 1024**2, 1024

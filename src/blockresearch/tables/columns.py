@@ -660,6 +660,11 @@ MATRICES = Schema(
         STORAGE_RANK,
         *SPECTRAL,
         *ROUNDING,
+        Column(
+            "piece",
+            "string",
+            "part of a fused projection, e.g. q_proj, or delta; empty for a whole matrix",
+        ),
     ),
 )
 

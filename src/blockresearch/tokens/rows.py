@@ -1,28 +1,29 @@
 """The rows of a model's token embedding, and the texts of their tokens, from its files."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 
-from blockresearch.checkpoint.manifest import tensor_layouts, used_files
-from blockresearch.checkpoint.plan import entry, shards_read
+from blockresearch.checkpoint.manifest import Manifest
 from blockresearch.tokens.tokenizer import Token, TokenizerError, read_tokens
 from blockresearch.weights.layout import Matrix, whole
 from blockresearch.weights.quantized.source import Contradiction
-from blockresearch.weights.reading import Opened, opened, panels
+from blockresearch.weights.reading import TensorReader, open_tensor, panels
+from blockresearch.weights.weight import weight_of
 
 log = logging.getLogger(__name__)
 
 CHUNK_BYTES = 16 * 1024**2
 
+# The place of a file of the manifest on this machine.
+PathOf = Callable[[str], Path]
 
-def read_rows(
-    manifest: Mapping[str, Any], path_of: Callable[[str], str]
-) -> tuple[np.ndarray | None, str]:
+
+def read_rows(manifest: Manifest, path_of: PathOf) -> tuple[np.ndarray | None, str]:
     """The token embedding as float32 [rows, dimensions]; (None, reason) where there is none.
 
     `path_of` gives the place of a file of the manifest on this machine.
@@ -31,15 +32,13 @@ def read_rows(
     return (None, reason) if table is None else (table.read(), "")
 
 
-def find_output(
-    manifest: Mapping[str, Any], path_of: Callable[[str], str], rows: int
-) -> tuple["StoredRows | None", str]:
+def find_output(manifest: Manifest, path_of: PathOf, rows: int) -> tuple["StoredRows | None", str]:
     """The output layer, to be read as rows of tokens; (None, reason) where it is not one.
 
     `rows` is the number of rows of the embedding: what has fewer than half of them is a head over
     something else than tokens.
     """
-    if manifest["tied"]:
+    if manifest.tied:
         return None, "The output layer is the token embedding itself (tied weights)."
     table, reason = _find(manifest, path_of, "output")
     if table is not None and 2 * table.matrix.rows < rows:
@@ -51,7 +50,7 @@ def find_output(
 class StoredRows:
     """A stored matrix whose rows are read as float32."""
 
-    source: Opened
+    source: TensorReader
     matrix: Matrix
 
     def panels(self) -> Iterator[np.ndarray]:
@@ -69,34 +68,30 @@ class StoredRows:
 
 
 def _find(
-    manifest: Mapping[str, Any], path_of: Callable[[str], str], what: str
+    manifest: Manifest, path_of: PathOf, what: Literal["embedding", "output"]
 ) -> tuple[StoredRows | None, str]:
     label = {"embedding": "token embedding", "output": "output layer"}[what]
-    name = manifest[what]
-    tensor = next((tensor for tensor in manifest["tensors"] if tensor["name"] == name), None)
+    tensor = manifest.by_name.get(getattr(manifest, what))
     if tensor is None:
         return None, f"this model has no {label}"
-    layout = tensor_layouts(manifest)[name]
+    name, layout = tensor.name, tensor.layout
     if layout.kind != "matrix":
         return None, f"the {label} {name} is not read: {layout.reason or layout.kind}"
-    by_name = {tensor["name"]: tensor for tensor in manifest["tensors"]}
-    planned = {**entry(tensor, layout, by_name), "shard": tensor["shard"]}
-    files = {shard: Path(path_of(shard)) for shard in {tensor["shard"], *shards_read(planned)}}
+    weight = weight_of(tensor, layout, manifest.by_name)
+    files = {shard: path_of(shard) for shard in {tensor.shard, *weight.other_shards}}
     try:
-        source = opened(files, planned)
+        source = open_tensor(files, weight)
     except Contradiction as error:
         return None, f"the {label} {name} is not read: {error.rule}"
-    return StoredRows(source, whole(source.shape, planned)), ""
+    return StoredRows(source, whole(source.shape, layout)), ""
 
 
-def read_row_tokens(
-    manifest: Mapping[str, Any], path_of: Callable[[str], str], rows: int
-) -> list[Token]:
+def read_row_tokens(manifest: Manifest, path_of: PathOf, rows: int) -> list[Token]:
     """The token of each of `rows` rows, by the model's tokenizer.json.
 
     Without one, or with one that cannot be read (then a warning says so), the texts are empty.
     """
-    tokenizer = next((Path(path_of(file.path)) for file in used_files(manifest, "tokenizer")), None)
+    tokenizer = next((path_of(file.path) for file in manifest.files_of("tokenizer")), None)
     try:
         return read_tokens(tokenizer, rows)
     except TokenizerError as error:

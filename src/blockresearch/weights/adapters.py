@@ -17,6 +17,7 @@ import numpy as np
 
 from blockresearch.safetensors import dtypes
 from blockresearch.safetensors.reader import read_bytes
+from blockresearch.weights.stored import Stored, place_of
 
 FACTORS = (
     # the name of B, what A has in its place, and whether they make the transpose of the weight
@@ -54,30 +55,43 @@ class Delta:
         return values
 
 
-def planned_delta(
-    tensor: Mapping[str, Any], by_name: Mapping[str, Mapping[str, Any]], config: Mapping[str, Any]
-) -> dict[str, Any] | None:
-    """How to make the change of which `tensor` is the factor B: {scale, swapped, lora_A}.
+@dataclass(frozen=True, slots=True)
+class LowRank:
+    """How to make the change of which a tensor is the factor B.
 
-    None where it is no such factor, A lacks or their shapes do not fit. `config` is
+    scale     factor of the product
+    swapped   the product is the transpose of the weight's change
+    other     the factor A
+    """
+
+    scale: float
+    swapped: bool
+    other: Stored
+
+
+def planned_delta(
+    tensor: Stored, by_name: Mapping[str, Stored], config: Mapping[str, Any]
+) -> LowRank | None:
+    """How to make the change of which `tensor` is the factor B.
+
+    None if it is no such factor, A is missing or their shapes do not fit. `config` is
     adapter_config.json.
     """
-    name = tensor["name"]
+    name = tensor.name
     for pattern, factor, swapped in FACTORS:
         match = pattern.search(name)
         if not match:
             continue
         module = name[: match.start()]
         other = by_name.get(module + factor + name[match.start() + len(factor) :])
-        if other is None or len(tensor["shape"]) < 2 or len(other["shape"]) < 2:
+        if other is None or len(tensor.shape) < 2 or len(other.shape) < 2:
             return None
-        rank = other["shape"][0]
-        fits = tensor["shape"][1] == rank and math.prod(tensor["shape"][2:]) == 1
-        real = all(dtypes.DTYPES[t["dtype"]].kind == "float" for t in (tensor, other))
-        if not fits or not real or not rank or 0 in (*tensor["shape"], *other["shape"]):
+        rank = other.shape[0]
+        fits = tensor.shape[1] == rank and math.prod(tensor.shape[2:]) == 1
+        real = all(dtypes.DTYPES[t.dtype].kind == "float" for t in (tensor, other))
+        if not fits or not real or not rank or 0 in (*tensor.shape, *other.shape):
             return None
-        place = {key: other[key] for key in ("name", "shard", "dtype", "shape", "begin", "end")}
-        return {"scale": scale(config, module, rank), "swapped": swapped, "lora_A": place}
+        return LowRank(scale(config, module, rank), swapped, place_of(other))
     return None
 
 
@@ -93,19 +107,18 @@ def scale(config: Mapping[str, Any], module: str, rank: int) -> float:
     return alpha / (math.sqrt(rank) if config.get("use_rslora") is True else rank)
 
 
-def open_delta(tensor: Mapping[str, Any], path_of: Callable[[str], Path]) -> Delta:
-    """Read the factors of the change planned for a tensor (its entry with `shard` and `delta`)."""
-    planned = tensor["delta"]
+def open_delta(tensor: Stored, planned: LowRank, path_of: Callable[[str], Path]) -> Delta:
+    """Read the two factors of a change: `tensor`, and the one that `planned` names."""
     left = _read(tensor, path_of)
-    right = _read(planned["lora_A"], path_of)
+    right = _read(planned.other, path_of)
     left, right = left.reshape(len(left), -1), right.reshape(len(right), -1)
-    left = left * planned["scale"]
-    if planned["swapped"]:
+    left = left * planned.scale
+    if planned.swapped:
         # An embedding's table is [tokens, width], its factors give the transpose.
         left, right = right.T, left.T
     return Delta(np.ascontiguousarray(left), np.ascontiguousarray(right))
 
 
-def _read(entry: Mapping[str, Any], path_of: Callable[[str], Path]) -> np.ndarray:
-    raw = read_bytes(path_of(entry["shard"]), entry["begin"], entry["end"])
-    return dtypes.decode(raw, entry["dtype"], np.float64).reshape(entry["shape"])
+def _read(tensor: Stored, path_of: Callable[[str], Path]) -> np.ndarray:
+    raw = read_bytes(path_of(tensor.shard), tensor.begin, tensor.end)
+    return dtypes.decode(raw, tensor.dtype, np.float64).reshape(tensor.shape)

@@ -14,10 +14,8 @@ A quantized weight has a `scheme`, and everything here is said of its logical sh
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
-
-import numpy as np
 
 from blockresearch.model_config import Facts
 from blockresearch.naming.roles import Role
@@ -33,10 +31,17 @@ MEASURED = ("matrix", "experts", "values")
 TRANSPOSED_BYTES = 128 * 1024**2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Layout:
-    """What a stored tensor is to the program; `reason` says why it is not measured, or what is to
-    be noted. `experts` is their number where the shape alone does not say it."""
+    """How a stored tensor is read.
+
+    kind         matrix, experts, values, buffer, companion or unsupported (see above)
+    reason       why it is not measured, or what is noted about it
+    transposed   stored [in, out]
+    pieces       parts of a fused projection, by rows of the matrix as it is multiplied with
+    experts      number of experts if the shape alone does not say it
+    scheme       how a quantized weight is stored
+    """
 
     kind: str
     reason: str = ""
@@ -45,46 +50,42 @@ class Layout:
     experts: int | None = None
     scheme: Scheme | None = None
 
-    def data(self) -> dict[str, Any]:
-        """The layout as it stands in a plan; what is usual is left out."""
-        entry: dict[str, Any] = {"layout": self.kind}
-        if self.transposed:
-            entry["transposed"] = True
-        if self.pieces:
-            entry["pieces"] = [[p.name, p.first, [list(s) for s in p.steps]] for p in self.pieces]
-        if self.experts:
-            entry["experts"] = self.experts
-        return entry
+    @property
+    def is_measured(self) -> bool:
+        """Whether the tensor is read as a weight."""
+        return self.kind in MEASURED
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Matrix:
     """One matrix [rows, cols] inside a tensor, as a view on its elements in the file's order.
 
-    `slice` names it ("" for the whole tensor, `[3]` for an expert, `q_proj` or `[3].gate_proj` for
-    a piece), `first` is the index of its first element. Row i starts where `steps` say (see
-    `fused.Piece`, in elements); () means that rows follow each other. From one element of a row to
-    the next it is `stride` elements: 1, or the length of a stored row in a transposed matrix.
+    `expert` is its number in a stack, `piece` its part of a fused projection (or `delta`, the
+    change that an adapter makes). `first` is the index of its first element. Row i starts where
+    `steps` say (see `fused.Piece`, in elements); () means that rows follow each other. From one
+    element of a row to the next it is `stride` elements: 1, or the length of a stored row in a
+    transposed matrix.
     """
 
-    slice: str
-    first: int
     rows: int
     cols: int
+    first: int = 0
     steps: tuple[tuple[int, int], ...] = ()
     stride: int = 1
+    expert: int | None = None
+    piece: str = ""
+
+    @property
+    def slice(self) -> str:
+        """Name of the matrix in its tensor: "" for the whole, `[3]` for an expert of a stack,
+        `q_proj` or `[3].gate_proj` for a piece."""
+        label = "" if self.expert is None else f"[{self.expert}]"
+        return ".".join(filter(None, (label, self.piece)))
 
     @property
     def contiguous(self) -> bool:
         """Whether the elements follow each other in the file, row by row."""
         return self.stride == 1 and not self.steps
-
-    def starts(self) -> np.ndarray:
-        """Index of the first element of each row, int64 [rows]."""
-        place = np.array([self.first], np.int64)
-        for count, step in self.steps or ((self.rows, self.cols),):
-            place = (place[:, None] + np.arange(count, dtype=np.int64) * step).reshape(-1)
-        return place
 
 
 def layouts(
@@ -210,49 +211,74 @@ def view(shape: tuple[int, ...], layout: str, transposed: bool = False) -> tuple
     return (cols, rows) if transposed else (rows, cols)
 
 
-def matrices(shape: tuple[int, ...], entry: Mapping[str, Any] | str) -> tuple[Matrix, ...]:
-    """The matrices in a tensor of logical `shape`, in the order of their data.
-
-    `entry` is the tensor's entry of the plan, or just its layout.
-    """
-    entry = {"layout": entry} if isinstance(entry, str) else entry
-    layout = entry["layout"]
-    if layout not in ("matrix", "experts"):
+def matrices(shape: tuple[int, ...], layout: Layout) -> tuple[Matrix, ...]:
+    """The matrices in a tensor of logical `shape`, in the order of their data."""
+    if layout.kind not in ("matrix", "experts"):
         return ()
-    transposed = entry.get("transposed", False)
-    if layout == "experts":
-        count = entry.get("experts") or shape[0]
+    is_stack = layout.kind == "experts"
+    if is_stack:
+        count = layout.experts or shape[0]
         height, width = math.prod(shape[:-1]) // count, shape[-1]
     else:
-        count, (height, width) = 1, view(shape, layout)
-    rows, cols = (width, height) if transposed else (height, width)
-    step, stride = (1, width) if transposed else (width, 1)
-    pieces = [
-        Piece(name, first, tuple(map(tuple, s))) for name, first, s in entry.get("pieces", ())
-    ]
+        count, (height, width) = 1, view(shape, layout.kind)
+    rows, cols = (width, height) if layout.transposed else (height, width)
+    step, stride = (1, width) if layout.transposed else (width, 1)
+    pieces = layout.pieces
     if sum(piece.rows for piece in pieces) != rows:
-        pieces = [Piece("", 0, ((rows, 1),))]
+        pieces = (Piece("", 0, ((rows, 1),)),)
     found = []
     for expert in range(count):
-        label = f"[{expert}]" if layout == "experts" else ""
         for piece in pieces:
             steps = tuple((n, distance * step) for n, distance in piece.steps)
             plain = stride == 1 and len(steps) == 1 and steps[0][1] == cols
             found.append(
                 Matrix(
-                    ".".join(filter(None, (label, piece.name))),
-                    expert * height * width + piece.first * step,
                     piece.rows,
                     cols,
+                    expert * height * width + piece.first * step,
                     () if plain else steps,
                     stride,
+                    expert if is_stack else None,
+                    piece.name,
                 )
             )
     return tuple(found)
 
 
-def whole(shape: tuple[int, ...], entry: Mapping[str, Any]) -> Matrix:
+def whole(shape: tuple[int, ...], layout: Layout) -> Matrix:
     """All elements of a tensor as one matrix: its 2-D view."""
-    if entry["layout"] == "matrix":
-        return matrices(shape, {key: entry[key] for key in entry if key != "pieces"})[0]
-    return Matrix("", 0, *view(shape, entry["layout"]))
+    if layout.kind == "matrix":
+        return matrices(shape, replace(layout, pieces=()))[0]
+    return Matrix(*view(shape, layout.kind))
+
+
+def layout_json(layout: Layout) -> dict[str, Any]:
+    """The layout as manifest and plan keep it; what is usual is left out."""
+    entry: dict[str, Any] = {"kind": layout.kind}
+    if layout.reason:
+        entry["reason"] = layout.reason
+    if layout.transposed:
+        entry["transposed"] = True
+    if layout.pieces:
+        entry["pieces"] = [[p.name, p.first, [list(s) for s in p.steps]] for p in layout.pieces]
+    if layout.experts:
+        entry["experts"] = layout.experts
+    if layout.scheme:
+        entry["scheme"] = {**asdict(layout.scheme), "shape": list(layout.scheme.shape)}
+    return entry
+
+
+def layout_from_json(entry: Mapping[str, Any]) -> Layout:
+    """The layout of an entry of a manifest or plan."""
+    scheme = entry.get("scheme")
+    return Layout(
+        entry["kind"],
+        entry.get("reason", ""),
+        entry.get("transposed", False),
+        tuple(
+            Piece(name, first, tuple((count, step) for count, step in steps))
+            for name, first, steps in entry.get("pieces", ())
+        ),
+        entry.get("experts"),
+        scheme and Scheme(**{**scheme, "shape": tuple(scheme["shape"])}),
+    )

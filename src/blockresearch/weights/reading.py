@@ -7,7 +7,7 @@ are small and read whole; the codes of GPTQ and AWQ, whose rows run across the f
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from blockresearch.weights.grid import Grid
 from blockresearch.weights.layout import TRANSPOSED_BYTES, Matrix
 from blockresearch.weights.quantized.recognize import decoder
 from blockresearch.weights.quantized.source import Entry, PathOf, Source
+from blockresearch.weights.stored import Stored, stored_json
+from blockresearch.weights.weight import Weight
 
 
 def open_grid(entry: Entry, path_of: PathOf) -> Grid:
@@ -53,7 +55,7 @@ def blocks(grid: Grid, matrix: Matrix, block_bytes: int) -> Iterator[np.ndarray]
 
     Memory: about `block_bytes`, for a transposed matrix TRANSPOSED_BYTES or one stored row.
     """
-    starts = matrix.starts()
+    starts = row_starts(matrix)
     grid = grid.with_cols(matrix.cols if matrix.stride == 1 else matrix.stride)
     if matrix.stride == 1:
         yield from _rows(grid, starts // matrix.cols, block_bytes)
@@ -76,6 +78,14 @@ def blocks(grid: Grid, matrix: Matrix, block_bytes: int) -> Iterator[np.ndarray]
             yield out
 
 
+def row_starts(matrix: Matrix) -> np.ndarray:
+    """Index of the first element of each row of a matrix, int64 [rows]."""
+    place = np.array([matrix.first], np.int64)
+    for count, step in matrix.steps or ((matrix.rows, matrix.cols),):
+        place = (place[:, None] + np.arange(count, dtype=np.int64) * step).reshape(-1)
+    return place
+
+
 def _rows(grid: Grid, wanted: np.ndarray, block_bytes: int) -> Iterator[np.ndarray]:
     """The wanted rows of a grid (ascending), read with what lies between them."""
     step = max(1, block_bytes // grid.row_bytes)
@@ -91,15 +101,15 @@ def _rows(grid: Grid, wanted: np.ndarray, block_bytes: int) -> Iterator[np.ndarr
         position = after
 
 
+# Matrices up to here are read once; larger ones again for each pass.
 READ_BYTES = 8 * 2**20
-"""Matrices up to here are read once; larger ones again for each pass."""
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A tensor of a plan ready to be read: its entry, its file and its grid."""
+class TensorReader:
+    """A weight ready to be read: its file and its grid."""
 
-    entry: Mapping[str, Any]
+    weight: Weight
     shard: Path
     grid: Grid
     kept: dict[tuple[int, int], np.ndarray] = field(default_factory=dict)
@@ -122,15 +132,27 @@ class Opened:
 
     def is_plain(self, matrix: Matrix) -> bool:
         """Whether a matrix is a range of bytes of the file."""
-        return matrix.contiguous and "scheme" not in self.entry
+        return matrix.contiguous and not self.weight.is_quantized
 
 
-def opened(files: Mapping[str, Path], tensor: Mapping[str, Any]) -> Opened:
-    """Open a tensor of a plan (with its `shard`)."""
-    return Opened(tensor, files[tensor["shard"]], open_grid(tensor, lambda name: files[name]))
+def open_tensor(files: Mapping[str, Path], weight: Weight) -> TensorReader:
+    """A reader of a weight; `files` are the shards by name.
+
+    Raises Contradiction if companions contradict what the scheme promised.
+    """
+    grid = open_grid(_entry(weight), lambda name: files[name])
+    return TensorReader(weight, files[weight.stored.shard], grid)
 
 
-def panels(source: Opened, matrix: Matrix, chunk_bytes: int) -> Iterator[np.ndarray]:
+def _entry(weight: Weight) -> dict[str, Any]:
+    entry = stored_json(weight.stored)
+    if weight.layout.scheme:
+        companions = {role: stored_json(other) for role, other in weight.companions.items()}
+        entry["scheme"] = {**asdict(weight.layout.scheme), "companions": companions}
+    return entry
+
+
+def panels(source: TensorReader, matrix: Matrix, chunk_bytes: int) -> Iterator[np.ndarray]:
     """Consecutive row panels of a matrix, float64 for 64-bit types and integers, else float32."""
     dtype = source.grid.dtype
     bits, kind = dtypes.DTYPES[dtype].bits, dtypes.DTYPES[dtype].kind
@@ -139,7 +161,7 @@ def panels(source: Opened, matrix: Matrix, chunk_bytes: int) -> Iterator[np.ndar
         for block in blocks(source.grid, matrix, chunk_bytes):
             yield dtypes.decode(block, dtype, number).reshape(-1, matrix.cols)
         return
-    begin, end = extent(source.entry, matrix)
+    begin, end = extent(source.weight.stored, matrix)
     row_bits = matrix.cols * bits
     # A panel starts and ends on a whole byte, which for sub-byte types may take several rows.
     step = 1 if row_bits % 8 == 0 else 8
@@ -148,8 +170,8 @@ def panels(source: Opened, matrix: Matrix, chunk_bytes: int) -> Iterator[np.ndar
         yield dtypes.decode(chunk, dtype, number).reshape(-1, matrix.cols)
 
 
-def extent(tensor: Mapping[str, Any], matrix: Matrix) -> tuple[int, int]:
+def extent(tensor: Stored, matrix: Matrix) -> tuple[int, int]:
     """Bytes of the file that hold the matrix: (begin, end)."""
-    bits = dtypes.DTYPES[tensor["dtype"]].bits
-    begin = tensor["begin"] + matrix.first * bits // 8
+    bits = dtypes.DTYPES[tensor.dtype].bits
+    begin = tensor.begin + matrix.first * bits // 8
     return begin, begin + matrix.rows * matrix.cols * bits // 8

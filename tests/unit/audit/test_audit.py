@@ -3,13 +3,13 @@
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from blockresearch.audit import audit
 from blockresearch.checkpoint.describe import describe_folder
-from blockresearch.checkpoint.manifest import shard_files
 from blockresearch.checkpoint.plan import make_plan
 from blockresearch.measure import merge
 from blockresearch.measure.part import Settings, measure_tensor
@@ -66,26 +66,21 @@ class Planted:
 
 def measured(folder, known):
     """Rows of params of all tensors; those of `known` (by content) are not measured again."""
-    manifest = describe_folder(folder, "2026-01-01T00:00:00Z")
-    manifest["index"] = {}
+    manifest = replace(describe_folder(folder, "2026-01-01T00:00:00Z"), index={})
+    files = {shard.path: folder / shard.path for shard in manifest.shards}
     rows = {}
-    for part in make_plan(manifest)["parts"]:
-        files = {name: folder / name for name in manifest_shards(manifest)}
-        for tensor in part["tensors"]:
-            data = read_bytes(files[part["shard"]], tensor["begin"], tensor["end"])
-            key = (tensor["name"], tensor["dtype"], str(tensor["shape"]), data.tobytes())
+    for part in make_plan(manifest):
+        for weight in part.weights:
+            tensor = weight.stored
+            data = read_bytes(files[tensor.shard], tensor.begin, tensor.end)
+            key = (tensor.name, tensor.dtype, tensor.shape, data.tobytes())
             if key not in known:
-                found = measure_tensor(files, {**tensor, "shard": part["shard"]}, SETTINGS)
-                known[key] = found.params[0]
-            rows[tensor["name"]] = known[key]
+                known[key] = measure_tensor(files, weight, SETTINGS).params[0]
+            rows[tensor.name] = known[key]
     params = merge.with_roles(frame(rows.values(), "params"), "params", manifest)
     return audit.audit(
         manifest, params, merge.coverage(manifest, {n: row["numel"] for n, row in rows.items()})
     )
-
-
-def manifest_shards(manifest):
-    return [file.path for file in shard_files(manifest)]
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,27 @@
 """Manifests: which files are the model, and where index and headers disagree."""
 
+import hashlib
 import json
+from collections import Counter
+from dataclasses import replace
 
 import pytest
 
+from blockresearch.checkpoint import describe
 from blockresearch.checkpoint.describe import describe_folder
-from blockresearch.checkpoint.manifest import file_sha256, shard_files, still_the_same
+from blockresearch.checkpoint.manifest import (
+    manifest_from_json,
+    manifest_json,
+    read_manifest,
+    with_earlier_date,
+    write_manifest,
+)
+from blockresearch.checkpoint.plan import make_plan
 from blockresearch.checkpoint.selection import CheckpointError, select_files
+from blockresearch.measure import merge
+from blockresearch.naming import roles
+from blockresearch.run.forecast import forecast
+from blockresearch.tokens.rows import read_rows
 from tests.conftest import write_safetensors
 
 NOW = "2026-01-01T00:00:00Z"
@@ -18,14 +33,15 @@ def no_index(name):
 
 def test_a_folder_is_described_from_headers_and_hashes(model):
     manifest = describe_folder(model, NOW)
-    assert manifest["embedding"] == "model.embed_tokens.weight"
-    assert manifest["output"] is None and manifest["tied"] is True
-    assert manifest["problems"] == []
-    assert manifest["totals"]["tensors"] == len(manifest["tensors"]) == 18
-    assert {file["role"] for file in manifest["files"]} == {"shard", "index", "config"}
-    shard = shard_files(manifest)[0]
-    assert shard.sha256 == file_sha256(model / shard.path)
-    json.dumps(manifest, allow_nan=False)
+    assert manifest.embedding == "model.embed_tokens.weight"
+    assert manifest.output is None and manifest.tied is True
+    assert manifest.problems == ()
+    assert manifest.totals.tensors == len(manifest.tensors) == 18
+    assert {file.role for file in manifest.files} == {"shard", "index", "config"}
+    shard = manifest.shards[0]
+    assert shard.sha256 == hashlib.sha256((model / shard.path).read_bytes()).hexdigest()
+    kept = json.loads(json.dumps(manifest_json(manifest), allow_nan=False))
+    assert manifest_from_json(kept) == manifest
 
 
 @pytest.mark.parametrize(
@@ -41,28 +57,29 @@ def test_a_folder_is_described_from_headers_and_hashes(model):
 )
 def test_a_model_is_tied_where_its_config_or_its_class_says_so(model, config, tied):
     (model / "config.json").write_text(json.dumps(config))
-    assert describe_folder(model, NOW)["tied"] is tied
+    assert describe_folder(model, NOW).tied is tied
 
 
 def test_the_license_is_that_of_the_model_card(model):
-    assert describe_folder(model, NOW)["licence"] is None
+    assert describe_folder(model, NOW).license is None
     (model / "README.md").write_text("---\nlicense: mit\n---\n")
-    assert describe_folder(model, NOW)["licence"] == "mit"
+    assert describe_folder(model, NOW).license == "mit"
     (model / "README.md").unlink()
     (model / "README.md").mkdir()
-    assert describe_folder(model, NOW)["licence"] is None
+    assert describe_folder(model, NOW).license is None
 
 
 def test_a_model_that_is_still_the_same_keeps_its_date(model, tmp_path):
     earlier = tmp_path / "manifest.json"
     first = describe_folder(model, NOW)
-    earlier.write_text(json.dumps(first))
+    write_manifest(first, earlier)
+    assert read_manifest(earlier) == first
     later = describe_folder(model, "2027-01-01T00:00:00Z")
-    assert still_the_same(later, earlier) == first
-    changed = later | {"commit": "f" * 40}
-    assert still_the_same(changed, earlier) == changed
+    assert with_earlier_date(later, earlier) == first
+    changed = replace(later, commit="f" * 40)
+    assert with_earlier_date(changed, earlier) == changed
     earlier.write_text("[")
-    assert still_the_same(later, earlier) == later
+    assert with_earlier_date(later, earlier) == later
 
 
 @pytest.mark.parametrize(
@@ -134,8 +151,8 @@ def test_index_and_headers_are_compared(model):
     moved = index["weight_map"].pop("model.norm.weight")
     index["weight_map"]["ghost"] = moved
     path.write_text(json.dumps(index))
-    problems = describe_folder(model, NOW)["problems"]
-    assert [(p["check"], p["where"]) for p in problems] == [
+    problems = describe_folder(model, NOW).problems
+    assert [(p.check, p.where) for p in problems] == [
         ("missing_tensor", "ghost"),
         ("unlisted_tensor", "model.norm.weight"),
     ]
@@ -146,8 +163,8 @@ def test_a_tensor_in_two_shards_is_a_problem(tmp_path):
         write_safetensors(
             tmp_path / f"m-{number:05d}-of-00002.safetensors", {"w": ("F32", [1], bytes(4))}
         )
-    problems = describe_folder(tmp_path, NOW)["problems"]
-    assert [problem["check"] for problem in problems] == ["duplicate_tensor"]
+    problems = describe_folder(tmp_path, NOW).problems
+    assert [problem.check for problem in problems] == ["duplicate_tensor"]
 
 
 def test_a_link_out_of_the_folder_is_refused(model, tmp_path):
@@ -228,8 +245,8 @@ def test_a_subfolder_has_an_index_and_a_config_of_its_own(model, tmp_path):
     whole.mkdir()
     model.rename(whole / "text_encoder")
     manifest = describe_folder(whole, NOW, subfolder="text_encoder/")
-    assert manifest["problems"] == [] and manifest["config"]["model_type"] == "llama"
-    assert {file["path"].split("/")[0] for file in manifest["files"]} == {"text_encoder"}
+    assert manifest.problems == () and manifest.config["model_type"] == "llama"
+    assert {file.path.split("/")[0] for file in manifest.files} == {"text_encoder"}
     with pytest.raises(CheckpointError, match="not a folder inside"):
         describe_folder(whole, NOW, subfolder="../x")
 
@@ -244,7 +261,7 @@ def test_a_variant_has_an_index_of_its_own(model):
     index.unlink()
     for variant in ("fp16", None):
         manifest = describe_folder(model, NOW, variant=variant)
-        assert manifest["problems"] == [] and len(manifest["tensors"]) == 18
+        assert manifest.problems == () and len(manifest.tensors) == 18
 
 
 def test_a_tensor_in_two_shards_is_listed_once_where_the_index_has_it(tmp_path):
@@ -255,13 +272,13 @@ def test_a_tensor_in_two_shards_is_listed_once_where_the_index_has_it(tmp_path):
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
     # The second shard alone is named, so only that one is read.
     manifest = describe_folder(tmp_path, NOW)
-    assert [tensor["shard"] for tensor in manifest["tensors"]] == [names[1]]
-    assert manifest["index"] == {"total_size": 8} and manifest["totals"]["bytes"] == 4
+    assert [tensor.shard for tensor in manifest.tensors] == [names[1]]
+    assert manifest.index == {"total_size": 8} and manifest.totals.bytes == 4
     index["weight_map"]["x"] = names[0]
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
     manifest = describe_folder(tmp_path, NOW)
-    assert [tensor["shard"] for tensor in manifest["tensors"]] == [names[1]]
-    checks = {problem["check"] for problem in manifest["problems"]}
+    assert [tensor.shard for tensor in manifest.tensors] == [names[1]]
+    checks = {problem.check for problem in manifest.problems}
     assert checks == {"duplicate_tensor", "missing_tensor"}
 
 
@@ -272,9 +289,33 @@ def test_mistrals_own_layout_is_described_by_params_json(tmp_path):
         {"tok_embeddings.weight": ("F32", [4, 8], bytes(128))},
     )
     manifest = describe_folder(tmp_path, NOW)
-    assert manifest["config"] == {
+    assert manifest.config == {
         "hidden_size": 8,
         "num_hidden_layers": 2,
         "num_attention_heads": 2,
     }
-    assert manifest["embedding"] == "tok_embeddings.weight"
+    assert manifest.embedding == "tok_embeddings.weight"
+
+
+def test_each_decision_is_made_once(model, tmp_path, monkeypatch):
+    decided = Counter()
+
+    def counted(module, name):
+        original = getattr(module, name)
+
+        def count(*arguments):
+            decided[name] += 1
+            return original(*arguments)
+
+        monkeypatch.setattr(module, name, count)
+
+    counted(roles, "classify")
+    counted(describe, "layouts")
+    write_manifest(describe_folder(model, NOW), tmp_path / "manifest.json")
+    manifest = read_manifest(tmp_path / "manifest.json")
+    parts = make_plan(manifest)
+    forecast(manifest, parts)
+    read_rows(manifest, lambda file: model / file)
+    role_rows = list(merge.role_rows(manifest))
+    merge.coverage(manifest, {weight.name: 1 for part in parts for weight in part.weights})
+    assert decided == {"classify": 1, "layouts": 1} and len(role_rows) == 18

@@ -7,23 +7,31 @@ import pytest
 
 from blockresearch.checkpoint import fetch
 from blockresearch.checkpoint.fetch import DownloadError, check_space, file_of_key
+from blockresearch.checkpoint.manifest import Manifest, SourceFile, Totals
 from blockresearch.hub.partial import partial_path
 
-MANIFEST = {
-    "model": "org/model",
-    "model_id": "org/model",
-    "commit": "c" * 40,
-    "files": [
-        {
-            "path": f"{n}.safetensors",
-            "role": "shard",
-            "size": 10**9,
-            "sha256": h * 64,
-            "git_sha1": None,
-        }
-        for n, h in (("a", "a"), ("b", "b"))
-    ],
-}
+MANIFEST = Manifest(
+    model="org/model",
+    model_id="org/model",
+    model_path="org/model",
+    revision="main",
+    commit="c" * 40,
+    created_at="2026-01-01T00:00:00Z",
+    files=tuple(
+        SourceFile(f"{n}.safetensors", "shard", 10**9, sha256=n * 64, git_sha1=None) for n in "ab"
+    ),
+    skipped={},
+    tensors=(),
+    problems=(),
+    config={},
+    license=None,
+    adapter=None,
+    index={},
+    embedding=None,
+    output=None,
+    tied=None,
+    totals=Totals(0, 0, 0, 0, 0),
+)
 
 
 @pytest.fixture
@@ -58,6 +66,6 @@ def test_what_a_broken_download_has_received_needs_no_more_space(free, tmp_path)
 
 
 def test_files_are_found_by_the_start_of_their_hash():
-    assert file_of_key(MANIFEST, "b" * 12)["path"] == "b.safetensors"
+    assert file_of_key(MANIFEST, "b" * 12).path == "b.safetensors"
     with pytest.raises(DownloadError, match="ffff"):
         file_of_key(MANIFEST, "f" * 12)

@@ -1,5 +1,7 @@
 """Merged tables: roles joined, rows in reading order, every tensor in the ledger once."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -71,7 +73,7 @@ def test_experts_have_rows_of_their_own_in_order(analyzed):
 def test_the_ledger_has_every_tensor_once(analyzed):
     result = analyzed[0]
     ledger = merge.coverage(result.manifest, result.params.set_index("param_name")["numel"])
-    assert sorted(ledger["param_name"]) == sorted(t["name"] for t in result.manifest["tensors"])
+    assert sorted(ledger["param_name"]) == sorted(t.name for t in result.manifest.tensors)
     counts = ledger["status"].value_counts().to_dict()
     assert counts == {"analysed": 21, "buffer": 1, "companion": 1, "unsupported": 1}
     assert ledger.loc[ledger["status"] != "analysed", "reason"].str.len().gt(10).all()
@@ -114,12 +116,12 @@ def test_the_audit_finds_what_is_unsound(analyzed):
 def test_the_audit_compares_the_index_with_the_headers(analyzed):
     result = analyzed[0]
     ledger = merge.coverage(result.manifest, result.params.set_index("param_name")["numel"])
-    stated = {"total_size": result.manifest["totals"]["bytes"] + 2, "total_parameters": 7}
-    found = audit.audit({**result.manifest, "index": stated}, result.params, ledger)["findings"]
+    stated = {"total_size": result.manifest.totals.bytes + 2, "total_parameters": 7}
+    found = audit.audit(replace(result.manifest, index=stated), result.params, ledger)["findings"]
     notes = {finding["check"] for finding in found if finding["where"] == "index"}
     assert notes == {"total_size", "total_parameters"}
-    sound = {"total_size": result.manifest["totals"]["bytes"]}
-    found = audit.audit({**result.manifest, "index": sound}, result.params, ledger)["findings"]
+    sound = {"total_size": result.manifest.totals.bytes}
+    found = audit.audit(replace(result.manifest, index=sound), result.params, ledger)["findings"]
     assert not [finding for finding in found if finding["where"] == "index"]
 
 
@@ -128,7 +130,7 @@ def test_the_audit_compares_the_layers_with_the_config(analyzed):
     ledger = merge.coverage(result.manifest, result.params.set_index("param_name")["numel"])
 
     def findings(**config):
-        found = audit.audit({**result.manifest, "config": config}, result.params, ledger)[
+        found = audit.audit(replace(result.manifest, config=config), result.params, ledger)[
             "findings"
         ]
         return [(f["check"], f["severity"], f["evidence"]) for f in found if "layer" in f["check"]]

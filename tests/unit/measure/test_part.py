@@ -10,6 +10,9 @@ from blockresearch import device
 from blockresearch.checkpoint.cost import BASE_BYTES
 from blockresearch.measure.folder import _within
 from blockresearch.measure.part import Settings, measure_tensor
+from blockresearch.weights.layout import Layout
+from blockresearch.weights.stored import Stored
+from blockresearch.weights.weight import Weight
 from tests.conftest import bf16, write_safetensors
 
 
@@ -17,16 +20,9 @@ def row_of(tmp_path, matrix, **settings):
     path = tmp_path / "one.safetensors"
     write_safetensors(path, {"w": ("BF16", list(matrix.shape), bf16(matrix))})
     end = path.stat().st_size
-    tensor = {
-        "name": "w",
-        "dtype": "BF16",
-        "shape": list(matrix.shape),
-        "begin": end - 2 * matrix.size,
-        "end": end,
-        "layout": "matrix",
-        "shard": path.name,
-    }
-    rows = measure_tensor({path.name: path}, tensor, Settings(**settings))
+    stored = Stored("w", path.name, "BF16", matrix.shape, end - 2 * matrix.size, end)
+    weight = Weight(stored, Layout("matrix"))
+    rows = measure_tensor({path.name: path}, weight, Settings(**settings))
     return rows.params[0], rows.spectra[0]
 
 
@@ -100,7 +96,7 @@ def test_a_slot_is_of_the_gpu_itself_however_a_job_counts_what_it_sees(monkeypat
 
 
 def test_a_memory_limit_lowers_the_workers_or_says_what_to_do():
-    parts = [{"memory": BASE_BYTES + size * 10**8} for size in (4, 5, 3)]
+    parts = [types.SimpleNamespace(memory=BASE_BYTES + size * 10**8) for size in (4, 5, 3)]
     assert _within(None, parts, 3) == 3
     assert _within(BASE_BYTES + 10**9, parts, 3) == 2
     assert _within(BASE_BYTES + 5 * 10**8, parts, 3) == 1

@@ -3,8 +3,8 @@
 import pytest
 
 from blockresearch.checkpoint.describe import describe_folder
-from blockresearch.checkpoint.manifest import token_tensors
-from blockresearch.checkpoint.plan import make_plan
+from blockresearch.checkpoint.manifest import manifest_json
+from blockresearch.checkpoint.plan import make_plan, plan_json
 from blockresearch.run import resources
 from blockresearch.run.resources import (
     MEMORY_FACTOR,
@@ -68,11 +68,12 @@ def test_a_local_folder_is_looked_up_with_what_its_headers_take(model):
 
 def test_the_size_of_a_model_is_that_of_its_tables(model):
     manifest = describe_folder(str(model), "2026-01-01T00:00:00Z")
-    size = resources.size(manifest, make_plan(manifest))
+    plan = plan_json(make_plan(manifest))
+    size = resources.size(manifest_json(manifest), plan)
     # Per layer seven matrices and a norm; embedding and last norm.
     assert (size.rows, size.parts, size.tokens, size.elements) == (18, 2, 64, 64 * 16)
     assert size.values == (1 + 2 * 7) * 16
-    assert token_tensors(manifest)
+    assert len(manifest.token_tensors) == 1
 
 
 def test_a_further_attempt_asks_for_more():

@@ -11,9 +11,10 @@ import pytest
 
 from blockresearch.checkpoint import plan
 from blockresearch.checkpoint.describe import describe_folder
-from blockresearch.weights.layout import matrices
+from blockresearch.weights.fused import Piece
+from blockresearch.weights.layout import Layout, matrices
 from blockresearch.weights.quantized.recognize import recognize
-from blockresearch.weights.reading import open_grid
+from blockresearch.weights.reading import open_tensor
 from tests.conftest import write_safetensors
 
 DATA = np.load(Path(__file__).parents[2] / "data" / "quantised.npz")
@@ -23,15 +24,20 @@ EPS = {None: 1e-6, "F16": 2**-11, "BF16": 2**-8}
 
 
 def checkpoint(folder, tensors, config=None):
-    """A plan's entries by name, and where their shards lie."""
+    """The weights that are read, by name."""
     write_safetensors(folder / "model.safetensors", tensors)
     (folder / "config.json").write_text(json.dumps({"quantization_config": config or {}}))
-    parts = plan.make_plan(describe_folder(folder, "now", hashed=False))["parts"]
-    return {t["name"]: {**t, "shard": part["shard"]} for part in parts for t in part["tensors"]}
+    parts = plan.make_plan(describe_folder(folder, "now", hashed=False))
+    return {weight.name: weight for part in parts for weight in part.weights}
 
 
-def dequantized(folder, entry):
-    grid = open_grid(entry, lambda shard: folder / shard)
+def open_grid(folder, weight):
+    shards = (weight.stored.shard, *weight.other_shards)
+    return open_tensor({shard: folder / shard for shard in shards}, weight).grid
+
+
+def dequantized(folder, weight):
+    grid = open_grid(folder, weight)
     whole = grid.read(0, grid.rows)
     # Any cut into blocks gives the same.
     step = max(1, grid.rows // 3)
@@ -47,17 +53,17 @@ def test_weights_are_those_of_the_library(case, tmp_path):
         name: (dtype, shape, DATA[f"{case}/{name}"].tobytes())
         for name, (dtype, shape) in CASES[case]["tensors"].items()
     }
-    entries = checkpoint(tmp_path, stored, CASES[case]["config"])
-    assert len(entries) == 1, "the others are companions"
-    (entry,) = entries.values()
-    found, wanted = dequantized(tmp_path, entry), DATA[case]
+    weights = checkpoint(tmp_path, stored, CASES[case]["config"])
+    assert len(weights) == 1, "the others are companions"
+    (weight,) = weights.values()
+    found, wanted = dequantized(tmp_path, weight), DATA[case]
     assert found.shape == wanted.shape
     eps = EPS["F16" if case.startswith("gptq") else CASES[case]["rounded"]]
     assert np.abs(found - wanted).max() <= eps * np.abs(wanted).max()
     assert len(np.unique(wanted)) > 4
-    companions = entry["scheme"]["companions"]
+    companions = weight.companions
     if "quant_state" not in companions and "shape" not in companions:
-        assert tuple(entry["scheme"]["shape"]) == wanted.shape, "known from headers alone"
+        assert weight.shape == wanted.shape, "known from headers alone"
 
 
 def stored_case(case):
@@ -76,9 +82,9 @@ def test_modelopt_multiplies_where_compressed_tensors_divides(tmp_path):
         "p.weight_scale_2": ("F32", [], (1 / largest).astype("<f4").tobytes()),
         "p.input_scale": ("F32", [], bytes(4)),
     }
-    (entry,) = checkpoint(tmp_path, tensors).values()
-    assert entry["scheme"]["method"] == "nvfp4"
-    np.testing.assert_allclose(dequantized(tmp_path, entry), DATA["nvfp4"], rtol=2**-8)
+    (weight,) = checkpoint(tmp_path, tensors).values()
+    assert weight.layout.scheme.method == "nvfp4"
+    np.testing.assert_allclose(dequantized(tmp_path, weight), DATA["nvfp4"], rtol=2**-8)
 
 
 def test_gptq_of_the_second_version_stores_its_zero_points_as_they_are(tmp_path):
@@ -88,8 +94,8 @@ def test_gptq_of_the_second_version_stores_its_zero_points_as_they_are(tmp_path)
     plus_one = (((nibbles + 1) & 15) << np.arange(0, 32, 4, dtype=np.uint32)).sum(axis=1)
     tensors["p.qzeros"] = (*tensors["p.qzeros"][:2], plus_one.astype("<u4").tobytes())
     config = {**CASES["gptq_4"]["config"], "checkpoint_format": "gptq_v2"}
-    (entry,) = checkpoint(tmp_path, tensors, config).values()
-    found = dequantized(tmp_path, entry)
+    (weight,) = checkpoint(tmp_path, tensors, config).values()
+    found = dequantized(tmp_path, weight)
     assert np.abs(found - DATA["gptq_4"]).max() <= 2**-11 * np.abs(DATA["gptq_4"]).max()
 
 
@@ -100,8 +106,8 @@ def test_int8_has_zero_points_too(tmp_path):
         "p.weight_scale": ("F32", [2, 1], np.array([0.5, 2], "<f4").tobytes()),
         "p.weight_zero_point": ("I8", [2, 1], np.array([1, -4], np.int8).tobytes()),
     }
-    (entry,) = checkpoint(tmp_path, tensors).values()
-    assert dequantized(tmp_path, entry).tolist() == [[0, 0.5, 1], [0, 18, 262]]
+    (weight,) = checkpoint(tmp_path, tensors).values()
+    assert dequantized(tmp_path, weight).tolist() == [[0, 0.5, 1], [0, 18, 262]]
 
 
 def test_scales_of_a_stack_of_experts(tmp_path):
@@ -116,24 +122,24 @@ def test_scales_of_a_stack_of_experts(tmp_path):
                 np.array(scales, "<f4").tobytes(),
             ),
         }
-        (entry,) = checkpoint(tmp_path, tensors).values()
-        found = dequantized(tmp_path, entry)
+        (weight,) = checkpoint(tmp_path, tensors).values()
+        found = dequantized(tmp_path, weight)
         np.testing.assert_allclose(found, values.reshape(2, 2, 3) * np.array(scales))
 
 
 def test_companions_that_contradict_the_headers_are_an_error(tmp_path):
     tensors = stored_case("gptq_4")
     tensors["p.g_idx"] = (*tensors["p.g_idx"][:2], b"\x07" * len(tensors["p.g_idx"][2]))
-    (entry,) = checkpoint(tmp_path, tensors, CASES["gptq_4"]["config"]).values()
+    (weight,) = checkpoint(tmp_path, tensors, CASES["gptq_4"]["config"]).values()
     with pytest.raises(ValueError, match=r"p\.qweight.*g_idx"):
-        open_grid(entry, lambda shard: tmp_path / shard)
+        open_grid(tmp_path, weight)
     tensors = stored_case("bitsandbytes_nf4_64")
     state = "p.weight.quant_state.bitsandbytes__nf4"
     for text in (b"[]", b'{"shape": [1e99, 2], "blocksize": 0}', b"\xff" * 9):
         tensors[state] = ("U8", [len(text)], text)
-        (entry,) = checkpoint(tmp_path, tensors).values()
+        (weight,) = checkpoint(tmp_path, tensors).values()
         with pytest.raises(ValueError, match="quant_state"):
-            open_grid(entry, lambda shard: tmp_path / shard)
+            open_grid(tmp_path, weight)
 
 
 def test_no_shapes_and_settings_break_the_recognition():
@@ -165,6 +171,7 @@ def test_no_shapes_and_settings_break_the_recognition():
 
 
 def test_matrices_of_a_plan_do_not_need_the_data():
-    entry = {"layout": "experts", "pieces": [["gate_proj", 0, [[2, 2]]], ["up_proj", 1, [[2, 2]]]]}
-    slices = [matrix.slice for matrix in matrices((2, 4, 3), entry)]
+    pieces = (Piece("gate_proj", 0, ((2, 2),)), Piece("up_proj", 1, ((2, 2),)))
+    found = matrices((2, 4, 3), Layout("experts", pieces=pieces))
+    slices = [matrix.slice for matrix in found]
     assert slices == ["[0].gate_proj", "[0].up_proj", "[1].gate_proj", "[1].up_proj"]

@@ -30,17 +30,17 @@ def test_plain_tensors():
         "values",
         "values",
     ]
-    assert matrices.matrices((8, 3, 5), "matrix") == (Matrix("", 0, 8, 15),)
+    assert matrices.matrices((8, 3, 5), Layout("matrix")) == (Matrix(8, 15),)
 
 
 def test_a_stack_of_experts_has_one_matrix_per_expert():
     name = "model.layers.0.mlp.experts.gate_up_proj"
     assert layouts((name, (3, 4, 5), "BF16"))[name].kind == "experts"
     assert view((3, 4, 5), "experts") == (12, 5)
-    assert matrices.matrices((3, 4, 5), "experts") == (
-        Matrix("[0]", 0, 4, 5),
-        Matrix("[1]", 20, 4, 5),
-        Matrix("[2]", 40, 4, 5),
+    assert matrices.matrices((3, 4, 5), Layout("experts")) == (
+        Matrix(4, 5, 0, expert=0),
+        Matrix(4, 5, 20, expert=1),
+        Matrix(4, 5, 40, expert=2),
     )
 
 
