@@ -117,7 +117,7 @@ def embedding_files(wildcards):
     """Shards of the token embedding and the output layer, and the tokenizer, if there are any."""
     manifest = manifest_of(wildcards)
     files = [file["path"] for file in manifest["files"] if file["role"] == "tokenizer"]
-    return manifests.token_shards(plan_of(wildcards), manifest) + files
+    return records.token_shards(manifest) + files
 
 
 def resolve_flags(wildcards):
