@@ -38,7 +38,7 @@ STAGES = {
     "their eigenvalues": ("eigen", "solve"),
     "metrics of spectra": ("spectral_metrics", "spectral_metrics"),
     "values": ("measure", "values"),
-    "rounding errors": ("quantization_error", "quantization_errors"),
+    "rounding errors": ("errors", "rounding_errors"),
     "summaries of values": ("measure", "described"),
     "hashes": ("measure", "content_hash"),
 }

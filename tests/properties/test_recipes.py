@@ -1,5 +1,10 @@
 """The recipes of ARCHITECTURE.md hold: what they say is enough to add something is enough."""
 
+import json
+import os
+import shutil
+import subprocess
+import sys
 import types
 
 import numpy as np
@@ -9,7 +14,7 @@ from blockresearch.measure.part import Settings
 from blockresearch.weights.grid import Grid
 from blockresearch.weights.quantized import recognize
 from blockresearch.weights.quantized.scheme import Format, Unfit
-from tests.conftest import write_safetensors
+from tests.conftest import ROOT, write_safetensors
 
 
 def toy_scheme():
@@ -51,3 +56,106 @@ def test_a_scheme_is_one_file_and_one_row(tmp_path, monkeypatch):
     wanted = scales[:, :1] + scales[:, 1:] * codes
     assert (row["quantisation"], row["block_type"]) == ("toy", "up_proj")
     assert (row["mean"], row["max"]) == (wanted.mean(), wanted.max())
+
+
+def run_changed_copy(folder, edits, files, program):
+    """The JSON that `program` prints in a copy of the package with `edits` and new `files`."""
+    package = folder / "src/blockresearch"
+    shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "docs", folder / "docs")
+    for name, (before, after) in edits.items():
+        text = (package / name).read_text(encoding="utf-8")
+        assert text.count(before) == 1, name
+        (package / name).write_text(text.replace(before, after), encoding="utf-8")
+    for name, text in files.items():
+        (package / name).write_text(text, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(folder / "src")},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout)
+
+
+WHERE_A_COLUMN_SHOWS = """
+import json
+from blockresearch.report import glossary
+from blockresearch.tables.io import columns
+from docs.outputs import manual
+
+def places(name):
+    tables = [table for table in ("params", "matrices") if name in columns(table)]
+    in_glossary = f'id="params.{name}"' in glossary.page()
+    return [tables, f"| `{name}` |" in manual(), in_glossary]
+"""
+
+
+def test_a_statistic_is_code_and_one_record(tmp_path):
+    code = '            "zero_fraction": share(values == 0),\n'
+    place = '    Column("distinct_values", "integer"'
+    record = 'Column("negative_fraction", "number", "share below zero", SHARE, "#{w < 0} / N"),\n'
+    found = run_changed_copy(
+        tmp_path,
+        {
+            "values/distribution.py": (
+                code,
+                code + '            "negative_fraction": share(values < 0),\n',
+            ),
+            "tables/columns.py": (place, record + place),
+        },
+        {},
+        WHERE_A_COLUMN_SHOWS
+        + """
+import numpy as np
+from blockresearch.values.distribution import Distribution
+narrow, wide = Distribution("I8", 1, 4, 0.0), Distribution("F32", 1, 0, 0.0)
+narrow.update(np.array([-3, 0, 1, -1], np.int8).view(np.uint8))
+values = [each.summary()["negative_fraction"] for each in (narrow, wide)]
+print(json.dumps([places("negative_fraction"), values]))
+""",
+    )
+    assert found == [[["params", "matrices"], True, True], [0.5, None]]
+
+
+TOY_FORMAT = '''"""Signs times the largest |w| of the group."""
+
+from blockresearch.compiled import inlined
+from blockresearch.values.rounding.grids import GROUP, size_bits
+
+
+@inlined
+def add_errors(group, squares, largest):
+    """Add the rounding errors of a group, see `grids`."""
+    for i in range(GROUP):
+        error = abs(group.values[i]) - group.peak
+        squares[i] += error * error
+        largest[i] = max(largest[i], size_bits(error))
+'''
+
+
+def test_a_low_bit_format_is_one_file_and_one_record(tmp_path):
+    place = "LOW_BIT_FORMATS = (\n"
+    record = '    LowBitFormat("sign", "Signs", 1.13, "signs with a scale for 128"),\n'
+    found = run_changed_copy(
+        tmp_path,
+        {"tables/columns.py": (place, place + record)},
+        {"values/rounding/formats/sign.py": TOY_FORMAT},
+        WHERE_A_COLUMN_SHOWS
+        + """
+import numpy as np
+from blockresearch.report import comparison
+from blockresearch.values.rounding.errors import LOOPS, Sums, find_peaks
+panel = np.linspace(-1, 0.5, 128, dtype="f4")[None]
+blocks, groups, sums = np.empty((1, 8), "f4"), np.empty((1, 1), "f4"), Sums()
+find_peaks(panel, blocks, groups)
+sums.add(LOOPS["sign"], panel, blocks, groups, np.float32(1))
+expected = ((abs(panel.astype(float)) - 1) ** 2).sum()
+right = bool(abs(sums.totals()[0] / expected - 1) < 1e-6)
+compared = "sign_sqnr_db" in [row.key for row in comparison.ROWS]
+print(json.dumps([places("sign_sqnr_db"), places("sign_max_error"), right, compared]))
+""",
+    )
+    assert found == [[["params", "matrices"], True, True]] * 2 + [True, True]

@@ -26,7 +26,7 @@ from blockresearch.spectra.metrics import spectral_metrics
 from blockresearch.spectra.singular_values import Spectrum, singular_values, storage_rank
 from blockresearch.text import quoted
 from blockresearch.values.distribution import Distribution
-from blockresearch.values.rounding import quantization_errors
+from blockresearch.values.rounding.errors import rounding_errors
 from blockresearch.values.rows_and_columns import TILE_BYTES
 from blockresearch.weights.adapters import Delta, open_delta
 from blockresearch.weights.layout import Matrix, matrices, whole
@@ -216,7 +216,7 @@ def measure_matrix(
         if settings.spectra == "rank":
             metrics |= dict.fromkeys(SMALL_END)
     if dtypes.DTYPES[source.grid.dtype].kind == "float":
-        metrics |= quantization_errors(
+        metrics |= rounding_errors(
             panels(source, matrix, PANEL_BYTES),
             numbers["absmax"] or 0.0,
         )

@@ -57,6 +57,9 @@ def _closure(modules: Iterable[str]) -> list[Path]:
     waiting, found = list(modules), set()
     while waiting:
         module = waiting.pop()
+        if module.endswith(".*"):
+            waiting += _modules_in(module.removesuffix(".*"))
+            continue
         path = PACKAGE.parent / (module.replace(".", "/") + ".py")
         if path not in found and path.is_file():
             found.add(path)
@@ -64,16 +67,27 @@ def _closure(modules: Iterable[str]) -> list[Path]:
     return sorted(found)
 
 
+def _modules_in(folder: str) -> list[str]:
+    paths = (PACKAGE.parent / folder.replace(".", "/")).glob("*.py")
+    return [f"{folder}.{path.stem}" for path in paths if path.stem != "__init__"]
+
+
 @cache
 def _imports(code: CodeType) -> list[str]:
-    """Project modules imported anywhere in the code, functions included, in either spelling."""
+    """Project modules imported anywhere in the code, functions included, in either spelling.
+
+    `from package import folder` stands for all modules of the folder (`package.folder.*`): there is
+    no other reason to import a folder than to find its modules by their names.
+    """
     modules = [name for name in code.co_names if name.startswith("blockresearch.")]
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             modules += _imports(constant)
         elif isinstance(constant, tuple):  # from package import (these names)
             packages = [name for name in code.co_names if name.startswith("blockresearch.")]
-            modules += [f"{package}.{name}" for package in packages for name in constant]
+            for package in packages:
+                modules += [f"{package}.{name}" for name in constant]
+                modules += [f"{package}.{name}.*" for name in constant]
     return modules
 
 

@@ -85,6 +85,17 @@ def test_a_template_counts(tree):
     assert [fingerprint("model_page", "page.css")] != before
 
 
+def test_a_folder_that_is_imported_counts_with_all_its_modules(tree):
+    before = fingerprints("analyze", "merge")
+    formats = tree / "src/blockresearch/values/rounding/formats"
+    (formats / "extra.py").write_text("EXTRA = 1\n")
+    added = fingerprints("analyze", "merge")
+    (formats / "extra.py").write_text("EXTRA = 2\n")
+    changed = fingerprints("analyze", "merge")
+    assert len({before[0], added[0], changed[0]}) == 3
+    assert before[1] == added[1] == changed[1]
+
+
 def test_a_notebook_depends_on_its_code_its_text_and_what_it_imports(tree):
     name = "10_summary_stats.ipynb"
     before = fingerprints(name)

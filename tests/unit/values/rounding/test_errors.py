@@ -1,9 +1,10 @@
-"""Rounding errors against the formats written down plainly in float64."""
+"""Rounding errors against the formats, each written down once more in plain float64."""
 
 import numpy as np
 import pytest
 
-from blockresearch.values.rounding import ERROR_KEYS, NF4_LEVELS, quantization_errors
+from blockresearch.values.rounding.errors import ERROR_KEYS, rounding_errors
+from blockresearch.values.rounding.formats import nf4
 
 E2M1 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6])
 E4M3 = np.r_[np.arange(8) * 2.0**-9, [2.0**e * (1 + m / 8) for e in range(-6, 9) for m in range(8)]]
@@ -58,7 +59,7 @@ PLAIN = {
     "int4_g128_sym": lambda w: in_blocks(w, 128, integers(lambda b: peak(b) / 7.5, -8, 7)),
     "int4_g128_asym": lambda w: in_blocks(w, 128, asymmetric),
     "nf4": lambda w: in_blocks(
-        w, 64, lambda b: on_grid_signed(b / peak(b), NF4_LEVELS.astype(float)) * peak(b)
+        w, 64, lambda b: on_grid_signed(b / peak(b), nf4.LEVELS.astype(float)) * peak(b)
     ),
     "fp8_tensor": lambda w: on_grid(w / np.abs(w).max() * 448, E4M3) * np.abs(w).max() / 448,
     "fp8_channel": lambda w: on_grid(w / peak(w) * 448, E4M3) * peak(w) / 448,
@@ -83,7 +84,7 @@ def weights(rows=37, cols=301):
 
 def of(w, step=10):
     panels = (w[i : i + step].copy() for i in range(0, len(w), step))
-    return quantization_errors(panels, float(np.abs(w).max()))
+    return rounding_errors(panels, float(np.abs(w).max()))
 
 
 @pytest.mark.parametrize("name", PLAIN)

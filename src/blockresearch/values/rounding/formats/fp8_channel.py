@@ -1,0 +1,13 @@
+"""FP8 by row: E4M3 numbers, scale absmax/448 of the row.
+
+Source: Micikevicius and others 2022, arXiv:2209.05433.
+"""
+
+from blockresearch.compiled import inlined
+from blockresearch.values.rounding.grids import E4M3_MAX, add_e4m3_errors
+
+
+@inlined
+def add_errors(group, squares, largest):
+    """Add the rounding errors of a group, see `grids`."""
+    add_e4m3_errors(group.values, group.row_peak / E4M3_MAX, squares, largest)

@@ -1,0 +1,16 @@
+"""Symmetric INT4: codes -8 … 7, scale 2·absmax/15 of 128 weights, not rounded.
+
+Source: GPTQ, arXiv:2210.17323.
+"""
+
+import numpy as np
+
+from blockresearch.compiled import inlined
+from blockresearch.values.rounding.grids import add_integer_errors
+
+
+@inlined
+def add_errors(group, squares, largest):
+    """Add the rounding errors of a group, see `grids`."""
+    scale = group.peak / np.float32(7.5)
+    add_integer_errors(group.values, scale, -8, 7, squares, largest)
