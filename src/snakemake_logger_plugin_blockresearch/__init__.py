@@ -127,7 +127,7 @@ class LogHandler(LogHandlerBase):
                 threading.Thread(target=self._tick, daemon=True).start()
             case LogEvent.RUN_INFO:
                 self._progress.plan(record.stats)
-                self._say(f"{self._progress.total} jobs to run", on_terminal=False)
+                self._say(f"jobs to run: {self._progress.total}", on_terminal=False)
             case LogEvent.JOB_INFO:
                 self._progress.start(record.jobid, job_of(record))
             case LogEvent.JOB_FINISHED:

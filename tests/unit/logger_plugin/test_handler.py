@@ -88,7 +88,7 @@ def test_jobs_that_finish_are_counted(run):
     run.start(2, "all", wildcards=None, log="")
     run.finish(2, 2, 2)
     lines = run.end().splitlines()
-    assert lines[0] == "2 jobs to run"
+    assert lines[0] == "jobs to run: 2"
     assert lines[1].startswith("1 of 2 jobs done, about 3 s left: merge M, 0 s")
     assert lines[3] == "2 of 2 jobs done in 0 s."
 
