@@ -1,8 +1,8 @@
 """Is the checkpoint sound? Findings from its manifest and the measured tables.
 
-Each finding has a severity (error: the weights are damaged or incomplete; warning: unusual, look at
-it; note: good to know), the check that made it, where, the evidence in numbers, and what it usually
-means. docs/integrity.md explains every check and its thresholds.
+Each finding has a severity (error: the weights are damaged or incomplete; warning: unusual; note:
+good to know), the name of the check, the place, the evidence in numbers, and the usual cause.
+docs/integrity.md explains every check and its thresholds.
 """
 
 from collections.abc import Iterator
@@ -20,16 +20,16 @@ SEVERITIES = ("error", "warning", "note")
 PROBLEMS = {
     "missing_tensor": ("error", "the download or the upload is incomplete"),
     "sha256_mismatch": ("error", "the file was damaged or changed after it was downloaded"),
-    "duplicate_tensor": ("warning", "shards of two exports are mixed; the loader takes one"),
-    "unlisted_tensor": ("warning", "the index is stale or shards of another export lie beside"),
-    "not_verified": ("note", "only parts of the file were asked for (`analyses`)"),
+    "duplicate_tensor": ("warning", "shards of two exports are mixed; the loader uses one"),
+    "unlisted_tensor": ("warning", "the index is stale, or there are shards of another export"),
+    "not_verified": ("note", "only parts of the file were requested (`analyses`)"),
 }
 
 
 def audit(manifest: Manifest, params: pd.DataFrame, coverage: pd.DataFrame) -> dict[str, Any]:
     """The audit: {"counts": {severity: number}, "checked": {what: number}, "findings": [...]}.
 
-    Gravest findings first.
+    Most severe findings first.
     """
     findings = [
         *_index(manifest),
@@ -38,7 +38,7 @@ def audit(manifest: Manifest, params: pd.DataFrame, coverage: pd.DataFrame) -> d
         *values.findings(manifest, params),
         *_coverage(coverage),
     ]
-    # What the index says of a tensor and what its siblings say is one finding.
+    # A tensor that is missing by the index and by its siblings is one finding.
     findings = list({(f.check, f.where): f for f in reversed(findings)}.values())
     findings.sort(key=lambda f: (SEVERITIES.index(f.severity), f.check, f.where))
     return {
@@ -63,7 +63,7 @@ def _index(manifest: Manifest) -> Iterator[Finding]:
 
 
 def _totals(manifest: Manifest) -> Iterator[Finding]:
-    """What the index says about the whole, against what the headers hold."""
+    """Totals stated by the index that differ from those of the headers."""
     totals, stated = manifest.totals, manifest.index
     size, count = stated.get("total_size"), stated.get("total_parameters")
     if size is not None and size != totals.bytes:
@@ -93,7 +93,7 @@ def _coverage(coverage: pd.DataFrame) -> Iterator[Finding]:
             "contradictory" if contradicts else "not_analysed",
             row.param_name,
             row.reason,
-            "codes and scales of different exports, or one of them is lost; its numbers are missing"
+            "codes and scales of different exports, or some are lost; its numbers are missing"
             if contradicts
             else "its numbers are missing from all tables",
         )

@@ -1,4 +1,4 @@
-"""A finding of the audit, and what its checks share."""
+"""A finding of the audit, and names shared by the checks."""
 
 import re
 from dataclasses import asdict, dataclass
@@ -20,7 +20,7 @@ class Finding:
 
 
 def as_record(finding: Finding) -> dict[str, str]:
-    """A finding as audit.json holds it."""
+    """A finding as written to audit.json."""
     return asdict(finding)
 
 

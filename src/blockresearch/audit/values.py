@@ -1,7 +1,7 @@
-"""The audit's checks of values: what is not finite, dead, copied, out of scale or collapsed.
+"""The audit's checks of values: not finite, dead, copied, out of scale or collapsed.
 
-Tensors are compared with their siblings: those of the same name but for the numbers in it (layers,
-experts), because what is normal differs from one kind of tensor to the next by orders of magnitude.
+Tensors are compared with their siblings, whose names differ only in numbers (layers, experts),
+because normal values differ by orders of magnitude between kinds of tensors.
 """
 
 from collections.abc import Iterator, Mapping
@@ -63,7 +63,7 @@ def findings(manifest: Manifest, params: pd.DataFrame) -> Iterator[Finding]:
     ]
     alone += _single_valued(rows, _zero_centered(manifest.config))
     yield from alone
-    # What is broken by itself has no scale or rank to speak of.
+    # The scale or rank of a broken tensor means nothing.
     broken = {finding.where for finding in alone if not finding.check.startswith("dead_")}
     yield from (f for f in (*_scale(rows), *_rank(rows)) if f.where not in broken)
     yield from _copies(rows, manifest)
@@ -76,7 +76,7 @@ def _empty(row: Any) -> Iterator[Finding]:
             "empty",
             row.param_name,
             f"shape {row.shape}: it has no elements",
-            "a placeholder, or saved from a trainer that had spread the weights over its workers",
+            "a placeholder, or saved while a trainer had the weights distributed over its workers",
         )
 
 
@@ -114,16 +114,16 @@ def _dead(row: Any) -> Iterator[Finding]:
             "note" if padding or row.block_type == "conv" else "warning",
             f"dead_{axis}",
             row.param_name,
-            f"{count:,} of {of:,} {axis} are zero throughout",
+            f"{count:,} of {of:,} {axis} are all zero",
             "padding for tokens that do not exist, or tokens whose rows were lost"
             if padding
-            else "units that do nothing: pruned, never trained, or lost in a conversion",
+            else "unused units: pruned, never trained, or lost in a conversion",
         )
 
 
 def _isolated(row: Any) -> Iterator[Finding]:
     largest = row.top_values
-    # Codes, ids and masks may be of any size.
+    # Codes, ids and masks may have any magnitude.
     is_code = DTYPES[row.dtype].kind in ("int", "bool") and pd.isna(row.quantisation)
     if is_code or not isinstance(largest, list) or len(largest) < 2 or row.numel < 256:
         return
@@ -140,14 +140,14 @@ def _isolated(row: Any) -> Iterator[Finding]:
 
 
 def _zero_centered(config: Mapping[str, Any]) -> bool:
-    """Whether norms are stored as what is added to 1, so that zeros change nothing."""
+    """Whether norms multiply by (1 + weight), so that zeros change nothing."""
     inner = config.get("text_config")
     text = inner if isinstance(inner, Mapping) else config
     return any(name in str(text.get("model_type")) for name in ZERO_CENTERED)
 
 
 def _single_valued(rows: pd.DataFrame, zero_centered: bool) -> Iterator[Finding]:
-    """Tensors of a single value; a whole family of norms may hold the one that changes nothing."""
+    """Constant tensors; a whole family of norms may have the value that changes nothing."""
     single = (rows["numel"] > 1) & (rows["min"] == rows["max"])
     single = (single & (rows["finite_count"] == rows["numel"])).fillna(False)
     usual = single.groupby([rows["family"], rows["block_type"]]).transform("all")
@@ -164,7 +164,7 @@ def _single_valued(rows: pd.DataFrame, zero_centered: bool) -> Iterator[Finding]
                 "usual for an unused bias; for a weight: never trained, pruned or not saved",
             )
         else:
-            # Gains and skips of one value per channel start at 1, and may stay there.
+            # Gains and skips with one value per channel start at 1 and may stay there.
             initial = all_are and (pd.isna(row.cols) or min(row.rows, row.cols) == 1)
             yield Finding(
                 "note" if row.is_bias or is_norm or initial else "warning",
@@ -182,8 +182,8 @@ def _scale(rows: pd.DataFrame) -> Iterator[Finding]:
         log_rms = np.log2(siblings["rms"].to_numpy(float))
         median = float(np.median(log_rms))
         spread = 1.4826 * float(np.median(np.abs(log_rms - median)))
-        # In a stack of convolutions weights are smaller where more inputs are summed: what is out
-        # of scale must be so at equal fan-in too.
+        # In a stack of convolutions weights are smaller if more inputs are summed: a weight that is
+        # out of scale must also be so at equal fan-in.
         fan_in = np.log2(np.maximum(siblings["cols"].astype(float).fillna(1).to_numpy(), 1)) / 2
         at_equal_fan_in = np.abs(log_rms + fan_in - np.median(log_rms + fan_in))
         is_norm = siblings["block_type"].iloc[0] == "norm"
@@ -230,7 +230,7 @@ def _rank(rows: pd.DataFrame) -> Iterator[Finding]:
                 "rank_collapse",
                 row.param_name,
                 f"rank {rank:,} of {smaller:,}{besides}",
-                "most directions carry nothing: low-rank factors merged back, or collapse",
+                "most directions are empty: low-rank factors merged back, or collapse",
             )
         elif (
             siblings >= FEWEST_SIBLINGS
@@ -245,12 +245,12 @@ def _rank(rows: pd.DataFrame) -> Iterator[Finding]:
                 row.param_name,
                 f"effective rank {row.effective_rank_energy:.2f} of {smaller:,}, the median of its "
                 f"{siblings} siblings is {typical:.1f}",
-                "one direction holds nearly everything: collapse, or an overwritten layer",
+                "one direction has nearly all energy: collapse, or an overwritten layer",
             )
 
 
 def _copies(rows: pd.DataFrame, manifest: Manifest) -> Iterator[Finding]:
-    """Tensors with the same bytes; a token table stored under two names is no flaw."""
+    """Tensors with the same bytes; a token table under two names is only a note."""
     varied = rows[(rows["numel"] >= LEAST_COPIED) & (rows["min"] != rows["max"]).fillna(True)]
     varied = varied[~varied["param_name"].str.endswith(DECAYS)]
     output = manifest.output
@@ -276,5 +276,5 @@ def _copies(rows: pd.DataFrame, manifest: Manifest) -> Iterator[Finding]:
             "untied",
             str(output),
             f"config.json ties it to {manifest.embedding}, but their bytes differ",
-            "loaders take the embedding for both: the stored output layer is ignored",
+            "loaders use the embedding for both and ignore the stored output layer",
         )

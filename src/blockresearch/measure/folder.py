@@ -42,9 +42,9 @@ def analyze_folder(
     variant: str | None = None,
     memory_limit: int | None = None,
 ) -> Analysis:
-    """Measure a local folder on `threads` cores (one part a core, longest first).
+    """Measure a local folder on `threads` cores (one part per core, longest first).
 
-    Under a `memory_limit` (bytes) fewer parts run at once. ValueError where one is too much.
+    With a `memory_limit` (bytes) fewer parts run at once. Raises ValueError if one exceeds it.
     """
     manifest = describe_folder(
         folder, created_at, hashed=False, subfolder=subfolder, variant=variant
@@ -66,7 +66,7 @@ def analyze_folder(
 
 
 def _within(memory_limit: int | None, parts: list[Part], threads: int) -> int:
-    """How many of `threads` workers the memory holds, whichever parts meet."""
+    """Number of workers, at most `threads`, that fit into memory with any combination of parts."""
     if memory_limit is None:
         return threads
     # The workers share the interpreter and its libraries.
@@ -85,7 +85,7 @@ def _measured(folder: Path, parts: list[Part], settings: Settings, threads: int)
         files = {content.shard: folder / content.shard for content in part.shards}
         return measure_part(files, part, settings)
 
-    # One core a part: two single-threaded solvers beat one solver on two threads.
+    # One core per part: two single-threaded solvers are faster than one on two threads.
     with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
         waiting = [pool.submit(measured, part) for part in parts]
         try:

@@ -1,4 +1,4 @@
-"""Transformer layers: the tables params and matrices summed up per layer and block type."""
+"""Transformer layers: the tables params and matrices aggregated per layer and block type."""
 
 import numpy as np
 import pandas as pd
@@ -12,9 +12,9 @@ def layer_table(params: pd.DataFrame, matrices: pd.DataFrame) -> pd.DataFrame:
     """The table layers: one row per component, layer and block type.
 
     Values are pooled over all elements of the tensors (mean, std, shares, weighted by their
-    number), but additive biases, which are few and large, count only where there is nothing else;
-    spectral columns are means over the matrices (spectral_norm the largest,
-    frobenius_norm the root of the summed squares, condition_number the median). A statistic that
+    number), but additive biases, which are few and large, count only in groups without other
+    tensors; spectral columns are means over the matrices (spectral_norm: the maximum;
+    frobenius_norm: the root of the summed squares; condition_number: the median). A statistic that
     no member has is missing.
     """
     by_tensor = params.groupby(KEYS, dropna=False, sort=True)
@@ -53,7 +53,7 @@ def layer_table(params: pd.DataFrame, matrices: pd.DataFrame) -> pd.DataFrame:
 
 
 def _without_biases(params: pd.DataFrame) -> pd.DataFrame:
-    """The tensors without additive biases, which stay only in groups that have nothing else."""
+    """The tensors without additive biases, except in groups that have only biases."""
     is_weight = ~params["is_bias"].fillna(False).astype(bool)
     has_weight = is_weight.groupby([params[key] for key in KEYS], dropna=False).transform("any")
     return params[is_weight | ~has_weight]

@@ -1,4 +1,4 @@
-"""Put the parts of a model together: measurements joined with what each tensor is in the model."""
+"""Merge the parts of a model: measurements joined with the roles of the tensors."""
 
 import json
 import math
@@ -30,7 +30,7 @@ def with_roles(measured: pd.DataFrame, table: str, manifest: Manifest) -> pd.Dat
     known = measured.drop(columns=[name for name in roles if name in measured])
     whole = known.join(roles[[name for name in roles if name in measured]], on="param_name")
     if table == "matrices":
-        # Of a stack the part gives the expert, of an expert stored by itself its role.
+        # The expert comes from the part for a stack, from the role for an expert stored separately.
         whole["expert_index"] = measured["expert_index"].fillna(whole["expert_index"])
         _name_pieces(whole)
     rows = typed(whole, table).sort_values(
@@ -40,7 +40,7 @@ def with_roles(measured: pd.DataFrame, table: str, manifest: Manifest) -> pd.Dat
 
 
 def _name_pieces(rows: pd.DataFrame) -> None:
-    """A piece of a fused projection is named by what it is: `q_proj` of `qkv_proj`."""
+    """Name a piece of a fused projection by its role: `q_proj` of `qkv_proj`."""
     piece, fused = rows["piece"].astype("string"), rows["projection"].astype("string")
     shared = fused.str.startswith("shared_").fillna(False)
     is_delta = (piece == "delta").fillna(False)
@@ -90,11 +90,10 @@ def coverage(
     measured: Mapping[str, int],
     refused: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
-    """The ledger: every tensor of headers and index exactly once, with its status and reason.
+    """The table coverage: every tensor of headers and index once, with its status and reason.
 
     `measured` gives the number of elements of each measured tensor, `refused` the reason for each
-    that could not be measured after all. Raises ValueError if a tensor that the plan meant to
-    measure is in neither.
+    that could not be measured after all. Raises ValueError if a planned tensor is in neither.
     """
     rows = [_ledger_row(t, manifest, measured, refused or {}) for t in manifest.tensors]
     for problem in manifest.problems:
@@ -110,10 +109,10 @@ def _ledger_row(
 ) -> dict[str, Any]:
     layout, name = tensor.layout, tensor.name
     status, reason = STATUS.get(layout.kind, layout.kind), layout.reason
-    # Some schemes give the logical shape in the data of a companion only.
+    # Some schemes store the logical shape only in the data of a companion.
     numel = int(measured.get(name, math.prod(tensor.logical_shape)))
     if not manifest.is_read(name):
-        status, reason = "left out", "only the tensors of tokens were asked for"
+        status, reason = "left out", "only the tensors of tokens were requested"
     elif name in refused:
         status, reason = "unsupported", f"{CONTRADICTORY}: {refused[name]}"
     if (status == "analysed") != (name in measured):

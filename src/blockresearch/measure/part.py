@@ -1,8 +1,8 @@
 """Measure the tensors of one part: values, matrices, singular values.
 
 The results are rows of the tables params, matrices, spectra and histograms, without the columns
-that say what a tensor is in the model (block type, layer …) or where it came from: those are added
-by `merge`, so that a better name never costs a new measurement.
+for its role (block type, layer …) and origin. `merge` adds those, so that a better name never
+causes a new measurement.
 """
 
 import hashlib
@@ -39,11 +39,11 @@ log = logging.getLogger(__name__)
 
 NOT_FINITE = "none: the matrix has NaN or infinite elements"
 
-NOT_ASKED = "none: not asked for"
+NOT_REQUESTED = "none: not requested"
 
 TABLES = ("params", "matrices", "spectra", "histograms")
 
-# What values of the small end decide: not known where they are not refined (mode rank).
+# Columns that depend on the smallest singular values: missing if those are not refined (mode rank).
 SMALL_END = ("condition_number", "bottom_decile_energy")
 
 # Panels that are decoded stay in the cache.
@@ -52,10 +52,10 @@ PANEL_BYTES = 2**20
 
 @dataclass(frozen=True)
 class Settings:
-    """What the numbers depend on (near_zero, spectra, sketch_above) and how they are computed.
+    """Settings that the numbers depend on (near_zero, spectra, sketch_above) and the device.
 
-    `spectra` is full, rank, sketch or none (see `spectrum.singular_values`); sketch holds for the
-    matrices whose full spectrum would take more than `sketch_above` predicted seconds of one core.
+    `spectra` is full, rank, sketch or none (see `singular_values`); sketch applies to the matrices
+    whose full spectrum would take more than `sketch_above` predicted seconds of one core.
     """
 
     near_zero: float = 1e-6
@@ -83,7 +83,7 @@ class Rows:
 def measure_part(files: Mapping[str, Path], part: Part, settings: Settings) -> Rows:
     """Measure every tensor of `part`.
 
-    `files` gives the places of its shard and of the shards that hold companions of its tensors.
+    `files` has the paths of its shard and of the shards with companions of its tensors.
     """
     sizes = {files[content.shard]: content.size for content in part.shards}
     with unchanged(sizes):
@@ -111,8 +111,8 @@ def measure_tensor(files: Mapping[str, Path], weight: Weight, settings: Settings
     """Measure one tensor.
 
     A quantized weight whose companions contradict it is not measured: its only row is one of
-    spectra, whose method says why. Memory: one chunk for the values; for the spectra what
-    `spectrum.predicted_bytes` says.
+    spectra, whose method states the reason. Memory: one chunk for the values; for the spectra
+    `cost.predicted_bytes`.
     """
     try:
         source = open_tensor(files, weight)
@@ -193,8 +193,8 @@ def measure_matrix(
     """Values and spectrum of one matrix of a tensor.
 
     `known`: its distribution and summary, if already computed.
-    A matrix with NaN or infinite elements has no singular values: they and all that follows from
-    them are missing.
+    A matrix with NaN or infinite elements has no singular values: they and everything computed
+    from them are missing.
     """
     stored = source.weight.stored
     if known is None:
@@ -209,7 +209,7 @@ def measure_matrix(
     if settings.spectra != "none":
         spectrum = _spectrum(source, matrix, settings)
         metrics = spectral_metrics(spectrum.values, matrix.rows, matrix.cols)
-        # Of a dequantized weight the step of the stored codes is not known here.
+        # The step of the stored codes of a dequantized weight is unknown here.
         bound = None if source.weight.is_quantized else distribution.storage_bound()
         if bound is not None and settings.spectra != "rank" and metrics["rank"] is not None:
             metrics["storage_rank"] = storage_rank(spectrum.values, bound)
@@ -221,14 +221,14 @@ def measure_matrix(
             numbers["absmax"] or 0.0,
         )
     if spectrum is None:
-        return _measured(stored, matrix, numbers, None, NOT_ASKED, metrics)
+        return _measured(stored, matrix, numbers, None, NOT_REQUESTED, metrics)
     return _measured(
         source.weight.stored, matrix, numbers, spectrum.values, spectrum.method, metrics
     )
 
 
 def measure_delta(delta: Delta, tensor: Stored, settings: Settings) -> Measured:
-    """The change that an adapter makes to a weight, as a matrix beside its two factors."""
+    """The change that an adapter makes to a weight, as a matrix next to its two factors."""
     rows, cols = delta.shape
     matrix = Matrix(rows, cols, piece="delta")
     distribution = Distribution("F32", rows, cols, near_zero=settings.near_zero)
@@ -293,7 +293,7 @@ def _spectrum(source: TensorReader, matrix: Matrix, settings: Settings) -> Spect
 
 
 def summary_row(distribution: Distribution) -> dict[str, Any]:
-    """Summary of a distribution and its largest |w| with their places, as the tables keep them."""
+    """Summary of a distribution and its largest |w| with their positions, as in the tables."""
     found = distribution.top()
     return {
         **distribution.summary(),
