@@ -13,7 +13,7 @@ VALUE_BYTES_PER_SECOND = 1e9
 # Rounding one element to all low-bit formats.
 ROUNDING_SECONDS = 4.5e-9
 
-# The tables of a tensor, whatever its size: of codes, or of the leading bits of wide types.
+# Histograms of a tensor of any size: of codes, or of the leading bits of wide types.
 NARROW_SECONDS, WIDE_SECONDS = 1e-3, 4e-3
 
 # Interpreter, libraries and the chunks of the value pass.
@@ -21,7 +21,7 @@ BASE_BYTES = 320 * 1024**2
 
 
 def solves(weight: Weight) -> Counter[tuple[int, int]]:
-    """How many matrices of which (rows, cols) a tensor holds."""
+    """The (rows, cols) of the matrices in a tensor, with their number."""
     return Counter((matrix.rows, matrix.cols) for matrix in weight.matrices())
 
 
@@ -30,7 +30,7 @@ def seconds(weight: Weight) -> float:
     found = solves(weight)
     spectra = sum(count * predicted_seconds(*shape) for shape, count in found.items())
     rounding = ROUNDING_SECONDS * sum(count * rows * cols for (rows, cols), count in found.items())
-    # Dequantized to four bytes an element, for the values and for each of the spectra.
+    # Dequantized to four bytes per element, for the values and for each spectrum.
     values = 8 * math.prod(weight.shape) if weight.is_quantized else weight.stored.nbytes
     wide = weight.is_quantized or DTYPES[weight.stored.dtype].bits > 16
     tables = WIDE_SECONDS if wide else NARROW_SECONDS
@@ -43,6 +43,6 @@ def memory(weight: Weight) -> int:
     sums = 64 * (rows + cols)
     spectra = max((predicted_bytes(*shape) for shape in solves(weight)), default=0)
     regrouped = TRANSPOSED_BYTES if weight.layout.transposed else 0
-    # Some schemes hold codes and companions as a whole.
+    # Some schemes load codes and companions completely.
     packed = 2 * weight.stored_bytes if weight.is_quantized else 0
     return BASE_BYTES + sums + spectra + 2 * regrouped + packed

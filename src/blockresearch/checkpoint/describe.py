@@ -2,10 +2,10 @@
 
 A checkpoint is a folder of safetensors files, local or a repository of the Hugging Face hub at one
 commit; `selection` chooses its files. `describe_folder` and `describe_repo` read headers only and
-return the manifest that every later step reads instead of looking again.
+return the manifest that every later step reads.
 
-The headers are the truth; the index is checked against them. A tensor that several shards hold is
-listed once, from the shard that the index names, else from the first.
+The headers are the truth; the index is checked against them. A tensor in several shards is
+listed once, from the shard in the index, else from the first.
 """
 
 import hashlib
@@ -52,7 +52,7 @@ CONFIG = "config.json"
 
 ADAPTER_CONFIG = "adapter_config.json"
 
-# Mistral's own layout has this in place of config.json, with other words for the same things.
+# Mistral's own layout has this instead of config.json, with other keys for the same values.
 PARAMS = "params.json"
 
 PARAMS_WORDS = {
@@ -69,7 +69,7 @@ MAX_CONFIG_BYTES = 16 * 1024**2
 
 MAX_CONFIG_VALUES = 500_000
 
-# Of two requests for each of two hundred shards nearly all the time is spent waiting.
+# Two requests for each of two hundred shards: nearly all the time is spent waiting.
 HEADERS_AT_ONCE = 8
 
 
@@ -89,14 +89,14 @@ def describe_folder(
     root = Path(folder)
     if not root.is_dir():
         raise CheckpointError(
-            f"{folder} is not a folder: give the folder that holds the .safetensors files."
+            f"{folder} is not a folder: give the folder with the .safetensors files."
         )
     inner = safe_subfolder(subfolder)
     names = {
         path.relative_to(root).as_posix()
         for pattern in ("*", "*/*", *((f"{inner}/*", f"{inner}/*/*") if inner else ()))
         for path in root.glob(pattern)
-        # What has the name of weights and is no file is refused where it is opened.
+        # A non-file with the name of a weight file is refused when it is opened.
         if path.is_file() or path.name.endswith((SUFFIX, ".json"))
     }
 
@@ -105,7 +105,7 @@ def describe_folder(
     def regular(name: str) -> Path:
         path = root / name
         _refuse_outside(path, root)
-        # Whoever opens a FIFO waits until someone writes to it.
+        # Opening a FIFO blocks until someone writes to it.
         if not path.is_file():
             raise CheckpointError(f"{path} is not a regular file: put the model's file there.")
         return path
@@ -144,9 +144,9 @@ def describe_folder(
 
 
 def known_sha256(root: Path, name: str) -> str | None:
-    """The sha256 that the hub's own client recorded for a file it downloaded, None without one.
+    """The sha256 that the hub's client recorded for a file it downloaded, None without one.
 
-    In its cache a blob is named after it; beside a plain folder it is the second line of
+    In its cache it is the name of the blob; in a plain folder it is the second line of
     .cache/huggingface/download/<name>.metadata.
     """
     real = (root / name).resolve()
@@ -211,7 +211,7 @@ def describe_repo(
 
 
 def safe_subfolder(subfolder: str) -> str:
-    """A subfolder without slashes at its ends. Raises CheckpointError if it would lead out."""
+    """A subfolder without outer slashes. Raises CheckpointError if it leads outside."""
     inner = subfolder.strip("/")
     if inner and not is_folder(inner):
         raise CheckpointError(f"{subfolder!r} is not a folder inside the model.")
@@ -327,7 +327,7 @@ def _describe(
 
 
 def _headers(shards: Sequence[str], header: Callable[[str], Header]) -> dict[str, Header]:
-    """The headers of all shards; of several that cannot be read the first one's error is raised."""
+    """The headers of all shards. Raises the error of the first one that cannot be read."""
     with ThreadPoolExecutor(HEADERS_AT_ONCE) as pool:
         waiting = [pool.submit(header, shard) for shard in shards]
         try:
@@ -337,7 +337,7 @@ def _headers(shards: Sequence[str], header: Callable[[str], Header]) -> dict[str
 
 
 def _each_once(stored: Sequence[Stored], weight_map: Mapping[str, str]) -> list[Stored]:
-    """Of tensors with the same name the one in the shard that the index names, else the first."""
+    """Tensors without duplicates: that of the shard in the index, else the first."""
     chosen: dict[str, Stored] = {}
     for tensor in stored:
         if tensor.name not in chosen or weight_map.get(tensor.name) == tensor.shard:
@@ -346,7 +346,7 @@ def _each_once(stored: Sequence[Stored], weight_map: Mapping[str, str]) -> list[
 
 
 def _totals(tensors: Sequence[Tensor], tied: str | None) -> Totals:
-    """Sums over a checkpoint; `tied` is a stored output layer that is the embedding once more."""
+    """Sums over a checkpoint; `tied` is a stored output layer that duplicates the embedding."""
     logical = parameters = 0
     for tensor in tensors:
         layout = tensor.layout
@@ -367,7 +367,7 @@ def _totals(tensors: Sequence[Tensor], tied: str | None) -> Totals:
 
 
 def _license(read: Callable[[str, int], bytes], card: str) -> str | None:
-    """What the card states; a card that cannot be had stops nothing."""
+    """The license by the card; a card that cannot be read is ignored."""
     try:
         return model_card.stated_license(read(card, model_card.MAX_BYTES))
     except (CheckpointError, HubError, OSError):

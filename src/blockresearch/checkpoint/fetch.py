@@ -1,4 +1,4 @@
-"""Bring the files of a manifest to this machine: verified, from the user's hub cache if there."""
+"""Fetch the files of a manifest, verified, from the user's hub cache or the hub."""
 
 import logging
 import shutil
@@ -21,7 +21,7 @@ MARGIN_BYTES = 200 * 1024**2
 
 
 class DownloadError(ValueError):
-    """A file cannot be had; the message says why and what to do."""
+    """A file cannot be fetched; the message gives the reason and the remedy."""
 
 
 def file_of_key(manifest: Manifest, key: str) -> SourceFile:
@@ -42,8 +42,8 @@ def hub_origin(manifest: Manifest) -> tuple[str, str]:
 def fetch(manifest: Manifest, source: SourceFile, target: Path) -> None:
     """Put a file of a hub manifest at `target`, its size and hash verified.
 
-    One of which only ranges are asked for has holes, and its header and size are verified, unless
-    the user's cache has all of it.
+    A file of which only ranges are requested has holes; its header and size are verified, unless
+    the user's cache has the whole file.
     """
     repo, commit = hub_origin(manifest)
     file = source.repo_file
@@ -72,7 +72,7 @@ def fetch(manifest: Manifest, source: SourceFile, target: Path) -> None:
 
 
 def _check_places(manifest: Manifest, file: RepoFile, target: Path) -> None:
-    """Remove a file again whose header is not the one that the manifest was made from."""
+    """Remove a file whose header differs from the one in the manifest."""
     header = {(t.name, t.dtype, t.shape, t.begin, t.end) for t in read_header(target).tensors}
     for t in manifest.tensors:
         place = (t.name, t.dtype, t.shape, t.begin, t.end)
@@ -107,7 +107,7 @@ def reporter(file: RepoFile) -> Callable[[int, int], None]:
 def check_space(manifest: Manifest, weights: Path, shards_on_disk: int | None = None) -> None:
     """Refuse, before any download, a model whose missing shards do not fit on the disk.
 
-    Of `shards_on_disk` that lie there at once the largest count.
+    With a limit of `shards_on_disk`, that many of the largest count.
     """
     repo, commit = hub_origin(manifest)
     targets = {manifest.path_of(shard.path, weights): shard for shard in manifest.shards}

@@ -17,7 +17,7 @@ FRONT_MATTER = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|\
 
 
 def stated_license(card: bytes) -> str | None:
-    """The license by the card's metadata, e.g. apache-2.0; None where none is stated.
+    """The license by the card's metadata, e.g. apache-2.0; None if it states none.
 
     `license: other` is told apart by its `license_name`. What is not text is left out.
     """

@@ -1,9 +1,9 @@
 """What to measure, cut into parts of about equal cost: the plan.
 
 A part is a shard or, if a shard is costly, a group of its tensors. Parts are cut by predicted
-cost alone, never by the machine at hand, so the jobs and their artifacts are the same everywhere.
+cost alone, not by the machine, so the jobs and their artifacts are the same everywhere.
 
-The plan holds what determines the numbers of a part and nothing else (no commit, no date, no
+The plan contains what determines the numbers of a part and nothing else (no commit, no date, no
 role): the content hash of its shard and its tensors' places, types, shapes and layouts; of a
 quantized tensor its scheme, with the companions and the shards they lie in. The digest of a part
 changes exactly when its measurements may change.
@@ -49,11 +49,11 @@ class Part:
     content           the shard
     companions        further shards that are read for companions
     weights           the tensors
-    matrices          how many matrices they hold
-    singular_values   how many singular values these have
+    matrices          number of matrices in them
+    singular_values   number of their singular values
     seconds           predicted time of one core
     memory            predicted peak memory of one worker, bytes
-    digest            short hash of all that determines the measurements
+    digest            short hash of everything that determines the measurements
     """
 
     part: str

@@ -1,4 +1,4 @@
-"""What rules read off the plain JSON of a manifest: where weights lie, what jobs depend on.
+"""What rules read from the JSON of a manifest: paths of weights, and what jobs depend on.
 
 The Snakefile is parsed again in every job of a cluster, so this imports the standard library only
 and builds no typed manifest.

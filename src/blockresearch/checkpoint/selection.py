@@ -1,10 +1,9 @@
-"""Which files of a folder or repository are the model.
+"""Choose the files of a folder or repository that are the model.
 
 Repositories hold copies: the same weights in another layout (`consolidated*`, `original/`,
 `metal/`), in other precisions (variants: `model.fp16.safetensors`), for other programs (`onnx/`),
-of earlier steps (`checkpoint-*/`). One set is chosen in one folder, the root unless another is
-asked for: the shards that an index names, else a numbered set, else a single file. The rest is
-listed with the reason why it is left alone.
+of earlier steps (`checkpoint-*/`). One set is chosen in one folder, by default the root: the shards
+of an index, else a numbered set, else a single file. The rest is listed with the reason.
 """
 
 import re
@@ -27,14 +26,14 @@ NUMBERED = re.compile(
     r"(?P<number>\d{1,6})-of-(?P<count>\d{1,6})\.safetensors"
 )
 
-# model_part_0.safetensors, 00000.safetensors: numbered without saying how many there are.
+# model_part_0.safetensors, 00000.safetensors: numbered without a total.
 COUNTED = re.compile(r"(?P<stem>.*?)(?P<number>\d+)\.safetensors")
 
 VARIANT = re.compile(r"(?P<stem>[^.]+)\.(?P<variant>[A-Za-z0-9_]+)\.safetensors")
 
 INDEX = re.compile(r"(?P<stem>[^/]+?)\.safetensors\.index(?:\.(?P<variant>[A-Za-z0-9_]+))?\.json")
 
-# Copies of the same weights in another layout, beside the set that config.json describes.
+# Copies of the same weights in another layout, next to the set that config.json describes.
 COPIES = re.compile(r"consolidated.*\.safetensors")
 
 MAX_INDEX_BYTES = 64 * 1024**2
@@ -47,12 +46,12 @@ OTHER_FORMATS = (".bin", ".gguf", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".o
 
 
 class CheckpointError(ValueError):
-    """No usable checkpoint here; the message says what is wrong and what to do."""
+    """There is no usable checkpoint; the message gives the problem and the remedy."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which files are the model: the index if there is one, the shards, and what is left alone."""
+    """The model's files: the index if there is one, and the shards; and the files left out."""
 
     index: str | None
     shards: tuple[str, ...]
@@ -94,7 +93,7 @@ def select_files(
     else:
         files = sorted(name for name in inside if name.endswith(SUFFIX))
         shards = [folder + name for name in _without_index(files, inside, variant, folder)]
-    # The name becomes that of a downloaded file; a numbered or lone file is on no index's list.
+    # The name becomes that of a downloaded file, and a numbered or lone file is not in an index.
     odd = next((s for s in shards if not safe_shard_name(s.removeprefix(folder))), None)
     if odd is not None:
         raise CheckpointError(
@@ -117,7 +116,7 @@ def _why_skipped(name: str, folder: str) -> str:
 
 
 def variant_of(name: str) -> str | None:
-    """The variant that a file name carries: fp16 for model.fp16-00001-of-00002.safetensors."""
+    """The variant in a file name: fp16 for model.fp16-00001-of-00002.safetensors."""
     numbered = NUMBERED.fullmatch(name)
     if numbered:
         return (numbered["variant"] or "").removeprefix(".") or None
@@ -152,7 +151,7 @@ def _without_index(
         variant = next(iter(variants))
     if variant is None and own and None not in variants:
         known = ", ".join(sorted(filter(None, variants)))
-        raise CheckpointError(f"There are several variants here ({known}): say which, --variant.")
+        raise CheckpointError(f"There are several variants here ({known}): choose --variant.")
     if variant is not None and variant not in variants and own:
         known = ", ".join(sorted(filter(None, variants))) or "none"
         raise CheckpointError(f"There is no variant {variant} here (there is: {known}).")
@@ -171,7 +170,7 @@ def _without_index(
         return counted
     if own:
         raise CheckpointError(
-            f"There are {len(own)} safetensors files and no index that says which are the model "
+            f"There are {len(own)} safetensors files and no index that lists those of the model "
             f"(e.g. {own[0]}, {own[1]}): keep one, or add model.safetensors.index.json."
         )
     others = sorted({Path(name).suffix for name in inside if name.endswith(OTHER_FORMATS)})
@@ -186,7 +185,7 @@ def _without_index(
 
 
 def _whole_set(numbered: list[re.Match[str]], own: list[str]) -> list[str]:
-    """All files of the numbered set that stands first, by the stems that models usually have."""
+    """All files of the first numbered set, in the order of usual stems."""
 
     def rank(match: re.Match[str]) -> tuple[int, str]:
         stem = match["stem"]
@@ -211,7 +210,7 @@ def _whole_set(numbered: list[re.Match[str]], own: list[str]) -> list[str]:
 
 
 def _counted(own: list[str]) -> list[str]:
-    """All files, where they are one series numbered from 0 or 1 without a gap."""
+    """All files, if they are one series numbered from 0 or 1 without a gap."""
     matches = [COUNTED.fullmatch(name) for name in own]
     if any(match is None for match in matches):
         return []
@@ -225,11 +224,11 @@ def _counted(own: list[str]) -> list[str]:
 
 
 def parse_index(text: bytes, where: str) -> tuple[dict[str, str], dict[str, int]]:
-    """The weight_map of an index (tensor name -> shard path) and what it says about the whole.
+    """The weight_map of an index (tensor name -> shard path) and its totals.
 
-    A shard path must be relative, stay inside and end in .safetensors (`safe_shard_name`). Of
-    total_size (bytes) and total_parameters those are returned that are sensible. Raises
-    CheckpointError.
+    A shard path must be relative, stay inside and end in .safetensors (`safe_shard_name`).
+    total_size (bytes) and total_parameters are returned if they are plausible. Raises
+    CheckpointError if the index is not usable.
     """
     try:
         decoded = json_text.parse(text, MAX_INDEX_BYTES, MAX_INDEX_VALUES, strict=True)

@@ -1,9 +1,9 @@
-"""What a low-rank adapter (PEFT LoRA) changes: ΔW = B · A · scale, never kept as a whole.
+"""The change by a low-rank adapter (PEFT LoRA): ΔW = B · A · scale, never built completely.
 
-B [out, r] and A [r, in] are two stored tensors. The change is measured as a matrix of its own
-beside B. Its singular values are those of the r x r matrix R_B · R_Aᵀ of the two QR factors, and
+B [out, r] and A [r, in] are two stored tensors. The change is measured as a separate matrix
+next to B. Its singular values are those of the r x r matrix R_B · R_Aᵀ of the two QR factors, and
 zeros. scale is lora_alpha / r, or lora_alpha / √r with use_rslora (Kalajdzievski 2023); DoRA's
-magnitudes are not part of it.
+magnitudes are not included.
 """
 
 import math
@@ -96,7 +96,7 @@ def planned_delta(
 
 
 def scale(config: Mapping[str, Any], module: str, rank: int) -> float:
-    """Factor of B · A for a module: lora_alpha (or its alpha_pattern) over r or √r; 1 if unsaid."""
+    """Factor of B · A for a module: lora_alpha (or its alpha_pattern) over r or √r; default 1."""
     alpha = config.get("lora_alpha")
     patterns = config.get("alpha_pattern")
     for end, value in patterns.items() if isinstance(patterns, Mapping) else ():

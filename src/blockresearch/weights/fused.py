@@ -1,8 +1,8 @@
-"""In which order a fused projection holds its parts, and which way round a matrix is stored.
+"""The order of the parts of a fused projection, and the orientation of stored matrices.
 
 Rows mean output features throughout: a matrix [out, in] as the model multiplies with it, y = W x.
-The order of a fused projection is a fact of the family, so it is looked up by `model_type` and
-never guessed; what is not known stays one matrix, with a note. To add a family, add its
+The order of a fused projection depends on the model family. It is looked up by `model_type` and
+never guessed; an unknown one stays a single matrix, with a note. To add a family, add its
 `model_type` to QKV_ORDERS (or a row to GATE_ORDERS) once its code has been read.
 """
 
@@ -37,7 +37,7 @@ class Piece:
         return rows
 
 
-# Read in the families' own code: `modeling_<model_type>.py` of transformers or of the repository.
+# From the families' code: `modeling_<model_type>.py` of transformers or of the repository.
 QKV_ORDERS = {
     # [Q | K | V]: one split or chunk of the outputs
     "contiguous": {
@@ -80,7 +80,7 @@ class GateOrder(NamedTuple):
         return bool(found) and (self.types is None or bool(self.types & types))
 
 
-# The first row that holds; the gate is the half that is activated.
+# The first row that matches; the gate is the half that is activated.
 GATE_ORDERS = (
     # gate_up[..., ::2], gate_up[..., 1::2]
     GateOrder("alternating", "gate_up_proj", frozenset({"gpt_oss"})),
@@ -116,9 +116,9 @@ MLP_PARTS = ("gate_up_proj", "gate_proj", "up_proj", "down_proj")
 def qkv_pieces(
     name: str, rows: int | None, cols: int | None, role: Role, facts: Facts
 ) -> tuple[Piece, ...]:
-    """Queries, keys and values in a fused projection; () where their order is not known.
+    """Queries, keys and values in a fused projection; () if their order is unknown.
 
-    `rows` and `cols` are None where the file does not tell them.
+    `rows` and `cols` are None if the file does not give them.
     """
     thirds = role.component in ("vision", "audio") or bool(facts.types & THIRDS)
     if thirds or name.endswith("in_proj_weight"):
@@ -170,7 +170,7 @@ def _consecutive(**sizes: int) -> tuple[Piece, ...]:
 
 
 def gate_up_pieces(name: str, rows: int | None, facts: Facts) -> tuple[Piece, ...]:
-    """Gate and up projection in a fused one of `rows` rows; () where their order is not known."""
+    """Gate and up projection in a fused one of `rows` rows; () if their order is unknown."""
     order = next((row.order for row in GATE_ORDERS if row.holds(name, facts.types)), None)
     if rows is None or rows % 2 or order is None:
         return ()
@@ -185,7 +185,7 @@ def gate_up_pieces(name: str, rows: int | None, facts: Facts) -> tuple[Piece, ..
 def conv1d(tensors: Iterable[Tensor], facts: Facts) -> set[str]:
     """Names of weights that are stored [in, out], as OpenAI's Conv1D module does.
 
-    The shape of a checkpoint's own c_attn [in, 3·in] decides; only where there is none, the type.
+    The shape of the checkpoint's c_attn [in, 3·in] decides, or the model type if there is none.
     """
     candidates = {}
     for name, shape, _ in tensors:
@@ -201,7 +201,7 @@ def conv1d(tensors: Iterable[Tensor], facts: Facts) -> set[str]:
 
 
 def stack_order(shapes: Mapping[str, tuple[int, ...]], facts: Facts) -> bool | None:
-    """Whether the experts of one module are stored [in, out]; None where that stays open.
+    """Whether the experts of one module are stored [in, out]; None if that stays open.
 
     `shapes` gives the shape of one expert by the projection's name. Inputs of gate and up are the
     outputs of down, so two of the shapes settle it; else the config's width, then the family.

@@ -5,11 +5,11 @@ A tensor has one of these layouts:
     matrix    one matrix: 2-D as stored, more dimensions as [shape[0], product of the rest]
     experts   a stack of routed experts: one matrix per expert
     values    no matrix (norms, biases, scalars): its values are measured, its spectrum undefined
-    buffer, companion, unsupported    not measured; coverage.csv says why
+    buffer, companion, unsupported    not measured; coverage.csv gives the reason
 
 A matrix or an expert may be stored [in, out] (`transposed`), and its rows may be those of several
-projections (`pieces`): then each of them is a matrix of its own, [out, in] as the model multiplies.
-A quantized weight has a `scheme`, and everything here is said of its logical shape.
+projections (`pieces`): then each of them is a separate matrix, [out, in] as the model multiplies. A
+quantized weight has a `scheme`, and everything here refers to its logical shape.
 """
 
 import math
@@ -27,7 +27,7 @@ from blockresearch.weights.quantized.scheme import Scheme
 
 MEASURED = ("matrix", "experts", "values")
 
-# What a transposed matrix is read in: as many columns of the file as fit.
+# Size of the buffer for a transposed matrix: as many columns of the file as fit.
 TRANSPOSED_BYTES = 128 * 1024**2
 
 
@@ -36,10 +36,10 @@ class Layout:
     """How a stored tensor is read.
 
     kind         matrix, experts, values, buffer, companion or unsupported (see above)
-    reason       why it is not measured, or what is noted about it
+    reason       why it is not measured, or a note
     transposed   stored [in, out]
-    pieces       parts of a fused projection, by rows of the matrix as it is multiplied with
-    experts      number of experts if the shape alone does not say it
+    pieces       parts of a fused projection, by rows of the matrix [out, in]
+    experts      number of experts if the shape alone does not give it
     scheme       how a quantized weight is stored
     """
 
@@ -61,8 +61,8 @@ class Matrix:
     """One matrix [rows, cols] inside a tensor, as a view on its elements in the file's order.
 
     `expert` is its number in a stack, `piece` its part of a fused projection (or `delta`, the
-    change that an adapter makes). `first` is the index of its first element. Row i starts where
-    `steps` say (see `fused.Piece`, in elements); () means that rows follow each other. From one
+    change that an adapter makes). `first` is the index of its first element. Row i starts at the
+    element given by `steps` (see `fused.Piece`); () means that rows follow each other. From one
     element of a row to the next it is `stride` elements: 1, or the length of a stored row in a
     transposed matrix.
     """
@@ -199,8 +199,8 @@ def _stack_orders(
 def view(shape: tuple[int, ...], layout: str, transposed: bool = False) -> tuple[int, int]:
     """(rows, cols) of the 2-D view of a whole tensor.
 
-    A scalar is 1 x 1, a vector 1 x n, a matrix itself (or its transpose, where that is what the
-    model multiplies with), a kernel [out, in, ...] is out x product, a stack of experts
+    A scalar is 1 x 1, a vector 1 x n, a matrix itself (or its transpose, if the model multiplies
+    with that), a kernel [out, in, ...] is out x product, a stack of experts
     [experts, rows, cols] is experts·rows x cols.
     """
     if len(shape) < 2:

@@ -1,8 +1,8 @@
 """A stored tensor as a grid of rows that can be read block by block, quantized ones dequantized.
 
-`open_grid` is the only place that knows how the bytes of a weight become numbers: a plain tensor
-gives its codes as stored, a quantized one float32 values by the formula of its scheme. Companions
-are small and read whole; the codes of GPTQ and AWQ, whose rows run across the file, too.
+Only `open_grid` turns the bytes of a weight into numbers: a plain tensor gives its codes as stored,
+a quantized one float32 values by the formula of its scheme. Companions are small and read at once,
+as are the codes of GPTQ and AWQ, whose rows run across the file.
 """
 
 import json
@@ -25,9 +25,9 @@ from blockresearch.weights.weight import Weight
 
 
 def open_grid(entry: Entry, path_of: PathOf) -> Grid:
-    """The grid of a tensor of the plan; `path_of` gives the place of a shard on this machine.
+    """The grid of a tensor of the plan; `path_of` gives the path of a shard on this machine.
 
-    Raises Contradiction where companions contradict what the scheme promised.
+    Raises Contradiction if companions contradict the scheme.
     """
     shard = path_of(entry["shard"])
     if "scheme" in entry:
@@ -87,7 +87,7 @@ def row_starts(matrix: Matrix) -> np.ndarray:
 
 
 def _rows(grid: Grid, wanted: np.ndarray, block_bytes: int) -> Iterator[np.ndarray]:
-    """The wanted rows of a grid (ascending), read with what lies between them."""
+    """The requested rows of a grid (ascending), read together with the rows between them."""
     step = max(1, block_bytes // grid.row_bytes)
     position, end = 0, len(wanted)
     while position < end:
@@ -101,7 +101,7 @@ def _rows(grid: Grid, wanted: np.ndarray, block_bytes: int) -> Iterator[np.ndarr
         position = after
 
 
-# Matrices up to here are read once; larger ones again for each pass.
+# Bytes. Matrices up to this size are read once; larger ones again for each pass.
 READ_BYTES = 8 * 2**20
 
 
@@ -138,7 +138,7 @@ class TensorReader:
 def open_tensor(files: Mapping[str, Path], weight: Weight) -> TensorReader:
     """A reader of a weight; `files` are the shards by name.
 
-    Raises Contradiction if companions contradict what the scheme promised.
+    Raises Contradiction if companions contradict the scheme.
     """
     grid = open_grid(_entry(weight), lambda name: files[name])
     return TensorReader(weight, files[weight.stored.shard], grid)
@@ -171,7 +171,7 @@ def panels(source: TensorReader, matrix: Matrix, chunk_bytes: int) -> Iterator[n
 
 
 def extent(tensor: Stored, matrix: Matrix) -> tuple[int, int]:
-    """Bytes of the file that hold the matrix: (begin, end)."""
+    """Range of the file with the bytes of the matrix: (begin, end)."""
     bits = dtypes.DTYPES[tensor.dtype].bits
     begin = tensor.begin + matrix.first * bits // 8
     return begin, begin + matrix.rows * matrix.cols * bits // 8

@@ -11,7 +11,7 @@ class Stored:
     """One stored tensor.
 
     name      as in the header
-    shard     the file that holds it, relative to the model's folder
+    shard     its file, relative to the model's folder
     dtype     safetensors name, e.g. BF16
     shape     as stored
     begin     first byte in the file
@@ -37,7 +37,7 @@ class Stored:
 
 
 def place_of(tensor: Stored) -> Stored:
-    """The tensor without what a subclass says beyond its place, so that places compare equal."""
+    """The tensor without the additional fields of a subclass, so that places compare equal."""
     return Stored(tensor.name, tensor.shard, tensor.dtype, tensor.shape, tensor.begin, tensor.end)
 
 

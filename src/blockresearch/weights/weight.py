@@ -1,4 +1,4 @@
-"""A stored tensor with all that is needed to read it as a weight, and how a plan keeps it."""
+"""A stored tensor with everything that is needed to read it as a weight, also as JSON."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -21,7 +21,7 @@ class Weight:
     """One stored tensor and how it is read.
 
     companions   scales, zero points … of a quantized weight, by their role in its scheme
-    delta        the change of which this tensor is one factor, if it belongs to an adapter
+    delta        the change of an adapter of which this tensor is one factor, or None
     """
 
     stored: Stored
@@ -46,7 +46,7 @@ class Weight:
 
     @property
     def stored_bytes(self) -> int:
-        """Bytes in files, those of companions among them."""
+        """Bytes in files, companions included."""
         return self.stored.nbytes + sum(other.nbytes for other in self.companions.values())
 
     @property
@@ -73,7 +73,7 @@ def weight_of(tensor: Stored, layout: Layout, by_name: Mapping[str, Stored]) -> 
 
 
 def weight_json(weight: Weight) -> dict[str, Any]:
-    """What determines the numbers measured of a weight; its shard is named by the part."""
+    """Everything that determines the numbers of a weight; the part names its shard."""
     place = stored_json(weight.stored)
     del place["shard"]
     entry = place | {"layout": layout_json(weight.layout)}
