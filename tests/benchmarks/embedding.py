@@ -51,7 +51,7 @@ def simulated(rows: int, d: int = DIMENSIONS, seed: int = 0) -> np.ndarray:
 def stored(folder: str) -> np.ndarray:
     """A model's token embedding."""
     manifest = describe_folder(folder, cli.now(), hashed=False)
-    table, reason = read_rows(manifest, lambda file: f"{folder}/{file}")
+    table, reason = read_rows(manifest, lambda file: Path(folder, file))
     if table is None:
         raise SystemExit(reason)
     return table

@@ -21,7 +21,7 @@ from scipy.linalg import svdvals
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from blockresearch.checkpoint.describe import describe_folder
-from blockresearch.checkpoint.plan import make_plan, shards_of
+from blockresearch.checkpoint.plan import make_plan
 from blockresearch.measure.part import Settings, measure_part
 from blockresearch.safetensors.dtypes import decode
 from blockresearch.safetensors.reader import read_bytes
@@ -265,7 +265,7 @@ def measured_parts(folder):
     """Measure a model part by part; yields each part of its plan and the time it took."""
     manifest = describe_folder(folder, "", hashed=False)
     for part in make_plan(manifest, 1.0):
-        files = {name: Path(folder, name) for name in shards_of(part)}
+        files = {shard.shard: Path(folder, shard.shard) for shard in part.shards}
         start = time.process_time()
         measure_part(files, part, Settings())
         yield part, time.process_time() - start
@@ -273,7 +273,7 @@ def measured_parts(folder):
 
 def predictions(folder):
     """Predicted over measured time of each part."""
-    ratios = [part["seconds"] / spent for part, spent in measured_parts(folder)]
+    ratios = [part.seconds / spent for part, spent in measured_parts(folder)]
     return (
         f"Predicted over measured time of a part: {min(ratios):.2f} to {max(ratios):.2f} "
         f"({len(ratios)} parts)."

@@ -20,7 +20,7 @@ from blockresearch.checkpoint import plan
 from blockresearch.checkpoint.describe import describe_folder
 from blockresearch.naming.roles import classify
 from blockresearch.safetensors.dtypes import DTYPES, nbytes
-from blockresearch.weights.reading import open_grid
+from blockresearch.weights.reading import open_tensor
 from tests.benchmarks import planning
 from tests.benchmarks.results import machine, write_section
 from tests.conftest import write_safetensors
@@ -146,11 +146,12 @@ def dequantizing_speed() -> dict[str, float]:
             )
             (folder / "config.json").write_text(json.dumps({"quantization_config": config}))
             (part,) = plan.make_plan(describe_folder(folder, "now", hashed=False))
-            (entry,) = part["tensors"]
+            (weight,) = part.weights
+            files = {shard.shard: folder / shard.shard for shard in part.shards}
             seconds = []
             for _ in range(REPEATS):
                 started = time.process_time()
-                grid = open_grid({**entry, "shard": part["shard"]}, lambda s, f=folder: f / s)
+                grid = open_tensor(files, weight).grid
                 for row in range(0, grid.rows, 512):
                     grid.read(row, min(row + 512, grid.rows))
                 seconds.append(time.process_time() - started)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from blockresearch.checkpoint import plan
 from blockresearch.checkpoint.describe import describe_folder
+from blockresearch.checkpoint.manifest import write_manifest
 from blockresearch.files import write_json
 from blockresearch.measure import merge
 
@@ -117,18 +118,18 @@ def main() -> None:
         described = time.process_time()
         planned = plan.make_plan(manifest)
         made = time.process_time()
-        write_json(manifest, folder / "manifest")
-        write_json(planned, folder / "plan")
+        write_manifest(manifest, folder / "manifest")
+        write_json(plan.plan_json(planned), folder / "plan")
         written = time.process_time()
-        measured = {t.name: 1 for part in planned["parts"] for t in part["tensors"]}
+        measured = {weight.name: 1 for part in planned for weight in part.weights}
         ledger = merge.coverage(manifest, measured)
         done = time.process_time()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"manifest {described - started:.1f} s, plan {made - described:.1f} s,", end=" ")
     print(f"coverage {done - written:.1f} s, writing {written - made:.1f} s; peak {peak:.0f} MB;")
-    print(f"{len(planned['parts'])} parts;", end=" ")
+    print(f"{len(planned)} parts;", end=" ")
     print(ledger["status"].value_counts().to_dict(), manifest.totals, manifest.index)
-    print(f"with companions elsewhere: {sum(bool(p['companions']) for p in planned['parts'])}")
+    print(f"with companions elsewhere: {sum(bool(part.companions) for part in planned)}")
 
 
 if __name__ == "__main__":

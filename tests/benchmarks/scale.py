@@ -24,14 +24,14 @@ from typing import Any
 
 import numpy as np
 
-from blockresearch.checkpoint.cost import logical_shape
 from blockresearch.checkpoint.describe import describe_folder
-from blockresearch.checkpoint.plan import make_plan
+from blockresearch.checkpoint.manifest import write_manifest
+from blockresearch.checkpoint.plan import Part, make_plan, part_from_json, plan_json
 from blockresearch.files import write_json
 from blockresearch.safetensors.dtypes import DTYPES
 from blockresearch.tables.columns import SCHEMAS
 from blockresearch.tables.io import frame, write_table
-from blockresearch.weights.layout import matrices, view
+from blockresearch.weights.layout import view
 from tests.benchmarks.results import machine, write_section
 from tests.benchmarks.shapes import MODELS, SMALL, WIDE, Dense, Experts, write
 from tests.workflow.conftest import Project, copy_of_the_project
@@ -79,14 +79,21 @@ def resolved(model: Dense | Experts, name: str, results: Path) -> dict[str, int]
     with tempfile.TemporaryDirectory() as folder:
         write(model, Path(folder))
         manifest = describe_folder(folder, "now", hashed=False)
-    for file in manifest.files:
-        file.sha256 = hashlib.sha256(f"{name}/{file['path']}".encode()).hexdigest()
-    manifest |= {"model": name, "model_id": name, "model_path": name, "revision": "main"}
-    plan = make_plan(manifest)
+    files = tuple(
+        dataclasses.replace(file, sha256=_content(name, file.path)) for file in manifest.files
+    )
+    origin = {"model": name, "model_id": name, "model_path": name, "revision": "main"}
+    manifest = dataclasses.replace(manifest, files=files, **origin)
+    parts = make_plan(manifest)
     place = results / name.replace("/", "--")
-    write_json(manifest, place / "manifest.json")
-    write_json(plan, place / "plan.json")
-    return {"tensors": len(manifest.tensors), "parts": len(plan["parts"])} | manifest.totals
+    write_manifest(manifest, place / "manifest.json")
+    write_json(plan_json(parts), place / "plan.json")
+    return {"parts": len(parts)} | dataclasses.asdict(manifest.totals)
+
+
+def _content(model: str, path: str) -> str:
+    """A hash that is another one for each file of each model."""
+    return hashlib.sha256(f"{model}/{path}".encode()).hexdigest()
 
 
 def many(names: list[str], results: Path) -> None:
@@ -95,8 +102,8 @@ def many(names: list[str], results: Path) -> None:
     first = results / names[0].replace("/", "--")
     manifest = json.loads((first / "manifest.json").read_text())
     for name in names[1:]:
-        for file in manifest.files:
-            file.sha256 = hashlib.sha256(f"{name}/{file['path']}".encode()).hexdigest()
+        for file in manifest["files"]:
+            file["sha256"] = _content(name, file["path"])
         place = results / name.replace("/", "--")
         write_json(manifest | {"model": name, "model_id": name}, place / "manifest.json")
         (place / "plan.json").write_bytes((first / "plan.json").read_bytes())
@@ -112,23 +119,23 @@ def planned(project: Project, names: list[str]) -> tuple[int, Cost]:
     return int(counts[0][1]), cost
 
 
-def rows_of(part: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], int]]:
+def rows_of(part: Part) -> Iterator[tuple[dict[str, Any], int]]:
     """(what names a matrix of a part, number of its singular values)."""
-    for tensor in part["tensors"]:
-        for matrix in matrices(logical_shape(tensor), tensor):
-            place = {"param_name": tensor.name, "slice": matrix.slice}
+    for weight in part.weights:
+        for matrix in weight.matrices():
+            place = {"param_name": weight.name, "slice": matrix.slice}
             size = {"rows": matrix.rows, "cols": matrix.cols}
             yield place | size, min(matrix.rows, matrix.cols)
 
 
-def tensors_of(part: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def tensors_of(part: Part) -> Iterator[dict[str, Any]]:
     """What names the tensors of a part, and their sizes."""
-    for tensor in part["tensors"]:
-        shape = logical_shape(tensor)
-        rows, cols = view(shape, tensor["layout"])
+    for weight in part.weights:
+        shape = weight.shape
+        rows, cols = view(shape, weight.layout.kind)
         yield {
-            "param_name": tensor.name,
-            "dtype": tensor.dtype,
+            "param_name": weight.name,
+            "dtype": weight.stored.dtype,
             "shape": json.dumps(shape),
             "rows": rows,
             "cols": cols,
@@ -140,7 +147,7 @@ def write_parts(plan: Mapping[str, Any], folder: Path) -> int:
     """Tables of all parts with random numbers, as analyze leaves them; number of matrices."""
     random = np.random.default_rng(0)
     count = 0
-    for part in plan["parts"]:
+    for part in map(part_from_json, plan["parts"]):
         found, names = list(rows_of(part)), list(tensors_of(part))
         count += len(found)
         content = {
@@ -154,7 +161,7 @@ def write_parts(plan: Mapping[str, Any], folder: Path) -> int:
             "histograms": [_histogram(row, random) for row in names],
         }
         for table, rows in content.items():
-            path = folder / f"{part['part']}.{table}.parquet"
+            path = folder / f"{part.part}.{table}.parquet"
             write_table(frame(rows, table), table, path)
     return count
 
