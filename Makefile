@@ -36,7 +36,7 @@ $(DEV_STAMP): pyproject.toml $(STAMP)
 	$(PIP) --editable ".[dev]"
 	touch $@
 
-run: setup ## analyse the bundled demo (or what config/config.yaml says)
+run: setup ## analyze the bundled demo (or what config/config.yaml says)
 	snakemake --cores $(CORES)
 
 test: $(DEV_STAMP) ## all tests but the slow ones

@@ -1,9 +1,9 @@
-"""Ask whether a checkpoint is sound, from its manifest and tables.
+"""Audit the integrity of a checkpoint, from its manifest and tables.
 
     python workflow/scripts/audit_model.py --manifest manifest.json --params params.parquet \\
         --coverage coverage.csv --out audit.json
 
-Findings have a severity (error, warning, note), evidence, place and usual meaning.
+Each finding has a severity (error, warning, note), a place, evidence and the usual cause.
 """
 
 import logging

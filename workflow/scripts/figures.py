@@ -1,9 +1,9 @@
-"""Draw the pictures of a model from its tables.
+"""Draw the figures of a model from its tables.
 
     python workflow/scripts/figures.py --layers layers.csv --embedding embedding --out figures
 
-writes layers_std.png and layers_stable_rank.png, elbow.png and cluster_map.png. Of --layers and
---embedding one may be left out.
+writes layers_std.png and layers_stable_rank.png, elbow.png and cluster_map.png. At least one of
+--layers and --embedding is required.
 """
 
 from pathlib import Path
@@ -40,5 +40,5 @@ if __name__ == "__main__":
     parser.add_argument("--layers", help="table layers")
     parser.add_argument("--embedding", help="folder of embedding_analysis")
     parser.add_argument("--clusters", help="table clusters (default: clusters.csv in that folder)")
-    parser.add_argument("--out", required=True, help="folder for the pictures")
+    parser.add_argument("--out", required=True, help="folder for the figures")
     cli.run(parser, main)

@@ -3,8 +3,8 @@
     python workflow/scripts/model_page.py --model_dir results/local--demo --html index.html \\
         --comparison comparison.json
 
-The page links to the files of the model's folder, so it belongs there. The comparison holds the
-numbers by which the page of all models compares this one with others.
+The page links to the files of the model's folder, so it belongs there. The comparison contains the
+numbers that the page of all models compares.
 """
 
 import logging

@@ -1,10 +1,10 @@
-"""Say what the analysis of a model will take, before anyone commits hours.
+"""Estimate the cost of analyzing a model before it is started.
 
     python workflow/scripts/plan.py --model_id deepseek-ai/DeepSeek-V3
 
-reads the file list and the headers of the shards (a few MB, also of a model of a TB) and prints
+reads the file list and the headers of the shards (a few MB, even of a 1 TB model) and prints
 size, parameters by block type, dtypes, jobs, and predicted time, memory, disk and download. The
-rule of the workflow says it of models that are looked up: --manifest FILE --plan FILE.
+rule of the workflow uses the manifest and plan of a model: --manifest FILE --plan FILE.
 """
 
 import json
@@ -47,8 +47,10 @@ if __name__ == "__main__":
     parser = cli.parser(__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--model_id", help="hub id or local folder")
-    what.add_argument("--manifest", help="manifest of a model that is looked up")
-    parser.add_argument("--plan", help="plan beside that manifest (default: plan.json there)")
+    what.add_argument("--manifest", help="manifest of a model (with --plan)")
+    parser.add_argument(
+        "--plan", help="plan of the model (default: plan.json next to the manifest)"
+    )
     parser.add_argument("--revision", default=config.MAIN, help="branch, tag, commit or refs/pr/N")
     cli.add_selection(parser)
     parser.add_argument("--json", action="store_true", help="as JSON, times in s, sizes in bytes")

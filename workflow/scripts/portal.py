@@ -1,4 +1,4 @@
-"""Write the page of all models analyzed so far, and the same as a list for programs.
+"""Write the page of all models analyzed so far, and the same list as JSON.
 
     python workflow/scripts/portal.py --results results --weights resources/weights \\
         --html index.html --json index.json
@@ -43,7 +43,7 @@ def download_folders(folder, weights):
 
 if __name__ == "__main__":
     parser = cli.parser(__doc__)
-    parser.add_argument("--results", required=True, help="folder that holds the models' folders")
+    parser.add_argument("--results", required=True, help="folder with the models' folders")
     parser.add_argument("--weights", required=True, help="folder of downloaded files")
     parser.add_argument("--also", nargs="*", default=[], help="models to list without a manifest")
     parser.add_argument("--html", required=True, help="page to write")

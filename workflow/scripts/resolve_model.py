@@ -1,4 +1,4 @@
-"""Look a model up: write its manifest and the plan of what to measure.
+"""Resolve a model: write its manifest and the plan of what to measure.
 
     python workflow/scripts/resolve_model.py --model Qwen/Qwen3-4B \\
         --manifest manifest.json --plan plan.json
@@ -62,9 +62,9 @@ if __name__ == "__main__":
     parser.add_argument(
         "--only_tokens", action="store_true", help="read token embedding and output layer only"
     )
-    parser.add_argument("--weights", help="folder for downloads, to ask for its free space")
+    parser.add_argument("--weights", help="folder for downloads, whose free space is checked")
     parser.add_argument(
-        "--shards_on_disk", type=cli.positive_int, help="so many of them at once (default: all)"
+        "--shards_on_disk", type=cli.positive_int, help="shards on disk at once (default: all)"
     )
     parser.add_argument("--manifest", required=True, help="manifest to write (JSON)")
     parser.add_argument("--plan", required=True, help="plan to write (JSON)")

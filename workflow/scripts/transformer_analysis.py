@@ -1,9 +1,9 @@
-"""Sum up the tensors of a model per transformer layer and block type.
+"""Aggregate the tensors of a model per transformer layer and block type.
 
     python workflow/scripts/transformer_analysis.py --model_path models/Qwen3-4B --out layers.csv
 
-measures a local folder first. The rule of the workflow starts from tables that are there:
---params params.parquet --matrices matrices.parquet. The pictures are drawn by figures.py.
+measures a local folder first. The rule of the workflow starts from existing tables:
+--params params.parquet --matrices matrices.parquet. figures.py draws the figures.
 """
 
 import logging

@@ -1,9 +1,9 @@
-"""Say for each model what its audit found, and fail where that is too grave.
+"""Print the audit result of each model, and fail if a finding is too severe.
 
     python workflow/scripts/verdict.py --fail_on error results/*/audit.json
 
-With --fail_on error (or warning) the exit code is 1 when a model has findings of that severity or
-graver; --out is only written when none has.
+With --fail_on error (or warning) the exit code is 1 if a model has findings of that severity or
+worse; --out is written only if there are none.
 """
 
 import logging
@@ -40,5 +40,5 @@ if __name__ == "__main__":
     parser = cli.parser(__doc__)
     parser.add_argument("audits", nargs="+", metavar="AUDIT", help="audit.json of a model")
     parser.add_argument("--fail_on", choices=("error", "warning"), help="severity that fails")
-    parser.add_argument("--out", help="text file to write when nothing fails")
+    parser.add_argument("--out", help="text file to write if nothing fails")
     cli.run(parser, main)

@@ -1,8 +1,8 @@
-"""Name the results that were altered or deleted since a run made them.
+"""List the results that were altered or deleted since a run wrote them.
 
     python workflow/scripts/verify.py --results results local--demo
 
-reads every result of these models again and compares it with the hashes that the run recorded.
+reads every result of these models and compares it with the hashes that the run recorded.
 """
 
 import logging
@@ -22,14 +22,14 @@ def main(options):
         print(f"no record: {folder}")
     if altered or missing:
         raise ValueError(
-            f"{len(altered)} results are altered and {len(missing)} are missing: delete those that "
-            "are altered and start the run again, which makes both anew."
+            f"{len(altered)} results are altered and {len(missing)} are missing: delete the "
+            "altered ones and run again, which rebuilds both."
         )
     log.info("all recorded results are as they were made")
 
 
 if __name__ == "__main__":
     parser = cli.parser(__doc__)
-    parser.add_argument("--results", required=True, help="folder that holds the models' folders")
+    parser.add_argument("--results", required=True, help="folder with the models' folders")
     parser.add_argument("models", nargs="+", metavar="MODEL", help="folder of a model in it")
     cli.run(parser, main)

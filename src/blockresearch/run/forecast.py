@@ -1,8 +1,8 @@
-"""What the analysis of a model will take, told from its manifest and plan before it is started.
+"""Predicted cost of analyzing a model, from its manifest and plan.
 
-Times are those of one core of the machine the cost model was measured on. The work of P parts on c
-cores takes at least the longest of them, and at least the sum divided by c. Shards are measured
-while others arrive, so of downloading and measuring the shorter one counts for one shard only.
+Times are for one core of the machine on which the cost model was measured. P parts on c cores take
+at least the time of the longest part, and at least the sum divided by c. Shards are measured while
+others arrive, so the shorter one of downloading and measuring counts for one shard only.
 """
 
 import math
@@ -46,15 +46,15 @@ PROFILES = {
     "slurm, parts=1": Profile(200, alone=True),
 }
 
-# Bytes per second of a good line.
+# Bytes per second of a fast connection.
 LINE = 100e6
 
 # Jobs of a model beside its parts, downloads and needs.JOBS: tokens, portal, glossary, the target.
 OTHER_JOBS = 4
 
 ASSUMED = (
-    f"Cores as in the benchmarks, a line of {LINE / 1e6:.0f} MB/s, no waiting in a queue.",
-    "A GPU (profile gpu) takes over the products of matrices, which saves time not predicted here.",
+    f"Assumes cores as in the benchmarks, {LINE / 1e6:.0f} MB/s of bandwidth and no queue.",
+    "A GPU (profile gpu) computes the matrix products and saves time that is not predicted here.",
 )
 
 
@@ -155,27 +155,30 @@ def bytes_by_dtype(manifest: Manifest) -> dict[str, int]:
     return dict(found.most_common())
 
 
-def lines(told: Mapping[str, Any]) -> Iterable[str]:
-    """A forecast as text for people."""
-    commit = f" at {told['commit']}" if told["commit"] else ""
-    yield f"{told['model']}{commit}"
+def lines(forecast: Mapping[str, Any]) -> Iterable[str]:
+    """A forecast as text."""
+    commit = f" at {forecast['commit']}" if forecast["commit"] else ""
+    yield f"{forecast['model']}{commit}"
     yield (
-        f"  {told['parameters']:,} parameters in {told['tensors']:,} tensors, "
-        f"{told['shards']} shards, {amount(told['bytes'])}"
+        f"  {forecast['parameters']:,} parameters in {forecast['tensors']:,} tensors, "
+        f"{forecast['shards']} shards, {amount(forecast['bytes'])}"
     )
-    whole = max(sum(told["parameters_by_block"].values()), 1)
-    for block, count in told["parameters_by_block"].items():
+    whole = max(sum(forecast["parameters_by_block"].values()), 1)
+    for block, count in forecast["parameters_by_block"].items():
         yield f"    {block:<20}{count:>20,}{100 * count / whole:>7.1f} %"
-    stored = ", ".join(f"{name} {amount(size)}" for name, size in told["bytes_by_dtype"].items())
+    stored = ", ".join(
+        f"{name} {amount(size)}" for name, size in forecast["bytes_by_dtype"].items()
+    )
     yield f"  stored as {stored}"
     yield (
-        f"  {told['jobs']} jobs, {told['parts']} of them measure: {duration(told['seconds'])} of "
-        f"one core, the longest {duration(told['longest_part'])}"
+        f"  {forecast['jobs']} jobs, {forecast['parts']} of them measure: "
+        f"{duration(forecast['seconds'])} of one core, the longest "
+        f"{duration(forecast['longest_part'])}"
     )
-    yield f"  download {amount(told['download'])}, disk {amount(told['disk'])}"
+    yield f"  download {amount(forecast['download'])}, disk {amount(forecast['disk'])}"
     columns = ("download", "measure", "reports", "in all", "memory", "disk")
     yield f"  {'profile':<18}" + "".join(f"{column:>12}" for column in columns)
-    for name, cost in told["profiles"].items():
+    for name, cost in forecast["profiles"].items():
         times = (duration(cost[key]) for key in ("download", "measure", "reports", "seconds"))
         memory = amount(cost["memory"]) + ("/job" if PROFILES[name].alone else "")
         cells = (*times, memory, amount(cost["disk"]))
