@@ -1,4 +1,4 @@
-"""The files in a model's folder: its reports, what its page shows or links to, and what each is."""
+"""The files in a model's folder: reports, and the files that its page shows or links to."""
 
 from dataclasses import dataclass
 
@@ -9,8 +9,8 @@ class Report:
 
     label     on pages
     about     one line of what it shows
-    reads     files in the model's folder, which it is made again from
-    settings  names of settings in the configuration that it shows
+    reads     files in the model's folder; if one changes, the report is made again
+    settings  names of configuration keys that it shows
     """
 
     label: str
@@ -21,16 +21,16 @@ class Report:
 
 # Notebook -> report. Another report is a notebook and one more entry.
 REPORTS = {
-    # It also reads the benchmarks of the jobs that made its input: it is made again with those.
+    # It also reads the benchmarks of the jobs that made these files, which change with them.
     "00_setup": Report(
-        "Set-up",
-        "What was analyzed, and how: files, coverage, integrity, settings, versions, times.",
+        "Setup",
+        "Input and environment: files, coverage, integrity, settings, versions, times.",
         ("manifest.json", "params.parquet", "coverage.csv", "audit.json"),
         ("sparsity_threshold", "spectra", "sketch_above"),
     ),
     "10_summary_stats": Report(
         "Summary statistics",
-        "Where the parameters are, distributions, outliers, ranks, entropy, cost of rounding.",
+        "Parameters by block type, distributions, outliers, ranks, entropy, rounding errors.",
         ("manifest.json", "params.parquet", "matrices.parquet", "histograms.parquet"),
     ),
     "20_per_layer": Report(
@@ -60,24 +60,24 @@ LAYER_FIGURES = {
 
 EMBEDDING_FIGURES = {
     "figures/elbow.png": "Inertia, silhouette and stability by the number of clusters",
-    "figures/cluster_map.png": "The map of tokens, colored by cluster",
+    "figures/cluster_map.png": "Map of tokens, colored by cluster",
 }
 
-# Path -> what it holds.
+# Path -> contents.
 DOWNLOADS = {
     "params.csv": "one row per stored tensor (CSV)",
     "params.json": "the same (JSON)",
     "params.parquet": "the same (Parquet)",
-    "matrices.parquet": "one row per matrix as the model multiplies with it",
+    "matrices.parquet": "one row per weight matrix (fused ones split, quantized ones dequantized)",
     "spectra.parquet": "all singular values",
     "histograms.parquet": "exact distributions of the stored values",
-    "layers.csv": "sums per layer and block type",
-    "coverage.csv": "every tensor, analyzed or not, with the reason",
+    "layers.csv": "statistics per layer and block type",
+    "coverage.csv": "status of every tensor, with the reason if it is not analyzed",
     "audit.json": "integrity findings",
     "embedding/clusters.csv": "cluster, distance and norm of every token",
     "embedding/clusters_summary.csv": "size, contents and typical tokens of every cluster",
     "embedding/tokens.csv": "every token: traits, neighbors, similarity to untrained ones",
-    "embedding/output_tokens.csv": "the same for an output layer of its own",
+    "embedding/output_tokens.csv": "the same for an untied output layer",
     "embedding/elbow.csv": "inertia, silhouette and stability by the number of clusters",
     "embedding/projection.parquet": "tokens in two dimensions",
     "embedding/summary.json": "facts about the token embedding",
