@@ -6,11 +6,13 @@ import shutil
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 
 from blockresearch.measure.folder import analyze_folder
 from blockresearch.measure.part import Settings
+from blockresearch.naming import patterns
 from blockresearch.weights.grid import Grid
 from blockresearch.weights.quantized import recognize
 from blockresearch.weights.quantized.scheme import Format, Unfit
@@ -56,6 +58,22 @@ def test_a_scheme_is_one_file_and_one_row(tmp_path, monkeypatch):
     wanted = scales[:, :1] + scales[:, 1:] * codes
     assert (row["quantisation"], row["block_type"]) == ("toy", "up_proj")
     assert (row["mean"], row["max"]) == (wanted.mean(), wanted.max())
+
+
+def test_each_file_of_a_scheme_has_a_row():
+    folder = Path(recognize.__file__).parent
+    files = {path.stem for path in folder.glob("*.py") if "\nFORMATS = " in path.read_text("utf-8")}
+    assert files == {scheme.__name__.rpartition(".")[2] for scheme in recognize.SCHEMES}
+
+
+def test_naming_reads_every_ending_that_a_scheme_uses():
+    """Codes and companions have the role of their module, whatever scheme they belong to."""
+    for row in (row for scheme in recognize.SCHEMES for row in scheme.FORMATS):
+        for end in (row.codes, *row.needed.values(), *row.optional.values()):
+            if end.startswith((".", "_")) and end not in (".weight", ".scale", "_scale"):
+                name = f"layers.0.mlp.up_proj{end}"
+                known = (patterns.QUANTIZATION, patterns.COMPANION_OF_CODES)
+                assert any(pattern.search(name) for pattern in known), end
 
 
 def run_changed_copy(folder, edits, files, program):

@@ -13,7 +13,7 @@ import pandas as pd
 from blockresearch.audit import structure, values
 from blockresearch.audit.finding import Finding, as_record
 from blockresearch.checkpoint.manifest import Manifest
-from blockresearch.weights.quantized.recognize import CONTRADICTORY, DOES_NOT_FIT
+from blockresearch.weights.quantized.scheme import CONTRADICTORY, DOES_NOT_FIT
 
 SEVERITIES = ("error", "warning", "note")
 

@@ -35,15 +35,22 @@ from blockresearch.checkpoint.selection import (
 )
 from blockresearch.hub.cache import cache_root, cached_file
 from blockresearch.hub.names import is_folder
-from blockresearch.hub.repository import list_files, read_small_file, read_start, resolve_commit
+from blockresearch.hub.repository import (
+    list_files,
+    read_range,
+    read_small_file,
+    read_start,
+    resolve_commit,
+)
 from blockresearch.hub.requests import HubError
 from blockresearch.hub.transfer import RepoFile
 from blockresearch.naming import roles as naming
 from blockresearch.safetensors import json_text
 from blockresearch.safetensors.dtypes import DTYPES
 from blockresearch.safetensors.header import Header
-from blockresearch.safetensors.reader import header_from, read_header
+from blockresearch.safetensors.reader import header_from, read_bytes, read_header
 from blockresearch.weights.layout import layouts
+from blockresearch.weights.quantized.settings import FILES_BESIDE, with_settings
 from blockresearch.weights.stored import Stored
 
 TOKENIZER = "tokenizer.json"
@@ -139,7 +146,10 @@ def describe_folder(
         _refuse_outside(root / shard, root)
         return read_header(root / shard)
 
-    manifest = _describe(origin, names, read, file, header, str(folder), inner, variant)
+    def piece(shard: str, begin: int, end: int) -> bytes:
+        return read_bytes(root / shard, begin, end).tobytes()
+
+    manifest = _describe(origin, names, read, file, header, piece, str(folder), inner, variant)
     return replace(manifest, problems=(*manifest.problems, *mismatches))
 
 
@@ -204,6 +214,7 @@ def describe_repo(
         lambda name, limit: read_small_file(repo, commit, listed[name], limit),
         file,
         header,
+        lambda shard, begin, end: read_range(repo, commit, listed[shard], begin, end),
         f"{repo} at {revision}",
         safe_subfolder(subfolder),
         variant,
@@ -241,6 +252,7 @@ def _describe(
     read: Callable[[str, int], bytes],
     file: Callable[[str], RepoFile],
     header: Callable[[str], Header],
+    piece: Callable[[str, int, int], bytes],
     where: str,
     subfolder: str,
     variant: str | None,
@@ -273,6 +285,9 @@ def _describe(
     config = _config(read, config_name, where) if config_name in names else {}
     if config_name.endswith(PARAMS):
         config = {PARAMS_WORDS.get(key, key): value for key, value in config.items()}
+    for name, method in FILES_BESIDE.items():
+        if beside(name) in names:
+            config = with_settings(config, _config(read, beside(name), where), method)
     adapter_name = beside(ADAPTER_CONFIG)
     is_adapter = adapter_name in names and any("adapter" in shard for shard in selection.shards)
     adapter = _config(read, adapter_name, where) if is_adapter else None
@@ -294,7 +309,8 @@ def _describe(
     once = _each_once(stored, weight_map)
     signatures = [(tensor.name, tensor.shape, tensor.dtype) for tensor in once]
     roles_of = naming.classify(signatures, config)
-    layouts_of = layouts(signatures, roles_of, config)
+    places = {tensor.name: (tensor.shard, tensor.begin, tensor.end) for tensor in once}
+    layouts_of = layouts(signatures, roles_of, config, lambda name: piece(*places[name]))
     tensors = tuple(
         Tensor(
             *(t.name, t.shard, t.dtype, t.shape, t.begin, t.end),

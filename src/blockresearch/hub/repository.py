@@ -111,7 +111,12 @@ def read_small_file(repo: str, commit: str, file: RepoFile, limit: int = 32 * 2*
 
 
 def read_start(repo: str, commit: str, file: RepoFile, length: int) -> bytes:
-    """The first `length` bytes of a file, or all of a shorter one; no hash verifies a part.
+    """The first `length` bytes of a file, or all of a shorter one; see `read_range`."""
+    return read_range(repo, commit, file, 0, min(length, file.size))
+
+
+def read_range(repo: str, commit: str, file: RepoFile, begin: int, end: int) -> bytes:
+    """Bytes `begin` to `end` of a file; no hash verifies a part.
 
     Hardly more than that is received, even from a server that ignores Range. Raises HubError.
     """
@@ -119,5 +124,6 @@ def read_start(repo: str, commit: str, file: RepoFile, length: int) -> bytes:
     cached = in_snapshot(ref)
     if cached is not None:
         with cached.open("rb") as stream:
-            return stream.read(length)
-    return b"".join(receive(ref, file, 0, min(length, file.size)))
+            stream.seek(begin)
+            return stream.read(end - begin)
+    return b"".join(receive(ref, file, begin, end))

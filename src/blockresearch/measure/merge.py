@@ -10,7 +10,7 @@ import pandas as pd
 from blockresearch.checkpoint.manifest import Manifest, Tensor
 from blockresearch.tables.io import frame, typed
 from blockresearch.text import visible_surrogates
-from blockresearch.weights.quantized.recognize import CONTRADICTORY
+from blockresearch.weights.quantized.scheme import CONTRADICTORY
 
 STATUS = {"matrix": "analysed", "experts": "analysed", "values": "analysed"}
 

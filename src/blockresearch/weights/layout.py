@@ -23,7 +23,7 @@ from blockresearch.naming.template import is_unlearned
 from blockresearch.safetensors.dtypes import DTYPES
 from blockresearch.weights.fused import Piece, conv1d, gate_up_pieces, qkv_pieces, stack_order
 from blockresearch.weights.quantized.recognize import recognize
-from blockresearch.weights.quantized.scheme import Scheme
+from blockresearch.weights.quantized.scheme import ReadSmall, Scheme
 
 MEASURED = ("matrix", "experts", "values")
 
@@ -92,11 +92,16 @@ def layouts(
     tensors: Iterable[tuple[str, tuple[int, ...], str]],
     roles: Mapping[str, Role],
     config: Mapping[str, Any] | None = None,
+    read_small: ReadSmall | None = None,
 ) -> dict[str, Layout]:
-    """Layout of every tensor (name, shape, dtype) of a checkpoint with its config.json."""
+    """Layout of every tensor (name, shape, dtype) of a checkpoint with its config.json.
+
+    `read_small` returns the bytes of a small tensor by its name, which some quantization schemes
+    need to know the shape of a weight; without it such weights are unsupported.
+    """
     tensors = list(tensors)
     facts = Facts(config or {})
-    found = recognize(tensors, config or {})
+    found = recognize(tensors, config or {}, read_small)
     logical = [
         (name, found.schemes[name].shape if name in found.schemes else shape, dtype)
         for name, shape, dtype in tensors

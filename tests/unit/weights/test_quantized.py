@@ -1,6 +1,7 @@
 """Quantized weights: each formula against its defining library's own numbers.
 
-`tests/data/quantised.npz` was made by `tests/golden/quantised.py`.
+`tests/data/quantised.npz` was made by `tests/golden/quantised.py`; `tests/data/formats.npz`, random
+shapes, bits and groups, by `tests/golden/libraries.py`.
 """
 
 import json
@@ -17,8 +18,11 @@ from blockresearch.weights.quantized.recognize import recognize
 from blockresearch.weights.reading import open_tensor
 from tests.conftest import write_safetensors
 
-DATA = np.load(Path(__file__).parents[2] / "data" / "quantised.npz")
+FOLDER = Path(__file__).parents[2] / "data"
+DATA = np.load(FOLDER / "quantised.npz")
 CASES = json.loads(DATA["cases"].tobytes())
+LIBRARY_DATA = np.load(FOLDER / "formats.npz")
+LIBRARY_CASES = json.loads(LIBRARY_DATA["cases"].tobytes())
 # Half of the spacing of values in [1, 2).
 EPS = {None: 1e-6, "F16": 2**-11, "BF16": 2**-8}
 
@@ -64,6 +68,24 @@ def test_weights_are_those_of_the_library(case, tmp_path):
     companions = weight.companions
     if "quant_state" not in companions and "shape" not in companions:
         assert weight.shape == wanted.shape, "known from headers alone"
+
+
+# Where a library itself computes in 16 bits, or with one rounding less.
+ROUNDED = {"auto-round": 2**-11, "mlx": 2**-23}
+
+
+@pytest.mark.parametrize("case", LIBRARY_CASES)
+def test_random_weights_are_those_of_the_library(case, tmp_path):
+    about = LIBRARY_CASES[case]
+    stored = {
+        name: (dtype, shape, LIBRARY_DATA[f"{case}/{name}"].tobytes())
+        for name, (dtype, shape) in about["tensors"].items()
+    }
+    (weight,) = checkpoint(tmp_path, stored, about["config"]).values()
+    found, wanted = dequantized(tmp_path, weight), LIBRARY_DATA[case]
+    assert found.shape == wanted.shape
+    eps = max(EPS[about["rounded"]] if about["rounded"] else 0, ROUNDED.get(about["library"][0], 0))
+    assert np.abs(found - wanted).max() <= eps * np.abs(wanted).max()
 
 
 def stored_case(case):

@@ -80,6 +80,7 @@ FORMATS = (
         {"scale": ".scales", "zeros": ".qzeros"},
         {},
         read_awq,
+        frozenset({"awq", "auto-round"}),
     ),
 )
 

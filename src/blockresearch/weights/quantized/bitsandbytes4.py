@@ -86,6 +86,8 @@ def open_blocks(source: Source) -> Grid:
     )
     if len(table) != 16 or len(scales) * block < numel:
         raise source.fail(f"{len(scales)} scales for blocks of {block}, {len(table)} values")
+    if len(shape) > 2 and source.settings.get("shape_inside"):
+        raise source.fail(f"its quant_state says a stack {list(shape)}, which its name does not")
     shape = shape if len(shape) > 1 else (1, *shape)
     cols, begin = shape[-1], source.entry["begin"]
 
@@ -117,7 +119,8 @@ def read_blocks(found: Found) -> Settings:
     if math.prod(found.shape("quant_map")) != 16:
         raise Unfit(f"a quant_map of shape {list(found.shape('quant_map'))}, not of 16 values")
     stored = nbytes(dtype, math.prod(shape))
-    if found.read_small and (not name.endswith(".weight") or ".experts." in name):
+    is_stack = not name.endswith(".weight") or "expert" in name or "moe" in name
+    if found.read_small and is_stack and math.prod(found.shape("quant_state")) <= MAX_STATE_BYTES:
         try:
             true = parse_state(found.read_small(state))[0]
         except ValueError as error:
@@ -149,6 +152,7 @@ FORMATS = tuple(
         },
         _NESTED,
         read_blocks,
+        frozenset({"bitsandbytes"}),
     )
     for kind in ("nf4", "fp4")
 )

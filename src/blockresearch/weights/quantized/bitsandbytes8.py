@@ -40,6 +40,10 @@ def read_rows(found: Found) -> Settings:
     return "bitsandbytes int8", "bitsandbytes8", shape, {}
 
 
-FORMATS = (Format(".weight", frozenset({"I8"}), {"scb": ".SCB"}, {}, read_rows),)
+FORMATS = (
+    Format(
+        ".weight", frozenset({"I8"}), {"scb": ".SCB"}, {}, read_rows, frozenset({"bitsandbytes"})
+    ),
+)
 
 FORMULAS = {"bitsandbytes8": open_rows}

@@ -3,7 +3,7 @@
 import numpy as np
 
 from blockresearch.weights.grid import Grid
-from blockresearch.weights.quantized.scheme import Found, Unfit
+from blockresearch.weights.quantized.scheme import Found, Settings, Unfit
 from blockresearch.weights.quantized.source import Source
 from blockresearch.weights.quantized.unpack import e2m1, nibbles, scale_columns
 
@@ -26,12 +26,50 @@ def open_float4(source: Source) -> Grid:
     return Grid(shape, "F32", read)
 
 
+def open_float4_rows(source: Source) -> Grid:
+    """Stacks [experts, in, out] whose codes are packed along `in`, two rows in one row of bytes.
+
+    The even row is in the low nibbles; a scale serves `settings.width` rows of a column.
+    """
+    shape, width = source.shape, source.settings["width"]
+    cols = shape[-1]
+    scales = source.values("scale", read_as="F8_E8M0").reshape(-1, cols)
+    if source.has("scale_2"):
+        scales = scales * _per_row(source, "scale_2", len(scales))
+    elif source.has("global_scale"):
+        scales = scales / _per_row(source, "global_scale", len(scales))
+    read_codes = source.rows(cols)
+
+    def read(first: int, last: int) -> np.ndarray:
+        low = first // 2
+        data = read_codes(low, -(-last // 2))
+        pairs = np.stack((data & 15, data >> 4), axis=1).reshape(-1, cols)
+        values = e2m1()[pairs[first - 2 * low : last - 2 * low]]
+        return values * scales[np.arange(first, last) // width]
+
+    return Grid(shape, "F32", read)
+
+
 def _per_row(source: Source, role: str, rows: int) -> np.ndarray:
     """A scale for the whole tensor, or one per expert, as a column [rows or 1, 1]."""
     values = source.values(role).reshape(-1, 1)
     if not len(values) or rows % len(values):
         raise source.fail(f"{len(values)} values of {role} do not fit {rows} rows")
     return np.repeat(values, rows // len(values), axis=0)
+
+
+def read_float4(found: Found, method: str, width: int) -> Settings:
+    """Settings of packed codes with a scale for `width` of them; raises Unfit.
+
+    Codes are packed along the last dimension, in a stack perhaps along the middle one.
+    """
+    _, shape, dtype = found.owner
+    scales = found.shape("scale")
+    if len(shape) == 3 == len(scales) and dtype != "F4" and scales[1:] != shape[1:]:
+        logical = (shape[0], 2 * shape[1], shape[2])
+        if (scales[0], scales[1] * width, scales[2]) == logical:
+            return method, "float4 rows", logical, {"width": width}
+    return method, "float4", packed_shape(found, width), {"width": width}
 
 
 def packed_shape(found: Found, width: int) -> tuple[int, ...]:

@@ -11,8 +11,20 @@ Source: transformers integrations/finegrained_fp8.py and fbgemm_fp8.py, compress
 naive_quantized and mxfp8, ModelOpt export (FP8, FP8_PB_WO, MXFP8).
 """
 
+from collections.abc import Mapping
+from typing import Any
+
+from blockresearch.weights.quantized import settings
 from blockresearch.weights.quantized.scaled import open_scaled, pair, scale_block
-from blockresearch.weights.quantized.scheme import FLOAT8, Format, Found, Settings
+from blockresearch.weights.quantized.scheme import (
+    DOES_NOT_FIT,
+    FLOAT8,
+    Format,
+    Found,
+    Scheme,
+    Settings,
+    Tensor,
+)
 
 # Endings behind `proj.weight` and behind bare parameters such as `experts.gate_up_proj` alike.
 SCALES = ("_scale_inv", "_scale", "_weight_scale", "_weight_scale_inv")
@@ -29,9 +41,29 @@ def read_float8(found: Found) -> Settings:
     return kind, "scaled", shape, {"block": list(block)}
 
 
+def lost_scale(tensor: Tensor, config: Mapping[str, Any], others: Mapping[str, Scheme]) -> str:
+    """Why 8-bit floats without a scale are no weights: the config or other weights promise one.
+
+    "" if they are plain: a direct cast, or a module that is not to be quantized.
+    """
+    name, shape, dtype = tensor
+    if dtype not in FLOAT8 or len(shape) < 2:
+        return ""
+    module = name.removesuffix(".weight")
+    if settings.is_left_out(config, module):
+        return ""
+    promised = settings.method_of(config) in METHODS
+    if promised or any(scheme.formula == "scaled" for scheme in others.values()):
+        who = "the config promises one" if promised else "other weights have one"
+        return f"{DOES_NOT_FIT}: its scale is missing, and {who}"
+    return ""
+
+
+METHODS = frozenset({"fp8", "fbgemm_fp8", "compressed-tensors", "modelopt"})
+
 FORMATS = (
-    *(Format("", FLOAT8, {"scale": scale}, {}, read_float8) for scale in SCALES),
-    *(Format(".weight", FLOAT8, {"scale": scale}, {}, read_float8) for scale in SCALES_OF_MODULE),
+    *(Format("", FLOAT8, {"scale": s}, {}, read_float8, METHODS) for s in SCALES),
+    *(Format(".weight", FLOAT8, {"scale": s}, {}, read_float8, METHODS) for s in SCALES_OF_MODULE),
 )
 
 FORMULAS = {"scaled": open_scaled}

@@ -153,6 +153,7 @@ FORMATS = (
         {"scale": ".scales", "zeros": ".qzeros"},
         {"g_idx": ".g_idx"},
         read_gptq,
+        frozenset({"gptq", "auto-round"}),
     ),
 )
 

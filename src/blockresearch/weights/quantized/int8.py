@@ -25,11 +25,13 @@ def read_int8(found: Found) -> Settings:
     return "int8", "scaled", shape, {"block": list(block)}
 
 
+METHODS = frozenset({"compressed-tensors", "modelopt"})
+
 _I8 = frozenset({"I8"})
 
 FORMATS = (
-    *(Format("", _I8, {"scale": s}, {"zeros": "_zero_point"}, read_int8) for s in SCALES),
-    Format(".weight", _I8, {"scale": ".scale"}, {}, read_int8),
+    *(Format("", _I8, {"scale": s}, {"zeros": "_zero_point"}, read_int8, METHODS) for s in SCALES),
+    Format(".weight", _I8, {"scale": ".scale"}, {}, read_int8, METHODS),
 )
 
 FORMULAS = {"scaled": open_scaled}

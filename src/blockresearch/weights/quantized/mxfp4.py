@@ -10,7 +10,7 @@ Source: compressed-tensors mxfp4, transformers integrations/mxfp4.py and finegra
 (`_unpack_fp4`), AMD Quark.
 """
 
-from blockresearch.weights.quantized.float4 import open_float4, packed_shape
+from blockresearch.weights.quantized.float4 import open_float4, open_float4_rows, read_float4
 from blockresearch.weights.quantized.fp8 import SCALES
 from blockresearch.weights.quantized.scheme import POWERS, Format, Found, Settings, Unfit
 
@@ -19,7 +19,7 @@ def read_packed(found: Found) -> Settings:
     """Settings of two E2M1 codes a byte; raises Unfit."""
     if found.dtype("scale") not in POWERS:
         raise Unfit("scales of this type do not belong to MXFP4")
-    return "mxfp4", "float4", packed_shape(found, 32), {"width": 32}
+    return read_float4(found, "mxfp4", 32)
 
 
 def read_blocks(found: Found) -> Settings:
@@ -31,12 +31,14 @@ def read_blocks(found: Found) -> Settings:
     return "mxfp4", "float4", logical, {"width": 2 * shape[-1]}
 
 
+METHODS = frozenset({"mxfp4", "compressed-tensors", "modelopt"})
+
 _BYTES = frozenset({"U8", "I8"})
 
 FORMATS = (
-    Format("_packed", _BYTES, {"scale": "_scale"}, {}, read_packed),
-    Format("_blocks", frozenset({"U8"}), {"scale": "_scales"}, {}, read_blocks),
-    *(Format("", _BYTES | {"F4"}, {"scale": scale}, {}, read_packed) for scale in SCALES),
+    Format("_packed", _BYTES, {"scale": "_scale"}, {}, read_packed, METHODS),
+    Format("_blocks", frozenset({"U8"}), {"scale": "_scales"}, {}, read_blocks, METHODS),
+    *(Format("", _BYTES | {"F4"}, {"scale": s}, {}, read_packed, METHODS) for s in SCALES),
 )
 
-FORMULAS = {"float4": open_float4}
+FORMULAS = {"float4": open_float4, "float4 rows": open_float4_rows}

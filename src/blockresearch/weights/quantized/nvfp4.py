@@ -5,13 +5,13 @@
     ModelOpt            P.weight U8 or F4, P.weight_scale [out, in / 16],
                         P.weight_scale_2 F32 []:            W = E2M1[code] · scale · scale_2
 
-Low nibble first; in a stack the scale for all may be one for each expert.
+Low nibble first; in a stack the scale for all may be one for each expert. Stacks that are stored
+[E, in, out] (Llama 4) are packed along `in`: P [E, in / 2, out], P_weight_scale [E, in / 16, out].
 
 Source: compressed-tensors nvfp4, ModelOpt quantization/qtensor/nvfp4_tensor.py.
 """
 
-from blockresearch.weights.quantized.float4 import open_float4, packed_shape
-from blockresearch.weights.quantized.fp8 import SCALES
+from blockresearch.weights.quantized.float4 import open_float4, open_float4_rows, read_float4
 from blockresearch.weights.quantized.scheme import POWERS, Format, Found, Settings, Unfit
 
 
@@ -19,8 +19,12 @@ def read_packed(found: Found) -> Settings:
     """Settings of two E2M1 codes a byte with a scale for all; raises Unfit."""
     if found.dtype("scale") in POWERS:
         raise Unfit("scales of this type do not belong to NVFP4")
-    return "nvfp4", "float4", packed_shape(found, 16), {"width": 16}
+    return read_float4(found, "nvfp4", 16)
 
+
+METHODS = frozenset({"nvfp4", "compressed-tensors", "modelopt"})
+
+_TYPES = frozenset({"U8", "F4"})
 
 FORMATS = (
     Format(
@@ -29,11 +33,12 @@ FORMATS = (
         {"scale": "_scale", "global_scale": "_global_scale"},
         {},
         read_packed,
+        METHODS,
     ),
     *(
-        Format("", frozenset({"U8", "F4"}), {"scale": s, "scale_2": s + "_2"}, {}, read_packed)
-        for s in SCALES
+        Format("", _TYPES, {"scale": s, "scale_2": s + "_2"}, {}, read_packed, METHODS)
+        for s in ("_scale", "_weight_scale")
     ),
 )
 
-FORMULAS = {"float4": open_float4}
+FORMULAS = {"float4": open_float4, "float4 rows": open_float4_rows}

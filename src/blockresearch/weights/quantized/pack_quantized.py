@@ -18,7 +18,7 @@ quantized_compressors/pack_quantized.py (0.9.4, 0.13.0).
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,8 +59,9 @@ def open_packed(source: Source) -> Grid:
     if packing == EITHER:
         packing = _packing_of(read_codes, rows, bits)
     groups = 1 if cols <= width else -(-cols // width)
-    scales = source.values("scale")
-    scales = np.broadcast_to(scales.reshape(-1, groups), (rows, groups))
+    scales = source.values("scale").reshape(-1, groups)
+    # One scale may serve the rows of a whole expert or tensor.
+    scales = np.repeat(scales, rows // len(scales), axis=0)
     offset = float(2 ** (bits - 1))
     zeros = _zero_points(source, shape, bits, packing, groups) if source.has("zeros") else None
     group = source.group_of_column(cols, width, groups)
@@ -143,16 +144,24 @@ def read_packed(found: Found) -> Settings:
     words = f"{shape[-1]} words a row with scales of shape {list(scales)}"
     if _groups(found) is None:
         raise Unfit(f"packed words of shape {list(shape)} with scales of shape {list(scales)}")
-    stated = list(_stated(found))
+    own = settings.config_groups(
+        found.config, (found.module, found.module.rpartition(".")[0], found.stem)
+    )
+    every = settings.all_groups(found.config)
+    stated = list(_stated(found, own))
     known = math.prod(found.shape("g_idx")) if "g_idx" in found.by_role else None
     fitting = _readings(found, stated, known)
-    if len({reading._replace(packing="") for reading in fitting}) > 1 or len(fitting) > 1:
+    if len(fitting) > 1 or len(every) > 1:
         true = found.integers("shape")
         if true is not None:
             known = _columns(true, shape)
             if known is None:
                 raise Unfit(f"weight_shape {true} contradicts words of shape {list(shape)}")
             fitting = _readings(found, stated, known)
+    if not fitting and len(every) > len(own):
+        # Targets may name modules as another library does; the sizes settle it among all groups.
+        stated = list(_stated(found, every))
+        fitting = _readings(found, stated, known)
     if not fitting:
         raise Unfit(f"{words} fit none of {_told(stated)}")
     first = fitting[0]
@@ -169,11 +178,8 @@ def _told(stated: list[tuple[int, int | None]]) -> str:
     )
 
 
-def _stated(found: Found) -> Iterator[tuple[int, int | None]]:
-    """(bits, size of a group or None) of the groups of the config that apply, else the usual."""
-    groups = settings.config_groups(
-        found.config, (found.module, found.module.rpartition(".")[0], found.stem)
-    )
+def _stated(found: Found, groups: list[Mapping[str, Any]]) -> Iterator[tuple[int, int | None]]:
+    """(bits, size of a group or None) of groups of the config, without any the usual."""
     seen: set[tuple[int, int | None]] = set()
     for group in groups:
         weights = group["weights"]
@@ -220,7 +226,8 @@ def _readings(
 def _groups(found: Found) -> int | None:
     """Groups of columns that have a scale each; None if the scales do not fit the rows."""
     shape, scales = found.owner[1], found.shape("scale")
-    if math.prod(scales) == 1 or scales == shape[:-1]:
+    ones = tuple(size for size in scales if size > 1)
+    if math.prod(scales) == 1 or scales == shape[:-1] or ones == shape[:-2] == scales[: len(ones)]:
         return 1
     return scales[-1] if len(scales) == len(shape) and scales[:-1] == shape[:-1] else None
 
@@ -243,6 +250,7 @@ FORMATS = (
         {"scale": "_scale"},
         {"zeros": "_zero_point", "g_idx": "_g_idx", "shape": "_shape"},
         read_packed,
+        frozenset({"compressed-tensors"}),
     ),
 )
 

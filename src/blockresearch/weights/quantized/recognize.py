@@ -12,6 +12,7 @@ companions, whatever becomes of their owner.
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from posixpath import commonprefix
 from typing import Any
 
 from blockresearch.naming import patterns
@@ -25,11 +26,16 @@ from blockresearch.weights.quantized import (
     int8,
     mlx,
     mxfp4,
+    mxfp6,
     nvfp4,
     pack_quantized,
+    sparse_bitmask,
     torchao,
 )
+from blockresearch.weights.quantized.fp8 import lost_scale
 from blockresearch.weights.quantized.scheme import (
+    DOES_NOT_FIT,
+    INTEGERS,
     Format,
     Found,
     NotDecoded,
@@ -39,7 +45,12 @@ from blockresearch.weights.quantized.scheme import (
     Tensor,
     Unfit,
 )
-from blockresearch.weights.quantized.settings import method_of, quantization_config
+from blockresearch.weights.quantized.settings import (
+    is_decoded_algorithm,
+    method_of,
+    named_scheme,
+    quantization_config,
+)
 from blockresearch.weights.quantized.source import Source
 from blockresearch.weights.quantized.undecoded import OTHER_METHODS, undecoded_method
 
@@ -47,7 +58,9 @@ SCHEMES: tuple[SchemeFile, ...] = (
     gptq,
     awq,
     pack_quantized,
+    sparse_bitmask,
     mxfp4,
+    mxfp6,
     nvfp4,
     bitsandbytes4,
     bitsandbytes8,
@@ -56,8 +69,6 @@ SCHEMES: tuple[SchemeFile, ...] = (
     int8,
     torchao,
 )
-
-INTEGERS = frozenset({"U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64"})
 
 # How the names of codes end, for the owner of a companion.
 CODES = (
@@ -70,11 +81,6 @@ CODES = (
 SCALE_LIKE = re.compile(
     r"scale|zero|absmax|quant_map|codebook|centroid|^meta$|^SCB$|^su$|^sv$|biases"
 )
-
-# How the reasons begin of weights whose companions cannot belong to them, by shape and by content.
-DOES_NOT_FIT = "quantized storage that does not fit its scheme"
-
-CONTRADICTORY = "contradictory"
 
 
 @dataclass(frozen=True)
@@ -102,16 +108,12 @@ def recognize(
     `read_small` returns the bytes of a small tensor (shapes, states) by its name; it is asked only
     if headers leave several readings. Without it such weights are unsupported.
     """
-    stored = {tensor[0]: tensor for tensor in tensors}
-    settings = quantization_config(config)
-    method = method_of(settings)
+    checkpoint = _Checkpoint(tensors, quantization_config(config), read_small)
     schemes: dict[str, Scheme] = {}
     owners: dict[str, str] = {}
     unsupported: dict[str, str] = {}
-    modules = _modules(stored.values())
-    for tensor in stored.values():
-        beside = modules[_module(tensor[0])]
-        found, reason = _match(tensor, stored, settings, method, beside, read_small)
+    for tensor in checkpoint.stored.values():
+        found, reason = checkpoint.match(tensor)
         if found:
             schemes[tensor[0]] = found
             owners |= {name: tensor[0] for name in found.companions.values()}
@@ -119,70 +121,115 @@ def recognize(
             unsupported[tensor[0]] = reason
     for name in owners:
         unsupported.pop(name, None)
-    quantized = {_module(name): name for name in (*unsupported, *schemes)}
-    for name, shape, dtype in stored.values():
-        if name in schemes or name in owners or name in unsupported:
-            continue
-        owner = _owner(name, dtype, stored, quantized, schemes, unsupported)
-        if owner:
-            owners[name] = owner
-        elif dtype in INTEGERS and len(shape) > 1 and name.endswith(("weight", "_packed")):
-            beside = modules[_module(name)]
-            if method or any(SCALE_LIKE.search(leaf) for leaf in beside):
-                how = f" by {OTHER_METHODS.get(method, method)}" if method else ""
-                unsupported[name] = (
-                    f"quantized{how} in a layout that is not decoded ({dtype} codes)"
-                )
-                quantized[_module(name)] = name
+    for tensor in checkpoint.stored.values():
+        if not (tensor[0] in schemes or tensor[0] in owners or tensor[0] in unsupported):
+            reason = checkpoint.why_unread(tensor) or lost_scale(tensor, checkpoint.config, schemes)
+            if reason:
+                unsupported[tensor[0]] = reason
+    quantized: dict[str, list[str]] = {}
+    for name in (*schemes, *unsupported):
+        quantized.setdefault(_module(name), []).append(name)
+    for name, _, dtype in checkpoint.stored.values():
+        if not (name in schemes or name in owners or name in unsupported):
+            owner = _owner(name, dtype, checkpoint.stored, quantized, schemes, unsupported)
+            if owner:
+                owners[name] = owner
     return Recognized(schemes, owners, unsupported)
 
 
-def _match(
-    tensor: Tensor,
-    stored: Mapping[str, Tensor],
-    config: Mapping[str, Any],
-    method: str,
-    beside: list[str],
-    read_small: ReadSmall | None,
-) -> tuple[Scheme | None, str]:
-    """The scheme that fits the tensor as its codes; else why none that it looks like does."""
-    name, shape, dtype = tensor
-    reasons: list[str] = []
-    undecoded: list[str] = []
-    schemes: list[Scheme] = []
-    for row in _formats(dtype):
-        if not name.endswith(row.codes) or len(shape) < 2 or 0 in shape:
-            continue
-        stem = name.removesuffix(row.codes)
-        needed = {role: stored.get(stem + end) for role, end in row.needed.items()}
-        if None in needed.values():
-            if row.codes and any(needed.values()):
-                absent = [stem + row.needed[role] for role, other in needed.items() if not other]
-                reasons.append(f"{' and '.join(absent)} missing")
-            continue
-        by_role = needed | {role: stored.get(stem + end) for role, end in row.optional.items()}
-        present = {role: other for role, other in by_role.items() if other}
-        try:
-            kind, formula, logical, settings = row.read(
-                Found(tensor, present, config, stem, read_small)
-            )
-        except Unfit as error:
-            reasons.append(str(error))
-        except NotDecoded as error:
-            undecoded.append(str(error))
-        else:
-            names = {role: other[0] for role, other in present.items()}
-            schemes.append(Scheme(kind, formula, logical, names, settings))
-    known = OTHER_METHODS.get(method) if schemes or reasons or undecoded else None
-    known = known or undecoded_method(name, beside) or (undecoded[0] if undecoded else None)
-    if known and not (schemes and known not in OTHER_METHODS.values()):
-        return None, f"quantized by {known}, which is not decoded"
-    if not schemes:
-        return None, f"{DOES_NOT_FIT}: {max(reasons, key=len)}" if reasons else ""
-    found, why = _only(schemes)
-    if found and not name.endswith(".weight") and f"{_module(name)}.weight" in stored:
-        found, why = None, f"{_module(name)}.weight is stored as well"
-    return found, f"{DOES_NOT_FIT}: {why}" if why else ""
+class _Checkpoint:
+    """All tensors by name, what the config says of them, and which of them have companions."""
+
+    def __init__(
+        self,
+        tensors: Iterable[Tensor],
+        config: Mapping[str, Any],
+        read_small: ReadSmall | None,
+    ):
+        self.stored = {tensor[0]: tensor for tensor in tensors}
+        self.config = config
+        self.method = method_of(config)
+        self.read_small = read_small
+        self.modules = _modules(self.stored)
+        suffixes = [
+            (name, patterns.COMPANION.search(name) or patterns.COMPANION_OF_CODES.search(name))
+            for name in self.stored
+        ]
+        stems = {name[: suffix.start()] for name, suffix in suffixes if suffix}
+        self.helped = stems | {f"{stem}.weight" for stem in stems}
+        self.formats: dict[str, list[Format]] = {}
+        for row in (row for file in SCHEMES for row in file.FORMATS):
+            for dtype in row.dtypes:
+                self.formats.setdefault(dtype, []).append(row)
+
+    def match(self, tensor: Tensor) -> tuple[Scheme | None, str]:
+        """The scheme that fits the tensor as its codes; else why none that it looks like does."""
+        name, shape, dtype = tensor
+        tried: list[tuple[Format, str]] = []
+        undecoded: list[str] = []
+        schemes: list[Scheme] = []
+        for row in self.formats.get(dtype, ()):
+            if not name.endswith(row.codes) or len(shape) < row.least_dimensions or 0 in shape:
+                continue
+            stem = name.removesuffix(row.codes)
+            needed = {role: self.stored.get(stem + end) for role, end in row.needed.items()}
+            if None in needed.values():
+                if row.codes and any(needed.values()):
+                    absent = [
+                        stem + row.needed[role] for role, other in needed.items() if not other
+                    ]
+                    tried.append((row, f"{' and '.join(absent)} missing"))
+                continue
+            by_role = needed | {r: self.stored.get(stem + end) for r, end in row.optional.items()}
+            present = {role: other for role, other in by_role.items() if other}
+            try:
+                kind, formula, logical, settings = row.read(
+                    Found(tensor, present, self.config, stem, self.read_small)
+                )
+            except Unfit as error:
+                tried.append((row, str(error)))
+            except NotDecoded as error:
+                undecoded.append(str(error))
+            else:
+                names = {role: other[0] for role, other in present.items()}
+                schemes.append(Scheme(kind, formula, logical, names, settings))
+        known = OTHER_METHODS.get(self.method) if schemes or tried or undecoded else None
+        if not schemes:
+            known = known or undecoded_method(name, self.modules[_module(name)])
+            known = known or (undecoded[0] if undecoded else None)
+        if known:
+            return None, f"quantized by {known}, which is not decoded"
+        if not schemes:
+            return None, self._contradiction(tried) if tried else ""
+        found, why = _only(schemes)
+        if found and not name.endswith(".weight") and f"{_module(name)}.weight" in self.stored:
+            found, why = None, f"{_module(name)}.weight is stored as well"
+        return found, f"{DOES_NOT_FIT}: {why}" if why else ""
+
+    def _contradiction(self, tried: list[tuple[Format, str]]) -> str:
+        """Why sizes fit no scheme: a contradiction only if the config names one of these."""
+        decoded = is_decoded_algorithm(self.config)
+        named = [(row, why) for row, why in tried if decoded and self.method in row.methods]
+        why = max((why for _, why in named or tried), key=len)
+        if named or not self.method:
+            return f"{DOES_NOT_FIT}: {why}"
+        return f"quantized by {named_scheme(self.config)} in a layout that is not decoded: {why}"
+
+    def why_unread(self, tensor: Tensor) -> str:
+        """Why a tensor that no scheme matches is no plain weight: codes of an unknown layout."""
+        name, shape, dtype = tensor
+        beside = self.modules[_module(name)]
+        known = undecoded_method(name, beside)
+        if known:
+            return f"quantized by {known}, which is not decoded"
+        if dtype not in INTEGERS or len(shape) < 2 or patterns.COMPANION.search(name):
+            return ""
+        is_weight = name.endswith(("weight", "_packed"))
+        scaled = any(SCALE_LIKE.search(leaf) for leaf in beside)
+        if name in self.helped or (is_weight and (self.method or scaled)):
+            how = f" by {named_scheme(self.config)}" if self.method else ""
+            return f"quantized{how} in a layout that is not decoded ({dtype} codes)"
+        return ""
 
 
 def _only(schemes: list[Scheme]) -> tuple[Scheme | None, str]:
@@ -199,11 +246,6 @@ def _only(schemes: list[Scheme]) -> tuple[Scheme | None, str]:
     return most, ""
 
 
-def _formats(dtype: str) -> list[Format]:
-    """The rows of the registry for codes of a type."""
-    return [row for file in SCHEMES for row in file.FORMATS if dtype in row.dtypes]
-
-
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names))
 
@@ -212,28 +254,32 @@ def _owner(
     name: str,
     dtype: str,
     stored: Mapping[str, Tensor],
-    quantized: Mapping[str, str],
+    quantized: Mapping[str, list[str]],
     *owners: Mapping[str, Any],
 ) -> str | None:
     """The weight that a tensor helps with, None for a tensor of its own."""
-    of_module = quantized.get(_module(name))
-    strict = patterns.COMPANION.search(name)
-    suffix = strict or patterns.COMPANION_OF_CODES.search(name)
+    in_module = quantized.get(_module(name), [])
+    suffix = patterns.COMPANION.search(name)
+    strict = suffix is not None
+    suffix = suffix or patterns.COMPANION_OF_CODES.search(name)
+    nearest = max(in_module, key=lambda other: len(commonprefix((name, other))), default=None)
     if suffix:
         stem = name[: suffix.start()]
         for end in CODES:
             if any(stem + end in some for some in owners):
                 return stem + end
         if strict:
-            return of_module or next((n for n in (f"{stem}.weight", stem) if n in stored), stem)
-    leaf = name.rpartition(".")[2]
-    helps = SCALE_LIKE.search(leaf) or dtype in INTEGERS or dtype == "BOOL"
-    return of_module if of_module and not _is_bare(of_module) and helps else None
-
-
-def _is_bare(name: str) -> bool:
-    """Whether a parameter shares its module with others, as stacks of experts do."""
-    return not any(name.endswith(end) for end in CODES if end.startswith("."))
+            return nearest or next((n for n in (f"{stem}.weight", stem) if n in stored), stem)
+    if nearest is None:
+        return None
+    leaf, owner_leaf = name.rpartition(".")[2], nearest.rpartition(".")[2]
+    # A bare parameter shares its module with others: its name begins those of its companions.
+    is_bare = not any(nearest.endswith(end) for end in CODES if end.startswith("."))
+    helps = dtype in INTEGERS or dtype == "BOOL"
+    if not is_bare:
+        return nearest if helps or SCALE_LIKE.search(leaf) else None
+    begins = leaf.startswith(f"{owner_leaf.removesuffix('_packed').removesuffix('_blocks')}_")
+    return nearest if helps or (begins and SCALE_LIKE.search(leaf)) else None
 
 
 def _module(name: str) -> str:
@@ -242,9 +288,9 @@ def _module(name: str) -> str:
     return module.removesuffix(".quant_state").removesuffix(".weight")
 
 
-def _modules(tensors: Iterable[Tensor]) -> dict[str, list[str]]:
+def _modules(names: Iterable[str]) -> dict[str, list[str]]:
     """Last segments of the names in each module."""
     modules: dict[str, list[str]] = {}
-    for name, _, _ in tensors:
+    for name in names:
         modules.setdefault(_module(name), []).append(name.rpartition(".")[2])
     return modules

@@ -19,6 +19,13 @@ from blockresearch.weights.quantized.source import Source
 
 Tensor = tuple[str, tuple[int, ...], str]  # name, shape, safetensors dtype
 
+INTEGERS = frozenset({"U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64"})
+
+# How the reasons begin of weights whose companions cannot belong to them, by shape and by content.
+DOES_NOT_FIT = "quantized storage that does not fit its scheme"
+
+CONTRADICTORY = "contradictory"
+
 FLOAT8 = frozenset({"F8_E4M3", "F8_E5M2", "F8_E4M3FNUZ", "F8_E5M2FNUZ"})
 
 MAX_SMALL_VALUES = 4096
@@ -80,6 +87,8 @@ class Format(NamedTuple):
     `codes` is how the name of the codes ends and `dtypes` what types they have. `needed` and
     `optional` are the endings, by role, that stand in its place in the names of companions.
     `read` returns (method, formula, logical shape, settings); it raises Unfit or NotDecoded.
+    `methods` are the values of `quant_method` that define this layout: under these, or if the
+    config states none, sizes that do not fit contradict the config.
     """
 
     codes: str
@@ -87,6 +96,8 @@ class Format(NamedTuple):
     needed: dict[str, str]
     optional: dict[str, str]
     read: Callable[[Found], Settings]
+    methods: frozenset[str] = frozenset()
+    least_dimensions: int = 2
 
 
 class SchemeFile(Protocol):
