@@ -23,7 +23,7 @@ CODE = re.compile(r"^```.*?^```$|^ {4}.*?$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 PAGES = [
     *(ROOT / f"{name}.md" for name in ("README", "ARCHITECTURE", "CHANGELOG", "SECURITY")),
     *ROOT.glob("config/*"),
-    *(path for path in ROOT.glob("docs/*.md") if path.name != "formats.md"),
+    *ROOT.glob("docs/*.md"),
     *ROOT.glob("notebooks/*.ipynb"),
     *ROOT.glob("profiles/*.md"),
     *ROOT.glob("src/blockresearch/report/templates/**/*.j2"),
