@@ -126,7 +126,7 @@ def value_pass():
     target = np.empty_like(raw)
 
     def ours():
-        distribution = Distribution("BF16", *weights.shape)
+        distribution = Distribution("BF16", *weights.shape, 1e-6)
         distribution.update(raw)
         return distribution.summary()
 
@@ -267,7 +267,7 @@ def measured_parts(folder):
     for part in make_plan(manifest, 1.0):
         files = {shard.shard: Path(folder, shard.shard) for shard in part.shards}
         start = time.process_time()
-        measure_part(files, part, Settings())
+        measure_part(files, part, Settings(1e-6))
         yield part, time.process_time() - start
 
 

@@ -53,7 +53,7 @@ def test_a_scheme_is_one_file_and_one_row(tmp_path, monkeypatch):
         f"{module}.weight_scale": ("F32", [4, 2], scales.tobytes()),
     }
     write_safetensors(tmp_path / "model.safetensors", tensors)
-    result = analyze_folder(str(tmp_path), Settings(), 1, "2026-01-01T00:00:00Z")
+    result = analyze_folder(str(tmp_path), Settings(1e-6), 1, "2026-01-01T00:00:00Z")
     (row,) = result.params.to_dict("records")
     wanted = scales[:, :1] + scales[:, 1:] * codes
     assert (row["quantisation"], row["block_type"]) == ("toy", "up_proj")

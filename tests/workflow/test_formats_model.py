@@ -86,7 +86,7 @@ def test_the_workflow_says_of_every_format_what_the_script_says(tmp_path):
     run = project.snakemake("--config", f"models={json.dumps(list(FORMATS))}", "--", *targets)
     assert run.code == 0, run.text
     for name, folder in results.items():
-        by_hand = analyze_folder(str(project.folder / name), Settings(), 1, "now")
+        by_hand = analyze_folder(str(project.folder / name), Settings(1e-6), 1, "now")
         for table in ("params", "matrices"):
             found = read_table(folder / f"{table}.parquet", table)
             wanted = getattr(by_hand, table)

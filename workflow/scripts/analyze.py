@@ -24,7 +24,7 @@ log = logging.getLogger("analyze")
 
 def main(options):
     settings = Settings(
-        near_zero=options.sparsity_threshold,
+        sparsity_threshold=options.sparsity_threshold,
         spectra=options.spectra,
         sketch_above=options.sketch_above,
         device=chosen_device(options.device),
@@ -82,7 +82,7 @@ if __name__ == "__main__":
     )
     parser.add_argument("--out", required=True, help="table to write (with --plan: prefix)")
     parser.add_argument("--format", choices=("csv", "json", "parquet"), help="default: by --out")
-    parser.add_argument("--sparsity_threshold", type=cli.threshold, default=1e-6)
+    parser.add_argument("--sparsity_threshold", type=cli.threshold, default=cli.SPARSITY_THRESHOLD)
     parser.add_argument(
         "--spectra",
         choices=("full", "rank", "sketch", "none"),

@@ -22,7 +22,7 @@ log = logging.getLogger("transformer_analysis")
 def main(options):
     table_format(options.out, options.format)  # refused now, not after hours
     if options.model_path:
-        settings = Settings(device=chosen_device(options.device))
+        settings = Settings(cli.SPARSITY_THRESHOLD, device=chosen_device(options.device))
         model = analyze_folder(
             options.model_path,
             settings,

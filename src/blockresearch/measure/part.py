@@ -52,13 +52,13 @@ PANEL_BYTES = 2**20
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings that the numbers depend on (near_zero, spectra, sketch_above) and the device.
+    """Settings that the numbers depend on (the first three) and how they are computed.
 
     `spectra` is full, rank, sketch or none (see `singular_values`); sketch applies to the matrices
     whose full spectrum would take more than `sketch_above` predicted seconds of one core.
     """
 
-    near_zero: float = 1e-6
+    sparsity_threshold: float
     spectra: str = "full"
     sketch_above: float = 60.0
     device: str = "cpu"
@@ -231,7 +231,7 @@ def measure_delta(delta: Delta, tensor: Stored, settings: Settings) -> Measured:
     """The change that an adapter makes to a weight, as a matrix next to its two factors."""
     rows, cols = delta.shape
     matrix = Matrix(rows, cols, piece="delta")
-    distribution = Distribution("F32", rows, cols, near_zero=settings.near_zero)
+    distribution = Distribution("F32", rows, cols, settings.sparsity_threshold)
     for block in delta.blocks(settings.chunk_bytes):
         distribution.update(block)
     numbers = summary_row(distribution)
@@ -315,7 +315,7 @@ def content_hash(source: TensorReader, chunk_bytes: int) -> str:
 def values(source: TensorReader, matrix: Matrix, settings: Settings) -> Distribution:
     """Exact value statistics of one matrix of a tensor, read in chunks."""
     distribution = Distribution(
-        source.grid.dtype, matrix.rows, matrix.cols, near_zero=settings.near_zero
+        source.grid.dtype, matrix.rows, matrix.cols, settings.sparsity_threshold
     )
 
     def pieces() -> Iterator[np.ndarray]:
@@ -326,9 +326,9 @@ def values(source: TensorReader, matrix: Matrix, settings: Settings) -> Distribu
 
     for piece in pieces():
         distribution.update(piece)
-    if distribution.wants_second_pass():
+    if distribution.needs_second_pass():
         for piece in pieces():
-            distribution.again(piece)
+            distribution.update_second_pass(piece)
     return distribution
 
 

@@ -29,6 +29,10 @@ ADVICE = {
 }
 
 
+# Largest |w| that counts as near zero, unless an option or the configuration sets another.
+SPARSITY_THRESHOLD = 1e-6
+
+
 def parser(description: str | None) -> argparse.ArgumentParser:
     """A parser with the flags that every script has; its text is the script's docstring."""
     result = argparse.ArgumentParser(

@@ -1,10 +1,10 @@
 """Eigenvalues of a symmetric matrix, and on demand the eigenvectors of a few of them.
 
-Both ways reduce the matrix to tridiagonal form and find the eigenvalues there (dsterf). Small
-matrices take one stage (dsytrd), which also yields eigenvectors. It spends half of its work on
-products of a matrix and a vector, which wait for memory; large matrices therefore go through a band
-matrix (dsytrd_2stage; Haidar, Ltaief & Dongarra, SC'11), nearly twice as fast, and their smallest
-eigenvectors come from inverse iteration with a Cholesky factor.
+Both solvers reduce the matrix to tridiagonal form and find the eigenvalues there (dsterf). For
+small matrices that is one stage (dsytrd), which also yields eigenvectors. Half of its work is
+products of a matrix and a vector, limited by the speed of memory. Large matrices therefore go
+through a band matrix (dsytrd_2stage; Haidar, Ltaief & Dongarra, SC'11), nearly twice as fast, and
+their smallest eigenvectors come from inverse iteration with a Cholesky factor.
 """
 
 import numpy as np
@@ -12,13 +12,15 @@ from scipy.linalg import eigh_tridiagonal
 
 from blockresearch.spectra import lapack
 
+# Size from which two stages are faster.
 TWO_STAGES_FROM = 1800
 
 INVERSE_ITERATIONS = 10
 
 
 def solve(matrix: np.ndarray) -> "OneStage | TwoStages":
-    """Solver of the symmetric `matrix` (float64, Fortran order, lower triangle; overwritten)."""
+    """The solver of a symmetric `matrix` [n, n] (float64, Fortran order, lower triangle), which it
+    overwrites."""
     if len(matrix) >= TWO_STAGES_FROM and lapack.has_two_stages():
         return TwoStages(matrix)
     return OneStage(matrix)
@@ -37,7 +39,8 @@ class OneStage:
         self.eigenvalues = lapack.tridiagonal_eigenvalues(self._diagonal, self._off)
 
     def smallest_vectors(self, count: int) -> np.ndarray:
-        """Orthonormal columns whose span holds the eigenvectors of the `count` smallest."""
+        """Orthonormal columns [n, ≥ count] whose span contains the eigenvectors of the `count`
+        smallest eigenvalues."""
         return self._vectors(0, count)
 
     def largest_vectors(self, count: int) -> np.ndarray:
@@ -67,17 +70,18 @@ class TwoStages:
         self.eigenvalues = lapack.tridiagonal_eigenvalues(*lapack.tridiagonal_in_two_stages(matrix))
 
     def smallest_vectors(self, count: int) -> np.ndarray:
-        """Orthonormal columns whose span holds the eigenvectors of the `count` smallest.
+        """Orthonormal columns [n, ≥ count] whose span contains the eigenvectors of the `count`
+        smallest eigenvalues.
 
-        Inverse iteration also carries the neighbors up to nine times as large, so that every
-        iteration wins a factor of nine over what lies beyond; where these are many, one stage.
+        Inverse iteration includes the eigenvalues up to nine times as large, so that every
+        iteration gains a factor of nine over the rest. If these are many, one stage is used.
         """
         top = self.eigenvalues[-1]
         reach = 9 * max(self.eigenvalues[count - 1], 1e-10 * top)
         width = int(np.count_nonzero(self.eigenvalues < reach))
         self._restore()
         if width <= len(self._matrix) // 8:
-            # rounding must not make the matrix indefinite
+            # Rounding must not make the matrix indefinite.
             shift = len(self._matrix) * np.finfo(np.float64).eps * top
             np.fill_diagonal(self._matrix, self._diagonal + shift)
             if lapack.cholesky(self._matrix):

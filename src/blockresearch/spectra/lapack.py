@@ -1,9 +1,9 @@
 """The routines of BLAS and LAPACK behind the spectra, called without the interpreter lock.
 
 SciPy's own wrappers hold the lock while they compute, so that threads would wait for each other.
-Here the same library is called through the addresses that SciPy hands to compiled code
+Here the same library is called through the addresses that SciPy exports for compiled code
 (`scipy.linalg.cython_blas`, `cython_lapack`). Arrays are float64 in Fortran order; symmetric
-matrices are their lower triangles. LinAlgError where a routine fails.
+matrices are their lower triangles. Every function raises LinAlgError if its routine fails.
 """
 
 import ctypes
@@ -19,7 +19,7 @@ PANEL = 16
 
 
 def add_gram(gram: np.ndarray, block: np.ndarray) -> None:
-    """gram += blockᵀ block for a block [b, n] in C or Fortran order (dsyrk)."""
+    """Add blockᵀ block to `gram` [n, n] for a block [b, n] in C or Fortran order (dsyrk)."""
     if block.flags.c_contiguous:
         trans, lda = b"N", block.shape[1]
     else:
@@ -29,7 +29,8 @@ def add_gram(gram: np.ndarray, block: np.ndarray) -> None:
 
 
 def tridiagonal(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Diagonal, off-diagonal and scales of the reflectors, which overwrite `matrix` (dsytrd)."""
+    """Diagonal [n], off-diagonal [n - 1] and scales [n - 1] of the reflectors, which overwrite
+    `matrix` [n, n] (dsytrd)."""
     n = len(matrix)
     diagonal, off, tau, work = (np.empty(size) for size in (n, n - 1, n - 1, PANEL * n))
     _checked("dsytrd", b"L", n, matrix, _leading(matrix), diagonal, off, tau, work, len(work))
@@ -37,14 +38,15 @@ def tridiagonal(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def tridiagonal_eigenvalues(diagonal: np.ndarray, off: np.ndarray) -> np.ndarray:
-    """Eigenvalues of a symmetric tridiagonal matrix in ascending order (dsterf)."""
+    """Eigenvalues [n] of a symmetric tridiagonal matrix in ascending order (dsterf)."""
     values = diagonal.copy()
     _checked("dsterf", len(values), values, off.copy())
     return values
 
 
 def from_tridiagonal(reflectors: np.ndarray, tau: np.ndarray, vectors: np.ndarray) -> None:
-    """Turn eigenvectors of the tridiagonal form into those of the matrix, in place (dormqr)."""
+    """Turn eigenvectors [n, count] of the tridiagonal form into those of the matrix, in place
+    (dormqr)."""
     rows, count = len(vectors) - 1, vectors.shape[1]
     work = np.empty(64 * count)
     sizes = _leading(reflectors), _leading(vectors)
@@ -53,12 +55,13 @@ def from_tridiagonal(reflectors: np.ndarray, tau: np.ndarray, vectors: np.ndarra
 
 
 def cholesky(matrix: np.ndarray) -> bool:
-    """Overwrite `matrix` with its Cholesky factor; False where it is not positive (dpotrf)."""
+    """Overwrite `matrix` [n, n] with its Cholesky factor; False if it is not positive definite
+    (dpotrf)."""
     return _call("dpotrf", b"L", len(matrix), matrix, _leading(matrix)) == 0
 
 
 def cholesky_solve(factor: np.ndarray, right: np.ndarray) -> None:
-    """Overwrite the columns of `right` with the solutions (dpotrs)."""
+    """Overwrite the columns of `right` [n, count] with the solutions (dpotrs)."""
     n, count = right.shape
     _checked("dpotrs", b"L", n, count, factor, _leading(factor), right, _leading(right))
 
@@ -69,7 +72,8 @@ def has_two_stages() -> bool:
 
 
 def tridiagonal_in_two_stages(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Diagonal and off-diagonal of the tridiagonal form; overwrites `matrix` (dsytrd_2stage)."""
+    """Diagonal [n] and off-diagonal [n - 1] of the tridiagonal form; overwrites `matrix` [n, n]
+    (dsytrd_2stage)."""
     n = len(matrix)
     diagonal, off, tau = np.empty(n), np.empty(n - 1), np.empty(n - 1)
     wanted = np.empty(1), np.empty(1)
@@ -83,7 +87,7 @@ def tridiagonal_in_two_stages(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def _leading(matrix: np.ndarray) -> int:
-    # strides of a single column mean nothing
+    # The stride of a single column is arbitrary.
     return max(1, len(matrix), matrix.strides[1] // matrix.itemsize)
 
 
@@ -94,7 +98,7 @@ def _checked(name: str, *arguments: Any, hidden: tuple = ()) -> None:
 
 
 def _call(name: str, *arguments: Any, hidden: tuple = ()) -> int:
-    """Call a routine with everything by reference; returns its `info` (0 where it has none)."""
+    """Call a routine with everything by reference; its `info`, 0 if it has none."""
     info = ctypes.c_int(0)
     passed: list[Any] = []
     for argument in arguments:
@@ -129,7 +133,8 @@ def _routine(name: str) -> Any:
 
 @lru_cache(maxsize=1)
 def _two_stages() -> Any:
-    """SciPy hands out no address of it; its own LAPACK module is linked with what has it."""
+    """The address of dsytrd_2stage, or None: SciPy exports none, but links its LAPACK module with a
+    library that contains it."""
     library = ctypes.CDLL(scipy_lapack._flapack.__file__)
     for name in ("scipy_dsytrd_2stage_", "dsytrd_2stage_"):
         if hasattr(library, name):

@@ -1,4 +1,4 @@
-"""Numbers that researchers read off a spectrum: ranks, norms, power law, Marchenko-Pastur.
+"""Metrics of a spectrum: ranks, norms, power law, Marchenko-Pastur.
 
 Notation: W is rows x cols with singular values σ₁ ≥ … ≥ σ_q, q = min(rows, cols),
 p = max(rows, cols), β = q/p, λ = σ². A number that is not defined is None, never 0.
@@ -17,15 +17,16 @@ Metrics = dict[str, float | int | None]
 
 METRICS = names((RANK, *SPECTRAL))
 
+# 99.9 % quantile of the Tracy-Widom law of order 1 (Bejan 2005, table of percentiles).
 TRACY_WIDOM_999 = 3.2724
-"""99.9 % quantile of the Tracy-Widom law of order 1 (Bejan 2005, table of percentiles)."""
 
 
 def spectral_metrics(values: np.ndarray, rows: int, cols: int) -> Metrics:
-    """All spectral metrics of one matrix from its singular values (float64, descending).
+    """All spectral metrics of a matrix [rows, cols], by the names in METRICS.
 
-    Where `values` are only the largest ones (a sketch), everything that needs the whole spectrum is
-    None. A zero matrix has rank and norms 0 and nothing else.
+    `values` are its singular values [n] (float64, descending). If they are only the largest ones (a
+    sketch), everything that needs the whole spectrum is None. A zero matrix has rank and norms 0;
+    everything else is None.
     """
     metrics: Metrics = dict.fromkeys(METRICS)
     complete = len(values) == min(rows, cols) and len(values) > 0
@@ -51,14 +52,17 @@ def _finite(value: float | int | None) -> float | int | None:
 
 
 def effective_rank(weights: np.ndarray) -> float:
-    """exp(-Σ p ln p), p = weights / Σ weights (Roy & Vetterli, EUSIPCO 2007, with weights = σ)."""
+    """exp(-Σ p ln p), p = weights / Σ weights, of weights [n] ≥ 0.
+
+    Source: Roy & Vetterli, EUSIPCO 2007, with weights = σ.
+    """
     shares = weights[weights > 0] / weights.sum()
     return float(np.exp(-np.sum(shares * np.log(shares))))
 
 
 def _ranks_and_norms(unit: np.ndarray, energies: np.ndarray, scale: float) -> Metrics:
     """Stable rank Σλ/λ₁ (Rudelson & Vershynin 2007); participation ratio (Σλ)²/Σλ²; k_x, the
-    fewest directions that hold x % of Σλ; condition number σ₁/σ_q (None where σ_q is 0); the share
+    fewest directions that hold x % of Σλ; condition number σ₁/σ_q (None if σ_q is 0); the share
     of Σλ in the smallest tenth of the values (arXiv:2410.17770)."""
     total = float(energies.sum())
     reached = np.cumsum(energies) / total
@@ -113,10 +117,10 @@ def _power_law(energies: np.ndarray, scale: float) -> Metrics:
 
 @compiled
 def fit_power_law(logs: np.ndarray) -> tuple[int, float, float]:
-    """(index of xmin, KS distance, α) of the best tail of ascending logarithms; index -1 if none.
+    """(index of xmin, KS distance, α) of the best tail of ascending `logs` [n]; index -1 if none.
 
-    Exact minimum over all tails of two and more: a tail is given up as soon as one of its points
-    lies farther off than the best tail's worst.
+    The exact minimum over all tails of two and more points: a tail is rejected as soon as one of
+    its points deviates more than the worst point of the best tail.
     """
     count = len(logs)
     best, best_distance, best_alpha = -1, 1.0, 0.0
@@ -129,7 +133,7 @@ def fit_power_law(logs: np.ndarray) -> tuple[int, float, float]:
             continue
         slope = -tail / spread
         distance = 0.0
-        # a coarse look first: hopeless tails mostly fall at one of these few points
+        # A few points first: most bad tails are rejected by one of them.
         for step in (max(1, tail // 8), 1):
             for i in range(0, tail, step):
                 gap = abs(1.0 - math.exp(slope * (logs[start + i] - logs[start])) - i / tail)
@@ -147,13 +151,13 @@ def fit_power_law(logs: np.ndarray) -> tuple[int, float, float]:
 def _marchenko_pastur(
     unit: np.ndarray, energies: np.ndarray, rows: int, cols: int, scale: float
 ) -> Metrics:
-    """Noise level and edges of the Marchenko-Pastur bulk, and what sticks out of it.
+    """Noise level and edges of the Marchenko-Pastur bulk, and the share outside it.
 
     σ̂ = median(σ)/√(p μ_β), μ_β the median of the Marchenko-Pastur law (Gavish & Donoho,
     arXiv:1305.5870); edges σ̂(√p ± √q). `spikes` counts λ above the 99.9 % point of the largest
     noise eigenvalue, σ̂²(μ + t s), μ = (√p+√q)², s = (√p+√q)(1/√p+1/√q)^⅓ (Johnstone 2001,
     Tracy-Widom). `energy_beyond_edge` is the share of Σλ above the edge, `calibrated_snr_db` the
-    ratio of the two shares in decibel (None where nothing lies above). `spectrum_snr` is the score
+    ratio of the two shares in decibels (None if nothing lies above). `spectrum_snr` is the score
     of the tool Spectrum, for comparison: Σ_{σ>t}σ / Σ_{σ≤t}σ / σ₁ with t = IQR(σ)/1.349·(1+√β);
     it depends on the scale of W.
     """
@@ -184,19 +188,19 @@ def marchenko_pastur_median(beta: float) -> float:
     """Median of the Marchenko-Pastur law of aspect ratio 0 < β ≤ 1 and unit variance."""
     low, high = (1 - math.sqrt(beta)) ** 2, (1 + math.sqrt(beta)) ** 2
 
-    # with x = 1 + β - 2√β cos θ the density is smooth on [0, π], and so is quickly integrated
+    # With x = 1 + β - 2√β cos θ the density is smooth on [0, π], and so quickly integrated.
     nodes, weights = np.polynomial.legendre.leggauss(200)
 
     def excess(x: float) -> float:
         angle = math.acos(max(-1.0, min(1.0, (1 + beta - x) / (2 * math.sqrt(beta)))))
         theta = angle * (nodes + 1) / 2
-        # half angles keep 1 + β - 2√β cos θ exact near 0, where a square matrix has 0/0
+        # Half angles keep 1 + β - 2√β cos θ exact near 0, where a square matrix has 0/0.
         half = np.sin(theta / 2) ** 2
         gap = (1 - math.sqrt(beta)) ** 2 + 4 * math.sqrt(beta) * half
         density = 8 / math.pi * half * (1 - half) / gap
         return float(np.sum(weights * density)) * angle / 2 - 0.5
 
-    # halved until nothing is left between; scipy.optimize would take a tenth of a second to load
+    # Bisect until no number is left between; scipy.optimize would take a tenth of a second to load.
     while low < (middle := (low + high) / 2) < high:
         low, high = (middle, high) if excess(middle) < 0 else (low, middle)
     return middle

@@ -30,16 +30,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from blockresearch.spectra import eigen, lapack
-from blockresearch.spectra.cost import BLOCK_BYTES, _block_length
+from blockresearch.spectra.cost import BLOCK_BYTES, block_length
 
 logger = logging.getLogger(__name__)
 
 Panels = Callable[[], Iterable[np.ndarray]]
 
+# Share of σ₁ below which values of the Gram route are computed again.
 REFINE_BELOW = 3e-4
 
+# Elements up to which the whole matrix goes to LAPACK's SVD.
 DIRECT_ELEMENTS = 2**14
 
+# Number of values that a sketch estimates.
 SKETCH_RANK = 256
 
 EPS32 = float(np.finfo(np.float32).eps)
@@ -50,8 +53,9 @@ class Spectrum:
     """Singular values in descending order and how they were found.
 
     `method` is ``direct``, ``gram``, ``gram+projection``, ``gram+deflation`` or ``sketch`` (an
-    estimate of the largest values only), with ``@device`` behind it where not on the CPU.
-    `refined_from` is the index of the first value that was computed again, len(values) where none.
+    estimate of the largest values only), followed by ``@device`` if that is not the CPU. `values`
+    are float64 [n]. `refined_from` is the index of the first value that was computed again, or
+    len(values) if none was.
     """
 
     values: np.ndarray
@@ -65,14 +69,14 @@ def singular_values(
 ) -> Spectrum:
     """Singular values of the matrix [rows, cols] that `panels()` yields from top to bottom.
 
-    `panels` is called once for each pass that is needed (one, and one more to refine; a wide matrix
-    takes as many as its column blocks of `WIDE_BYTES`). Panels are finite float32 or float64
+    `panels` is called once for each pass (one, and one more to refine; a wide matrix needs one for
+    each column block of `WIDE_BYTES`). Panels are finite float32 or float64
     C arrays [r, cols]. `device` is ``cpu`` (SciPy), ``cuda`` or ``cuda:N`` (float64 on the GPU), or
     ``torch-cpu`` (the GPU's code on the CPU).
 
-    `mode`: ``full``; ``rank`` (values are refined only where the rank hangs on them); ``sketch``
-    (randomized estimate of the `SKETCH_RANK` largest values); ``none`` (no values).
-    ValueError where the panels do not make up the shape.
+    `mode`: ``full``; ``rank`` (values are refined only if the rank depends on them); ``sketch``
+    (randomized estimate of the `SKETCH_RANK` largest values); ``none`` (no values). Raises
+    ValueError if the mode is unknown or the panels do not make up the shape.
     """
     if mode not in ("full", "rank", "sketch", "none"):
         raise ValueError(f"unknown spectra mode {mode!r}: expected full, rank, sketch or none")
@@ -93,11 +97,11 @@ def singular_values(
 
 
 class _Matrix:
-    """The matrix as float64 blocks [b, n] whose stack is W (or Wᵀ where W is wide).
+    """The matrix as float64 blocks [b, n] whose stack is W (or Wᵀ if W is wide).
 
-    A block lives until the next one is asked for and may be written to until then.
-    Entries are divided by `scale`, a power of two, where their squares could leave float64's range.
-    The Gram matrix leaves out the directions `deflated` [n, ·], orthonormal columns.
+    A block is valid until the next one is requested and may be overwritten until then. Entries are
+    divided by `scale`, a power of two, if their squares could leave float64's range. The Gram
+    matrix omits the directions `deflated` [n, ·], orthonormal columns.
     """
 
     def __init__(self, panels: Panels, rows: int, cols: int):
@@ -112,7 +116,7 @@ class _Matrix:
                 self.scale = float(np.ldexp(1.0, max(int(exponent), -1021)))
 
     def blocks(self) -> Iterator[np.ndarray]:
-        size = _block_length(self.rows, self.cols)
+        size = block_length(self.rows, self.cols)
         return self._row_blocks(size) if self.rows >= self.cols else self._column_blocks(size)
 
     def whole(self) -> np.ndarray:
@@ -131,7 +135,7 @@ class _Matrix:
                     yield block
                     filled = 0
         if seen != self.rows:
-            raise ValueError(f"panels hold {seen} rows where the shape says {self.rows}")
+            raise ValueError(f"the panels have {seen} of {self.rows} rows: read the whole matrix.")
         if filled:
             yield block[:filled]
 
@@ -147,7 +151,7 @@ class _Matrix:
                 np.multiply(part, 1.0 / self.scale, out=block[row : row + len(panel)])
                 row += len(panel)
             if row != self.rows:
-                raise ValueError(f"panels do not hold the {self.rows} rows that the shape says")
+                raise ValueError(f"the panels do not have {self.rows} rows: read the whole matrix.")
             yield block.T
 
     def _checked(self) -> Iterator[np.ndarray]:
@@ -172,7 +176,7 @@ def _gram_route(matrix: _Matrix, device: str, mode: str) -> tuple[np.ndarray, st
         refined, method = _svdvals(factor)[-small:], "gram+projection"
     else:
         matrix.deflated = solver.largest_vectors(first)
-        # its n² numbers would stay beside those of the second Gram matrix
+        # Its n² numbers would stay in memory beside those of the second Gram matrix.
         del solver
         solver = _solver(matrix, device)
         refined, method = _roots(solver.eigenvalues)[:small], "gram+deflation"
@@ -185,7 +189,8 @@ def _roots(eigenvalues: np.ndarray) -> np.ndarray:
 
 
 def _first_to_refine(values: np.ndarray, rows: int, cols: int, mode: str) -> int:
-    """Index of the first value that squaring may have spoiled or that narrowly decides the rank."""
+    """Index of the first value that squaring made inaccurate or that is close to the threshold of
+    the rank."""
     share = max(rows, cols) * EPS32
     threshold = values[0] * share
     doubt = max(1e-6, 100 * np.finfo(np.float64).eps / share**2)
@@ -224,7 +229,7 @@ class _TorchSolver:
     def __init__(self, matrix: _Matrix, device: str):
         import torch
 
-        # which of several GPUs it was changes nothing
+        # The numbers do not depend on which of several GPUs computed them.
         self.suffix = "@" + device.partition(":")[0]
         self._device = _torch_device(device)
         self._gram = torch.zeros((matrix.n,) * 2, dtype=torch.float64, device=self._device)
@@ -262,7 +267,7 @@ def _torch_device(device: str):
 
 
 def _solver(matrix: _Matrix, device: str) -> _CpuSolver | _TorchSolver:
-    """The solver of `device`, or the CPU's, with a line in the log, where GPU memory lacks."""
+    """The solver of `device`, or that of the CPU, with a warning, if GPU memory is too small."""
     if device == "cpu":
         return _CpuSolver(matrix)
     import torch
@@ -303,7 +308,7 @@ def _triangle(blocks: Iterable[np.ndarray]) -> np.ndarray:
 
 
 def _sketch(matrix: _Matrix, power_iterations: int = 2) -> np.ndarray:
-    """Estimates from below of the `SKETCH_RANK` largest values (randomized subspace iteration)."""
+    """Lower estimates of the `SKETCH_RANK` largest values (randomized subspace iteration)."""
     width = min(matrix.n, SKETCH_RANK + 32)
     basis = np.random.default_rng(0).standard_normal((matrix.n, width))
     for _ in range(power_iterations + 1):
@@ -317,16 +322,19 @@ def _sketch(matrix: _Matrix, power_iterations: int = 2) -> np.ndarray:
 
 
 def numerical_rank(values: np.ndarray, rows: int, cols: int) -> int:
-    """#{σ > σ₁ · max(rows, cols) · eps(float32)}: matrix_rank of the float32 matrix, if it computed
-    exactly (numpy.linalg.matrix_rank's default tolerance). `values` are in descending order."""
+    """#{σ > σ₁ · max(rows, cols) · eps(float32)} of `values` [n] in descending order.
+
+    What numpy.linalg.matrix_rank would return for the float32 matrix in exact arithmetic. Source:
+    the default tolerance of numpy.linalg.matrix_rank.
+    """
     if len(values) == 0:
         return 0
     return int(np.count_nonzero(values > values[0] * max(rows, cols) * EPS32))
 
 
 def storage_rank(values: np.ndarray, bound: float) -> int:
-    """#{σ > bound}: directions that rounding to the stored type alone cannot have made.
+    """#{σ > bound} of `values` [n]: directions that rounding to the stored type alone cannot cause.
 
-    `bound` is `Distribution.storage_bound`; a lower bound on the rank before rounding.
+    `bound` is `Distribution.storage_bound`. A lower bound on the rank before rounding.
     """
     return int(np.count_nonzero(values > bound))

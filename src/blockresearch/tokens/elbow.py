@@ -8,26 +8,10 @@ import numpy as np
 import pandas as pd
 
 from blockresearch.tables.io import frame
-from blockresearch.tokens.clustering import Fit, Progress, warm_path
+from blockresearch.tokens.clustering import Fit
 from blockresearch.tokens.stability import Check
-from blockresearch.tokens.vectors import usable_rows
 
 CLEAR_ELBOW = 3.0
-
-
-def elbow_curve(
-    rows: np.ndarray,
-    k_min: int,
-    k_max: int,
-    random_state: int = 0,
-    progress: Progress | None = None,
-) -> pd.DataFrame:
-    """Table `elbow` for `rows` [n, d]: inertia, height and silhouette of K-means for each k.
-
-    The elbow is chosen. Fewer distinct rows than `k_max` end the table early.
-    """
-    fits = warm_path(usable_rows(rows)[0], k_min, k_max, random_state, progress)
-    return elbow_table(fits, elbow(fits) if fits else None)
 
 
 def heights(fits: list[Fit]) -> np.ndarray:

@@ -2,19 +2,19 @@
 
 Types of at most 16 bits have at most 65 536 codes: one integer histogram of the codes holds
 everything about the values, and moments, quantiles, shares and entropies follow from it exactly, in
-float64. Histograms add up, so parts and layers merge bit for bit.
+float64.
 
 Wider types (F32, F64, 32- and 64-bit integers) are summed in float64: central moments of blocks,
 merged by Chan's formulas (Chan, Golub & LeVeque 1983; Pébay, SAND2008-6212 for the third and
 fourth), exact counts, and a histogram over sign, exponent and the leading 10 mantissa bits.
-Quantiles and outlier shares come from that histogram. For F32 a second pass (`again`) counts every
-value of the few bins that they fall into, which makes them exact (radix selection); without it, and
-for other types, they are interpolated: an order statistic is off by less than 2⁻¹⁰ of its value
+Quantiles and outlier shares come from that histogram. For F32 a second pass counts every value
+of the few bins that they fall into, which makes them exact (radix selection). Without it, and for
+other types, they are interpolated: an order statistic is off by less than 2⁻¹⁰ of its value
 (integers below 2048 in magnitude are exact). `distinct_values` and the entropies that would need
 every code are None there. C64 counts by modulus |z|.
 
 The same pass collects norms and largest magnitudes of rows and columns, the largest values with
-their places, and what rounding to the stored type can have added (`rows_and_columns`).
+row and column, and a bound on the effect of rounding to the stored type (`rows_and_columns`).
 """
 
 import math
@@ -26,7 +26,6 @@ from blockresearch.compiled import read_only
 from blockresearch.safetensors.dtypes import DTYPES, FLOAT_LAYOUTS, code_values, codes, decode
 from blockresearch.tables.columns import MOMENTS, QUANTILES, VALUES, names
 from blockresearch.values.loops import (
-    chan_merge,
     chan_update,
     count_bins,
     count_codes,
@@ -38,47 +37,54 @@ from blockresearch.values.rows_and_columns import TILE_BYTES, RowsAndColumns, Su
 
 SUMMARY_KEYS = names((*MOMENTS, *VALUES))
 
+# Mantissa bits of the bins of the fine histogram.
 FINE_BITS = 10
 
 
 class Distribution:
     """Accumulates the statistics of one tensor [rows, cols] from its bytes in row-major order.
 
-    `near_zero` is the |w| up to which `sparsity` counts. KeyError for a dtype that is not one of
-    safetensors.
+    `sparsity` counts the |w| up to `sparsity_threshold`. Raises KeyError if `dtype` is not a type
+    of safetensors.
     """
 
-    def __init__(self, dtype: str, rows: int, cols: int, near_zero: float = 1e-6):
-        self.dtype, self.rows, self.cols, self.near_zero = DTYPES[dtype], rows, cols, near_zero
+    def __init__(self, dtype: str, rows: int, cols: int, sparsity_threshold: float):
+        self.dtype, self.rows, self.cols = DTYPES[dtype], rows, cols
         self._seen = 0
         self._values: CodeHistogram | WideValues = (
-            CodeHistogram(dtype) if self.dtype.bits <= 16 else WideValues(dtype, near_zero)
+            CodeHistogram(dtype, sparsity_threshold)
+            if self.dtype.bits <= 16
+            else WideValues(dtype, sparsity_threshold)
         )
-        self._grid = RowsAndColumns(dtype, rows, cols)
+        self._sides = RowsAndColumns(dtype, rows, cols)
 
     def update(self, raw_chunk: np.ndarray) -> None:
-        """Take the next bytes (uint8, whole elements). ValueError beyond the end of the tensor."""
+        """Add the next bytes (uint8 [n], whole elements).
+
+        Raises ValueError if they go beyond the end of the tensor.
+        """
         chunk = read_only(codes(raw_chunk, self.dtype))
         if self._seen + len(chunk) > self.rows * self.cols:
             raise ValueError(
-                f"more elements than the {self.rows} x {self.cols} that were announced"
+                f"the data has more elements than the shape {self.rows} x {self.cols}: "
+                "read only the bytes of the tensor."
             )
         if isinstance(self._values, CodeHistogram):
-            self._take_narrow(self._values, chunk)
+            self._update_narrow(self._values, chunk)
         else:
-            self._take_wide(self._values, chunk)
+            self._update_wide(self._values, chunk)
 
-    def _take_narrow(self, histogram: "CodeHistogram", chunk: np.ndarray) -> None:
-        if self._grid.as_stored:
-            self._grid.take(chunk, self._seen, histogram.counts)
+    def _update_narrow(self, histogram: "CodeHistogram", chunk: np.ndarray) -> None:
+        if self._sides.as_stored:
+            self._sides.update(chunk, self._seen, histogram.counts)
             self._seen += len(chunk)
             return
         for tile in _tiles(chunk):
             count_codes(tile, histogram.counts)
-            self._grid.take(tile, self._seen)
+            self._sides.update(tile, self._seen)
             self._seen += len(tile)
 
-    def _take_wide(self, wide: "WideValues", chunk: np.ndarray) -> None:
+    def _update_wide(self, wide: "WideValues", chunk: np.ndarray) -> None:
         for tile in _tiles(chunk):
             if self.dtype.name == "F32":
                 values = tile.view(np.float32)
@@ -88,56 +94,41 @@ class Distribution:
                 values = np.abs(values)
             values = read_only(values)
             wide.count(values)
-            self._grid.take(values.view(f"<u{values.itemsize}"), self._seen)
+            self._sides.update(values.view(f"<u{values.itemsize}"), self._seen)
             self._seen += len(tile)
 
-    def wants_second_pass(self) -> bool:
-        """Whether `again` over all bytes would make the quantiles exact."""
-        return self.dtype.name == "F32" and self._values.open_bins()  # type: ignore[union-attr]
-
-    def again(self, raw_chunk: np.ndarray) -> None:
-        """Take bytes a second time, after `wants_second_pass` and in pieces of any size."""
-        chunk = read_only(codes(raw_chunk, self.dtype))
-        self._values.count_again(chunk)  # type: ignore[union-attr]
-
-    def merge(self, other: "Distribution") -> None:
-        """Append `other`, the rows that follow these (same dtype and columns): as if read in one.
-
-        Counts and histograms merge bit for bit. ValueError where the two do not fit together or a
-        part is not complete.
-        """
-        if (self.dtype, self.cols, self.near_zero) != (other.dtype, other.cols, other.near_zero):
-            raise ValueError("only parts of one dtype, column count and threshold can be merged")
-        if self._seen != self.rows * self.cols or other._seen != other.rows * other.cols:
-            raise ValueError("a part must be read to its end before it is merged")
-        self._values.merge(other._values)  # type: ignore[arg-type]
-        self._grid.merge(other._grid)
-        self.rows += other.rows
-        self._seen += other._seen
-
-    def summary(self) -> Summary:
-        """All statistics by name; what is not defined for these values or this type is None."""
+    def needs_second_pass(self) -> bool:
+        """Whether quantiles become exact only if all bytes go to `update_second_pass` too."""
         return (
-            dict.fromkeys(SUMMARY_KEYS)
-            | self._values.summary(self.near_zero)
-            | self._grid.summary()
+            isinstance(self._values, WideValues)
+            and self.dtype.name == "F32"
+            and self._values.open_bins()
         )
 
+    def update_second_pass(self, raw_chunk: np.ndarray) -> None:
+        """Add the next bytes (uint8 [n], whole elements) once more, after `needs_second_pass`."""
+        assert isinstance(self._values, WideValues)
+        self._values.count_within_bins(read_only(codes(raw_chunk, self.dtype)))
+
+    def summary(self) -> Summary:
+        """All statistics by name; None if one is not defined for these values or this type."""
+        return dict.fromkeys(SUMMARY_KEYS) | self._values.summary() | self._sides.summary()
+
     def histogram(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """(codes uint16, counts int64) of the codes that occur, or None for types above 16 bits."""
+        """Codes (uint16 [n]) that occur and counts (int64 [n]); None for types above 16 bits."""
         return self._values.nonzero() if isinstance(self._values, CodeHistogram) else None
 
     def top(self) -> list[tuple[int, int, float]]:
-        """The 16 largest finite |w| > 0 as (row, col, w), largest first, ties by place."""
-        return self._grid.top()
+        """The 16 largest finite |w| > 0 as (row, col, w), largest first, ties by position."""
+        return self._sides.top()
 
     def storage_bound(self) -> float | None:
         """√(max_i Σ_j u²/12) + √(max_j Σ_i u²/12), u the spacing of the stored type at w (0 at 0).
 
-        An estimate from above of the spectral norm that rounding to the stored type adds: singular
+        An upper estimate of the spectral norm of the rounding errors of the stored type: singular
         values below it may be rounding alone. None for vectors and types without fraction bits.
         """
-        return self._grid.storage_bound()
+        return self._sides.storage_bound()
 
 
 def _tiles(chunk: np.ndarray) -> Iterator[np.ndarray]:
@@ -145,34 +136,20 @@ def _tiles(chunk: np.ndarray) -> Iterator[np.ndarray]:
     return (chunk[start : start + step] for start in range(0, len(chunk), step))
 
 
-def summarize_histogram(
-    dtype: str, codes: np.ndarray, counts: np.ndarray, near_zero: float = 1e-6
-) -> Summary:
-    """The value statistics of `Distribution.summary` from a histogram of codes.
-
-    For histograms added up over tensors (a layer, a block type, a model); rows and columns mean
-    nothing there, so their statistics are None.
-    """
-    histogram = CodeHistogram(dtype)
-    np.add.at(histogram.counts, codes, counts)
-    return dict.fromkeys(SUMMARY_KEYS) | histogram.summary(near_zero)
-
-
 class CodeHistogram:
     """Counts of the stored codes of a type of at most 16 bits."""
 
-    def __init__(self, dtype: str):
-        self.dtype = dtype
+    def __init__(self, dtype: str, sparsity_threshold: float):
+        self.dtype, self.sparsity_threshold = dtype, sparsity_threshold
         self.counts = np.zeros(2 ** DTYPES[dtype].bits, dtype=np.int64)
 
-    def merge(self, other: "CodeHistogram") -> None:
-        self.counts += other.counts
-
     def nonzero(self) -> tuple[np.ndarray, np.ndarray]:
+        """The codes (uint16 [n]) that occur and their counts (int64 [n])."""
         present = np.flatnonzero(self.counts)
         return present.astype(np.uint16), self.counts[present]
 
-    def summary(self, near_zero: float) -> Summary:
+    def summary(self) -> Summary:
+        """The statistics that follow from the counts, by name."""
         present = np.flatnonzero(self.counts)
         counts, values = self.counts[present], code_values(self.dtype)[present]
         finite = np.isfinite(values)
@@ -198,7 +175,7 @@ class CodeHistogram:
         summary |= _extremes(float(values[0]), float(values[-1]), mean, sums[0] / total)
         summary |= {
             "zero_fraction": share(values == 0),
-            "sparsity": share(np.abs(values) <= near_zero),
+            "sparsity": share(np.abs(values) <= self.sparsity_threshold),
             "distinct_values": len(np.unique(values)),
         }
         if DTYPES[self.dtype].kind == "float":
@@ -214,7 +191,7 @@ class CodeHistogram:
         )
 
     def _entropies(self, present: np.ndarray, counts: np.ndarray) -> Summary:
-        """Bits per element of the stored codes and of their fields (arXiv:2504.11651)."""
+        """Bits per element of the stored codes and of their fields. Source: arXiv:2504.11651."""
         summary: Summary = {"entropy_bits": _entropy(counts)}
         layout = FLOAT_LAYOUTS.get(self.dtype)
         if layout:
@@ -232,22 +209,22 @@ class CodeHistogram:
 class WideValues:
     """Moments, counts and a fine histogram of values given as float32 (F32) or float64."""
 
-    def __init__(self, dtype: str, near_zero: float):
-        self.dtype, self.near_zero = dtype, near_zero
+    def __init__(self, dtype: str, sparsity_threshold: float):
+        self.dtype, self.sparsity_threshold = dtype, sparsity_threshold
         self.layout = FLOAT_LAYOUTS["F32" if dtype == "F32" else "F64"]
-        # finite, NaN, +Inf, -Inf, zero, near zero, exact in float16
+        # Finite, NaN, +Inf, -Inf, zero, up to the sparsity threshold, exact in float16.
         self.counts = np.zeros(7, dtype=np.int64)
-        # n, mean, M2, M3, M4
+        # n, mean, M2, M3, M4.
         self.moments = np.zeros(5)
         self.low, self.high = math.inf, -math.inf
-        # memory comes from the system page by page: only the exponents that occur take any
+        # The system gives memory page by page: only the exponents that occur need any.
         self.fine = np.zeros(2 ** (1 + self.layout.exponent + FINE_BITS), dtype=np.int64)
-        # bins whose values are all counted (their places in `fine`), and the counts by low bits
+        # Bins whose values are counted one by one (indices into `fine`), and counts by low bits.
         self.opened = np.zeros(0, dtype=np.int64)
         self.within = np.zeros((0, 0), dtype=np.int64)
 
     def open_bins(self) -> bool:
-        """Choose the bins that decide quantiles and outlier shares; False where there are none."""
+        """Choose the bins that decide quantiles and outlier shares; False if there are none."""
         finite = int(self.counts[0])
         if not finite:
             return False
@@ -264,12 +241,14 @@ class WideValues:
         self.within = np.zeros((len(chosen), 2 ** (self.layout.mantissa - FINE_BITS)), np.int64)
         return True
 
-    def count_again(self, bits: np.ndarray) -> None:
+    def count_within_bins(self, bits: np.ndarray) -> None:
+        """Count the values in the chosen bins; `bits` are those of float32 (uint32 [n])."""
         slots = np.full(len(self.fine), -1, dtype=np.int8)
         slots[self.opened] = np.arange(len(self.opened))
         count_within(bits, bits.dtype.type(self.layout.mantissa - FINE_BITS), slots, self.within)
 
     def count(self, values: np.ndarray) -> None:
+        """Add values (float32 or float64 [n])."""
         low, high = float(values.min()), float(values.max())
         if not (math.isfinite(low) and math.isfinite(high)):
             values = self._without_specials(values)
@@ -282,7 +261,7 @@ class WideValues:
         count_bins(bits, word(self.layout.mantissa - FINE_BITS), self.fine)
         low_bits = word(2 ** (self.layout.mantissa - FLOAT_LAYOUTS["F16"].mantissa) - 1)
         self.counts[0] += len(values)
-        self.counts[4:] += count_values(values, bits, low_bits, self.near_zero)
+        self.counts[4:] += count_values(values, bits, low_bits, self.sparsity_threshold)
         chan_update(values, self.moments)
 
     def _without_specials(self, values: np.ndarray) -> np.ndarray:
@@ -290,15 +269,8 @@ class WideValues:
         self.counts[1:4] += [np.count_nonzero(special) for special in specials]
         return values[np.isfinite(values)]
 
-    def merge(self, other: "WideValues") -> None:
-        self.counts += other.counts
-        used = np.flatnonzero(other.fine)
-        self.fine[used] += other.fine[used]
-        self.opened, self.within = self.opened[:0], self.within[:0]
-        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
-        chan_merge(self.moments, other.moments)
-
-    def summary(self, near_zero: float) -> Summary:
+    def summary(self) -> Summary:
+        """The statistics that follow from moments, counts and bins, by name."""
         finite, nan, positive, negative, zeros, small, half = (int(c) for c in self.counts)
         summary: Summary = {
             "numel": finite + nan + positive + negative,
@@ -343,8 +315,8 @@ class WideValues:
         return summary
 
     def _bins(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Edges [bins, 2] in ascending order, counts and places of the bins that hold values; every
-        value of an opened bin has one of its own."""
+        """Edges [bins, 2] (float64, ascending), counts and indices into `fine` of the bins that
+        contain values; every distinct value of an opened bin is a bin by itself."""
         closed = np.setdiff1d(np.flatnonzero(self.fine), self.opened, assume_unique=True)
         bin_of, low = np.nonzero(self.within)
         place = np.concatenate((closed, self.opened[bin_of]))

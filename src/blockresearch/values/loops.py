@@ -20,9 +20,9 @@ def count_codes(codes, counts):
 def scan(codes, tile, counts, form, position, cols, sides, top):
     """One sweep over row-major float codes, the first of them element `position` of the tensor.
 
-    Works in tiles of `tile` elements, which every loop after the first finds in the cache; each
-    loop has one quantity of the columns at hand, so that it stays in the cache as well.
-    `counts` (where not empty) counts the codes. `form` = (magnitude mask, exponent mask, code of
+    Works in tiles of `tile` elements, which every loop after the first finds in the cache. Each
+    loop updates one quantity of the columns, so that it stays in the cache as well.
+    `counts`, if not empty, counts the codes. `form` = (magnitude mask, exponent mask, code of
     infinity, code of the smallest normal number, shift to the bits of a float32 or float64).
     `sides` = (row sums, row peaks, column sums, column peaks): sums [2, ·] get w² and the square of
     the power of two at or below |w| (of the smallest normal number below that), peaks [·] the
@@ -166,14 +166,16 @@ def count_within(bits, shift, slots, within):
 
 
 @compiled(fastmath={"reassoc", "contract", "nnan", "nsz"})
-def count_values(values, bits, low_bits, near_zero):
-    """(zeros, |w| ≤ near_zero, exact in float16) of finite values; `low_bits` are the mantissa bits
-    that float16 has not."""
+def count_values(values, bits, low_bits, sparsity_threshold):
+    """Numbers of zeros, of |w| ≤ sparsity_threshold and of values exact in float16 (finite values).
+
+    `low_bits` are the mantissa bits that float16 does not have.
+    """
     zeros = small = exact = 0
     for i in range(len(values)):
         size = abs(np.float64(values[i]))
         zeros += size == 0.0
-        small += size <= near_zero
+        small += size <= sparsity_threshold
     for i in range(len(values)):
         size = abs(np.float64(values[i]))
         steps = size * 2.0**24
@@ -201,7 +203,7 @@ def chan_update(values, moments):
             d2 += square
             d3 += square * deviation
             d4 += square * square
-        # the rounded mean is off by d1 / count
+        # The rounded mean is off by d1 / count.
         shift = d1 / count
         part[0], part[1] = count, mean + shift
         part[2] = d2 - count * shift * shift

@@ -1,4 +1,4 @@
-"""What rows and columns of a tensor are like: norms, largest magnitudes, rounding, top values."""
+"""Rows and columns of a tensor: norms, largest magnitudes, rounding, and the largest values."""
 
 import math
 
@@ -10,15 +10,16 @@ from blockresearch.values.loops import scan
 
 Summary = dict[str, float | int | None]
 
+# Number of largest values that are kept.
 TOP = 16
 
+# Bytes that one sweep keeps in the cache.
 TILE_BYTES = 2**16
-"""Bytes that one sweep keeps in the cache."""
 
 NO_COUNTS = np.zeros(0, dtype=np.int64)
 
+# Columns above which rows and columns are left out: their memory would rival the tensor's.
 MAX_COLUMNS = 2**22
-"""Columns beyond which rows and columns are left out: their memory would rival the tensor's."""
 
 
 class RowsAndColumns:
@@ -34,7 +35,7 @@ class RowsAndColumns:
         self.code_dtype = _code_dtype(self.dtype)
         code = np.dtype(f"<u{DTYPES[self.code_dtype].bits // 8}").type
         self._form = _code_form(self.code_dtype, self.dtype.name, code)
-        # F16 has a smaller exponent field than float32: its shifted bits spell w · 2**-112
+        # F16 has a smaller exponent field than float32: its shifted bits mean w · 2⁻¹¹².
         self._scale = 2.0 ** (127 - FLOAT_LAYOUTS["F16"].bias) if dtype == "F16" else 1.0
         self._table = None
         if self.dtype.bits <= 16 and self.code_dtype != dtype:
@@ -45,12 +46,12 @@ class RowsAndColumns:
         self.col_sums, self.col_peaks = _side(cols if kept else 0, code)
         self._top = (np.zeros(TOP, dtype=code), np.zeros(TOP, dtype=np.int64))
 
-    def take(self, codes: np.ndarray, position: int, counts: np.ndarray = NO_COUNTS) -> None:
-        """Add consecutive elements from `position` on: stored codes, or codes of `code_dtype` where
-        the type is wider than 16 bits.
+    def update(self, codes: np.ndarray, position: int, counts: np.ndarray = NO_COUNTS) -> None:
+        """Add consecutive elements [n] from `position` on: stored codes, or codes of `code_dtype`
+        if the type is wider than 16 bits.
 
         `counts` (int64, one per code) also counts the codes, in the same sweep over memory; only
-        for types whose codes are taken as stored (`as_stored`).
+        for types whose codes are used as stored (`as_stored`).
         """
         if self._table is not None:
             codes = read_only(np.take(self._table, codes))
@@ -63,26 +64,14 @@ class RowsAndColumns:
         """Whether the loops work on the stored codes themselves."""
         return self.code_dtype == self.dtype.name
 
-    def merge(self, other: "RowsAndColumns") -> None:
-        """Append the rows of `other`; the two have the same type and number of columns."""
-        codes = np.concatenate((self._top[0], other._top[0]))
-        places = np.concatenate((self._top[1], other._top[1] + self.rows * self.cols))
-        order = np.argsort(-np.abs(self._floats(codes)), kind="stable")[:TOP]
-        self._top = (codes[order], places[order])
-        self.row_sums = np.concatenate((self.row_sums, other.row_sums), axis=1)
-        self.row_peaks = np.concatenate((self.row_peaks, other.row_peaks))
-        self.col_sums += other.col_sums
-        np.maximum(self.col_peaks, other.col_peaks, out=self.col_peaks)
-        self.rows += other.rows
-
     def top(self) -> list[tuple[int, int, float]]:
-        """The largest finite |w| > 0 as (row, col, w), largest first, ties by place."""
+        """The largest finite |w| > 0 as (row, col, w), largest first, ties by position."""
         found = zip(self._floats(self._top[0]), self._top[1], strict=True)
         return [(int(p // self.cols), int(p % self.cols), float(w)) for w, p in found if w != 0]
 
     def summary(self) -> Summary:
-        """Std/mean and max/median of the norms, max/median of the peaks, number of those that are
-        zero throughout, of rows and columns."""
+        """Of rows and columns: std / mean and max / median of the norms, max / median of the
+        largest magnitudes, and how many are zero throughout."""
         summary: Summary = {}
         if self.rows < 2:
             return summary

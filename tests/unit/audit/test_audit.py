@@ -19,7 +19,7 @@ from blockresearch.tables.io import frame
 from tests.conftest import ROOT, bf16, write_safetensors
 
 DEMO = ROOT / "resources/demo"
-SETTINGS = Settings()
+SETTINGS = Settings(1e-6)
 Q = "model.layers.{}.self_attn.q_proj.weight"
 UP = "model.layers.{}.mlp.up_proj.weight"
 NORM = "model.layers.{}.input_layernorm.weight"

@@ -48,7 +48,7 @@ def analyzed(tmp_path_factory):
             '"weight_map": {"' + prefix + 'experts.down_proj": "extra.safetensors", ',
         )
     )
-    return analyze_folder(str(folder), Settings(), 1, NOW), experts
+    return analyze_folder(str(folder), Settings(1e-6), 1, NOW), experts
 
 
 def test_rows_are_sorted_by_component_layer_and_name(analyzed):

@@ -22,7 +22,7 @@ def row_of(tmp_path, matrix, **settings):
     end = path.stat().st_size
     stored = Stored("w", path.name, "BF16", matrix.shape, end - 2 * matrix.size, end)
     weight = Weight(stored, Layout("matrix"))
-    rows = measure_tensor({path.name: path}, weight, Settings(**settings))
+    rows = measure_tensor({path.name: path}, weight, Settings(1e-6, **settings))
     return rows.params[0], rows.spectra[0]
 
 

@@ -12,10 +12,21 @@ from blockresearch.tokens.clustering import (
     silhouette_scorer,
     warm_path,
 )
-from blockresearch.tokens.elbow import elbow_curve, is_clear
+from blockresearch.tokens.elbow import elbow, elbow_table, is_clear
 from blockresearch.tokens.metric import find_curve
 from blockresearch.tokens.stability import checks, is_beyond_null
-from blockresearch.tokens.vectors import principal_components, to_unit_length, whitened
+from blockresearch.tokens.vectors import (
+    principal_components,
+    to_unit_length,
+    usable_rows,
+    whitened,
+)
+
+
+def elbow_curve(rows, k_min, k_max, random_state=0, progress=None):
+    """Table `elbow` for `rows` [n, d] with the elbow as the chosen k."""
+    fits = warm_path(usable_rows(rows)[0], k_min, k_max, random_state, progress)
+    return elbow_table(fits, elbow(fits) if fits else None)
 
 
 def planted(clusters: int, size: int = 150, d: int = 100, seed: int = 0):

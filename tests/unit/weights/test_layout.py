@@ -35,7 +35,7 @@ def analyze(folder, tensors, config, name="model.safetensors"):
     }
     write_safetensors(folder / name, stored)
     (folder / "config.json").write_text(json.dumps(config))
-    return analyze_folder(str(folder), Settings(chunk_bytes=200), 1, NOW)
+    return analyze_folder(str(folder), Settings(1e-6, chunk_bytes=200), 1, NOW)
 
 
 def comparable(result):
@@ -401,7 +401,7 @@ def test_what_contradicts_itself_is_unsupported_and_the_rest_is_analyzed(what, t
     write_safetensors(tmp_path / "model.safetensors", stored)
     config = {"quantization_config": CASES[case]["config"]}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    result = analyze_folder(str(tmp_path), Settings(), 1, NOW)
+    result = analyze_folder(str(tmp_path), Settings(1e-6), 1, NOW)
     numel = result.params.set_index("param_name")["numel"]
     ledger = merge.coverage(result.manifest, numel, merge.refused(result.params, result.spectra))
     assert sorted(ledger["param_name"]) == sorted(stored)
@@ -427,7 +427,7 @@ def test_a_block_may_claim_to_be_larger_than_any_memory(tmp_path):
     write_safetensors(tmp_path / "model.safetensors", stored)
     config = {"quantization_config": CASES[case]["config"]}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    result = analyze_folder(str(tmp_path), Settings(), 1, NOW)
+    result = analyze_folder(str(tmp_path), Settings(1e-6), 1, NOW)
     assert "p.weight" in set(result.params["param_name"])
 
 
