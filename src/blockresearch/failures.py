@@ -71,7 +71,7 @@ def unfinished_logs(folder: Path) -> list[Path]:
 def failure(folder: Path, downloads: list[Path]) -> Failure | None:
     """The newest failure of the model in `folder`; None if no job of it has failed since its page.
 
-    `downloads` are the folders that its files are downloaded to, with logs of their own.
+    `downloads` are the folders that its files are downloaded to, with their logs.
     """
     page = _time(folder / "index.html")
     found = [(log, log.relative_to(folder / "logs").parts[0]) for log in unfinished_logs(folder)]

@@ -1,6 +1,6 @@
 """Progress and failures of a run, for people: `snakemake --logger blockresearch`.
 
-On a terminal a few lines at its bottom say what is done, how long the rest takes and what each job
+On a terminal a few lines at the bottom show what is done, how long the rest takes and what each job
 does; elsewhere a line is written for each finished job, and when nothing was written for a while.
 A failure is one sentence, written once. Dry runs, --quiet and --verbose print Snakemake's own text,
 which is always in .snakemake/log, too.
@@ -61,7 +61,7 @@ class LogHandlerSettings(LogHandlerSettingsBase):
 
 
 class LogHandler(LogHandlerBase):
-    """Turns the events of a run into text; Snakemake calls it in a thread of its own."""
+    """Turns the events of a run into text; Snakemake calls it in a separate thread."""
 
     writes_to_stream = True
     writes_to_file = False
@@ -88,7 +88,7 @@ class LogHandler(LogHandlerBase):
         self._ended = threading.Event()
 
     def emit(self, record: LogRecord) -> None:
-        """Write what a record says, if people need it; never raises."""
+        """Write the content of a record if people need it; never raises."""
         try:
             with self._lock:
                 if self._is_plain:
@@ -105,7 +105,7 @@ class LogHandler(LogHandlerBase):
         if not self._ended.is_set():
             self._ended.set()
             with self._lock, suppress(OSError, ValueError):
-                # Otherwise the stream is closed, and there is nobody to tell.
+                # Otherwise the stream is closed, and nobody can read it.
                 self._conclude()
         super().close()
 
@@ -136,7 +136,7 @@ class LogHandler(LogHandlerBase):
                 self._progress.done, self._progress.total = record.done, record.total
                 self._say_finished()
             case LogEvent.JOB_ERROR if not record.indent:
-                # The members of a group are told at once, see GROUP_ERROR.
+                # The members of a group are reported together, see GROUP_ERROR.
                 self._say_failures([self._progress.fail(record.jobid)])
             case LogEvent.GROUP_ERROR:
                 numbers = [info["jobid"] for info in record.job_error_info or ()]

@@ -250,7 +250,7 @@ class Progress:
             return f"{counts} in {duration(self.seconds)}."
         if is_interrupted:
             return f"{counts}, interrupted; the same command goes on from here."
-        # A job whose output is missing ends with an error of its own, and no event.
+        # A job whose output is missing ends with a separate error, and no event.
         failures = self._failures + (len(self.running) if has_error else 0)
         if failures:
             return f"{counts}, {failures} failed."

@@ -116,7 +116,7 @@ class Manifest:
     adapter     adapter_config.json if the tensors are those of an adapter
     index       total_size and total_parameters as the index states them
     embedding, output   names of the token embedding and of the output layer
-    tied        the output layer is the embedding; None if nothing says so
+    tied        the output layer is the embedding; None if nothing states it
     totals      sums over all tensors
     asked       names of the tensors that are read; None for all
     """
@@ -166,7 +166,7 @@ class Manifest:
 
     @property
     def token_tensors(self) -> list[Tensor]:
-        """The token embedding, and the output layer if it is a tensor of its own."""
+        """The token embedding, and the output layer if it is stored separately."""
         names = (self.embedding, self.output) if self.embedding else ()
         return [self.by_name[name] for name in names if name in self.by_name]
 

@@ -48,7 +48,7 @@ def weight_path(manifest: Mapping[str, Any], file: str, weights: str) -> str:
 
 
 def token_tensors(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The token embedding, and the output layer if it is a tensor of its own."""
+    """The token embedding, and the output layer if it is stored separately."""
     names = (manifest["embedding"], manifest["output"]) if manifest["embedding"] else ()
     return [tensor for name in names for tensor in manifest["tensors"] if tensor["name"] == name]
 

@@ -124,7 +124,7 @@ def _fetch_by_xet(ref: RepoRef, file: RepoFile, target: Path) -> None:
             path = Path(
                 hf_hub_download(ref.repo, ref.path, revision=ref.revision, local_dir=folder)
             )
-        except Exception as error:  # hf_xet has no class of its own for its errors
+        except Exception as error:  # hf_xet has no class for its errors
             reason = str(error).partition("\n")[0]
             raise HubError(f"{ref} did not come ({reason}); try again later") from error
         if not is_intact(path, file):

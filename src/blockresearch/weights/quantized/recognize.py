@@ -257,7 +257,7 @@ def _owner(
     quantized: Mapping[str, list[str]],
     *owners: Mapping[str, Any],
 ) -> str | None:
-    """The weight that a tensor helps with, None for a tensor of its own."""
+    """The weight that a tensor helps with, None for an independent tensor."""
     in_module = quantized.get(_module(name), [])
     suffix = patterns.COMPANION.search(name)
     strict = suffix is not None
