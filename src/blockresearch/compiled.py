@@ -56,7 +56,7 @@ def cache_folder(function: Callable) -> str:
     elif os.access(beside if beside.exists() else room, os.W_OK):
         base = beside
     else:
-        base = Path.home() / ".cache" / "blockresearch"
+        base = Path(os.path.expanduser("~/.cache/blockresearch"))
     return str(base / f"compiled-{_sources_digest(room)}")
 
 

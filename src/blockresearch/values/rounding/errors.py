@@ -29,7 +29,7 @@ from blockresearch.values.rounding.grids import (
 
 ERROR_KEYS = names(ROUNDING)
 
-# Groups whose largest |w| is below this, where that of the matrix is about 1, are skipped: the
+# Groups whose largest |w| is below this, while that of the matrix is about 1, are skipped: the
 # reciprocals of their scales overflow float32, and they change no sum.
 TINY = np.float32(1e-30)
 
