@@ -1,7 +1,7 @@
 """Compile loops with numba, once: the machine code is cached on disk.
 
-A compiled loop may call loops and `inlined` functions of its own room and of this file. Their
-machine code becomes part of its own, so the cache is that of one state of all these sources.
+A compiled loop may call loops and `inlined` functions of the same room and of this file. Their
+machine code is included in that of the loop, so a cache belongs to one state of all these sources.
 """
 
 import hashlib

@@ -35,7 +35,7 @@ def command(script: str) -> str:
 def dependencies_note(python: str | None, here: str) -> str | None:
     """What to do if `python`, that of the PATH, is not beside `here`, the one that runs Snakemake.
 
-    Not an error: jobs may have conda environments of their own.
+    Not an error: jobs may have their own conda environments.
     """
     folder = os.path.dirname(here)
     if python is not None and os.path.dirname(python) == folder:

@@ -116,7 +116,7 @@ def _with_profile(
 
 
 def fetched_files(manifest: Manifest) -> list[SourceFile]:
-    """The files that are downloaded by jobs of their own; none of a local folder."""
+    """The files that are downloaded by separate jobs; none of a local folder."""
     if manifest.is_folder:
         return []
     return [file for file in manifest.files_of("shard", "tokenizer") if file.fetched_bytes]

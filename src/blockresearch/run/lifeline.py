@@ -1,9 +1,9 @@
-"""Jobs that end with their run: no job goes on after Snakemake is gone, and Ctrl-C ends all.
+"""End jobs with their run: no job continues after Snakemake is gone, and Ctrl-C ends all.
 
-Snakemake neither takes its jobs along when it is killed nor passes an interrupt on to them, and
-LAPACK does not return to Python for a signal. So the run names itself in the environment, every job
-watches that process and its own shell, and a job that is told to end has some seconds to do so in
-order.
+Snakemake does not end its jobs when it is killed and does not pass an interrupt on to them, and
+LAPACK does not return to Python for a signal. So the run puts its process into the environment,
+every job watches that process and its own shell, and a job that must end has a few seconds to clean
+up.
 """
 
 import os
@@ -15,9 +15,11 @@ import time
 from types import FrameType
 from typing import NoReturn
 
-RUN = "BLOCK_RESEARCH_RUN"  # environment variable: HOST:PID of the process that the jobs belong to
+# Environment variable with HOST:PID of the process that the jobs belong to.
+RUN = "BLOCK_RESEARCH_RUN"
 
-GRACE = 3.0  # seconds for a job to clean up before it ends at once
+# Seconds for a job to clean up before it is ended.
+GRACE = 3.0
 
 
 def take_jobs_along() -> None:
@@ -32,10 +34,10 @@ def take_jobs_along() -> None:
 
 
 def follow_run() -> None:
-    """In a job: end in order at SIGINT and SIGTERM, and as soon as the run or the shell is gone.
+    """In a job: end cleanly at SIGINT and SIGTERM, and as soon as the run or the shell is gone.
 
-    Processes are watched where the system can (Linux), and only when a run has started the job: one
-    started by hand may outlive its shell.
+    Processes are watched if the system supports it (Linux), and only if a run has started the job:
+    one started by hand may outlive its shell.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)
@@ -80,7 +82,7 @@ def _end(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _say_ended(number: int) -> None:
-    """The last line in the log of a job that was told to end: without it the job looks killed."""
+    """The last line in the log of a terminated job; without it the job looks killed."""
     name = signal.Signals(number).name
     text = f"error: ended by {name}: the run was interrupted, or its time was up; start it again.\n"
     os.write(2, text.encode())
