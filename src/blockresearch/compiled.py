@@ -69,7 +69,7 @@ def _sources_digest(room: Path) -> str:
 
 
 def read_only(array: np.ndarray) -> np.ndarray:
-    """A read-only view: the loops are compiled once, not again for buffers that can be written."""
+    """A read-only view of an array [n]: loops are not compiled again for writable buffers."""
     view = array.view()
     view.flags.writeable = False
     return view

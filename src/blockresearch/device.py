@@ -1,4 +1,9 @@
-"""Which device multiplies the matrices, and one job at a time on each GPU."""
+"""The device that multiplies the matrices, and one job at a time on each GPU.
+
+A scheduler gives each job a GPU. On a machine without one, Snakemake's resource `gpu` only counts:
+it bounds how many jobs run, gives none of them an index, and bounds nothing unless the user passes
+`--resources gpu=N`. So jobs divide the GPUs among themselves by `slot`.
+"""
 
 import contextlib
 import ctypes
@@ -17,34 +22,34 @@ except ImportError:  # not on Windows; there jobs share the first GPU
     fcntl = None  # type: ignore[assignment]
 
 
-def chosen_device(wish: str) -> str:
-    """The device for a wish of auto, cpu, cuda or cuda:N.
+def resolve_device(requested: str) -> str:
+    """The device for a request of auto, cpu, cuda or cuda:N.
 
-    auto is a GPU where the machine has an NVIDIA driver and torch can use it, else the CPU. Torch
-    is imported only where there is a driver, because that import costs seconds in every job.
-    Raises ValueError for a wish that cannot be fulfilled.
+    auto is a GPU if the machine has an NVIDIA driver and torch can use it, else the CPU. Torch is
+    imported only if there is a driver, because that import costs seconds in every job. Raises
+    ValueError if the device is not available.
     """
-    if wish == "cpu" or (wish == "auto" and not _has_driver()):
+    if requested == "cpu" or (requested == "auto" and not _has_driver()):
         return "cpu"
     if importlib.util.find_spec("torch") is None:
-        if wish == "auto":
+        if requested == "auto":
             return "cpu"
-        raise ValueError(f"device {wish} needs torch: run `make setup`, or use device cpu.")
+        raise ValueError(f"device {requested} needs torch: run `make setup`, or use device cpu.")
     import torch
 
     if torch.cuda.is_available():
-        return "cuda" if wish == "auto" else wish
-    if wish == "auto":
+        return "cuda" if requested == "auto" else requested
+    if requested == "auto":
         return "cpu"
-    raise ValueError(f"device {wish}: torch sees no GPU here; use device auto or cpu.")
+    raise ValueError(f"device {requested}: torch finds no GPU here; use device auto or cpu.")
 
 
 @contextlib.contextmanager
 def slot(device: str) -> Iterator[str]:
     """Hold one GPU while the block runs and yield its name: the first free one for cuda.
 
-    A slot is a lock on a file, which the system gives back when a process ends in whatever way.
-    Waits until there is a free one. Any other device is yielded as it is.
+    A slot is a lock on a file, which the system gives back however a process ends. Waits until
+    there is a free one. Any other device is yielded as it is.
     """
     if not device.startswith("cuda") or fcntl is None:
         yield device
@@ -70,7 +75,7 @@ def _locked(file: IO) -> bool:
 def _lock_file(name: str) -> Path:
     import torch
 
-    # Where a scheduler shows each job a GPU of its own, every one of them is called cuda:0.
+    # If a scheduler gives each job one GPU, every one of them is called cuda:0.
     identity = getattr(torch.cuda.get_device_properties(name), "uuid", name)
     return Path(tempfile.gettempdir(), f"ai-block-research-{getpass.getuser()}-{identity}.lock")
 

@@ -1,33 +1,57 @@
-"""Ask a model's config.json, whatever the family calls things and wherever it nests them."""
+"""A model's config.json, read in one way whatever the family calls things and where it nests them.
+
+It comes from a stranger: a value of a wrong type counts as missing.
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
-CONFIG_PARTS = (
-    *("text_config", "llm_config", "language_config", "attn_config", "ffn_config"),
-    *("thinker_config", "decoder"),
-)
+# Keys under which a config of several models holds that of the text model.
+TEXT_PARTS = ("text_config", "llm_config", "language_config", "thinker_config", "decoder")
+
+# Keys under which the config of the text model holds some of its numbers.
+DETAILS = ("attn_config", "ffn_config")
+
+MAX_NUMBER = 2**31
 
 
-class Facts:
-    """What a config says about the text model; anything of a wrong type counts as missing."""
+class ModelConfig:
+    """The parts of config.json that describe the text model, the innermost first."""
 
-    def __init__(self, config: Mapping[str, Any]):
-        parts = [config]
+    def __init__(self, config: Any):
+        parts = [config] if isinstance(config, Mapping) else []
         for part in parts:
-            parts += [part[key] for key in CONFIG_PARTS if isinstance(part.get(key), Mapping)]
-        self._parts = parts
-        types = [part.get("model_type") for part in parts]
+            parts += _inner(part, TEXT_PARTS)
+        self.parts: list[Mapping[str, Any]] = parts[::-1]
+        self._details = [inner for part in self.parts for inner in _inner(part, DETAILS)]
+        types = [part.get("model_type") for part in self.parts]
         self.types = {name for name in types if isinstance(name, str)}
 
+    @property
+    def text(self) -> Mapping[str, Any]:
+        """The config of the text model itself."""
+        return self.parts[0] if self.parts else {}
+
+    @property
+    def architectures(self) -> list[str]:
+        """The classes of the model that the config names."""
+        named = self.parts[-1].get("architectures") if self.parts else None
+        return [name for name in named if isinstance(name, str)] if isinstance(named, list) else []
+
+    @property
+    def stated_ties(self) -> set[bool]:
+        """The values of tie_word_embeddings: whether the embedding is the output layer too."""
+        values = (part.get("tie_word_embeddings") for part in self.parts)
+        return {value for value in values if isinstance(value, bool)}
+
     def number(self, *keys: str) -> int | None:
-        """The first positive integer under one of the keys."""
-        values = (part.get(key) for key in keys for part in self._parts)
-        return next((value for value in values if type(value) is int and value > 0), None)
+        """The first positive integer under one of the keys, below 2³¹."""
+        values = (part.get(key) for key in keys for part in (*self.parts, *self._details))
+        return next((v for v in values if type(v) is int and 0 < v < MAX_NUMBER), None)
 
     def flag(self, key: str) -> bool:
         """Whether a key is true."""
-        return any(part.get(key) is True for part in self._parts)
+        return any(part.get(key) is True for part in (*self.parts, *self._details))
 
     @property
     def width(self) -> int | None:
@@ -55,3 +79,7 @@ class Facts:
         return self.number(
             "num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts"
         )
+
+
+def _inner(config: Mapping[str, Any], keys: tuple[str, ...]) -> list[Mapping[str, Any]]:
+    return [config[key] for key in keys if isinstance(config.get(key), Mapping)]

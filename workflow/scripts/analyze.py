@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 from blockresearch.checkpoint.plan import part_from_json
-from blockresearch.device import chosen_device
+from blockresearch.device import resolve_device
 from blockresearch.files import read_json
 from blockresearch.measure.folder import analyze_folder
 from blockresearch.measure.part import TABLES, Settings, measure_part
@@ -27,7 +27,7 @@ def main(options):
         sparsity_threshold=options.sparsity_threshold,
         spectra=options.spectra,
         sketch_above=options.sketch_above,
-        device=chosen_device(options.device),
+        device=resolve_device(options.device),
         chunk_bytes=(4 if options.low_cpu_mem_usage else 32) * 1024**2,
     )
     if options.model_path:

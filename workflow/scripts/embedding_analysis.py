@@ -18,7 +18,7 @@ from pathlib import Path
 
 from blockresearch.checkpoint.describe import describe_folder
 from blockresearch.checkpoint.manifest import read_manifest
-from blockresearch.device import chosen_device, slot
+from blockresearch.device import resolve_device, slot
 from blockresearch.files import write_json
 from blockresearch.run import cli
 from blockresearch.tables.io import write_table
@@ -31,7 +31,7 @@ log = logging.getLogger("embedding_analysis")
 
 
 def main(options):
-    with slot(chosen_device(options.device)) as device:
+    with slot(resolve_device(options.device)) as device:
         analyze(options, device)
 
 

@@ -9,7 +9,7 @@ measures a local folder first. The rule of the workflow starts from existing tab
 import logging
 import os
 
-from blockresearch.device import chosen_device
+from blockresearch.device import resolve_device
 from blockresearch.measure import layers
 from blockresearch.measure.folder import analyze_folder
 from blockresearch.measure.part import Settings
@@ -22,7 +22,7 @@ log = logging.getLogger("transformer_analysis")
 def main(options):
     table_format(options.out, options.format)  # refused now, not after hours
     if options.model_path:
-        settings = Settings(cli.SPARSITY_THRESHOLD, device=chosen_device(options.device))
+        settings = Settings(cli.SPARSITY_THRESHOLD, device=resolve_device(options.device))
         model = analyze_folder(
             options.model_path,
             settings,

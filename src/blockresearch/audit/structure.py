@@ -15,6 +15,7 @@ import pandas as pd
 
 from blockresearch.audit.finding import FEWEST_SIBLINGS, NUMBER, Finding, family
 from blockresearch.checkpoint.manifest import Manifest
+from blockresearch.model_config import ModelConfig
 
 # Architectures whose tensors have the shapes that `_expected` derives from config.json.
 PLAIN = frozenset("gemma gemma2 gemma3_text llama mistral qwen2 qwen3 smollm3".split())
@@ -23,19 +24,14 @@ PLAIN = frozenset("gemma gemma2 gemma3_text llama mistral qwen2 qwen3 smollm3".s
 LAYER_KEYS = {
     # The first two where layers are shared (ALBERT) or stacked in modules of their own (HRM).
     "text": (
-        (),
-        (
-            *("num_hidden_groups", "num_layers_per_stack"),
-            *("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
-        ),
+        *("num_hidden_groups", "num_layers_per_stack"),
+        *("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
     ),
-    "encoder": ((), ("encoder_layers", "num_encoder_layers", "num_layers")),
-    "decoder": ((), ("decoder_layers", "num_decoder_layers")),
-    "vision": (("vision_config",), ("num_hidden_layers", "depth", "num_layers")),
-    "audio": (("audio_config",), ("num_hidden_layers", "encoder_layers", "num_layers")),
+    "encoder": ("encoder_layers", "num_encoder_layers", "num_layers"),
+    "decoder": ("decoder_layers", "num_decoder_layers"),
+    "vision": ("num_hidden_layers", "depth", "num_layers"),
+    "audio": ("num_hidden_layers", "encoder_layers", "num_layers"),
 }
-
-TEXT_CONFIGS = ("text_config", "llm_config", "language_config")
 
 RARE = 0.05
 """Share of layers up to which a difference counts as an exception (one layer always does)."""
@@ -70,27 +66,15 @@ def findings(manifest: Manifest, params: pd.DataFrame, coverage: pd.DataFrame) -
         yield from _width(manifest.config, rows)
 
 
-def _positive(config: Mapping[str, Any], *keys: str) -> int | None:
-    values = (config.get(key) for key in keys)
-    return next((v for v in values if type(v) is int and 0 < v < 2**31), None)
-
-
-def _text(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    inner = config.get("text_config")
-    return inner if isinstance(inner, Mapping) else config
-
-
 def stated_layers(config: Mapping[str, Any], component: str) -> int | None:
-    """How many layers config.json gives a component; None where it does not say."""
-    parts, keys = LAYER_KEYS.get(component, ((), ()))
-    holders = [config.get(part) for part in parts] if parts else [config]
-    if component == "text":
-        holders = [*(config.get(part) for part in TEXT_CONFIGS), *holders]
-    for holder in holders:
-        found = _positive(holder, *keys) if isinstance(holder, Mapping) else None
-        if found:
-            return found
-    return None
+    """How many layers config.json gives a component; None if it gives no number."""
+    keys = LAYER_KEYS.get(component, ())
+    if component in ("vision", "audio"):
+        return ModelConfig(config.get(f"{component}_config")).number(*keys)
+    if component in ("encoder", "decoder"):
+        # Not those of a model inside: the decoder's config may state an encoder of its own.
+        config = {key: config[key] for key in keys if key in config}
+    return ModelConfig(config).number(*keys)
 
 
 def _layers(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
@@ -125,7 +109,7 @@ def _layers(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
 
 def _beyond(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
     """Layers after the last one of config.json that nothing names as made for prediction."""
-    declared = any("mtp" in key or "nextn" in key for key in {**config, **_text(config)})
+    declared = any("mtp" in key or "nextn" in key for key in {**config, **ModelConfig(config).text})
     silent = rows[~rows["family"].str.contains("mtp|nextn", case=False)]
     if len(silent) and not declared:
         layers = sorted(set(map(int, silent["layer_index"])))
@@ -146,7 +130,7 @@ def _alike(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
     The first and the last layer of a stack may be made without: RWKV-7 starts with no values to mix
     with, Swin ends with no merging of patches.
     """
-    wanted = tuple(f".{name}" for name in _expected(_text(config)) if not name.endswith("bias"))
+    wanted = tuple(f".{name}" for name in _expected(config) if not name.endswith("bias"))
     for component, some in rows[rows["layer_index"].notna()].groupby("component", sort=True):
         held: dict[int, Counter[str]] = {}
         for name, layer in zip(some["family"], some["layer_index"], strict=True):
@@ -231,12 +215,13 @@ def _numbers(name: str) -> tuple[int, ...]:
 
 def _expected(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """Shape by the last words of a tensor's name, for the architectures of PLAIN."""
-    width, inner = _positive(config, "hidden_size"), _positive(config, "intermediate_size")
-    heads = _positive(config, "num_attention_heads")
-    if str(config.get("model_type")) not in PLAIN or not width or not inner or not heads:
+    numbers = ModelConfig(config)
+    width, inner = numbers.number("hidden_size"), numbers.number("intermediate_size")
+    heads = numbers.number("num_attention_heads")
+    if str(numbers.text.get("model_type")) not in PLAIN or not width or not inner or not heads:
         return {}
-    kv = _positive(config, "num_key_value_heads") or heads
-    head = _positive(config, "head_dim") or width // heads
+    kv = numbers.number("num_key_value_heads") or heads
+    head = numbers.number("head_dim") or width // heads
     shapes: dict[str, tuple[int, ...]] = {
         "self_attn.q_proj": (heads * head, width),
         "self_attn.k_proj": (kv * head, width),
@@ -255,7 +240,7 @@ def _expected(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 
 
 def _against_config(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
-    text = _text(config)
+    text = ModelConfig(config).text
     expected = _expected(text)
     plain = rows[(rows["component"] == "text") & rows["quantisation"].isna()]
     for name, shape in expected.items():
@@ -307,7 +292,7 @@ def _types(rows: pd.DataFrame) -> Iterator[Finding]:
 def _tokens(manifest: Manifest, rows: pd.DataFrame) -> Iterator[Finding]:
     """The token tables, and the norm between the last layer and the output, against the config."""
     config, name = manifest.config, manifest.embedding
-    vocabulary = _positive(_text(config), "vocab_size") or _positive(config, "vocab_size")
+    vocabulary = ModelConfig(config).number("vocab_size")
     table = rows[rows["param_name"] == name]
     is_norm = rows["block_type"] == "norm"
     if vocabulary and len(table) and 1 < table["rows"].iloc[0] < vocabulary:
@@ -319,8 +304,8 @@ def _tokens(manifest: Manifest, rows: pd.DataFrame) -> Iterator[Finding]:
             f"{table['rows'].iloc[0]:,} rows",
             "the config belongs to another version, or rows were lost",
         )
-    named = config.get("architectures")
-    is_causal = isinstance(named, list) and any(str(n).endswith("ForCausalLM") for n in named)
+    classes = ModelConfig(config).architectures
+    is_causal = any(name.endswith("ForCausalLM") for name in classes)
     if is_causal and vocabulary and not name:
         yield Finding(
             "error",
@@ -329,7 +314,7 @@ def _tokens(manifest: Manifest, rows: pd.DataFrame) -> Iterator[Finding]:
             f"config.json names {vocabulary:,} tokens, and no table of tokens is stored",
             "the download or the upload is incomplete; loaders start it at random",
         )
-    known = is_causal and manifest.asked is None and _expected(_text(config))
+    known = is_causal and manifest.asked is None and _expected(config)
     if known and not (rows["layer_index"].isna() & is_norm).any():
         yield Finding(
             "error",
@@ -338,12 +323,7 @@ def _tokens(manifest: Manifest, rows: pd.DataFrame) -> Iterator[Finding]:
             "no norm stands behind the layers, as in this architecture one does",
             "the download or the upload is incomplete; loaders start it at random",
         )
-    if (
-        is_causal
-        and name
-        and not manifest.output
-        and _text(config).get("tie_word_embeddings", config.get("tie_word_embeddings")) is False
-    ):
+    if is_causal and name and not manifest.output and ModelConfig(config).stated_ties == {False}:
         yield Finding(
             "error",
             "missing_tensor",
@@ -355,10 +335,10 @@ def _tokens(manifest: Manifest, rows: pd.DataFrame) -> Iterator[Finding]:
 
 def _width(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
     """A config whose width no tensor has, in any architecture."""
-    width = _positive(_text(config), "hidden_size")
+    width = ModelConfig(config).number("hidden_size")
     sizes = {size for shape in rows["shape"].unique() for size in json.loads(shape)}
     sizes |= {*rows["rows"].dropna(), *rows["cols"].dropna()}
-    if width and len(rows) and width not in sizes and not _expected(_text(config)):
+    if width and len(rows) and width not in sizes and not _expected(config):
         yield Finding(
             "warning",
             "hidden_size",

@@ -12,6 +12,7 @@ import pandas as pd
 
 from blockresearch.audit.finding import FEWEST_SIBLINGS, Finding, family
 from blockresearch.checkpoint.manifest import Manifest
+from blockresearch.model_config import ModelConfig
 from blockresearch.naming.roles import states_tied
 from blockresearch.safetensors.dtypes import DTYPES
 
@@ -141,9 +142,8 @@ def _isolated(row: Any) -> Iterator[Finding]:
 
 def _zero_centered(config: Mapping[str, Any]) -> bool:
     """Whether norms multiply by (1 + weight), so that zeros change nothing."""
-    inner = config.get("text_config")
-    text = inner if isinstance(inner, Mapping) else config
-    return any(name in str(text.get("model_type")) for name in ZERO_CENTERED)
+    types = ModelConfig(config).types
+    return any(name in model_type for model_type in types for name in ZERO_CENTERED)
 
 
 def _single_valued(rows: pd.DataFrame, zero_centered: bool) -> Iterator[Finding]:

@@ -25,7 +25,7 @@ class DownloadError(ValueError):
 
 
 def file_of_key(manifest: Manifest, key: str) -> SourceFile:
-    """The file of a manifest whose content key is `key`. Raises DownloadError without one."""
+    """The file of a manifest whose content key is `key`. Raises DownloadError if there is none."""
     for file in manifest.files:
         if file.key == key:
             return file
@@ -105,7 +105,7 @@ def reporter(file: RepoFile) -> Callable[[int, int], None]:
 
 
 def check_space(manifest: Manifest, weights: Path, shards_on_disk: int | None = None) -> None:
-    """Refuse, before any download, a model whose missing shards do not fit on the disk.
+    """Check before any download that the missing shards of a model fit on the disk.
 
     With a limit of `shards_on_disk`, that many of the largest count.
     """
@@ -123,7 +123,7 @@ def check_space(manifest: Manifest, weights: Path, shards_on_disk: int | None = 
 
 
 def require_space(folder: Path, size: int) -> None:
-    """Raise DownloadError when the disk of `folder` has not `size` bytes and a margin free."""
+    """Raises DownloadError if the disk of `folder` has not `size` bytes and a margin free."""
     place = next(parent for parent in (folder, *folder.parents) if parent.exists())
     free = shutil.disk_usage(place).free
     if size + MARGIN_BYTES > free:

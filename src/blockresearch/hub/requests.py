@@ -132,7 +132,7 @@ def get(url: str, headers: Mapping[str, str] | None = None) -> Iterator["httpx.R
 
 @contextmanager
 def errors_of_the_request() -> Iterator[None]:
-    """A `with` block around the making of a request; raises HubError if none can be made."""
+    """A `with` block that makes a request. Raises HubError if that is not possible."""
     from huggingface_hub.utils import httpx
 
     try:

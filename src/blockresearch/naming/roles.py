@@ -28,6 +28,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from blockresearch.model_config import ModelConfig
 from blockresearch.naming import patterns
 from blockresearch.naming.patterns import Block
 from blockresearch.naming.template import (
@@ -50,8 +51,6 @@ MLP = {"gate_proj", "up_proj", "down_proj", "gate_up_proj", "mlp"}
 ATTENTION = {"q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj"}
 
 INTEGERS = {"BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64"}
-
-TEXT_CONFIGS = ("text_config", "llm_config", "language_config", "thinker_config")
 
 # Of the classes that a config names, those of models with an output layer over tokens.
 LANGUAGE_HEADS = ("ForCausalLM", "LMHead", "ForConditionalGeneration", "ForMaskedLM")
@@ -221,20 +220,6 @@ def _dialect(words: set[str]) -> Mapping[str, str]:
     return {}
 
 
-def _text_configs(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The parts of a config that may describe the text model, the innermost first."""
-    parts = [config] if isinstance(config, Mapping) else []
-    for part in parts:
-        parts += [part[key] for key in TEXT_CONFIGS if isinstance(part.get(key), Mapping)]
-    return parts[::-1]
-
-
-def _positive(config: Mapping[str, Any], *keys: str) -> int | None:
-    """Value of the first key that is a positive integer."""
-    values = (part.get(key) for part in _text_configs(config) for key in keys)
-    return next((value for value in values if type(value) is int and value > 0), None)
-
-
 def classify(tensors: Iterable[Tensor], config: Mapping[str, Any]) -> dict[str, Role]:
     """Role of every tensor of a checkpoint.
 
@@ -256,7 +241,7 @@ def classify(tensors: Iterable[Tensor], config: Mapping[str, Any]) -> dict[str, 
         for text, numbers in names.values()
         if (t := templates[text]).layer is not None
     }
-    depth = _positive(config, "num_hidden_layers", "n_layer", "n_layers")
+    depth = ModelConfig(config).number("num_hidden_layers", "n_layer", "n_layers")
     mtp_layers = _mtp_layers({(templates[text], number) for text, number in layers}, depth)
 
     roles: dict[str, Role] = {}
@@ -333,7 +318,7 @@ def input_embedding(
     Of several tables the shared one is preferred, then one with `vocab_size` rows, then the
     encoder's. Embeddings of vision, audio and MTP parts do not count.
     """
-    vocabulary = _positive(config, "vocab_size")
+    vocabulary = ModelConfig(config).number("vocab_size")
     order = ("encoder", "text", "decoder", "adapter")
 
     def rank(tensor: Tensor) -> tuple[Any, ...]:
@@ -361,7 +346,7 @@ def output_head(
     tensors = list(tensors)
     shapes = {name: shape for name, shape, _ in tensors}
     embedding = input_embedding(tensors, roles, config)
-    sizes = [shapes[embedding][0] if embedding else None, _positive(config, "vocab_size")]
+    sizes = [shapes[embedding][0] if embedding else None, ModelConfig(config).number("vocab_size")]
     vocabularies = [size for size in sizes if size]
 
     def has_token_rows(tensor: Tensor) -> bool:
@@ -383,7 +368,7 @@ def output_head(
 
 def states_tied(config: Mapping[str, Any]) -> bool:
     """Whether the config says that the output layer is the embedding."""
-    return True in _stated_ties(config)
+    return True in ModelConfig(config).stated_ties
 
 
 def tied(embedding: str | None, output: str | None, config: Mapping[str, Any]) -> bool | None:
@@ -395,15 +380,9 @@ def tied(embedding: str | None, output: str | None, config: Mapping[str, Any]) -
     """
     if not embedding:
         return None
-    stated = _stated_ties(config)
+    stated = ModelConfig(config).stated_ties
     if output or (False in stated and True not in stated):
         return False
-    classes = config.get("architectures")
-    names = [str(name) for name in classes] if isinstance(classes, list) else []
-    has_head = any(head in name for name in names for head in LANGUAGE_HEADS)
+    classes = ModelConfig(config).architectures
+    has_head = any(head in name for name in classes for head in LANGUAGE_HEADS)
     return True if has_head or True in stated else None
-
-
-def _stated_ties(config: Mapping[str, Any]) -> list[Any]:
-    parts = (config, *(config.get(name) for name in TEXT_CONFIGS))
-    return [part.get("tie_word_embeddings") for part in parts if isinstance(part, Mapping)]

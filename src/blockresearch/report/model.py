@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from blockresearch.model_config import ModelConfig
 from blockresearch.report.wording import (
     by_component,
     integer,
@@ -48,10 +49,8 @@ def title(manifest: Mapping[str, Any]) -> str:
 def model_type(manifest: Mapping[str, Any]) -> str:
     """The architecture by config.json, or an en dash."""
     config = manifest["config"]
-    named = config.get("architectures")
-    if isinstance(named, list) and named and isinstance(named[0], str):
-        return short(named[0])
-    return short(config["model_type"]) if isinstance(config.get("model_type"), str) else "–"
+    named = [*ModelConfig(config).architectures, config.get("model_type")][0]
+    return short(named) if isinstance(named, str) else "–"
 
 
 def identity(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -198,14 +197,6 @@ NOTHING_FOUND = (
 
 
 def _dimensions(config: Mapping[str, Any]) -> list[tuple[str, str]]:
-    text = next(
-        (
-            config[key]
-            for key in ("text_config", "llm_config", "language_config")
-            if isinstance(config.get(key), dict)
-        ),
-        config,
-    )
     known = {
         "Layers": ("num_hidden_layers", "n_layer", "num_layers"),
         "Hidden size": ("hidden_size", "n_embd", "d_model"),
@@ -214,12 +205,8 @@ def _dimensions(config: Mapping[str, Any]) -> list[tuple[str, str]]:
         "Experts": ("num_experts", "num_local_experts", "n_routed_experts"),
         "Vocabulary": ("vocab_size",),
     }
-    facts = []
-    for label, keys in known.items():
-        value = next((text[key] for key in keys if type(text.get(key)) is int), None)
-        if value is not None and 0 <= value < 10**12:
-            facts.append((label, integer(value)))
-    return facts
+    found = {label: ModelConfig(config).number(*keys) for label, keys in known.items()}
+    return [(label, integer(value)) for label, value in found.items() if value is not None]
 
 
 def _output(manifest: Mapping[str, Any]) -> str:

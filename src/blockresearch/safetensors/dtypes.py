@@ -119,7 +119,7 @@ def _known(dtype: Dtype | str) -> Dtype:
 
 
 def nbytes(dtype: Dtype | str, numel: int) -> int:
-    """Bytes that `numel` elements fill; ValueError where the last byte would be part empty."""
+    """Bytes that `numel` elements fill. Raises ValueError if the last byte would be part empty."""
     dtype = _known(dtype)
     size, rest = divmod(numel * dtype.bits, 8)
     if rest:
@@ -139,11 +139,11 @@ def _bytes_of(raw: Raw) -> np.ndarray:
 
 
 def codes(raw: Raw, dtype: Dtype | str) -> np.ndarray:
-    """One unsigned code per element, 1-D, of the packed bytes `raw`.
+    """One unsigned code per element, [numel], of the packed bytes `raw`.
 
     F4 holds two elements a byte, the first in the low nibble; F6 is a bit stream that starts at the
-    lowest bit of the first byte (four elements in three bytes). ValueError where `raw` ends inside
-    an element.
+    lowest bit of the first byte (four elements in three bytes). Raises ValueError if `raw` ends
+    inside an element.
     """
     dtype = _known(dtype)
     data = _bytes_of(raw)
@@ -163,8 +163,8 @@ def codes(raw: Raw, dtype: Dtype | str) -> np.ndarray:
 def code_values(dtype: Dtype | str) -> np.ndarray:
     """The number behind every code: float64 [2**bits], read-only, for types of at most 16 bits.
 
-    NaN and ±Inf stand where the format has them; every finite value is exact. A BOOL code other
-    than 0 counts as 1. ValueError for wider types.
+    NaN and ±Inf stand for the codes that have them; every finite value is exact. A BOOL code other
+    than 0 counts as 1. Raises ValueError for wider types.
     """
     dtype = _known(dtype)
     if dtype.bits > 16:
@@ -207,10 +207,10 @@ def _decode_table(name: str, out_dtype: str) -> np.ndarray:
 
 
 def decode(raw: Raw, dtype: Dtype | str, out_dtype: type = np.float32) -> np.ndarray:
-    """Numbers of the packed bytes `raw` as a new 1-D array of float32 or float64.
+    """Numbers of the packed bytes `raw` as a new array [numel] of float32 or float64.
 
     Exact for every type of at most 16 bits, rounded to `out_dtype` for wider ones. C64 gives the
-    complex type of the same precision. ValueError where `raw` ends inside an element.
+    complex type of the same precision. Raises ValueError if `raw` ends inside an element.
     """
     dtype = _known(dtype)
     out = np.dtype(out_dtype)

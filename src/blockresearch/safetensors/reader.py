@@ -1,8 +1,8 @@
 """Strict reading of one safetensors file: the header validated, the data in bounded chunks.
 
-A file is an 8-byte little-endian length N, a JSON header of N bytes (`safetensors_header`) and the
-data. Data is read through a file handle in chunks of the caller's size, never by a memory map: a
-file that shrinks meanwhile is an error, not a crash of the process.
+A file is an 8-byte little-endian length N, a JSON header of N bytes (`header`) and the data. Data
+is read through a file handle in chunks of the caller's size, never by a memory map: a file that
+shrinks meanwhile is an error, not a crash of the process.
 """
 
 import json
@@ -24,9 +24,9 @@ from blockresearch.safetensors.header import (
 
 START_BYTES = 512
 
-# First bytes of what is often found under the name of a shard. They explain a refusal and never
-# cause one: the length of a sound header may spell the short ones.
-IMPOSTORS = (
+# First bytes of other files that are often found under the name of a shard. They explain a refusal
+# and never cause one: the length of a sound header may spell the short ones.
+OTHER_KINDS = (
     (
         (b"version https://git-lfs", b"version https://hawser"),
         "a git-lfs pointer in place of the weights: run `git lfs pull` in that folder",
@@ -66,7 +66,7 @@ def other_kind(start: bytes) -> str | None:
     if start[8:9] == b"{":
         return None
     begin = start.lstrip(b"\xef\xbb\xbf \t\r\n")
-    known = next((what for signs, what in IMPOSTORS if begin.startswith(signs)), None)
+    known = next((what for signs, what in OTHER_KINDS if begin.startswith(signs)), None)
     if known or not begin:
         return known
     if start[TAR] == b"ustar":
@@ -122,7 +122,7 @@ def _header_length(start: bytes, file_size: int, where: str) -> int:
 
 
 def read_header(path: str | os.PathLike[str]) -> Header:
-    """Header of the file at `path`; SafetensorsError where it is not a sound regular file."""
+    """Header of the file at `path`. Raises SafetensorsError if it is no sound regular file."""
     with _regular_file(Path(path)) as (file, size):
 
         def read_start(count: int) -> bytes:
@@ -134,8 +134,8 @@ def read_header(path: str | os.PathLike[str]) -> Header:
 
 @contextmanager
 def _regular_file(path: Path) -> Iterator[tuple[BinaryIO, int]]:
-    """An open regular file and its size. Whatever else stands there is told, and never waited for:
-    to open a FIFO would take until someone writes to it, to open a device may do anything."""
+    """An open regular file and its size. Anything else is refused before it is opened: opening a
+    FIFO waits until someone writes to it, opening a device may have any effect."""
     try:
         kind = _kind(path.stat().st_mode)
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK) if kind is None else None
@@ -161,7 +161,7 @@ def _regular_file(path: Path) -> Iterator[tuple[BinaryIO, int]]:
 
 
 def _kind(mode: int) -> str | None:
-    """What stands in place of a regular file, None for a regular file."""
+    """The name of another kind of file, None for a regular file."""
     kinds = (
         (stat.S_ISDIR, "a folder"),
         (stat.S_ISFIFO, "a FIFO"),
@@ -173,7 +173,7 @@ def _kind(mode: int) -> str | None:
 
 
 def read_bytes(path: str | os.PathLike[str], begin: int, end: int) -> np.ndarray:
-    """Bytes `begin` to `end` of a file as uint8; SafetensorsError when the file is shorter."""
+    """Bytes `begin` to `end` of a file: uint8 [bytes]. Raises SafetensorsError if it is shorter."""
     out = np.empty(end - begin, np.uint8)
     with open(path, "rb", buffering=0) as file:
         file.seek(begin)
@@ -192,14 +192,14 @@ def read_bytes(path: str | os.PathLike[str], begin: int, end: int) -> np.ndarray
 def read_chunks(
     path: str | os.PathLike[str], begin: int, end: int, chunk_bytes: int
 ) -> Iterator[np.ndarray]:
-    """Bytes `begin` to `end` of a file in pieces of `chunk_bytes` (the last may be shorter)."""
+    """Bytes `begin` to `end` of a file in pieces: uint8 [chunk_bytes], the last may be shorter."""
     for start in range(begin, end, chunk_bytes):
         yield read_bytes(path, start, min(start + chunk_bytes, end))
 
 
 @contextmanager
 def unchanged(sizes: Mapping[Path, int]) -> Iterator[None]:
-    """Fail with SafetensorsError where a file has not the size given, or changes meanwhile."""
+    """A `with` block that reads files. Raises SafetensorsError if the size of one differs."""
     before = {path: _state(path) for path in sizes}
     for path, size in sizes.items():
         if before[path][0] != size:

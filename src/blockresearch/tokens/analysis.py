@@ -95,7 +95,8 @@ def analyze_embedding(
     `probe_tokens` are texts or ids whose neighbors are searched; `search_operations` limits the
     search for the neighbors of all others. `device` is the CPU or a GPU by torch's name.
     `progress` is called with (k, k_max). Rows that are not finite (or beyond 1e12) are left out:
-    their cluster, distance and coordinates are missing.
+    their cluster, distance and coordinates are missing. Raises ValueError if there are not n
+    tokens, or for an unknown metric or projection.
     """
     n, d = rows.shape
     if len(tokens) != n:

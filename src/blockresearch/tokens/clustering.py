@@ -85,7 +85,8 @@ def warm_path(
     The list ends early when nothing is left to split, that is when the rows have fewer than `k_max`
     distinct values; if even `k_min` is not reached, it contains only the last fit. It is empty
     without rows. `random_state` chooses the sample of the silhouette; the path itself is
-    deterministic. `progress` is called with (k, k_max).
+    deterministic. `progress` is called with (k, k_max). Raises ValueError if k_min is not between 1
+    and k_max.
     """
     if not 1 <= k_min <= k_max:
         raise ValueError(f"k_min = {k_min}, k_max = {k_max}: choose 1 <= k_min <= k_max.")
@@ -141,7 +142,7 @@ def cluster_rows(
 
     `start` [usable rows] are labels of a partition to begin with, e.g. of a `Fit`; without them
     the best of three k-means++ starts drawn with `random_state` is kept. The fit works in place:
-    float32 rows may come back changed by a rounding.
+    float32 rows may come back changed by a rounding. Raises ValueError if k is below 1.
     """
     from sklearn.cluster import KMeans
 

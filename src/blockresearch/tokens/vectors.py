@@ -39,13 +39,13 @@ class Components:
 
 
 def blocks(rows: np.ndarray) -> Iterator[slice]:
-    """Slices of consecutive rows with about `BLOCK_ELEMENTS` elements each."""
+    """Slices of the rows of [n, d] with about `BLOCK_ELEMENTS` elements each."""
     size = max(1, BLOCK_ELEMENTS // max(1, rows.shape[1]))
     return (slice(start, start + size) for start in range(0, len(rows), size))
 
 
 def usable(rows: np.ndarray) -> np.ndarray:
-    """True for the rows whose values are all finite and at most `LIMIT` in magnitude."""
+    """Mask [n] of the rows [n, d] whose values are finite and at most `LIMIT` in magnitude."""
     mask = np.zeros(len(rows), bool)
     for part in blocks(rows):
         mask[part] = (np.abs(rows[part]) <= LIMIT).all(axis=1)
@@ -53,13 +53,13 @@ def usable(rows: np.ndarray) -> np.ndarray:
 
 
 def usable_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The usable rows as float32 (not copied when all are) and the mask [n] that chose them."""
+    """The usable rows [m, d] as float32 (not copied if all are), and the mask [n] of them."""
     mask = usable(rows)
     return np.ascontiguousarray(rows if mask.all() else rows[mask], dtype=np.float32), mask
 
 
 def to_unit_length(rows: np.ndarray) -> None:
-    """Scale each row to length 1 in place; rows of zeros stay."""
+    """Scale each row of [n, d] to length 1 in place; rows of zeros stay."""
     for part in blocks(rows):
         lengths = np.linalg.norm(rows[part].astype(np.float64), axis=1, keepdims=True)
         rows[part] /= np.where(lengths > 0, lengths, 1.0).astype(rows.dtype)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from blockresearch.model_config import Facts
+from blockresearch.model_config import ModelConfig
 from blockresearch.naming.roles import Role
 
 Tensor = tuple[str, tuple[int, ...], str]  # name, logical shape, dtype
@@ -114,7 +114,7 @@ MLP_PARTS = ("gate_up_proj", "gate_proj", "up_proj", "down_proj")
 
 
 def qkv_pieces(
-    name: str, rows: int | None, cols: int | None, role: Role, facts: Facts
+    name: str, rows: int | None, cols: int | None, role: Role, facts: ModelConfig
 ) -> tuple[Piece, ...]:
     """Queries, keys and values in a fused projection; () if their order is unknown.
 
@@ -169,7 +169,7 @@ def _consecutive(**sizes: int) -> tuple[Piece, ...]:
     return tuple(pieces)
 
 
-def gate_up_pieces(name: str, rows: int | None, facts: Facts) -> tuple[Piece, ...]:
+def gate_up_pieces(name: str, rows: int | None, facts: ModelConfig) -> tuple[Piece, ...]:
     """Gate and up projection in a fused one of `rows` rows; () if their order is unknown."""
     order = next((row.order for row in GATE_ORDERS if row.holds(name, facts.types)), None)
     if rows is None or rows % 2 or order is None:
@@ -182,7 +182,7 @@ def gate_up_pieces(name: str, rows: int | None, facts: Facts) -> tuple[Piece, ..
     return gate, Piece("up_proj", 0 if up_first else half, ((half, 1),))
 
 
-def conv1d(tensors: Iterable[Tensor], facts: Facts) -> set[str]:
+def conv1d(tensors: Iterable[Tensor], facts: ModelConfig) -> set[str]:
     """Names of weights that are stored [in, out], as OpenAI's Conv1D module does.
 
     The shape of the checkpoint's c_attn [in, 3·in] decides, or the model type if there is none.
@@ -200,7 +200,7 @@ def conv1d(tensors: Iterable[Tensor], facts: Facts) -> set[str]:
     return set(candidates) if transposed else set()
 
 
-def stack_order(shapes: Mapping[str, tuple[int, ...]], facts: Facts) -> bool | None:
+def stack_order(shapes: Mapping[str, tuple[int, ...]], facts: ModelConfig) -> bool | None:
     """Whether the experts of one module are stored [in, out]; None if that stays open.
 
     `shapes` gives the shape of one expert by the projection's name. Inputs of gate and up are the

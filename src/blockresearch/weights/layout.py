@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from blockresearch.model_config import Facts
+from blockresearch.model_config import ModelConfig
 from blockresearch.naming.roles import Role
 from blockresearch.naming.template import is_unlearned
 from blockresearch.safetensors.dtypes import DTYPES
@@ -100,7 +100,7 @@ def layouts(
     need to know the shape of a weight; without it such weights are unsupported.
     """
     tensors = list(tensors)
-    facts = Facts(config or {})
+    facts = ModelConfig(config or {})
     found = recognize(tensors, config or {}, read_small)
     logical = [
         (name, found.schemes[name].shape if name in found.schemes else shape, dtype)
@@ -129,7 +129,7 @@ def _layout(
     dtype: str,
     role: Role,
     scheme: Scheme | None,
-    facts: Facts,
+    facts: ModelConfig,
     across: set[str],
     orders: Mapping[str, bool | None],
 ) -> Layout:
@@ -190,7 +190,9 @@ def _module(name: str) -> str:
 
 
 def _stack_orders(
-    tensors: Iterable[tuple[str, tuple[int, ...], str]], roles: Mapping[str, Role], facts: Facts
+    tensors: Iterable[tuple[str, tuple[int, ...], str]],
+    roles: Mapping[str, Role],
+    facts: ModelConfig,
 ) -> dict[str, bool | None]:
     """For each module with stacks of experts whether they are stored [in, out]."""
     shapes: dict[str, dict[str, tuple[int, ...]]] = {}

@@ -14,16 +14,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
+from blockresearch.model_config import ModelConfig
 from blockresearch.regexes import matches_anywhere, matches_start
 
 
 def quantization_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """The settings of quantization in config.json, {} where there are none."""
-    for part in (config, config.get("text_config")):
-        if isinstance(part, Mapping):
-            for key in ("quantization_config", "quantization", "compression_config"):
-                if isinstance(part.get(key), Mapping):
-                    return part[key]
+    for part in reversed(ModelConfig(config).parts):
+        for key in ("quantization_config", "quantization", "compression_config"):
+            if isinstance(part.get(key), Mapping):
+                return part[key]
     return {}
 
 
