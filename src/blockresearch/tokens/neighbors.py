@@ -2,8 +2,8 @@
 
 `NearestNeighbors` of scikit-learn 1.9.1 on unit rows is not used. For all 49,152 × 576 rows of
 SmolLM2-135M's embedding it took 5.3 times as long (4.4 times the processor time), for a tenth of
-them 1.8 times: it multiplies every pair twice. Of its neighbors, 0.5 % are others, because distances
-lose digits that cosines keep.
+them 1.8 times: it multiplies every pair twice. 0.5 % of its neighbors are others, because its
+distances lose digits that cosines keep.
 """
 
 from dataclasses import dataclass
