@@ -5,7 +5,7 @@ import os
 import re
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -105,6 +105,26 @@ def write_text(text: str, path: str | os.PathLike[str]) -> None:
     escapes (\\udc80), which inside JSON mean the same as before."""
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n", errors="backslashreplace")
+
+
+def write_json_by_line(value: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
+    """Write an object as JSON, atomically, each element of its lists on a line of its own.
+
+    For large lists: json indents in Python, which takes ten times as long. NaN and infinities are
+    refused.
+    """
+
+    def text_of(item: Any, indent: int | None = None) -> str:
+        return json.dumps(item, indent=indent, ensure_ascii=False, allow_nan=False)
+
+    fields = []
+    for key, item in value.items():
+        if isinstance(item, list) and item:
+            text = "[\n" + ",\n".join(f"    {text_of(element)}" for element in item) + "\n  ]"
+        else:
+            text = text_of(item, indent=2).replace("\n", "\n  ")
+        fields.append(f"  {text_of(key)}: {text}")
+    write_text("{\n" + ",\n".join(fields) + "\n}\n", path)
 
 
 def write_json(value: Any, path: str | os.PathLike[str]) -> None:

@@ -36,7 +36,7 @@ def main(options):
         variant=options.variant,
     )
     files = manifest.files
-    require_space(folder, sum(file["size"] for file in files))
+    require_space(folder, sum(file.size for file in files))
     for file in files:
         fetch(manifest, file, folder / file.path)
     log.info("%s at commit %s is in %s", model.source, manifest.commit, folder)

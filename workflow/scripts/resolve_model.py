@@ -15,7 +15,7 @@ from blockresearch.checkpoint.fetch import check_space
 from blockresearch.checkpoint.manifest import with_earlier_date, write_manifest
 from blockresearch.checkpoint.plan import make_plan, plan_json
 from blockresearch.checkpoint.token_subset import only_tokens
-from blockresearch.files import write_json
+from blockresearch.files import write_json_by_line
 from blockresearch.run import cli, config
 
 log = logging.getLogger("resolve_model")
@@ -51,7 +51,7 @@ def main(options):
         sum(part.seconds for part in parts),
     )
     write_manifest(manifest, options.manifest)
-    write_json(plan_json(parts), options.plan)
+    write_json_by_line(plan_json(parts), options.plan)
 
 
 if __name__ == "__main__":

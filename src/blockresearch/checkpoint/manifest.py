@@ -7,17 +7,19 @@ manifest is made, and nowhere else.
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from blockresearch.checkpoint.records import content_key
-from blockresearch.files import read_json, write_json
+from blockresearch.files import read_json, write_json_by_line
 from blockresearch.hub.transfer import RepoFile
 from blockresearch.naming.roles import Role
 from blockresearch.weights.layout import Layout, layout_from_json, layout_json
 from blockresearch.weights.stored import Stored, stored_json
+
+ROLE_FIELDS = fields(Role)
 
 Ranges = tuple[tuple[int, int], ...]
 
@@ -185,7 +187,7 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
 
 def write_manifest(manifest: Manifest, path: str | os.PathLike[str]) -> None:
     """Write a manifest as JSON."""
-    write_json(manifest_json(manifest), path)
+    write_json_by_line(manifest_json(manifest), path)
 
 
 def with_earlier_date(manifest: Manifest, earlier: str | os.PathLike[str]) -> Manifest:
@@ -276,8 +278,8 @@ def _file_from_json(entry: Mapping[str, Any]) -> SourceFile:
 
 def _role_json(role: Role) -> dict[str, Any]:
     """What is usual (None, False) is left out."""
-    fields = asdict(role).items()
-    return {key: value for key, value in fields if value is not None and value is not False}
+    values = ((field.name, getattr(role, field.name)) for field in ROLE_FIELDS)
+    return {key: value for key, value in values if value is not None and value is not False}
 
 
 def _tensor_from_json(entry: Mapping[str, Any]) -> Tensor:

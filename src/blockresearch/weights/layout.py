@@ -14,7 +14,7 @@ quantized weight has a `scheme`, and everything here refers to its logical shape
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from blockresearch.model_config import ModelConfig
@@ -271,8 +271,19 @@ def layout_json(layout: Layout) -> dict[str, Any]:
     if layout.experts:
         entry["experts"] = layout.experts
     if layout.scheme:
-        entry["scheme"] = {**asdict(layout.scheme), "shape": list(layout.scheme.shape)}
+        entry["scheme"] = scheme_json(layout.scheme)
     return entry
+
+
+def scheme_json(scheme: Scheme) -> dict[str, Any]:
+    """The scheme as manifest and plan keep it."""
+    return {
+        "method": scheme.method,
+        "formula": scheme.formula,
+        "shape": list(scheme.shape),
+        "companions": dict(scheme.companions),
+        "settings": dict(scheme.settings),
+    }
 
 
 def layout_from_json(entry: Mapping[str, Any]) -> Layout:
