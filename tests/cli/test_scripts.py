@@ -170,7 +170,7 @@ def test_embedding_analysis_by_hand(model, tmp_path):
     [
         (("analyze", "--model_path", "no/such/folder", "--out", "x.csv"), "not a folder"),
         (("analyze", "--model_path", ".", "--out", "x.csv"), "no safetensors file"),
-        (("analyze", "--model_path", "no/such/folder", "--out", "x.txt"), "written as .csv"),
+        (("analyze", "--model_path", "no/such/folder", "--out", "x.txt"), ".csv"),
         (("resolve_model", "--model", "a b", "--manifest", "m", "--plan", "p"), "neither"),
         (("download", "--model_id", ".", "--out", "x"), "nothing to download"),
     ],
