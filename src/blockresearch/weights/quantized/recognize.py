@@ -12,6 +12,7 @@ companions, whatever becomes of their owner.
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from posixpath import commonprefix
 from typing import Any
 
@@ -151,11 +152,8 @@ class _Checkpoint:
         self.method = method_of(config)
         self.read_small = read_small
         self.modules = _modules(self.stored)
-        suffixes = [
-            (name, patterns.COMPANION.search(name) or patterns.COMPANION_OF_CODES.search(name))
-            for name in self.stored
-        ]
-        stems = {name[: suffix.start()] for name, suffix in suffixes if suffix}
+        ends = [(name, *_companion_suffix(name)) for name in self.stored]
+        stems = {name[:-length] for name, length, _ in ends if length}
         self.helped = stems | {f"{stem}.weight" for stem in stems}
         self.formats: dict[str, list[Format]] = {}
         for row in (row for file in SCHEMES for row in file.FORMATS):
@@ -172,6 +170,9 @@ class _Checkpoint:
             if not name.endswith(row.codes) or len(shape) < row.least_dimensions or 0 in shape:
                 continue
             stem = name.removesuffix(row.codes)
+            # Most tensors end here: codes of any name are codes by what stands beside them.
+            if not row.codes and any(stem + end not in self.stored for end in row.needed.values()):
+                continue
             needed = {role: self.stored.get(stem + end) for role, end in row.needed.items()}
             if None in needed.values():
                 if row.codes and any(needed.values()):
@@ -194,7 +195,7 @@ class _Checkpoint:
                 names = {role: other[0] for role, other in present.items()}
                 schemes.append(Scheme(kind, formula, logical, names, settings))
         known = OTHER_METHODS.get(self.method) if schemes or tried or undecoded else None
-        if not schemes:
+        if not schemes and (tried or undecoded):
             known = known or undecoded_method(name, self.modules[_module(name)])
             known = known or (undecoded[0] if undecoded else None)
         if known:
@@ -222,7 +223,7 @@ class _Checkpoint:
         known = undecoded_method(name, beside)
         if known:
             return f"quantized by {known}, which is not decoded"
-        if dtype not in INTEGERS or len(shape) < 2 or patterns.COMPANION.search(name):
+        if dtype not in INTEGERS or len(shape) < 2 or _companion_suffix(name)[1]:
             return ""
         is_weight = name.endswith(("weight", "_packed"))
         scaled = any(SCALE_LIKE.search(leaf) for leaf in beside)
@@ -259,12 +260,10 @@ def _owner(
 ) -> str | None:
     """The weight that a tensor helps with, None for an independent tensor."""
     in_module = quantized.get(_module(name), [])
-    suffix = patterns.COMPANION.search(name)
-    strict = suffix is not None
-    suffix = suffix or patterns.COMPANION_OF_CODES.search(name)
+    length, strict = _companion_suffix(name)
     nearest = max(in_module, key=lambda other: len(commonprefix((name, other))), default=None)
-    if suffix:
-        stem = name[: suffix.start()]
+    if length:
+        stem = name[:-length]
         for end in CODES:
             if any(stem + end in some for some in owners):
                 return stem + end
@@ -280,6 +279,22 @@ def _owner(
         return nearest if helps or SCALE_LIKE.search(leaf) else None
     begins = leaf.startswith(f"{owner_leaf.removesuffix('_packed').removesuffix('_blocks')}_")
     return nearest if helps or (begins and SCALE_LIKE.search(leaf)) else None
+
+
+MAX_SUFFIX_SEGMENTS = 4
+
+
+def _companion_suffix(name: str) -> tuple[int, bool]:
+    """Characters of a companion's ending, 0 without one; whether it can be nothing else."""
+    # Thousands of layers and experts share the ends of their names.
+    return _suffix_of_end(".".join(name.rsplit(".", MAX_SUFFIX_SEGMENTS)[1:]) or name)
+
+
+@lru_cache(65536)
+def _suffix_of_end(end: str) -> tuple[int, bool]:
+    strict = patterns.COMPANION.search(f".{end}")
+    suffix = strict or patterns.COMPANION_OF_CODES.search(f".{end}")
+    return (len(end) + 1 - suffix.start() if suffix else 0), strict is not None
 
 
 def _module(name: str) -> str:

@@ -51,8 +51,13 @@ UNDECODED = (
 )
 
 
+_ANY_CODES = re.compile("|".join(row.codes.pattern for row in UNDECODED))
+
+
 def undecoded_method(name: str, beside: list[str]) -> str | None:
     """The method whose codes a tensor holds, by its name and what is beside it in its module."""
+    if not _ANY_CODES.search(name):
+        return None
     for row in UNDECODED:
         if row.codes.search(name) and (row.beside in beside if row.beside else len(beside) > 1):
             return row.method
