@@ -1,0 +1,36 @@
+"""A repository on the hub has the layouts of the same folder: small tensors are read as ranges."""
+
+import json
+
+import pytest
+
+from blockresearch.checkpoint.describe import describe_folder, describe_repo
+from blockresearch.hub.repository import read_range
+from tests.cases.checkpoints import save
+from tests.cases.quantized import CASES
+from tests.tools.hub_server import HubServer
+from tests.unit.hub.conftest import listed, use
+
+NOW = "2026-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    "name", ["nf4_over_stacks_of_experts", "packed_3_bits_in_whole_codes", "sparse_2_of_4"]
+)
+def test_schemes_are_those_of_the_folder(name, tmp_path, monkeypatch):
+    tensors, config, right = CASES[name]()
+    folder = tmp_path / "root/org/model"
+    folder.mkdir(parents=True)
+    save(folder / "model.safetensors", tensors)
+    (folder / "config.json").write_text(json.dumps(config))
+    local = describe_folder(folder, NOW)
+    with HubServer(tmp_path / "root", {}) as server:
+        use(server.url, tmp_path / "cache", monkeypatch)
+        remote = describe_repo("org/model", "main", NOW)
+        assert remote.tensors == local.tensors
+        schemes = {t.name for t in remote.tensors if t.layout.scheme}
+        assert schemes == set(right)
+        commit, files = listed()
+        whole = (folder / "model.safetensors").read_bytes()
+        shard = files["model.safetensors"]
+        assert read_range("org/model", commit, shard, 100, 131) == whole[100:131]
