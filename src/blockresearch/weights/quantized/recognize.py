@@ -75,7 +75,7 @@ SCHEMES: tuple[SchemeFile, ...] = (
 CODES = (
     *("", ".weight", ".qweight", ".weight_packed", "_packed", "_blocks", "._weight_qdata"),
     *(".compressed", ".weight.compressed", ".W_q", ".codes", ".q_weight", ".indices", ".trellis"),
-    *(".dense_weights", ".Qidxs", ".B"),
+    *(".dense_weights", ".Qidxs", ".B", "._data", ":_data", ":qdata"),
 )
 
 # Parameters of undecoded schemes, beside their codes.
@@ -170,19 +170,16 @@ class _Checkpoint:
             if not name.endswith(row.codes) or len(shape) < row.least_dimensions or 0 in shape:
                 continue
             stem = name.removesuffix(row.codes)
-            # Most tensors end here: codes of any name are codes by what stands beside them.
-            if not row.codes and any(stem + end not in self.stored for end in row.needed.values()):
-                continue
-            needed = {role: self.stored.get(stem + end) for role, end in row.needed.items()}
-            if None in needed.values():
-                if row.codes and any(needed.values()):
-                    absent = [
-                        stem + row.needed[role] for role, other in needed.items() if not other
-                    ]
+            ends = row.needed | row.optional
+            present = {
+                r: self.stored[stem + end] for r, end in ends.items() if stem + end in self.stored
+            }
+            absent = [stem + end for role, end in row.needed.items() if role not in present]
+            if absent:
+                # A tensor of any name with one scale is nothing of a scheme that needs others.
+                if present and (row.codes or len(row.needed) > 1):
                     tried.append((row, f"{' and '.join(absent)} missing"))
                 continue
-            by_role = needed | {r: self.stored.get(stem + end) for r, end in row.optional.items()}
-            present = {role: other for role, other in by_role.items() if other}
             try:
                 kind, formula, logical, settings = row.read(
                     Found(tensor, present, self.config, stem, self.read_small)
