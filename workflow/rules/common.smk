@@ -126,8 +126,7 @@ def resolve_flags(wildcards):
         {
             "model": model.source,
             "revision": model.revision,
-            "subfolder": model.subfolder or None,
-            "variant": model.variant,
+            **model.selection,
             "only_tokens": "tensors" not in config["analyses"],
         }
     )

@@ -2,9 +2,11 @@
 
     python workflow/scripts/analyze.py --model_path models/Qwen3-4B --out params.csv --format csv
 
-measures a local folder and writes the table params. The rule of the workflow measures one part of
-a plan: --plan PLAN --part NAME --shard FILE --out PREFIX, which writes PREFIX.params.parquet,
-PREFIX.matrices.parquet, PREFIX.spectra.parquet and PREFIX.histograms.parquet.
+measures a local folder and writes the table params. What headers, index and files disagree about is
+a warning; --coverage FILE lists every tensor, with the reason if it is not measured. The rule of
+the workflow measures one part of a plan: --plan PLAN --part NAME --shard FILE --out PREFIX, which
+writes PREFIX.params.parquet, PREFIX.matrices.parquet, PREFIX.spectra.parquet and
+PREFIX.histograms.parquet.
 """
 
 import logging
@@ -32,16 +34,19 @@ def main(options):
     )
     if options.model_path:
         table_format(options.out, options.format)  # refused now, not after hours
+        if options.coverage:
+            table_format(options.coverage, None)
         result = analyze_folder(
             options.model_path,
             settings,
             options.threads,
             cli.now(),
-            options.subfolder,
-            options.variant,
-            options.memory_limit and int(options.memory_limit * 1e9),
+            **cli.selection(options),
+            memory_limit=options.memory_limit and int(options.memory_limit * 1e9),
         )
         write_table(result.params, "params", options.out, options.format)
+        if options.coverage:
+            write_table(result.coverage, "coverage", options.coverage)
         log.info("%d tensors in %s", len(result.params), options.out)
         return
     part = next(
@@ -82,6 +87,7 @@ if __name__ == "__main__":
     )
     parser.add_argument("--out", required=True, help="table to write (with --plan: prefix)")
     parser.add_argument("--format", choices=("csv", "json", "parquet"), help="default: by --out")
+    parser.add_argument("--coverage", help="with --model_path: list of all tensors to write")
     parser.add_argument("--sparsity_threshold", type=cli.threshold, default=cli.SPARSITY_THRESHOLD)
     parser.add_argument(
         "--spectra",

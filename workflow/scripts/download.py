@@ -32,8 +32,7 @@ def main(options):
         model.revision,
         cli.now(),
         log.info,
-        subfolder=options.subfolder,
-        variant=options.variant,
+        **cli.selection(options),
     )
     files = manifest.files
     require_space(folder, sum(file.size for file in files))

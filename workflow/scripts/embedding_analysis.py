@@ -41,8 +41,7 @@ def analyze(options, device):
             options.model_path,
             cli.now(),
             hashed=False,
-            subfolder=options.subfolder,
-            variant=options.variant,
+            **cli.selection(options),
         )
     else:
         manifest = read_manifest(options.manifest)

@@ -37,7 +37,7 @@ def main(options):
 
 def described(options):
     model = config.parse_model(options.model_id, options.revision)
-    selection = {"subfolder": options.subfolder, "variant": options.variant}
+    selection = cli.selection(options)
     if model.is_folder:
         return describe_folder(model.source, cli.now(), hashed=False, **selection)
     return describe_repo(model.source, model.revision, cli.now(), log.info, **selection)

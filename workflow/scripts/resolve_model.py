@@ -23,7 +23,7 @@ log = logging.getLogger("resolve_model")
 
 def main(options):
     model = config.parse_model(options.model, options.revision)
-    selection = {"subfolder": options.subfolder, "variant": options.variant}
+    selection = cli.selection(options)
     if model.is_folder:
         manifest = describe_folder(model.source, cli.now(), progress=log.info, **selection)
     else:
@@ -43,7 +43,7 @@ def main(options):
         len(manifest.shards),
     )
     for problem in manifest.problems:
-        log.warning("%s: %s (%s)", problem.check, problem.where, problem.evidence)
+        log.warning("%s", problem.sentence)
     parts = make_plan(manifest)
     log.info(
         "%d parts, about %.0f s of one core",

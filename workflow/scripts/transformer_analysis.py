@@ -28,8 +28,7 @@ def main(options):
             settings,
             options.threads,
             cli.now(),
-            options.subfolder,
-            options.variant,
+            **cli.selection(options),
         )
         params, matrices = model.params, model.matrices
     else:

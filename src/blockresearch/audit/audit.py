@@ -22,6 +22,9 @@ PROBLEMS = {
     "sha256_mismatch": ("error", "the file was damaged or changed after it was downloaded"),
     "duplicate_tensor": ("warning", "shards of two exports are mixed; the loader uses one"),
     "unlisted_tensor": ("warning", "the index is stale, or there are shards of another export"),
+    "stale_index": ("note", "the index was written for another set; the present files count"),
+    "other_weights": ("note", "another build of the same weights, or further ones"),
+    "incomplete_set": ("warning", "the rest was not downloaded, or the names are of another set"),
     "not_verified": ("note", "only parts of the file were requested (`analyses`)"),
 }
 

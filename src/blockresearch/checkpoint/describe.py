@@ -33,7 +33,7 @@ from blockresearch.checkpoint.selection import (
     parse_index,
     select_files,
 )
-from blockresearch.hub.cache import cache_root, cached_file
+from blockresearch.hub.cache import cache_root, cached_file, opened_snapshot
 from blockresearch.hub.names import is_folder
 from blockresearch.hub.repository import (
     list_files,
@@ -87,21 +87,23 @@ def describe_folder(
     progress: Callable[[str], None] = lambda line: None,
     subfolder: str = "",
     variant: str | None = None,
+    file: str | None = None,
 ) -> Manifest:
     """Manifest of a local folder; `hashed` reads every shard once for its sha256.
 
-    `subfolder` and `variant` choose among several sets of weights (see `selection`). Raises
+    `subfolder`, `variant` and `file` choose among several sets of weights (see `selection`). A
+    folder of the hub's cache is its snapshot of main. Raises
     CheckpointError or SafetensorsError with a sentence for the user.
     """
-    root = Path(folder)
-    if not root.is_dir():
+    if not Path(folder).is_dir():
         raise CheckpointError(
             f"{folder} is not a folder: give the folder with the .safetensors files."
         )
+    root = opened_snapshot(Path(folder))
     inner = safe_subfolder(subfolder)
     names = {
         path.relative_to(root).as_posix()
-        for pattern in ("*", "*/*", *((f"{inner}/*", f"{inner}/*/*") if inner else ()))
+        for pattern in ("*", "*/*", "*/*/*", *((f"{inner}/*", f"{inner}/*/*") if inner else ()))
         for path in root.glob(pattern)
         # A non-file with the name of a weight file is refused when it is opened.
         if path.is_file() or path.name.endswith((SUFFIX, ".json"))
@@ -126,7 +128,7 @@ def describe_folder(
             )
         return path.read_bytes()
 
-    def file(name: str) -> RepoFile:
+    def listed_file(name: str) -> RepoFile:
         path = regular(name)
         if hashed:
             progress(f"hashing {name} ({path.stat().st_size / 1e6:,.0f} MB)")
@@ -140,7 +142,8 @@ def describe_folder(
             )
         return RepoFile(name, path.stat().st_size, sha256, None)
 
-    origin = Origin(str(folder), None, str(folder), None, None, created_at)
+    path = str(folder if root == Path(folder) else root)
+    origin = Origin(str(folder), None, path, None, None, created_at)
 
     def header(shard: str) -> Header:
         _refuse_outside(root / shard, root)
@@ -149,7 +152,8 @@ def describe_folder(
     def piece(shard: str, begin: int, end: int) -> bytes:
         return read_bytes(root / shard, begin, end).tobytes()
 
-    manifest = _describe(origin, names, read, file, header, piece, str(folder), inner, variant)
+    choice = Choice(inner, variant, file)
+    manifest = _describe(origin, names, read, listed_file, header, piece, str(folder), choice)
     return replace(manifest, problems=(*manifest.problems, *mismatches))
 
 
@@ -177,6 +181,7 @@ def describe_repo(
     progress: Callable[[str], None] = lambda line: None,
     subfolder: str = "",
     variant: str | None = None,
+    file: str | None = None,
 ) -> Manifest:
     """Manifest of a hub repository at the commit that `revision` names now.
 
@@ -187,7 +192,7 @@ def describe_repo(
     progress(f"{repo} at {revision} is commit {commit}")
     listed = {file.path: file for file in list_files(repo, commit)}
 
-    def file(name: str) -> RepoFile:
+    def checked_file(name: str) -> RepoFile:
         if not (listed[name].sha256 or listed[name].git_sha1):
             raise CheckpointError(
                 f"{repo}/{name}: neither the hub nor the cache tells its hash, so it cannot be "
@@ -212,12 +217,11 @@ def describe_repo(
         origin,
         listed,
         lambda name, limit: read_small_file(repo, commit, listed[name], limit),
-        file,
+        checked_file,
         header,
         lambda shard, begin, end: read_range(repo, commit, listed[shard], begin, end),
         f"{repo} at {revision}",
-        safe_subfolder(subfolder),
-        variant,
+        Choice(safe_subfolder(subfolder), variant, file),
     )
 
 
@@ -227,6 +231,14 @@ def safe_subfolder(subfolder: str) -> str:
     if inner and not is_folder(inner):
         raise CheckpointError(f"{subfolder!r} is not a folder inside the model.")
     return inner
+
+
+class Choice(NamedTuple):
+    """What the user says of the files: see `selection.select_files`."""
+
+    subfolder: str
+    variant: str | None
+    file: str | None
 
 
 class Origin(NamedTuple):
@@ -254,10 +266,10 @@ def _describe(
     header: Callable[[str], Header],
     piece: Callable[[str, int, int], bytes],
     where: str,
-    subfolder: str,
-    variant: str | None,
+    choice: Choice,
 ) -> Manifest:
     names = set(names)
+    subfolder = choice.subfolder
     weight_map: dict[str, str] = {}
     index_totals: dict[str, int] = {}
 
@@ -271,10 +283,14 @@ def _describe(
         return sorted(set(weight_map.values()))
 
     try:
-        selection = select_files(names, index_shards, subfolder, variant)
+        selection = select_files(names, index_shards, *choice)
     except CheckpointError as error:
         told = str(error)
         raise CheckpointError(told if told.startswith(where) else f"{where}: {told}") from error
+    if selection.index is None:
+        # The index that was read is of another set.
+        weight_map.clear()
+        index_totals.clear()
 
     def beside(name: str) -> str:
         """The file of that name in the subfolder, else at the root."""
@@ -330,7 +346,7 @@ def _describe(
         ),
         skipped=dict(sorted(selection.skipped.items())),
         tensors=tensors,
-        problems=tuple(_disagreements(stored, weight_map)),
+        problems=(*selection.problems, *_disagreements(stored, weight_map)),
         config=config,
         license=_license(read, card) if card in names else None,
         adapter=adapter,

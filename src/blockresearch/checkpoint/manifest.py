@@ -80,6 +80,11 @@ class Problem:
     where: str
     evidence: str
 
+    @property
+    def sentence(self) -> str:
+        """The problem as one line of a log."""
+        return f"{self.check}: {self.where} ({self.evidence})"
+
 
 @dataclass(frozen=True, slots=True)
 class Totals:

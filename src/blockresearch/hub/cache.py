@@ -53,6 +53,25 @@ def cached_files(ref: RepoRef) -> list[RepoFile]:
     return files
 
 
+def opened_snapshot(folder: Path) -> Path:
+    """The snapshot of refs/main if `folder` is a repository of the hub's cache, else `folder`.
+
+    Raises HubError if the cache has no files of main.
+    """
+    if not all((folder / name).is_dir() for name in ("blobs", "snapshots")):
+        return folder
+    snapshots = sorted(path.name for path in (folder / "snapshots").iterdir() if path.is_dir())
+    main = folder / "refs" / "main"
+    commit = main.read_text(encoding="utf-8", errors="replace").strip() if main.is_file() else ""
+    if commit in snapshots:
+        return folder / "snapshots" / commit
+    named = ", ".join(f"{folder}/snapshots/{name}" for name in snapshots[:3]) or "there is none"
+    raise HubError(
+        f"{folder} is a repository of the hub's cache without the files of main: name one of its "
+        f"snapshots ({named})"
+    )
+
+
 def cached_file(repo: str, commit: str, file: RepoFile) -> Path | None:
     """The real path of a file in the user's cache, if it is there with the right size.
 

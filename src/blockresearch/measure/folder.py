@@ -31,6 +31,7 @@ class Analysis:
     params: pd.DataFrame
     matrices: pd.DataFrame
     spectra: pd.DataFrame
+    coverage: pd.DataFrame
 
 
 def analyze_folder(
@@ -40,28 +41,36 @@ def analyze_folder(
     created_at: str,
     subfolder: str = "",
     variant: str | None = None,
+    file: str | None = None,
     memory_limit: int | None = None,
 ) -> Analysis:
     """Measure a local folder on `threads` cores (one part per core, longest first).
 
-    With a `memory_limit` (bytes) fewer parts run at once. Raises ValueError if one exceeds it.
+    Disagreements of headers, index and files are logged as warnings. With a `memory_limit` (bytes)
+    fewer parts run at once. Raises ValueError if one exceeds it.
     """
     manifest = describe_folder(
-        folder, created_at, hashed=False, subfolder=subfolder, variant=variant
+        folder, created_at, hashed=False, subfolder=subfolder, variant=variant, file=file
     )
+    for problem in manifest.problems:
+        log.warning("%s", problem.sentence)
     parts = sorted(make_plan(manifest, PIECE_SECONDS), key=lambda part: -part.seconds)
     log.info("%s: %d tensors in %d parts", folder, manifest.totals.tensors, len(parts))
     threads = _within(memory_limit, parts, threads)
     rows = Rows()
-    for done, measured in enumerate(_measured(Path(folder), parts, settings, threads), 1):
+    root = Path(manifest.model_path)
+    for done, measured in enumerate(_measured(root, parts, settings, threads), 1):
         rows.extend(measured)
         log.info("%d of %d parts done", done, len(parts))
     stacked = {table: frame(getattr(rows, table), table) for table in TABLES}
+    params = merge.with_roles(stacked["params"], "params", manifest)
+    numel = params.set_index("param_name")["numel"]
     return Analysis(
         manifest,
-        merge.with_roles(stacked["params"], "params", manifest),
+        params,
         merge.with_roles(stacked["matrices"], "matrices", manifest),
         stacked["spectra"],
+        merge.coverage(manifest, numel, merge.refused(params, stacked["spectra"])),
     )
 
 

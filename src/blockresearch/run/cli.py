@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from blockresearch.run import lifeline
 from blockresearch.text import visible
@@ -116,6 +117,12 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     """Add the flags that choose among the sets of weights in a folder or repository."""
     parser.add_argument("--subfolder", default="", help="folder inside the model to read")
     parser.add_argument("--variant", help="e.g. fp16, for model.fp16.safetensors")
+    parser.add_argument("--file", help="file of weights, or index, if there are several")
+
+
+def selection(options: argparse.Namespace) -> dict[str, Any]:
+    """What the flags of `add_selection` say, as keywords."""
+    return {name: getattr(options, name) for name in ("subfolder", "variant", "file")}
 
 
 def named_file(text: str) -> tuple[str, Path]:

@@ -6,10 +6,13 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+from blockresearch.hub.cache import opened_snapshot
 from blockresearch.hub.names import is_folder, is_repo_id, is_revision
+from blockresearch.hub.requests import HubError
 from blockresearch.project import project_file
 
 VARIANT = re.compile(r"[A-Za-z0-9_]{1,40}", re.ASCII)
@@ -45,11 +48,17 @@ class Model:
     revision: str | None
     subfolder: str = ""
     variant: str | None = None
+    file: str | None = None
 
     @property
     def is_folder(self) -> bool:
         """Whether the model is read from a local folder."""
         return self.revision is None
+
+    @property
+    def selection(self) -> dict[str, str | None]:
+        """The flags of scripts that choose among sets of weights, None for the usual choice."""
+        return {"subfolder": self.subfolder or None, "variant": self.variant, "file": self.file}
 
 
 def checked(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,6 +102,7 @@ def models(config: Mapping[str, Any]) -> dict[str, Model]:
             entry.get("name"),
             entry.get("subfolder", config["subfolder"]),
             entry.get("variant", config["variant"]),
+            entry.get("file", config["file"]),
         )
         # Some file systems do not tell upper case from lower.
         known = next((m for m in result.values() if _same_folder(m, model)), model)
@@ -115,14 +125,22 @@ def parse_model(
     name: str | None = None,
     subfolder: str = "",
     variant: str | None = None,
+    file: str | None = None,
 ) -> Model:
-    """A model from the text a user gives: an existing folder, else a hub id at `revision`."""
+    """A model from the text a user gives: an existing folder, else a hub id at `revision`.
+
+    A hub id may have its own revision, ID@REVISION. A folder of the hub's cache is its snapshot.
+    """
     subfolder = subfolder.strip("/")
     if subfolder and not is_folder(subfolder):
         raise ConfigError(f"subfolder: {subfolder!r} is not a folder inside the model.")
     if variant is not None and not VARIANT.fullmatch(variant):
         raise ConfigError(f"variant: {variant!r} is not a word such as fp16.")
-    chosen = "".join(f"--{part}" for part in (*subfolder.split("/"), variant) if part)
+    if file is not None and not is_folder(file):
+        raise ConfigError(f"file: {file!r} is not the name of a file inside the model.")
+    stem = (file or "").removesuffix(".json").removesuffix(".index").removesuffix(".safetensors")
+    parts = (*subfolder.split("/"), variant, *stem.split("/"))
+    chosen = "".join(f"--{part}" for part in parts if part)
     if source == DEMO and not os.path.isdir(DEMO):
         source = project_file(DEMO)
     # os.path tells what is no path at all (too long, a NUL, an unknown ~user) from an error.
@@ -133,21 +151,32 @@ def parse_model(
                 f"model: the folder {source!r} has braces in its path, which are wildcards to "
                 "Snakemake: rename it, or name a link to it."
             )
-        stem = name or path.resolve().name + chosen
-        safe = re.sub(r"[^A-Za-z0-9._-]", "_", stem)
-        return Model(_free(f"local--{safe}"), str(path), None, subfolder, variant)
-    if not is_repo_id(source):
+        try:
+            opened = opened_snapshot(path)
+        except HubError as error:
+            raise ConfigError(f"model: {error}.") from error
+        own = path.resolve().name
+        own = own if opened == path else own.removeprefix("models--")
+        safe = re.sub(r"[^A-Za-z0-9._-]", "_", name or own + chosen)
+        return Model(_free(f"local--{safe}"), str(opened), None, subfolder, variant, file)
+    repo, _, own_revision = source.partition("@")
+    if not is_repo_id(repo):
         raise ConfigError(
             f"model: {source!r} is neither an existing folder nor a hub id such as Qwen/Qwen3-4B."
         )
-    revision = str(revision)
+    if own_revision and revision not in (MAIN, own_revision):
+        raise ConfigError(
+            f"model: {source!r} has a revision of its own, and revision is {revision!r}: "
+            "leave one of them out."
+        )
+    source, revision = repo, own_revision or revision
     if not is_revision(revision):
         raise ConfigError(
             f"revision: {revision!r} is not the name of a branch, a tag, a commit or refs/pr/N."
         )
     slug = source.replace("/", "--") + chosen
     suffix = "" if revision == MAIN else "@" + revision.replace("/", "--")
-    return Model(_free(name or slug + suffix), source, revision, subfolder, variant)
+    return Model(_free(name or slug + suffix), source, revision, subfolder, variant, file)
 
 
 def _free(name: str) -> str:
@@ -186,8 +215,41 @@ def _number(text: str, types: str | list[str]) -> Any:
     return text
 
 
+def _not_a_text(place: str, value: Any) -> str:
+    """Why a value that should be a text is none, and how to write it.
+
+    The command line and YAML turn 2024_01 into 202401 and 1.10 into 1.1. What was typed cannot be
+    known from that, and both may name something.
+    """
+    key = place.rpartition(".")[2]
+    if value is None or value == "":
+        return f"config: {place} is empty: give it a value, or leave it out."
+    kinds = {bool: "a truth value", list: "a list", dict: "a mapping", int: "a number"}
+    kind = next((word for known, word in kinds.items() if isinstance(value, known)), "a number")
+    if isinstance(value, date):
+        kind = "a date"
+    known = {"revision": "model=ID@REVISION, or ", "model": "model=./NAME for a folder, or "}
+    typed = f"{known.get(key, '')}'{key}=!!str TEXT' on the command line (quotes do not help there)"
+    in_file = f'{key}: "TEXT" in config.yaml'
+    if key.isdigit():
+        typed, in_file = "it in quotes in config.yaml", "models='[\"TEXT\"]' on the command line"
+    return (
+        f"config: {place} was read as {kind}, {value!r}, not as a text: write {typed}, {in_file}."
+    )
+
+
 def _sentence(error: Any, schema: Mapping[str, Any]) -> str:
+    if error.validator == "anyOf":
+        # An entry is a text or a mapping: what is wrong inside the mapping says more.
+        depth = len(error.absolute_path)
+        inside = [e for e in error.context if e.validator == "additionalProperties"]
+        inside += [e for e in error.context if len(e.absolute_path) > depth]
+        if not isinstance(error.instance, dict):
+            inside = error.context
+        error = next(iter(inside), error)
     place = ".".join(str(step) for step in error.absolute_path)
+    if error.validator == "type" and "string" in error.validator_value:
+        return _not_a_text(place, error.instance)
     if error.validator == "additionalProperties":
         known = list(error.schema.get("properties", {}))
         unknown = next(key for key in error.instance if key not in known)

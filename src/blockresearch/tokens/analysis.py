@@ -18,7 +18,7 @@ from blockresearch.tokens.clustering import (
     silhouette_scorer,
 )
 from blockresearch.tokens.describe import SEARCH_OPERATIONS, describe_rows
-from blockresearch.tokens.elbow import elbow, elbow_table, heights
+from blockresearch.tokens.elbow import elbow, elbow_table, explains_all, heights
 from blockresearch.tokens.metric import METRICS, find_curve
 from blockresearch.tokens.stability import NULL_SAMPLES, SAMPLES, Check, is_beyond_null, sample_size
 from blockresearch.tokens.tokenizer import Token
@@ -248,6 +248,8 @@ def _rule(fits: list[Fit], n_clusters: int | None, k: int, clear: bool | None) -
             return f"n_clusters = {n_clusters} was set, but the rows fill only {k} clusters."
         return f"k = {k} was set by n_clusters."
     first, last = fits[0].k, fits[-1].k
+    if k == explains_all(fits):
+        return f"k = {k}: the rows have {k} distinct values, so this many clusters explain all."
     if len(fits) < 3:
         return f"k = {k}: the rows give no curve in which to find an elbow."
     chord = f"the chord from k = {first} to {last} (Kneedle)"

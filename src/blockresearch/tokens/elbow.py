@@ -13,6 +13,9 @@ from blockresearch.tokens.stability import Check
 
 CLEAR_ELBOW = 3.0
 
+# Share of the inertia that rounding in float32 may leave of none.
+ROUNDING = 1e-6
+
 
 def heights(fits: list[Fit]) -> np.ndarray:
     """Height [len(fits)] of each k over the chord of the scaled inertia curve.
@@ -30,18 +33,31 @@ def heights(fits: list[Fit]) -> np.ndarray:
 
 
 def elbow(fits: list[Fit]) -> int:
-    """The k with the largest height, the smallest of equals."""
-    return fits[int(np.argmax(heights(fits)))].k
+    """The k with the largest height, the smallest of equals.
+
+    If the rows have few distinct values, it is the k that explains everything.
+    """
+    exact = explains_all(fits)
+    return fits[int(np.argmax(heights(fits)))].k if exact is None else exact
+
+
+def explains_all(fits: list[Fit]) -> int | None:
+    """The smallest k that leaves no distances; None if there is none but a cluster for each row."""
+    enough = (fit.k for fit in fits if fit.inertia <= ROUNDING * fit.total)
+    k = next(enough, None)
+    return None if k is None or k >= len(fits[0].labels) else k
 
 
 def is_clear(fits: list[Fit], null: Mapping[int, float] | None = None) -> bool | None:
     """Whether the curve bends sharply at its elbow; None for fewer than three k.
 
-    Clear: the last step to the elbow saves at least `CLEAR_ELBOW` times the inertia that the next
-    step saves. Separated clusters give factors above 10, one cloud without clusters 1 to 2. A few
-    leading directions can bend the curve of one cloud too: with `null`, its inertia by k, the
-    factor must also be `CLEAR_ELBOW` times that of the null.
+    Clear: nothing is left to explain, or the last step to the elbow saves at least `CLEAR_ELBOW`
+    times the inertia that the next step saves. Separated clusters give factors above 10, one cloud
+    without clusters 1 to 2. A few leading directions can bend the curve of one cloud too: with
+    `null`, its inertia by k, the factor must also be `CLEAR_ELBOW` times that of the null.
     """
+    if explains_all(fits) is not None:
+        return True
     if len(fits) < 3:
         return None
     at = int(np.argmax(heights(fits)))

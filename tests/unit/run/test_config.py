@@ -1,6 +1,8 @@
 """Configuration: defaults, one sentence that names a wrong key, models and their folders."""
 
+import math
 import re
+from datetime import date
 
 import pytest
 import yaml
@@ -44,6 +46,74 @@ def test_a_wrong_key_is_named_in_one_sentence(config, words):
     with pytest.raises(ConfigError, match=words) as caught:
         checked(config, SCHEMA)
     assert "\n" not in str(caught.value)
+
+
+# What Snakemake 9 and YAML 1.1 make of 2024_01, 1.10, 5e31415, 0012345, true, 2024-01-01, nothing.
+ALTERED = [202401, 1.1, math.inf, 12345, True, date(2024, 1, 1), None, ["1.10"], {"a": "b"}]
+
+
+@pytest.mark.parametrize("value", ALTERED, ids=str)
+@pytest.mark.parametrize("key", ["revision", "subfolder", "model", "results"])
+def test_no_number_stands_for_a_text(key, value):
+    with pytest.raises(ConfigError, match=f"config: {key} (was read as|is empty)") as told:
+        checked({key: value}, SCHEMA)
+    if value == 202401:
+        assert "as a number, 202401" in str(told.value)
+        assert f"'{key}=!!str TEXT'" in str(told.value) and f'{key}: "TEXT"' in str(told.value)
+    if key == "revision" and value is not None:
+        assert "model=ID@REVISION" in str(told.value)
+
+
+def test_variant_and_file_are_texts_or_null():
+    assert checked({"variant": None, "file": None}, SCHEMA)["variant"] is None
+    for key in ("variant", "file"):
+        with pytest.raises(ConfigError, match=f"{key} was read as a number, 16.0"):
+            checked({key: 16.0}, SCHEMA)
+
+
+def test_an_entry_of_models_has_texts_too():
+    wrong = {"models": ["a/b", {"model": "c/d", "revision": 1.1}]}
+    with pytest.raises(ConfigError, match=r"models\.1\.revision was read as a number, 1\.1"):
+        checked(wrong, SCHEMA)
+    with pytest.raises(ConfigError, match=r"models\.0 was read as a number.* quotes"):
+        checked({"models": [12345]}, SCHEMA)
+    with pytest.raises(ConfigError, match=r"unknown key models\.0\.revison: did you mean revision"):
+        checked({"models": [{"model": "a/b", "revison": "x"}]}, SCHEMA)
+
+
+@pytest.mark.parametrize("revision", ["2024_01", "1.10", "0012345", "5e31415", "refs/pr/1", "main"])
+def test_a_hub_id_may_have_its_own_revision(revision):
+    model = parse_model(f"org/numbers@{revision}")
+    assert model == parse_model("org/numbers", revision)
+    assert (model.source, model.revision) == ("org/numbers", revision)
+
+
+def test_a_revision_is_named_once():
+    assert parse_model("a/b@1.10", "1.10").revision == "1.10"
+    with pytest.raises(ConfigError, match=r"'a/b@1\.10' has a revision .* '1\.1'"):
+        parse_model("a/b@1.10", "1.1")
+    config = checked({"models": ["a/b@1", {"model": "a/b@2", "name": "two"}, "a/b"]}, SCHEMA)
+    assert {m.name: m.revision for m in models(config).values()} == {
+        **{"a--b@1": "1", "two": "2", "a--b": "main"},
+    }
+
+
+def test_a_file_of_a_model_names_its_folder(tmp_path):
+    assert parse_model("a/b", file="x/adapters.safetensors").name == "a--b--x--adapters"
+    assert parse_model("a/b", file="model.safetensors.index.json").name == "a--b--model"
+    with pytest.raises(ConfigError, match="file"):
+        parse_model("a/b", file="../x.safetensors")
+
+
+def test_a_folder_of_the_hub_cache_is_its_snapshot(tmp_path):
+    cache = tmp_path / "models--org--name"
+    for name in ("blobs", "refs", "snapshots/abc", "snapshots/def"):
+        (cache / name).mkdir(parents=True)
+    with pytest.raises(ConfigError, match=r"snapshots/abc, .*snapshots/def"):
+        parse_model(str(cache))
+    (cache / "refs/main").write_text("def")
+    model = parse_model(str(cache))
+    assert (model.source, model.name) == (str(cache / "snapshots/def"), "local--org--name")
 
 
 def test_numbers_inside_config_on_the_command_line_are_texts():
@@ -93,7 +163,7 @@ BAD_IDS = [
     *"../x x/../y a/b/c /etc/passwd a/.. ./a .a/b a/.b -rf/x a/-rf a--b/c a/b--c a/b.git".split(),
     *"a/b.ipynb a/b. a/b- a./b a;b/c a/$(touch) a/`b` a/b|c a/b&c a/b'c a/{model} a/*".split(),
     *("a/b\n", "a/b ", " a/b", "a b/c", "а/b", "a/b\u202e", "a/\x00b", "a\\b", "C:/x", ""),
-    *("http://h/a", "a@b/c", "a/b:c", "a/" + "b" * 97, "n" * 300 + "/b", "~x/y", "a/b?c", "%2e/a"),
+    *("http://h/a", "@b/c", "a/b:c", "a/" + "b" * 97, "n" * 300 + "/b", "~x/y", "a/b?c", "%2e/a"),
 ]
 BAD_REVISIONS = [
     *"../x a..b -x --x a--b $(x) a;b a|b `x` {x} a@b ^x .x a\\b a:b é".split(),

@@ -12,7 +12,7 @@ from blockresearch.tokens.clustering import (
     silhouette_scorer,
     warm_path,
 )
-from blockresearch.tokens.elbow import elbow, elbow_table, is_clear
+from blockresearch.tokens.elbow import elbow, elbow_table, explains_all, is_clear
 from blockresearch.tokens.metric import find_curve
 from blockresearch.tokens.stability import checks, is_beyond_null
 from blockresearch.tokens.vectors import (
@@ -135,6 +135,17 @@ def test_few_distinct_rows_end_the_curve(distinct):
         found = cluster_rows(rows, 30)
     assert fits[-1].k == distinct and fits[-1].inertia <= 1e-5 * max(fits[-1].total, 1)
     assert len(found.centers) == len(np.unique(found.labels)) == distinct
+
+
+@pytest.mark.parametrize("distinct", [3, 4, 9])
+def test_few_distinct_rows_are_as_many_clusters(distinct):
+    values = np.random.default_rng(distinct).standard_normal((distinct, 16)).astype(np.float32)
+    rows = np.repeat(values + 2, np.arange(10, 10 + distinct), axis=0)
+    fits = warm_path(rows, 2, 30)
+    assert elbow(fits) == distinct and is_clear(fits)
+    # As many clusters as rows explain all of any table.
+    apart = warm_path(values, 2, 30)
+    assert explains_all(apart) is None
 
 
 def test_tiny_tables():
