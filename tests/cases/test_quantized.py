@@ -20,7 +20,7 @@ def test_weights_are_right_or_left_out(name, tmp_path):
     if beside := config.pop("quantize_config.json", None):
         (tmp_path / "quantize_config.json").write_text(json.dumps(beside))
     (tmp_path / "config.json").write_text(json.dumps(config))
-    result = analyze_folder(str(tmp_path), Settings(), 1, "2026-01-01T00:00:00Z")
+    result = analyze_folder(str(tmp_path), Settings(1e-6), 1, "2026-01-01T00:00:00Z")
     params = result.params.set_index("param_name")
     refused = merge.refused(result.params, result.spectra)
     ledger = merge.coverage(result.manifest, params["numel"], refused)

@@ -6,7 +6,7 @@ replaces the cases of the named libraries, each in the version that is installed
 none of them. LIBRARIES lists the names. `compressed-tensors-old` needs compressed-tensors 0.13.0 in
 an environment of its own, as its packing is another one.
 
-The file holds what `quantised.py` documents, and of each case the library and its version. Shapes,
+The file holds what `quantized.py` documents, and of each case the library and its version. Shapes,
 bits, groups and types are drawn at random, by the name of the case, so a case stays what it is.
 """
 
@@ -285,6 +285,28 @@ def auto_round(out):
                     **{"group_size": size, "sym": symmetric},
                 }
                 out.add(case, library, tensors, weight, settings)
+    auto_round_awq(out, library)
+
+
+def auto_round_awq(out, library):
+    from auto_round.export.export_to_awq.utils import WQLinear_GEMM, dequantize_gemm
+
+    for number in range(3):
+        case = f"auto_round_auto_awq_{number}"
+        draw = Draw(case)
+        size, groups, outputs = draw.one(16, 32), draw.size(1, 3), draw.size(1, 6, 8)
+        linear = torch.nn.Linear(size * groups, outputs, bias=False)
+        linear.weight.data = draw.normal(outputs, size * groups)
+        scales = draw.normal(groups, outputs).abs() + 0.01
+        zeros = draw.integers(0, 16, groups, outputs)
+        layer = WQLinear_GEMM.from_linear(linear, 4, size, False, scales, zeros, "cpu")
+        weight = dequantize_gemm(layer.qweight, layer.qzeros, layer.scales, 4, size).T
+        tensors = {f"p.{key}": getattr(layer, key) for key in ("qweight", "qzeros", "scales")}
+        settings = {
+            **{"quant_method": "auto-round", "packing_format": "auto_round:auto_awq"},
+            **{"bits": 4, "group_size": size, "sym": False},
+        }
+        out.add(case, library, tensors, weight, settings)
 
 
 def modelopt(out):

@@ -1,6 +1,6 @@
 """Quantized weights: each formula against its defining library's own numbers.
 
-`tests/data/quantised.npz` was made by `tests/golden/quantised.py`; `tests/data/formats.npz`, random
+`tests/data/quantized.npz` was made by `tests/golden/quantized.py`; `tests/data/formats.npz`, random
 shapes, bits and groups, by `tests/golden/libraries.py`.
 """
 
@@ -19,7 +19,7 @@ from blockresearch.weights.reading import open_tensor
 from tests.conftest import write_safetensors
 
 FOLDER = Path(__file__).parents[2] / "data"
-DATA = np.load(FOLDER / "quantised.npz")
+DATA = np.load(FOLDER / "quantized.npz")
 CASES = json.loads(DATA["cases"].tobytes())
 LIBRARY_DATA = np.load(FOLDER / "formats.npz")
 LIBRARY_CASES = json.loads(LIBRARY_DATA["cases"].tobytes())

@@ -52,6 +52,15 @@ CASES = {
         [("e.gate_up_proj_packed", (4, 16, 8), "I32"), ("e.gate_up_proj_scale", (4, 3, 2), "F32")],
         {"e.gate_up_proj_packed": "do"},
     ),
+    "AWQ of other bits": (
+        {METHOD: "awq", "bits": 8, "version": "gemm"},
+        [
+            ("p.qweight", (32, 8), "I32"),
+            ("p.qzeros", (1, 8), "I32"),
+            ("p.scales", (1, 32), "F16"),
+        ],
+        {"p.qweight": "quantized by AWQ of 8 bits, which is not decoded"},
+    ),
     "HQQ": (
         {METHOD: "hqq"},
         [("p.W_q", (8, 64), "U8"), ("p.meta", (3,), "U8"), ("p.zero", (8, 1), "F16")],

@@ -58,6 +58,9 @@ def read_awq(found: Found) -> Settings:
     version = str(own.get("version") or own.get("checkpoint_format") or "gemm").lower()
     if method == "awq" and version != "gemm":
         raise NotDecoded(f"the version {version} of AWQ")
+    bits = own.get("bits")
+    if (method == "awq" or "awq" in packing) and type(bits) is int and bits != 4:
+        raise NotDecoded(f"AWQ of {bits} bits")
     if len(words) != 2 or len(scales) != 2 or zeros != (scales[0], words[1]):
         raise Unfit(shapes)
     groups, outputs = scales
@@ -65,11 +68,9 @@ def read_awq(found: Found) -> Settings:
         raise Unfit(shapes)
     if method == "gptq" or (packing and "awq" not in packing):
         raise Unfit(f"{shapes} are those of AWQ, but the config says {packing or method}")
-    width, stated, bits = words[0] // groups, own.get("group_size"), own.get("bits")
+    width, stated = words[0] // groups, own.get("group_size")
     if type(stated) is int and stated > 0 and -(-words[0] // stated) != groups:
         raise Unfit(f"{words[0]} inputs in groups of {stated} have not {groups} groups")
-    if type(bits) is int and bits != 4:
-        raise Unfit(f"{shapes} are those of 4 bits, but the config says {bits}")
     return "awq", "awq", (outputs, words[0]), {"width": width}
 
 
