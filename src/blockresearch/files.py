@@ -108,7 +108,7 @@ def write_text(text: str, path: str | os.PathLike[str]) -> None:
 
 
 def write_json_by_line(value: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
-    """Write an object as JSON, atomically, each element of its lists on a line of its own.
+    """Write an object as JSON, atomically, each element of its lists on one line.
 
     For large lists: json indents in Python, which takes ten times as long. NaN and infinities are
     refused.

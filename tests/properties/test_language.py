@@ -1,4 +1,4 @@
-"""Pages and manuals keep to plain American English; CONTRIBUTING.md explains how."""
+"""Pages, manuals and code keep to plain American English; CONTRIBUTING.md explains how."""
 
 import re
 
@@ -7,7 +7,7 @@ import pytest
 from tests.conftest import ROOT
 
 REFUSED = re.compile(
-    r"(?<![\w`\"_-])(?:"
+    r"(?<![\w`\"'._-])(?:"
     # British spellings of words that occur here
     r"analyse|analysing|behaviour\w*|centre\w*|colour\w*|(?:de)?quantis\w+|grey|licence\w*"
     r"|neighbour\w*|neutralis\w+|normalis\w+|optimis\w+|randomis\w+|recognis\w+|summaris\w+"
@@ -16,7 +16,7 @@ REFUSED = re.compile(
     # relative clauses that stand for a noun, and things that talk
     r"|as (?:it is|they are) stored|of (?:its|their) own|rests? on|said of"
     r"|(?:is|are|was|were) told|what is asked|what of it|without a word|knows|lacks"
-    r")(?![\w`\"_-])",
+    r")(?![\w`\"'_-])",
     re.IGNORECASE,
 )
 CODE = re.compile(r"^```.*?^```$|^ {4}.*?$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
@@ -29,11 +29,15 @@ PAGES = [
     *ROOT.glob("src/blockresearch/report/templates/**/*.j2"),
     *ROOT.glob("workflow/report/*.rst"),
     *ROOT.glob("workflow/schemas/*.yaml"),
+    *ROOT.glob("workflow/**/*.smk"),
+    *ROOT.glob("workflow/scripts/*.py"),
+    *ROOT.glob("src/**/*.py"),
+    ROOT / "Snakefile",
 ]
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_pages_and_manuals_are_in_plain_english(path):
+def test_texts_are_in_plain_english(path):
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".md":
         # Names of columns and values that exist keep their spelling.

@@ -1,9 +1,9 @@
-"""The audit's checks of structure: tensors that lack, are too many, or have an odd shape or type.
+"""The audit's checks of structure: missing or unexpected tensors, shapes and dtypes.
 
-Two sources say what should be there: config.json, as far as it names numbers of layers and, for the
-architectures of PLAIN, all shapes; and the other layers, because layers of one stack are alike. A
-layer of another kind (dense among mixtures of experts, linear among full attention) has tensors
-that its neighbors lack, so it is never called incomplete.
+Two sources define what is expected: config.json, with numbers of layers and, for the architectures
+of PLAIN, all shapes; and the other layers, because layers of one stack are alike. A layer of
+another kind (dense among mixtures of experts, linear among full attention) has other tensors than
+its neighbors, so it is never called incomplete.
 """
 
 import json
@@ -22,7 +22,7 @@ PLAIN = frozenset("gemma gemma2 gemma3_text llama mistral qwen2 qwen3 smollm3".s
 
 # Where config.json counts the layers of a component: parts of it (none = the whole), and keys.
 LAYER_KEYS = {
-    # The first two where layers are shared (ALBERT) or stacked in modules of their own (HRM).
+    # The first two are for shared layers (ALBERT) and for layers stacked in modules (HRM).
     "text": (
         *("num_hidden_groups", "num_layers_per_stack"),
         *("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
@@ -72,13 +72,13 @@ def stated_layers(config: Mapping[str, Any], component: str) -> int | None:
     if component in ("vision", "audio"):
         return ModelConfig(config.get(f"{component}_config")).number(*keys)
     if component in ("encoder", "decoder"):
-        # Not those of a model inside: the decoder's config may state an encoder of its own.
+        # Not those of a nested model: the config of the decoder may state an encoder, too.
         config = {key: config[key] for key in keys if key in config}
     return ModelConfig(config).number(*keys)
 
 
 def _layers(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
-    """Numbers of layers that lack between others or against the config, or are beyond it."""
+    """Missing layer numbers (between others, or by the config), and layers beyond the config."""
     for component, some in rows[rows["layer_index"].notna()].groupby("component", sort=True):
         if component == "mtp":
             yield from _beyond(config, some)
@@ -87,7 +87,7 @@ def _layers(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
         depth = stated_layers(config, component)
         wanted = set(range(min(depth or max(present) + 1, 100_000)))
         missing, extra = sorted(wanted - present), sorted(present - wanted)
-        stated = f"config.json says {depth}" if depth else f"the highest is {max(present)}"
+        stated = f"config.json states {depth}" if depth else f"the highest is {max(present)}"
         if missing:
             yield Finding(
                 "error",
@@ -103,12 +103,12 @@ def _layers(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
                 "extra_layer",
                 f"{component} layers {_listed(extra)}",
                 f"{len(present):,} layers are stored, {stated}",
-                "the config is another model's, or loaders leave these layers out",
+                "the config is another model's, or loaders ignore these layers",
             )
 
 
 def _beyond(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
-    """Layers after the last one of config.json that nothing names as made for prediction."""
+    """Layers after the last one of config.json, unless a name marks them as prediction layers."""
     declared = any("mtp" in key or "nextn" in key for key in {**config, **ModelConfig(config).text})
     silent = rows[~rows["family"].str.contains("mtp|nextn", case=False)]
     if len(silent) and not declared:
@@ -117,18 +117,18 @@ def _beyond(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
             "warning",
             "extra_layer",
             f"layers {_listed(layers)}",
-            f"{len(silent)} tensors, the first is {silent['param_name'].iloc[0]}, stand beyond the "
+            f"{len(silent)} tensors, the first is {silent['param_name'].iloc[0]}, are beyond the "
             f"{stated_layers(config, 'text')} layers of config.json",
-            "the config is another model's, or loaders leave these layers out",
+            "the config is another model's, or loaders ignore these layers",
         )
 
 
 def _alike(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
-    """Single layers that lack a tensor of all the others, or have one more.
+    """Single layers without a tensor that all others have, or with an additional one.
 
-    An error between layers that have it, or where the architecture is known to want it in each.
-    The first and the last layer of a stack may be made without: RWKV-7 starts with no values to mix
-    with, Swin ends with no merging of patches.
+    An error between layers that have it, or if the architecture requires it in each. The first and
+    the last layer of a stack may be built without it: RWKV-7 starts without values to mix, Swin
+    ends without merging patches.
     """
     wanted = tuple(f".{name}" for name in _expected(config) if not name.endswith("bias"))
     for component, some in rows[rows["layer_index"].notna()].groupby("component", sort=True):
@@ -149,7 +149,7 @@ def _alike(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
             surplus = [
                 name for name, count in usual.items() if count is not None and has[name] > count
             ]
-            # Some architectures leave out the norm before the very first block.
+            # Some architectures omit the norm before the first block.
             modules = {name.rpartition(".")[0] for name in has if has[name]}
             if layer == first and all(
                 kinds[name] == "norm"
@@ -164,28 +164,28 @@ def _alike(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
                     "error" if proven else "warning",
                     "missing_tensor",
                     lacking[0].replace("#", str(layer), 1),
-                    f"{component} layer {layer} lacks {_listed(lacking)}, which the other "
+                    f"{component} layer {layer} is missing {_listed(lacking)}, which the other "
                     f"{len(held) - 1} layers have",
                     "the download or the upload is incomplete, or a merge lost it"
                     if proven
-                    else "made so, as the ends of some stacks are; or an incomplete download",
+                    else "intended at the ends of some stacks, or an incomplete download",
                 )
-            # The first block holds what a stack shares, such as relative positions.
+            # The first block may contain what a stack shares, such as relative positions.
             if surplus and not lacking and layer != first:
                 yield Finding(
                     "warning",
                     "extra_tensor",
                     surplus[0].replace("#", str(layer), 1),
                     f"only {component} layer {layer} has {_listed(surplus)}",
-                    "left over from an adapter or another export; loaders leave it out",
+                    "left over from an adapter or another export; loaders ignore it",
                 )
 
 
 def _odd_shapes(rows: pd.DataFrame) -> Iterator[Finding]:
-    """One tensor of another shape than all its siblings, of which there are three or more.
+    """A tensor whose shape differs from that of all its siblings, at least three.
 
-    Stacks often begin or end otherwise (a wider first layer, the last layer of a perceptron): at
-    the ends it is odd only as the one such tensor of its layer.
+    Stacks often begin or end differently (a wider first layer, the last layer of a perceptron): at
+    the ends it counts only as the single such tensor of its layer.
     """
     odd = []
     plain = rows[rows["quantisation"].isna() & (rows["numel"] > 0)]
@@ -205,7 +205,7 @@ def _odd_shapes(rows: pd.DataFrame) -> Iterator[Finding]:
             "mis_shaped",
             row.param_name,
             f"shape {row.shape}, its siblings have {usual}",
-            "a layer of another model, or cut while it was saved",
+            "a layer of another model, or truncated while it was saved",
         )
 
 
@@ -253,8 +253,8 @@ def _against_config(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[F
                 "error",
                 "mis_shaped",
                 row.param_name,
-                f"shape {row.shape}{many}, config.json asks for {_asked(shape)}",
-                "config.json is another model's, or the tensor was cut; loaders refuse it",
+                f"shape {row.shape}{many}, config.json requires {_required(shape)}",
+                "config.json is another model's, or the tensor was truncated; loaders refuse it",
             )
 
 
@@ -264,12 +264,12 @@ def _fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
     )
 
 
-def _asked(shape: tuple[int, ...]) -> str:
+def _required(shape: tuple[int, ...]) -> str:
     return "[" + ", ".join(str(size) if size else "any" for size in shape) + "]"
 
 
 def _types(rows: pd.DataFrame) -> Iterator[Finding]:
-    """Siblings that are stored in different types."""
+    """Siblings stored in different types."""
     stored = rows["dtype"].where(rows["quantisation"].isna(), rows["quantisation"])
     for name, same in rows.assign(stored=stored).groupby("family", sort=True):
         counts = same["stored"].value_counts()
@@ -290,7 +290,7 @@ def _types(rows: pd.DataFrame) -> Iterator[Finding]:
 
 
 def _tokens(manifest: Manifest, rows: pd.DataFrame) -> Iterator[Finding]:
-    """The token tables, and the norm between the last layer and the output, against the config."""
+    """Token tables, and the norm between the last layer and the output, against the config."""
     config, name = manifest.config, manifest.embedding
     vocabulary = ModelConfig(config).number("vocab_size")
     table = rows[rows["param_name"] == name]
@@ -300,7 +300,7 @@ def _tokens(manifest: Manifest, rows: pd.DataFrame) -> Iterator[Finding]:
             "warning",
             "vocab_size",
             str(name),
-            f"config.json names {vocabulary:,} tokens, the embedding is stored with "
+            f"config.json states {vocabulary:,} tokens, the embedding has "
             f"{table['rows'].iloc[0]:,} rows",
             "the config belongs to another version, or rows were lost",
         )
@@ -311,7 +311,7 @@ def _tokens(manifest: Manifest, rows: pd.DataFrame) -> Iterator[Finding]:
             "error",
             "missing_tensor",
             "token embedding",
-            f"config.json names {vocabulary:,} tokens, and no table of tokens is stored",
+            f"config.json states {vocabulary:,} tokens, and no table of tokens is stored",
             "the download or the upload is incomplete; loaders start it at random",
         )
     known = is_causal and manifest.asked is None and _expected(config)
@@ -320,7 +320,7 @@ def _tokens(manifest: Manifest, rows: pd.DataFrame) -> Iterator[Finding]:
             "error",
             "missing_tensor",
             "final norm",
-            "no norm stands behind the layers, as in this architecture one does",
+            "there is no norm after the layers, which this architecture has",
             "the download or the upload is incomplete; loaders start it at random",
         )
     if is_causal and name and not manifest.output and ModelConfig(config).stated_ties == {False}:
@@ -328,13 +328,13 @@ def _tokens(manifest: Manifest, rows: pd.DataFrame) -> Iterator[Finding]:
             "error",
             "missing_tensor",
             "output layer",
-            f"config.json says it is not tied to {name}, and none is stored",
+            f"config.json states that it is not tied to {name}, and none is stored",
             "the download or the upload is incomplete; loaders start it at random",
         )
 
 
 def _width(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
-    """A config whose width no tensor has, in any architecture."""
+    """A config with a hidden size that no tensor has, in any architecture."""
     width = ModelConfig(config).number("hidden_size")
     sizes = {size for shape in rows["shape"].unique() for size in json.loads(shape)}
     sizes |= {*rows["rows"].dropna(), *rows["cols"].dropna()}

@@ -1,8 +1,8 @@
-"""What a job needs of a machine, predicted from manifest and plan before anything runs.
+"""Resources of jobs, predicted from manifest and plan before anything runs.
 
-Schedulers kill a job that takes more than it asked for and let one wait that asks for too much, so
-memory and time follow from the sizes of tensors and tables. What is asked for grows with every
-attempt. The numbers are measured: tests/benchmarks/RESULTS.md, "Predicted and measured".
+Schedulers kill a job that uses more than it requested, and delay one that requests too much. So
+memory and time follow from the sizes of tensors and tables. The request grows with every attempt.
+The numbers are measured: tests/benchmarks/RESULTS.md, "Predicted and measured".
 
 Everything here is also used while the Snakefile is parsed: it imports nothing but the standard
 library and reads plain JSON values.
@@ -64,7 +64,7 @@ class Size:
     rows      tensors, or matrices where there are more: rows of the tables params and matrices
     values    singular values of all matrices
     parts     jobs of analyze
-    tokens    rows of the token tables: embedding, and output layer where it is one of its own
+    tokens    rows of the token tables: embedding, and an untied output layer
     elements  of the larger token table
     """
 

@@ -137,9 +137,9 @@ def test_the_audit_compares_the_layers_with_the_config(analyzed):
 
     assert findings(num_hidden_layers=3) == findings() == findings(num_hidden_layers="x") == []
     (more,) = findings(text_config={"num_hidden_layers": 2})
-    assert more == ("extra_layer", "warning", "3 layers are stored, config.json says 2")
+    assert more == ("extra_layer", "warning", "3 layers are stored, config.json states 2")
     (fewer,) = findings(num_hidden_layers=5)
-    assert fewer[:2] == ("missing_layer", "error") and "says 5" in fewer[2]
+    assert fewer[:2] == ("missing_layer", "error") and "states 5" in fewer[2]
 
 
 def test_biases_do_not_count_as_weights_of_their_block():
