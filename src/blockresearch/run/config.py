@@ -166,7 +166,7 @@ def parse_model(
         )
     if own_revision and revision not in (MAIN, own_revision):
         raise ConfigError(
-            f"model: {source!r} has a revision of its own, and revision is {revision!r}: "
+            f"model: {source!r} contains a revision, and revision is {revision!r}: "
             "leave one of them out."
         )
     source, revision = repo, own_revision or revision
