@@ -90,7 +90,7 @@ def test_a_hub_id_may_have_its_own_revision(revision):
 
 def test_a_revision_is_named_once():
     assert parse_model("a/b@1.10", "1.10").revision == "1.10"
-    with pytest.raises(ConfigError, match=r"'a/b@1\.10' contains a revision .* '1\.1'"):
+    with pytest.raises(ConfigError, match=r"'a/b@1\.10' contains a revision.* '1\.1'"):
         parse_model("a/b@1.10", "1.1")
     config = checked({"models": ["a/b@1", {"model": "a/b@2", "name": "two"}, "a/b"]}, SCHEMA)
     assert {m.name: m.revision for m in models(config).values()} == {
