@@ -15,12 +15,14 @@ BENCH_STAMP := .venv-bench/.complete
 PYTEST := python -m pytest --numprocesses 2 --dist loadfile
 
 export PATH := $(BIN):$(PATH)
+SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test slow lint format bench docs images constraints clean
+.PHONY: help setup run test test-unit slow lint format bench docs images constraints clean \
+  clean-results
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: $(STAMP) ## make .venv with all that a run needs (TORCH=no: without torch)
 
@@ -39,8 +41,11 @@ $(DEV_STAMP): pyproject.toml $(STAMP)
 run: setup ## analyze the bundled demo (or what config/config.yaml says)
 	snakemake --cores $(CORES)
 
-test: $(DEV_STAMP) ## all tests but the slow ones
-	$(PYTEST) -m "not slow"
+test: test-unit ## all tests but the slow ones: those without Snakemake first
+	$(PYTEST) -m "not slow" tests/workflow
+
+test-unit: $(DEV_STAMP) ## tests without Snakemake: modules, properties, command lines
+	$(PYTEST) -m "not slow" --ignore=tests/workflow
 
 slow: $(DEV_STAMP) ## the proofs that take minutes
 	$(PYTEST) -m slow
@@ -80,6 +85,11 @@ constraints: $(DEV_STAMP) ## write constraints.txt anew from .venv
 	python tests/tools/constraints.py > constraints.txt.new
 	mv constraints.txt.new constraints.txt
 
-clean: ## remove everything made (results and .venv; downloaded weights stay)
-	rm -rf .venv .venv-bench .snakemake build results/* .pytest_cache .mypy_cache .ruff_cache
+clean: ## remove what was built and cached; results, weights and Snakemake's records stay
+	rm -rf .venv .venv-bench build .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+clean-results: ## say what lies in results, and delete it once you have agreed
+	@du -sh results/*/ 2>/dev/null || echo "nothing in results"
+	@read -r -p "Delete all of results, with Snakemake's records of it? [y/N] " answer; \
+	  [ "$$answer" = y ] && rm -rf results/* .snakemake/metadata || echo "nothing was deleted"

@@ -21,7 +21,7 @@ pytestmark = [
 
 # One node without an accounting database, and jobs that take about ten seconds: a look that comes
 # too early is followed by a wait that is ten seconds longer.
-HERE = ("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "12")
+HERE = ("--slurm-init-seconds-before-status-checks", "12")
 TABLES = ("coverage.csv", "embedding/clusters.csv", "layers.csv")
 ON_SLURM = ("--profile", "profiles/slurm", "--cores", "1", *HERE)
 
@@ -32,26 +32,28 @@ def slurm(tmp_path_factory):
         yield node
 
 
-def test_the_whole_demo_through_slurm_gives_the_tables_of_a_local_run(slurm, tmp_path):
+def test_one_command_takes_two_models_through_slurm_in_few_jobs(slurm, tmp_path):
     cluster, local = (copy_of_the_project(tmp_path / name) for name in ("cluster", "local"))
     for project in (cluster, local):
         shutil.copytree(ROOT / "resources/demo", project.folder / "resources/demo")
-    config = ("--config", "clustering={k_max: 6}")
-    for target in ("resolve", "all"):
-        run = cluster.snakemake(*ON_SLURM, *config, "--", target)
-        assert run.code == 0, run.text
+        small_model(project.folder / "model")
+    config = ("--config", "models=[resources/demo, model]", "clustering={k_max: 6}")
+    run = cluster.snakemake(*ON_SLURM, *config)
+    assert run.code == 0, run.text
     assert not slurm.queue()
-    assert sum(run.jobs.values()) > 12
-    # resolve_model, the parts, merge, embedding_analysis, glossary, the reports, portal
-    assert [job["state"] for job in slurm.jobs()] == 7 * ["COMPLETED"]
+    assert sum(run.jobs.values()) > 24
+    # Of each model: a batch of parts for each shard, embedding_analysis, the tables and reports in
+    # one. The glossary and the portal are for both.
+    assert [job["state"] for job in slurm.jobs()] == (3 + 2 + 2 * 2 + 2) * ["COMPLETED"]
 
     # With the manifest that is there a model keeps its date, so the tables have the same bytes.
-    folder = "results/local--demo"
-    (local.folder / folder).mkdir(parents=True)
-    shutil.copy(cluster.folder / folder / "manifest.json", local.folder / folder)
-    run = local.snakemake(*config, "--", *(f"{folder}/{name}" for name in TABLES))
-    assert run.code == 0, run.text
-    assert_same_tables(cluster.folder / folder, local.folder / folder)
+    for model in ("local--demo", "local--model"):
+        folder = f"results/{model}"
+        (local.folder / folder).mkdir(parents=True)
+        shutil.copy(cluster.folder / folder / "manifest.json", local.folder / folder)
+        run = local.snakemake(*config, "--", *(f"{folder}/{name}" for name in TABLES))
+        assert run.code == 0, run.text
+        assert_same_tables(cluster.folder / folder, local.folder / folder)
 
 
 def test_a_job_that_dies_is_tried_again_with_more_memory_on_its_own_gpu(slurm, tmp_path):
@@ -68,8 +70,6 @@ def test_a_job_that_dies_is_tried_again_with_more_memory_on_its_own_gpu(slurm, t
     )
     target = "results/local--model/parts/00001-001.params.parquet"
     config = ("--config", "model=model", "--", target)
-    run = project.snakemake("--cores", "1", "--config", "model=model", "--", "resolve")
-    assert run.code == 0, run.text
     run = project.snakemake(*ON_SLURM, "--set-resources", "analyze:gpu=1", *config)
     assert run.code == 0, run.text
     first, second = slurm.jobs()[before:]
@@ -82,10 +82,10 @@ def test_a_job_that_dies_is_tried_again_with_more_memory_on_its_own_gpu(slurm, t
 def test_an_interrupt_leaves_the_queue_empty(slurm, tmp_path):
     project = copy_of_the_project(tmp_path / "project")
     small_model(project.folder / "model")
-    script = project.folder / "workflow/scripts/resolve_model.py"
+    script = project.folder / "workflow/scripts/glossary.py"
     script.write_text("import time\ntime.sleep(300)\n")
     run = subprocess.Popen(
-        [sys.executable, "-m", "snakemake", *ON_SLURM, "--config", "model=model", "--", "resolve"],
+        [sys.executable, "-m", "snakemake", *ON_SLURM, "--", "results/glossary.html"],
         cwd=project.folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
