@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from blockresearch.tables.columns import LOW_BIT_FORMATS
 from blockresearch.values.rounding.errors import ERROR_KEYS, rounding_errors
 from blockresearch.values.rounding.formats import nf4
 
@@ -87,7 +88,7 @@ def of(w, step=10):
     return rounding_errors(panels, float(np.abs(w).max()))
 
 
-@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize("name", [form.name for form in LOW_BIT_FORMATS])
 def test_errors_agree_with_the_format_written_plainly(name):
     w = weights()
     wide = w.astype(np.float64)
