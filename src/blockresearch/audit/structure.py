@@ -7,6 +7,7 @@ its neighbors, so it is never called incomplete.
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -19,6 +20,20 @@ from blockresearch.model_config import ModelConfig
 
 # Architectures whose tensors have the shapes that `_expected` derives from config.json.
 PLAIN = frozenset("gemma gemma2 gemma3_text llama mistral qwen2 qwen3 smollm3".split())
+
+# Their classes, and those that build their text model from one of these by its config. Drafts
+# (EAGLE, Medusa) and other classes give the same names other shapes.
+PLAIN_CLASS = re.compile(
+    r"(Gemma[23]?|Llama|Mistral|Qwen[23]|SmolLM3)(TextModel|Model|ForCausalLM|For\w+Classification)"
+    r"|(Gemma3|PaliGemma|Llava(Next)?|Mistral3)ForConditionalGeneration"
+)
+
+# Classes of models that generate tokens.
+GENERATES = ("ForCausalLM", "ForConditionalGeneration", "LMHeadModel")
+
+# Tensors and keys that only drafts have, which share the embedding or the head of another model.
+DRAFT_NAMES = re.compile(r"(?:^|\.)(?:fc|midlayer|medusa_head|d2t|t2d)(?:\.|$)")
+DRAFT_KEYS = ("draft_vocab_size", "eagle_config", "medusa_num_heads", "speculators_model_type")
 
 # Where config.json counts the layers of a component: parts of it (none = the whole), and keys.
 LAYER_KEYS = {
@@ -54,16 +69,28 @@ def findings(manifest: Manifest, params: pd.DataFrame, coverage: pd.DataFrame) -
     if manifest.adapter is not None or not manifest.tensors:
         return
     rows = params.assign(family=params["param_name"].map(family))
-    misshaped = list(_against_config(manifest.config, rows))
+    config = manifest.config
+    if _is_draft(config, rows):
+        # It may name the class of the model that it drafts for, but has other tables and shapes.
+        config = {**config, "architectures": []}
+    misshaped = list(_against_config(config, rows))
     told = {finding.where for finding in misshaped}
     yield from misshaped
     yield from (finding for finding in _odd_shapes(rows) if finding.where not in told)
-    yield from _layers(manifest.config, rows)
-    yield from _alike(manifest.config, rows)
+    yield from _layers(config, rows)
+    unread = coverage.loc[coverage["status"] == "unsupported", "param_name"]
+    yield from _alike(config, rows, set(unread.map(family)))
     yield from _types(rows)
-    yield from _tokens(manifest, rows)
+    yield from _tokens(manifest, config, rows)
     if manifest.asked is None:
-        yield from _width(manifest.config, rows)
+        yield from _width(config, rows)
+
+
+def _is_draft(config: Mapping[str, Any], rows: pd.DataFrame) -> bool:
+    """Whether the tensors draft tokens for another model, as those of EAGLE and Medusa do."""
+    text = rows[rows["component"] == "text"]
+    named = text["param_name"].str.contains(DRAFT_NAMES).any()
+    return bool(named) or any(config.get(key) for key in DRAFT_KEYS)
 
 
 def stated_layers(config: Mapping[str, Any], component: str) -> int | None:
@@ -123,7 +150,7 @@ def _beyond(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
         )
 
 
-def _alike(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
+def _alike(config: Mapping[str, Any], rows: pd.DataFrame, unread: set[str]) -> Iterator[Finding]:
     """Single layers without a tensor that all others have, or with an additional one.
 
     An error between layers that have it, or if the architecture requires it in each. The first and
@@ -145,9 +172,15 @@ def _alike(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
             usual[name] = count if len(held) - layers <= few else None
         first, last = min(held), max(held)
         for layer, has in sorted(held.items()):
-            lacking = [name for name, count in usual.items() if count and has[name] < count]
+            lacking = [
+                name
+                for name, count in usual.items()
+                if count and has[name] < count and name not in unread
+            ]
             surplus = [
-                name for name, count in usual.items() if count is not None and has[name] > count
+                name
+                for name, count in usual.items()
+                if count is not None and has[name] > count and name not in unread
             ]
             # Some architectures omit the norm before the first block.
             modules = {name.rpartition(".")[0] for name in has if has[name]}
@@ -216,6 +249,8 @@ def _numbers(name: str) -> tuple[int, ...]:
 def _expected(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """Shape by the last words of a tensor's name, for the architectures of PLAIN."""
     numbers = ModelConfig(config)
+    if not any(map(PLAIN_CLASS.fullmatch, numbers.architectures)):
+        return {}
     width, inner = numbers.number("hidden_size"), numbers.number("intermediate_size")
     heads = numbers.number("num_attention_heads")
     if str(numbers.text.get("model_type")) not in PLAIN or not width or not inner or not heads:
@@ -240,8 +275,7 @@ def _expected(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 
 
 def _against_config(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
-    text = ModelConfig(config).text
-    expected = _expected(text)
+    expected = _expected(config)
     plain = rows[(rows["component"] == "text") & rows["quantisation"].isna()]
     for name, shape in expected.items():
         same = plain[("." + plain["param_name"]).str.endswith("." + name)]
@@ -289,9 +323,9 @@ def _types(rows: pd.DataFrame) -> Iterator[Finding]:
         )
 
 
-def _tokens(manifest: Manifest, rows: pd.DataFrame) -> Iterator[Finding]:
+def _tokens(manifest: Manifest, config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
     """Token tables, and the norm between the last layer and the output, against the config."""
-    config, name = manifest.config, manifest.embedding
+    name, kinds = manifest.embedding, set(rows["block_type"])
     vocabulary = ModelConfig(config).number("vocab_size")
     table = rows[rows["param_name"] == name]
     is_norm = rows["block_type"] == "norm"
@@ -305,8 +339,8 @@ def _tokens(manifest: Manifest, rows: pd.DataFrame) -> Iterator[Finding]:
             "the config belongs to another version, or rows were lost",
         )
     classes = ModelConfig(config).architectures
-    is_causal = any(name.endswith("ForCausalLM") for name in classes)
-    if is_causal and vocabulary and not name:
+    generates = any(name.endswith(GENERATES) for name in classes)
+    if generates and vocabulary and not name and not kinds & {"embedding", "output"}:
         yield Finding(
             "error",
             "missing_tensor",
@@ -314,8 +348,9 @@ def _tokens(manifest: Manifest, rows: pd.DataFrame) -> Iterator[Finding]:
             f"config.json states {vocabulary:,} tokens, and no table of tokens is stored",
             "the download or the upload is incomplete; loaders start it at random",
         )
-    known = is_causal and manifest.asked is None and _expected(config)
-    if known and not (rows["layer_index"].isna() & is_norm).any():
+    known = generates and manifest.asked is None and _expected(config)
+    is_text = rows["component"] == "text"
+    if known and not (rows["layer_index"].isna() & is_norm & is_text).any():
         yield Finding(
             "error",
             "missing_tensor",
@@ -323,7 +358,8 @@ def _tokens(manifest: Manifest, rows: pd.DataFrame) -> Iterator[Finding]:
             "there is no norm after the layers, which this architecture has",
             "the download or the upload is incomplete; loaders start it at random",
         )
-    if is_causal and name and not manifest.output and ModelConfig(config).stated_ties == {False}:
+    is_untied = ModelConfig(config).stated_ties == {False}
+    if generates and name and is_untied and not manifest.output and "output" not in kinds:
         yield Finding(
             "error",
             "missing_tensor",

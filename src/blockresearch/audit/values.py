@@ -53,6 +53,17 @@ COLLAPSED_ENERGY = 1.5
 
 ENERGY_FACTOR = 4.0
 
+EXPONENT_BITS = {"F64": 11, "F32": 8, "BF16": 8, "F16": 5, "F8_E5M2": 5, "F8_E4M3": 4}
+
+CODED = 256
+"""Elements from which a tensor shows whether it is made of codes."""
+
+UNIFORM = 0.85
+"""Share of the bits of an exponent, or of a byte, that weights never fill: theirs are alike."""
+
+UNSCALED_RMS = 16.0
+"""Of 8-bit floats: scaled to fill the type, codes have about 100, weights below 1."""
+
 
 def findings(manifest: Manifest, params: pd.DataFrame) -> Iterator[Finding]:
     """All findings about values of the table params."""
@@ -66,6 +77,7 @@ def findings(manifest: Manifest, params: pd.DataFrame) -> Iterator[Finding]:
     yield from alone
     # The scale or rank of a broken tensor means nothing.
     broken = {finding.where for finding in alone if not finding.check.startswith("dead_")}
+    yield from (finding for row in rows.itertuples() for finding in _coded(row))
     yield from (f for f in (*_scale(rows), *_rank(rows)) if f.where not in broken)
     yield from _copies(rows, manifest)
 
@@ -138,6 +150,63 @@ def _isolated(row: Any) -> Iterator[Finding]:
             f"the element at {place} is {largest[0]:.6g}, the next largest is {largest[1]:.6g}",
             "a flipped bit in memory, on disk or in transfer; compare with another copy",
         )
+
+
+def _coded(row: Any) -> Iterator[Finding]:
+    """A matrix measured as weights whose values look like codes, bit fields or scales."""
+    is_matrix = pd.notna(row.cols) and min(row.rows, row.cols) > 1 and row.numel >= CODED
+    if not is_matrix or pd.notna(row.quantisation) or row.is_bias:
+        return
+    evidence = _sign_of_codes(row)
+    if evidence:
+        yield Finding(
+            "note",
+            "looks_coded",
+            row.param_name,
+            evidence,
+            "codes, packed bits or scales of an unknown storage: its statistics are not of weights",
+        )
+
+
+def _sign_of_codes(row: Any) -> str:
+    """What speaks against a matrix of weights; "" if nothing does."""
+    dtype = DTYPES[row.dtype]
+    lowest, highest = row.min, row.max
+    exponent_bits = EXPONENT_BITS.get(row.dtype)
+    if dtype.kind == "int":
+        return f"its {row.distinct_values:,} distinct values are integers ({row.dtype})"
+    if exponent_bits and row.entropy_exponent_bits > UNIFORM * exponent_bits:
+        return (
+            f"its exponents carry {row.entropy_exponent_bits:.2f} of {exponent_bits} bits: "
+            "they are spread evenly"
+        )
+    if dtype.bits == 8 and row.rms > UNSCALED_RMS:
+        return f"8-bit floats without a scale, root mean square {row.rms:.3g}"
+    if pd.isna(lowest) or pd.isna(highest) or row.finite_count != row.numel:
+        return ""
+    if _is_counted(row):
+        return f"its values are the integers {lowest:g} to {highest:g}"
+    is_shifted = (lowest >= 0 or highest <= 0) and abs(row.mean) > row.std > 0
+    by_design = row.block_type in ("norm", "position_embedding", "conv")
+    by_design = by_design or row.param_name.endswith(DECAYS)
+    if is_shifted and not by_design and pd.notna(row.spectral_norm):
+        share = abs(row.mean) * row.numel**0.5 / row.spectral_norm
+        return (
+            f"all values have one sign, and their mean {row.mean:.3g} gives {share:.0%} of the "
+            "largest singular value"
+        )
+    return ""
+
+
+def _is_counted(row: Any) -> bool:
+    """Whether the values are integers without a gap, or, of a wide type, small ones at the ends."""
+    if not (float(row.min).is_integer() and float(row.max).is_integer() and row.max - row.min >= 3):
+        return False
+    if pd.notna(row.distinct_values):
+        return bool(row.distinct_values == row.max - row.min + 1)
+    largest = row.top_values if isinstance(row.top_values, list) else []
+    all_whole = bool(largest) and all(float(value).is_integer() for value in largest)
+    return all_whole and pd.notna(row.fp16_exact_fraction) and row.fp16_exact_fraction == 1
 
 
 def _zero_centered(config: Mapping[str, Any]) -> bool:

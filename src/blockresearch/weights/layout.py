@@ -116,6 +116,8 @@ def layouts(
             result[name] = Layout("companion", reason)
         elif name in found.unsupported:
             result[name] = Layout("unsupported", found.unsupported[name])
+        elif scheme is None and _is_table(shape, dtype):
+            result[name] = Layout("buffer", "integers or truth values, not learned")
         elif is_unlearned(name.rpartition(".")[2], len(shape)):
             result[name] = Layout("buffer", "not a learned weight")
         else:
@@ -179,6 +181,12 @@ def _kind(shape: tuple[int, ...], dtype: str, role: Role, scheme: Scheme | None)
     if len(shape) == 3 and role.block_type == "moe" and not _is_shared(role):
         return "experts"
     return "matrix"
+
+
+def _is_table(shape: tuple[int, ...], dtype: str) -> bool:
+    """Whether a tensor is a mask, a counter or a list of numbers."""
+    kind = DTYPES[dtype].kind
+    return kind == "bool" or (kind == "int" and len(shape) < 2)
 
 
 def _is_shared(role: Role) -> bool:

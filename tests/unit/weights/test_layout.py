@@ -515,11 +515,13 @@ def test_every_type_of_element_is_measured(tmp_path):
     exact[0, 0] += 1
     tensors["some.i64.weight"] = ("I64", [8, 12], exact.tobytes())
     result = analyze(tmp_path, tensors, {})
-    assert len(result.params) == len(DTYPES) == 22
+    # Truth values are a mask, of any shape.
+    assert set(DTYPES) - set(result.params["dtype"]) == {"BOOL"} and len(DTYPES) == 22
     assert result.params["numel"].eq(96).all() and result.params["quantisation"].isna().all()
     assert result.params.set_index("dtype").loc["F4", "bits_per_weight"] == 4
     ledger = merge.coverage(result.manifest, result.params.set_index("param_name")["numel"])
-    assert ledger["status"].eq("analysed").all()
+    assert set(ledger["status"][ledger["dtype"] != "BOOL"]) == {"analysed"}
+    assert ledger.set_index("dtype").loc["BOOL", "status"] == "buffer"
 
 
 def test_totals_tell_stored_from_logical_and_count_what_is_tied_once(tmp_path):
