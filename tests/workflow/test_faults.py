@@ -237,7 +237,7 @@ def test_altered_and_deleted_results_are_found_by_verify(finished_small, tmp_pat
     assert (
         run.text.count("altered: ") == 4 and "missing: results/local--model/layers.csv" in run.text
     )
-    assert "4 results are altered and 1 are missing: delete those" in run.text
+    assert "4 results are altered and 1 are missing: delete the altered ones" in run.text
     for path in altered:
         path.unlink()
     run = finished_small.snakemake(*CONFIG)

@@ -7,7 +7,7 @@
 import logging
 from pathlib import Path
 
-from blockresearch.checkpoint.manifest import content_key
+from blockresearch.checkpoint.records import file_key
 from blockresearch.failures import failure
 from blockresearch.files import read_json, write_json, write_text
 from blockresearch.report import portal
@@ -34,11 +34,10 @@ def main(options):
 def download_folders(folder, weights):
     """Where the files of the model in `folder` are downloaded to; none without a manifest."""
     try:
-        return [
-            weights / content_key(file) for file in read_json(folder / "manifest.json")["files"]
-        ]
-    except (OSError, ValueError, KeyError, TypeError):
+        files = read_json(folder / "manifest.json")["files"]
+    except (OSError, ValueError, KeyError):
         return []
+    return [weights / file_key(file) for file in files]
 
 
 if __name__ == "__main__":
