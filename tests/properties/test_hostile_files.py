@@ -341,6 +341,6 @@ def test_names_that_only_differ_in_case_or_are_odd_do_no_harm(tmp_path):
     write_safetensors(tmp_path / "m" / "model.safetensors", {name: ("F32", [2], bytes(8))})
     manifest = describe_folder(tmp_path / "m", NOW)
     shown(manifest, tmp_path)
-    assert manifest.tensors[0]["name"] == name
+    assert manifest.tensors[0].name == name
     assert classify([(name, (2,), "F32")], {})[name].block_type
     assert readable("\x1b") == "\\x1b"
