@@ -38,6 +38,7 @@ pathvars:
 report: "workflow/report/workflow.rst"
 
 
+include: "workflow/rules/low_disk.smk"
 include: "workflow/rules/fetch.smk"
 include: "workflow/rules/analyze.smk"
 include: "workflow/rules/embedding.smk"
