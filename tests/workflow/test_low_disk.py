@@ -132,7 +132,9 @@ def test_what_is_in_a_cache_stays_there(tmp_path):
     with HubServer(tmp_path / "hub", {}) as hub:
         home = tmp_path / "home"
         environment = {"HF_ENDPOINT": hub.url, "HF_HOME": str(home), "HF_TOKEN": ""}
-        fetch = "from huggingface_hub import snapshot_download as get; get('org/model')"
+        names = sorted(path.name for path in (tmp_path / "hub/org/model").iterdir())
+        get = "from huggingface_hub import hf_hub_download as get; "
+        fetch = f"{get}[get('org/model', name) for name in {names}]"
         subprocess.run([sys.executable, "-c", fetch], env=os.environ | environment, check=True)
         before = {path: path.read_bytes() for path in home.rglob("*.safetensors")}
         assert len(before) == 4
