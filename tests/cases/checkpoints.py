@@ -1,4 +1,4 @@
-"""Small checkpoints by hand: safetensors files, types that NumPy lacks, a tiny llama."""
+"""Small checkpoints by hand: safetensors files, types that NumPy does not have, a tiny llama."""
 
 import json
 import struct
@@ -12,7 +12,7 @@ NAMES = {
 
 
 class Raw:
-    """Codes of a type that NumPy lacks, [*shape] of integers."""
+    """Codes of a type that NumPy does not have, [*shape] of integers."""
 
     def __init__(self, dtype, codes):
         self.dtype, self.codes = dtype, np.ascontiguousarray(codes)

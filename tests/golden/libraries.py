@@ -4,7 +4,7 @@
 
 replaces the cases of the named libraries, each in the version that is installed; the tests need
 none of them. LIBRARIES lists the names. `compressed-tensors-old` needs compressed-tensors 0.13.0 in
-an environment of its own, as its packing is another one.
+a separate environment, because its packing differs.
 
 The file holds what `quantized.py` documents, and of each case the library and its version. Shapes,
 bits, groups and types are drawn at random, by the name of the case, so a case stays what it is.

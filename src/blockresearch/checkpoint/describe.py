@@ -195,7 +195,7 @@ def describe_repo(
     def checked_file(name: str) -> RepoFile:
         if not (listed[name].sha256 or listed[name].git_sha1):
             raise CheckpointError(
-                f"{repo}/{name}: neither the hub nor the cache tells its hash, so it cannot be "
+                f"{repo}/{name}: neither the hub nor the cache has its hash, so it cannot be "
                 "verified: unset HF_HUB_OFFLINE and HF_ENDPOINT, or name the folder itself."
             )
         return listed[name]

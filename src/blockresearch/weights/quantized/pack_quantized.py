@@ -11,7 +11,7 @@ front. W = (code - zero) · scale; codes and packed zero points are stored plus 
 
 Codes are packed in one of two ways. Releases up to 0.13 put 32 // bits whole codes into a word, the
 first lowest; later ones leave no gaps. Both are the same for 1, 2, 4 and 8 bits. For other widths
-the number of words tells; where both give it, the spare bits of whole codes are zero.
+the number of words decides; if both fit, the spare bits of whole codes are zero.
 
 Source: compressed-tensors compressors/pack_quantized (0.20.0) and
 quantized_compressors/pack_quantized.py (0.9.4, 0.13.0).
