@@ -27,7 +27,7 @@ def test_plain_tensors():
         "buffer",
         "matrix",
         "matrix",
-        "values",
+        "buffer",
         "values",
     ]
     assert matrices.matrices((8, 3, 5), Layout("matrix")) == (Matrix(8, 15),)
