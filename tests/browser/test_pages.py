@@ -50,7 +50,7 @@ def violations(page):
 
 @pytest.mark.parametrize("path", [*OWN, *REPORTS, COMPARED])
 @pytest.mark.parametrize("scheme", ["file", "http"])
-def test_a_page_loads_without_errors_and_without_other_hosts(site, server, visit, path, scheme):
+def test_a_page_loads_alone_and_without_errors(site, server, visit, path, scheme):
     page = ready(visit((site.as_uri() + "/" if scheme == "file" else server) + path).page)
     page.wait_for_load_state("networkidle")
     blank = "images => images.filter(i => !i.naturalWidth).map(i => i.src)"
@@ -181,7 +181,7 @@ def test_the_portal_names_a_failed_model_and_searches(site, visit):
     assert page.locator("#shown").inner_text() == "1 of 5 models"
 
 
-def test_models_are_compared_and_the_address_keeps_the_choice(site, visit):
+def test_the_address_keeps_the_compared_models(site, visit):
     page = visit(f"{site.as_uri()}/index.html").page
     assert page.locator("#comparison").is_hidden()
     page.get_by_label("compare demo").check()

@@ -108,7 +108,7 @@ def test_every_format_holds_the_same_table(zoo, tmp_path):
     assert_same_numbers(written[0], written[2])
 
 
-def test_workers_memory_and_fresh_compilation_change_no_byte(tmp_path):
+def test_workers_and_memory_change_no_byte(tmp_path):
     random = np.random.default_rng(0)
     folder, stored = tmp_path / "model", {}
     graded = {"projection": np.r_[np.linspace(1, 0.1, 140), np.logspace(-4, -9, 10)]}

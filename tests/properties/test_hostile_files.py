@@ -172,7 +172,7 @@ def test_every_field_of_an_index_may_be_anything(tmp_path):
             assert "index.json" in str(error)
 
 
-def test_every_field_of_an_adapter_config_may_be_anything():
+def test_fields_of_an_adapter_config_may_be_anything():
     for text in mutations(ADAPTER):
         try:
             config = json_text.parse(text.encode(), 10**6, 10**5)
@@ -328,7 +328,7 @@ def test_links_lead_inside_or_into_the_cache_only(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "file", ["config.json", "tokenizer.json", "model-00001-of-00002.safetensors"]
 )
-def test_what_has_the_name_of_a_file_and_is_none_is_told(tmp_path, make, file):
+def test_a_folder_named_like_a_file_is_an_error(tmp_path, make, file):
     folder = small_model(tmp_path / "m")
     (folder / file).unlink(missing_ok=True)
     make(folder / file)
@@ -336,7 +336,7 @@ def test_what_has_the_name_of_a_file_and_is_none_is_told(tmp_path, make, file):
         describe_folder(folder, NOW)
 
 
-def test_names_that_only_differ_in_case_or_are_odd_do_no_harm(tmp_path):
+def test_odd_names_and_names_equal_but_for_case(tmp_path):
     name = "\u202e<b>=1+1\x1b[31m" + "n" * 10_000
     write_safetensors(tmp_path / "m" / "model.safetensors", {name: ("F32", [2], bytes(8))})
     manifest = describe_folder(tmp_path / "m", NOW)

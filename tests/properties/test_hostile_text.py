@@ -93,7 +93,7 @@ def skeleton(html):
     return elements, code, data, "".join(tree.itertext())
 
 
-def test_pages_of_hostile_names_have_the_elements_of_harmless_ones(tmp_path, monkeypatch):
+def test_hostile_names_add_no_elements_to_pages(tmp_path, monkeypatch):
     made = {}
     for kind, names in (("hostile", STORABLE), ("harmless", HARMLESS[: len(STORABLE)])):
         # The manifest's texts come from the names of test_pages.
@@ -154,7 +154,7 @@ def test_csv_holds_no_formula_and_gives_the_texts_back(tmp_path):
         assert read_table(tmp_path / f"coverage.{form}", "coverage").equals(data)
 
 
-def test_hostile_tokens_are_texts_in_tables_pictures_and_cards(tmp_path):
+def test_hostile_tokens_are_shown_as_text(tmp_path):
     vocabulary = {text: place for place, text in enumerate(dict.fromkeys(HOSTILE))}
     path = tmp_path / "tokenizer.json"
     path.write_text(json.dumps({"model": {"type": "BPE", "vocab": vocabulary}}))

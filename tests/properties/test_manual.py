@@ -26,7 +26,7 @@ REQUIRED = [*PROJECT["dependencies"], *chain(*PROJECT["optional-dependencies"].v
 CONSTRAINTS = pins((ROOT / "constraints.txt").read_text().splitlines())
 
 
-def test_direct_requirements_are_pinned_and_constrained():
+def test_requirements_are_pinned_and_constrained():
     direct = [line for line in REQUIRED if not line.startswith(PROJECT["name"])]
     assert len(pins(direct)) == len(set(direct)), "each is name==version"
     assert pins(direct).items() <= CONSTRAINTS.items()

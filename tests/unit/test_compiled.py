@@ -23,7 +23,7 @@ def run():
 """
 
 
-def test_a_change_in_another_file_of_the_room_compiles_anew(tmp_path):
+def test_a_change_in_the_same_room_compiles_anew(tmp_path):
     package = tmp_path / "blockresearch"
     (package / "room" / "deep").mkdir(parents=True)
     (package / "__init__.py").touch()

@@ -60,7 +60,7 @@ def disk(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_happened(tmp_path):
+def test_a_run_killed_at_random_moments_recovers(tmp_path):
     project = kills.small_project(tmp_path / "project")
     counts = kills.survive(project, kills=20, seed=20)
     assert counts["runs that ended well"] >= 1
@@ -116,7 +116,7 @@ def long_job(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("to", ["group", "snakemake alone"])
-def test_an_interrupt_ends_jobs_in_seconds_and_leaves_nothing_half_written(long_job, to):
+def test_an_interrupt_leaves_nothing_half_written(long_job, to):
     project, running = long_job
     with running() as (process, jobs):
         told = time.monotonic()
@@ -133,7 +133,7 @@ def test_an_interrupt_ends_jobs_in_seconds_and_leaves_nothing_half_written(long_
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="processes are watched on Linux")
-def test_jobs_do_not_outlive_a_killed_run_and_the_way_on_is_said(long_job):
+def test_jobs_do_not_outlive_a_killed_run(long_job):
     project, running = long_job
     with running() as (process, jobs):
         process.kill()
@@ -177,7 +177,7 @@ def test_a_job_that_is_killed_is_tried_again(tmp_path):
 
 
 @ROOT_ONLY
-def test_a_full_disk_is_said_and_the_same_command_goes_on_once_there_is_room(project, disk):
+def test_a_run_continues_after_a_full_disk(project, disk):
     results = disk(project.folder / "small-disk", "size=100k") / "results"
     command = ("--config", "model=model", "clustering={k_max: 4}", f"results={results}", "--")
     run = project.snakemake(*command, results / "local--model/params.csv")
@@ -192,7 +192,7 @@ def test_a_full_disk_is_said_and_the_same_command_goes_on_once_there_is_room(pro
 
 
 @ROOT_ONLY
-def test_read_only_model_is_measured_and_read_only_results_are_refused_at_once(project, disk):
+def test_read_only_results_are_refused_at_once(project, disk):
     place = disk(project.folder / "read-only", "size=10m")
     small_model(place / "model")
     disk(place, "ro")
@@ -214,7 +214,7 @@ def spoil_a_bit_secretly(path):
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def test_altered_and_deleted_results_are_found_by_verify(finished_small, tmp_path):
+def test_verify_finds_altered_and_deleted_results(finished_small, tmp_path):
     results = finished_small.folder / "results"
     before = tmp_path / "before"
     shutil.copytree(results, before)
@@ -247,7 +247,7 @@ def test_altered_and_deleted_results_are_found_by_verify(finished_small, tmp_pat
 
 
 @pytest.mark.slow
-def test_one_bad_model_among_ten_is_named_beside_the_results_of_the_others(tmp_path):
+def test_one_bad_model_among_ten_is_named(tmp_path):
     project = kills.small_project(tmp_path / "project")
     names = [f"m{number}" for number in range(10)]
     for seed, name in enumerate(names):

@@ -77,7 +77,7 @@ def write(folder, name):
         (folder / "adapter_config.json").write_text(json.dumps(adapter))
 
 
-def test_the_workflow_says_of_every_format_what_the_script_says(tmp_path):
+def test_workflow_and_script_agree_on_every_format(tmp_path):
     project = copy_of_the_project(tmp_path / "project")
     for name in FORMATS:
         write(project.folder / name, name)

@@ -15,7 +15,7 @@ TABLE = "results/org--model/params.csv"
 CONFIG = ("--config", "model=org/model", "--", TABLE)
 
 
-def test_a_new_commit_rebuilds_what_it_changed_and_downloads_the_rest_never(tmp_path):
+def test_a_new_commit_rebuilds_what_it_changed(tmp_path):
     project = copy_of_the_project(tmp_path / "project")
     repo = small_model(tmp_path / "hub/org/model")
     (repo / "README.md").write_text("first words")
@@ -61,7 +61,7 @@ def test_a_new_commit_rebuilds_what_it_changed_and_downloads_the_rest_never(tmp_
         assert len(asked) == 1, "the other shard is kept by its content"
 
 
-def test_wrong_bytes_of_the_right_size_never_get_the_name(tmp_path):
+def test_wrong_bytes_of_the_right_size_are_refused(tmp_path):
     project = copy_of_the_project(tmp_path / "project")
     small_model(tmp_path / "hub/org/model")
     with HubServer(tmp_path / "hub", {}) as hub:

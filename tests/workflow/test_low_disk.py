@@ -62,7 +62,7 @@ def watched(weights: Path):
         thread.join()
 
 
-def test_few_shards_lie_on_the_disk_and_the_tables_are_the_same(tmp_path):
+def test_few_shards_on_disk_give_the_same_tables(tmp_path):
     project = copy_of_the_project(tmp_path / "project")
     sharded_model(tmp_path / "hub/org/model")
     weights = project.folder / "low"

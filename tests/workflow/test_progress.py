@@ -92,7 +92,7 @@ def run_on_terminal(folder, *arguments):
     return process.wait(120), text.decode()
 
 
-def test_each_failure_is_one_sentence_and_the_end_counts_them(folder):
+def test_each_failure_is_one_sentence(folder):
     code, text = run(folder)
     assert code != 0
     assert text.count("shard 2 is truncated") == 1
@@ -130,7 +130,7 @@ def test_dry_runs_and_quiet_ones_print_snakemakes_text(folder):
     assert run(folder, "--quiet", "all", "--", "good.txt")[1] == ""
 
 
-def test_nothing_to_do_and_errors_of_the_snakefile_are_told(folder):
+def test_nothing_to_do_and_errors_are_reported(folder):
     run(folder, "--", "good.txt")
     code, text = run(folder, "--", "good.txt")
     assert code == 0 and "Nothing to be done" in text and "jobs done" not in text

@@ -45,7 +45,7 @@ def test_touching_everything_rebuilds_nothing(finished):
     assert planned(finished) == {}
 
 
-def test_looking_again_at_the_same_model_rebuilds_nothing(finished):
+def test_resolving_the_same_model_rebuilds_nothing(finished):
     run = finished.snakemake("resolve", "--forcerun", "resolve_model", *CONFIG)
     assert run.code == 0 and run.jobs == {"resolve_model": 1}
     assert planned(finished) == {}
@@ -71,7 +71,7 @@ def test_a_comment_rebuilds_nothing(finished, edited):
     assert planned(finished) == {}
 
 
-def test_a_clustering_setting_rebuilds_the_clustering_and_what_shows_it(finished):
+def test_a_clustering_setting_rebuilds_the_clusters(finished):
     jobs = planned(finished, "--config", "model=model", "clustering={k_max: 6, random_state: 1}")
     assert jobs == {
         "embedding_analysis": 1,
@@ -81,7 +81,7 @@ def test_a_clustering_setting_rebuilds_the_clustering_and_what_shows_it(finished
     }
 
 
-def test_the_threshold_measures_again_but_clusters_nothing(finished):
+def test_the_threshold_measures_but_does_not_cluster(finished):
     jobs = planned(finished, *CONFIG, "sparsity_threshold=0.01")
     assert jobs["analyze"] == 2 and "embedding_analysis" not in jobs
     assert "resolve_model" not in jobs
@@ -109,7 +109,7 @@ def test_the_text_of_a_notebook_rebuilds_that_notebook(finished, edited):
     assert planned(finished) == {"notebook": 1, **EVERYTHING_AFTER}
 
 
-def test_a_changed_shard_measures_its_parts_and_what_is_merged_from_them(finished):
+def test_a_changed_shard_measures_its_parts_again(finished):
     folder = finished.folder
     untouched = folder / "results/local--model/parts/00001-001.params.parquet"
     before = untouched.stat().st_mtime_ns
@@ -125,7 +125,7 @@ def test_a_changed_shard_measures_its_parts_and_what_is_merged_from_them(finishe
     assert planned(finished) == {}
 
 
-def test_the_eigensolver_measures_again_and_looks_nothing_up(finished, edited):
+def test_the_eigensolver_measures_but_resolves_nothing(finished, edited):
     edited(
         finished.folder / "src/blockresearch/spectra/eigen.py",
         lambda text: text + "\nEXTRA = 1\n",

@@ -40,7 +40,7 @@ def folder(finished):
     return finished.folder / "results/local--model"
 
 
-def test_every_artifact_is_there_and_nothing_half_written(finished, folder):
+def test_every_artifact_exists_in_whole(finished, folder):
     assert [name for name in ARTIFACTS if not (folder / name).stat().st_size] == []
     assert not list(finished.folder.rglob("*.tmp"))
     portal = json.loads((finished.folder / "results/index.json").read_text())
@@ -54,7 +54,7 @@ def test_every_rule_has_a_log_and_a_benchmark(folder, rule):
     assert list(folder.glob(f"benchmarks/{rule}*"))
 
 
-def test_the_run_says_where_the_reports_are_and_what_it_took(finished):
+def test_the_run_ends_with_reports_and_usage(finished):
     run = finished.snakemake(
         "--config", "model=model", "clustering={k_max: 6}", "--forcerun", "portal"
     )
@@ -66,7 +66,7 @@ def test_the_run_says_where_the_reports_are_and_what_it_took(finished):
 
 
 @pytest.mark.parametrize("table", SCHEMAS)
-def test_every_written_column_has_a_record_and_vice_versa(folder, table):
+def test_written_columns_and_records_match(folder, table):
     schema = SCHEMAS[table]
     for path in (folder / name for name in schema.files.split(", ")):
         if path.suffix == ".parquet":
@@ -121,7 +121,7 @@ def test_snakemakes_own_report_can_be_made(finished):
     assert any(name.endswith("layers_std.png") for name in names)
 
 
-def test_everything_in_snakemakes_report_has_caption_category_and_label():
+def test_items_of_snakemakes_report_are_described():
     rules = (ROOT / "workflow/rules").glob("*.smk")
     shown = re.findall(r"report\(\n(.*?)\n\s+\)", "".join(p.read_text() for p in rules), re.S)
     assert len(shown) >= 9
@@ -140,7 +140,7 @@ def test_a_dry_run_works_before_anything_is_known(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_grave_finding_fails_the_run_after_all_reports(tmp_path):
+def test_a_grave_finding_fails_the_run_at_its_end(tmp_path):
     project = copy_of_the_project(tmp_path / "project")
     shard = small_model(project.folder / "model") / "model-00001-of-00002.safetensors"
     data = bytearray(shard.read_bytes())

@@ -32,7 +32,7 @@ def slurm(tmp_path_factory):
         yield node
 
 
-def test_one_command_takes_two_models_through_slurm_in_few_jobs(slurm, tmp_path):
+def test_slurm_takes_two_models_in_few_jobs(slurm, tmp_path):
     cluster, local = (copy_of_the_project(tmp_path / name) for name in ("cluster", "local"))
     for project in (cluster, local):
         shutil.copytree(ROOT / "resources/demo", project.folder / "resources/demo")
@@ -56,7 +56,7 @@ def test_one_command_takes_two_models_through_slurm_in_few_jobs(slurm, tmp_path)
         assert_same_tables(cluster.folder / folder, local.folder / folder)
 
 
-def test_a_job_that_dies_is_tried_again_with_more_memory_on_its_own_gpu(slurm, tmp_path):
+def test_a_killed_job_retries_with_more_memory(slurm, tmp_path):
     project = copy_of_the_project(tmp_path / "project")
     small_model(project.folder / "model")
     before = len(slurm.jobs())

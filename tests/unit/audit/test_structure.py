@@ -90,7 +90,7 @@ def test_a_draft_of_another_model_is_sound(tmp_path, draft):
     assert {layouts[n] for n in ("d2t", "t2d") if n in layouts} <= {"buffer"}
 
 
-def test_shapes_are_known_for_the_classes_they_were_read_from(tmp_path):
+def test_shapes_are_known_for_their_classes_only(tmp_path):
     tensors, config = llama()
     name = "model.layers.1.self_attn.q_proj.weight"
     tensors[name] = brain(np.random.default_rng(0).normal(0, 0.02, (16, 32)))

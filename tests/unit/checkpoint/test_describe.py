@@ -55,7 +55,7 @@ def test_a_folder_is_described_from_headers_and_hashes(model):
         ({"architectures": "LlamaForCausalLM", "tie_word_embeddings": [True]}, None),
     ],
 )
-def test_a_model_is_tied_where_its_config_or_its_class_says_so(model, config, tied):
+def test_config_or_class_ties_the_embeddings(model, config, tied):
     (model / "config.json").write_text(json.dumps(config))
     assert describe_folder(model, NOW).tied is tied
 
@@ -319,7 +319,7 @@ def test_a_choice_that_cannot_be_made_is_told(names, chosen, words):
         select_files(names, no_index, **chosen)
 
 
-def test_a_subfolder_has_an_index_and_a_config_of_its_own(model, tmp_path):
+def test_a_subfolder_has_its_own_index_and_config(model, tmp_path):
     whole = tmp_path / "whole"
     whole.mkdir()
     model.rename(whole / "text_encoder")
@@ -343,7 +343,7 @@ def test_a_variant_has_an_index_of_its_own(model):
         assert manifest.problems == () and len(manifest.tensors) == 18
 
 
-def test_a_tensor_in_two_shards_is_listed_once_where_the_index_has_it(tmp_path):
+def test_the_index_decides_between_two_shards(tmp_path):
     names = [f"m-{number:05d}-of-00002.safetensors" for number in (1, 2)]
     for name in names:
         write_safetensors(tmp_path / name, {"w": ("F32", [1], bytes(4))})
@@ -361,7 +361,7 @@ def test_a_tensor_in_two_shards_is_listed_once_where_the_index_has_it(tmp_path):
     assert checks == {"duplicate_tensor", "missing_tensor"}
 
 
-def test_mistrals_own_layout_is_described_by_params_json(tmp_path):
+def test_params_json_describes_the_layout_of_mistral(tmp_path):
     (tmp_path / "params.json").write_text(json.dumps({"dim": 8, "n_layers": 2, "n_heads": 2}))
     write_safetensors(
         tmp_path / "consolidated.safetensors",

@@ -44,7 +44,7 @@ def free(monkeypatch):
     return set_free
 
 
-def test_a_model_that_does_not_fit_is_refused_with_both_sizes(free, tmp_path):
+def test_a_model_too_large_for_the_disk_is_refused(free, tmp_path):
     free(2 * 10**9)
     with pytest.raises(DownloadError, match=r"needs 2\.0 GB .* has 2\.0 GB free"):
         check_space(MANIFEST, tmp_path)
@@ -57,7 +57,7 @@ def test_what_is_there_already_needs_no_space(free, tmp_path):
     check_space(MANIFEST, tmp_path)
 
 
-def test_what_a_broken_download_has_received_needs_no_more_space(free, tmp_path):
+def test_received_bytes_need_no_more_space(free, tmp_path):
     (tmp_path / ("b" * 12)).mkdir()
     with partial_path(tmp_path / ("b" * 12), "b" * 16).open("wb") as partial:
         partial.truncate(9 * 10**8)

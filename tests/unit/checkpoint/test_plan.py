@@ -42,7 +42,7 @@ def test_a_costly_shard_is_cut_into_balanced_parts(manifest, monkeypatch):
     assert len(parts) == 3 and max(loads) <= 1.5 * min(loads)
 
 
-def test_the_digest_follows_the_content_and_nothing_else(manifest):
+def test_the_digest_follows_the_content_alone(manifest):
     before = digests(manifest)
     later = replace(manifest, commit="f" * 40, created_at="2027-01-01T00:00:00Z")
     assert digests(later) == before
@@ -55,7 +55,7 @@ def test_the_digest_follows_the_content_and_nothing_else(manifest):
     assert after["00002-001"] != before["00002-001"]
 
 
-def test_memory_grows_with_the_largest_tensor_not_with_the_shard():
+def test_the_largest_tensor_determines_the_memory():
     def tensor(rows, cols):
         return Weight(Stored("w", "s", "BF16", (rows, cols), 0, 2 * rows * cols), Layout("matrix"))
 

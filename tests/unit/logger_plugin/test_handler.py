@@ -143,7 +143,7 @@ def test_a_lost_job_is_named(run):
     assert "1 of 2 jobs done, none failed, but the run has ended" in run.end()
 
 
-def test_of_a_failed_group_the_members_with_a_message_are_named(run):
+def test_members_with_a_message_name_a_failed_group(run):
     run = run()
     run.begin(analyze=2)
     run.start(1, "analyze", log="10:00:00 INFO 3/3\n", indent=True)
@@ -169,7 +169,7 @@ def test_a_group_without_a_message_fails_as_one(run):
     assert "0 of 2 jobs done, 1 failed." in text
 
 
-def test_errors_of_the_snakefile_are_as_snakemake_writes_them(run):
+def test_errors_of_the_snakefile_stay_unchanged(run):
     run = run()
     run.send(msg="Assuming unrestricted shared filesystem usage.")
     run.send(LogEvent.ERROR, logging.ERROR, "WorkflowError:\nunknown key modle")
@@ -177,14 +177,14 @@ def test_errors_of_the_snakefile_are_as_snakemake_writes_them(run):
 
 
 @pytest.mark.parametrize("setting", [{"dryrun": True}, {"quiet": {"rules"}}, {"verbose": True}])
-def test_dry_runs_and_quiet_ones_are_as_snakemake_writes_them(run, setting):
+def test_dry_and_quiet_runs_stay_unchanged(run, setting):
     run = run(**setting)
     run.begin(merge=1)
     run.send(LogEvent.JOB_INFO, msg="rule merge:")
     assert run.end() == "\nrule merge:\n"
 
 
-def test_control_characters_of_names_and_logs_have_no_effect(run):
+def test_control_characters_have_no_effect(run):
     run = run()
     run.begin(merge=1)
     run.start(1, "merge", wildcards={"model": "a\x1b[2J"}, log="error: b\x1b[2Jc\n")

@@ -14,7 +14,7 @@ def job(rule, predicted=None, seconds=0.0, outputs=(), is_checkpoint=False):
     return made
 
 
-def test_the_plan_of_a_model_is_read_when_it_is_looked_up(tmp_path):
+def test_the_plan_is_read_once_the_model_is_resolved(tmp_path):
     plan = tmp_path / "plan.json"
     plan.write_text(json.dumps({"parts": [{"seconds": 10.0}] * 6}))
     progress = Progress()

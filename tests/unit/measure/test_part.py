@@ -60,7 +60,7 @@ def test_modes_of_spectra_leave_the_unknown_missing(tmp_path):
     assert none["nf4_sqnr_db"] == full["nf4_sqnr_db"] and none["mean"] == full["mean"]
 
 
-def test_jobs_take_different_gpus_and_wait_when_all_are_taken(monkeypatch, tmp_path):
+def test_jobs_take_different_gpus_or_wait(monkeypatch, tmp_path):
     monkeypatch.setattr(device, "_gpu_count", lambda: 2)
     monkeypatch.setattr(device, "_lock_file", lambda name: tmp_path / name)
     waited = []
@@ -81,7 +81,7 @@ def test_jobs_take_different_gpus_and_wait_when_all_are_taken(monkeypatch, tmp_p
         assert name == "cpu"
 
 
-def test_a_slot_is_of_the_gpu_itself_however_a_job_counts_what_it_sees(monkeypatch):
+def test_a_slot_belongs_to_the_gpu_itself(monkeypatch):
     torch = pytest.importorskip("torch")
 
     def lock_with(visible, name):
@@ -95,7 +95,7 @@ def test_a_slot_is_of_the_gpu_itself_however_a_job_counts_what_it_sees(monkeypat
     assert lock_with("GPU-b", "cuda:0") == lock_with("GPU-a,GPU-b", "cuda:1")
 
 
-def test_a_memory_limit_lowers_the_workers_or_says_what_to_do():
+def test_a_memory_limit_lowers_the_workers():
     parts = [types.SimpleNamespace(memory=BASE_BYTES + size * 10**8) for size in (4, 5, 3)]
     assert _within(None, parts, 3) == 3
     assert _within(BASE_BYTES + 10**9, parts, 3) == 2

@@ -255,7 +255,7 @@ def test_the_shared_embedding_goes_first():
     assert input_embedding(tensors[1:], roles, {}) == copies[1]
 
 
-def test_the_vocabulary_tells_tokens_from_other_alphabets():
+def test_the_vocabulary_separates_other_alphabets():
     tensors = [
         ("model.protein_encoder.embeddings.word_embeddings.weight", (50, 8), "F32"),
         ("model.protein_encoder.layer.0.query.weight", (8, 8), "F32"),

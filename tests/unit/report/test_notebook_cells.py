@@ -60,7 +60,7 @@ def executed(tmp_path, source):
     return path
 
 
-def test_a_run_gives_the_same_bytes_twice_and_an_offline_page(tmp_path):
+def test_a_run_gives_one_offline_page_twice(tmp_path):
     source = "from blockresearch.report import notebook_cells as nb\nnb.say('<b>' + model_dir)"
     path = executed(tmp_path, source)
     pages, files = [], []

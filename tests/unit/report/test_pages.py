@@ -169,7 +169,7 @@ def test_portal_says_what_is_finished_and_what_failed(tmp_path):
     assert portal.portal(tmp_path, failures)[0] == html
 
 
-def test_a_run_that_failed_after_the_page_was_made_is_named(tmp_path):
+def test_a_failure_after_the_page_is_named(tmp_path):
     folder = write_results(tmp_path / "one")
     (folder / "index.html").write_text("x")
     assert portal.entry(folder)["status"] == "complete"
@@ -179,7 +179,7 @@ def test_a_run_that_failed_after_the_page_was_made_is_named(tmp_path):
         assert portal.entry(folder, Failure("merge", reason))["status"] == "unfinished"
 
 
-def test_parameters_are_packed_rounded_and_in_natural_order():
+def test_parameters_are_rounded_in_natural_order():
     rows = [
         {"param_name": name, "std": 0.123456789, "mean": float("inf"), "numel": 10**12}
         for name in ("b.10.w", "b.2.w", "b.02.x", "#1")
@@ -226,7 +226,7 @@ def test_numbers_to_compare_are_those_of_the_tables():
     assert [block.block_type for block in blocks] == ["embedding", "q_proj", "norm"]
 
 
-def test_every_column_is_in_the_glossary_and_every_anchor_exists():
+def test_the_glossary_has_every_column_and_anchor():
     html = glossary.page()
     anchors = set(re.findall('id="(.*?)"', html))
     for table, schema in SCHEMAS.items():

@@ -115,7 +115,7 @@ def test_a_gap_in_the_layers_stays_a_gap():
     assert np.ma.getmaskarray(grid)[3].all() and not np.ma.getmaskarray(grid)[4].any()
 
 
-def test_small_differences_are_not_blown_up_and_cells_have_few_digits():
+def test_small_differences_are_not_magnified():
     rows = [
         row | {"kurtosis_excess": 0.01 * number - 0.0004}
         for number, row in enumerate(layer_rows(2, ("q_proj",)))
@@ -161,7 +161,7 @@ def test_models_without_layers_or_embedding_say_so():
         style.png(figure)
 
 
-def test_hostile_tokens_are_drawn_literally_and_quietly():
+def test_hostile_tokens_are_drawn_literally():
     arguments = cluster_tables(HOSTILE)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -68,7 +68,7 @@ def test_numbers_have_units_and_sensible_digits():
     assert wording.plural(1, "tensor") == "1 tensor" and wording.plural(2000, "job") == "2,000 jobs"
 
 
-def test_information_sums_what_an_ideal_coder_would_save():
+def test_information_sums_the_ideal_saving():
     rows = [
         {"block_type": "q_proj", "numel": 300, "dtype": "BF16", "entropy_bits": 8.0},
         {"block_type": "norm", "numel": 100, "dtype": "BF16", "entropy_bits": 16.0},
@@ -93,7 +93,7 @@ def test_largest_weights_say_where_they_are():
     assert table["top_value"].iloc[0] == -5.0 and table["top_row"].iloc[1] == 4
 
 
-def test_depth_findings_compare_with_the_same_block_type():
+def test_depth_findings_compare_equal_block_types():
     def row(layer, block, norm):
         where = {"component": "text", "layer_index": layer, "block_type": block}
         return where | {"matrices": 1, "std": 1.0 + layer, "spectral_norm": norm}

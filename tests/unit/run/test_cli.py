@@ -30,7 +30,7 @@ def test_hyphens_in_flag_names_only():
         (BrokenProcessPool(), "a worker was killed, most likely by the system because memory"),
     ],
 )
-def test_errors_are_one_sentence_and_traceback_only_when_verbose(error, words, caplog, monkeypatch):
+def test_only_verbose_errors_have_a_traceback(error, words, caplog, monkeypatch):
     monkeypatch.setattr(lifeline, "follow_run", lambda: None)
 
     def fail(options):

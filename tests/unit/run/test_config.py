@@ -116,7 +116,7 @@ def test_a_folder_of_the_hub_cache_is_its_snapshot(tmp_path):
     assert (model.source, model.name) == (str(cache / "snapshots/def"), "local--org--name")
 
 
-def test_numbers_inside_config_on_the_command_line_are_texts():
+def test_nested_numbers_of_the_command_line_are_texts():
     given = {"clustering": {"k_max": "6", "n_clusters": "null"}, "sparsity_threshold": "1e-3"}
     config = checked(given, SCHEMA)
     assert config["clustering"]["k_max"] == 6 and config["clustering"]["n_clusters"] is None
@@ -196,7 +196,7 @@ def test_a_folder_has_a_name_that_is_free(name):
     assert parse_model("org/console", name="con-1").name == "con-1"
 
 
-def test_folders_that_differ_in_case_alone_are_one_folder():
+def test_folders_equal_but_for_case_are_one_folder():
     config = checked({"models": ["Org/Model", "org/model"]}, SCHEMA)
     with pytest.raises(ConfigError, match="would both use"):
         models(config)

@@ -33,7 +33,7 @@ def fingerprints(*names):
     return [fingerprint(name) for name in names]
 
 
-def test_a_comment_or_docstring_changes_nothing_but_code_does(tree):
+def test_code_changes_it_and_comments_do_not(tree):
     before = fingerprints("analyze", "audit_model")
     module = tree / "src/blockresearch/spectra/singular_values.py"
     module.write_text("# a comment\n" + module.read_text().replace('"""', '"""More words. ', 1))
@@ -85,7 +85,7 @@ def test_a_template_counts(tree):
     assert [fingerprint("model_page", "page.css")] != before
 
 
-def test_a_folder_that_is_imported_counts_with_all_its_modules(tree):
+def test_an_imported_folder_counts_as_a_whole(tree):
     before = fingerprints("analyze", "merge")
     formats = tree / "src/blockresearch/values/rounding/formats"
     (formats / "extra.py").write_text("EXTRA = 1\n")
@@ -96,7 +96,7 @@ def test_a_folder_that_is_imported_counts_with_all_its_modules(tree):
     assert before[1] == added[1] == changed[1]
 
 
-def test_a_notebook_depends_on_its_code_its_text_and_what_it_imports(tree):
+def test_a_notebook_counts_with_text_and_imports(tree):
     name = "10_summary_stats.ipynb"
     before = fingerprints(name)
     plots = tree / "src/blockresearch/report/plots/values.py"

@@ -41,7 +41,7 @@ def most_on_disk(jobs: list[Reader], slots: int, seed: int) -> int:
 
 
 @pytest.mark.parametrize("seed", range(50))
-def test_never_more_shards_than_slots_and_never_a_standstill(seed):
+def test_shards_stay_within_slots_and_move_on(seed):
     jobs = some_jobs(seed)
     for slots in range(1, 7):
         try:

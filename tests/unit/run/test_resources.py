@@ -36,7 +36,7 @@ EXPERTS = Size(rows=46_177, values=91_000_000, parts=387, tokens=49_152)
         ("30_embedding_output", QWEN3_4B, 553, 7.6),
     ],
 )
-def test_what_a_job_takes_is_predicted_and_never_asked_too_small(job, model, measured_mb, seconds):
+def test_requests_are_never_below_the_prediction(job, model, measured_mb, seconds):
     asked = to_make(job, model)["mem_mb"]
     assert measured_mb < asked < 1.3 * MEMORY_FACTOR * measured_mb
     assert seconds / 2 < resources.seconds(job, model) < 2 * seconds
@@ -57,7 +57,7 @@ def test_clustering_is_predicted(elements, measured_mb, seconds):
     assert seconds / 2 < clustering_seconds(elements) < 2 * seconds
 
 
-def test_a_local_folder_is_looked_up_with_what_its_headers_take(model):
+def test_headers_determine_memory_of_resolve_model(model):
     shards = sorted(map(str, model.glob("*.safetensors")))
     small, unknown = to_resolve(shards), to_resolve([])
     assert 127 < small["mem_mb"] < 200 and 715 < unknown["mem_mb"] < 1000

@@ -85,7 +85,7 @@ def test_power_law_is_the_best_of_all_tails(seed):
         assert found["alpha_stderr"] == pytest.approx(stderr, rel=1e-9)
 
 
-def test_power_law_finds_the_exponent_it_was_drawn_from():
+def test_power_law_finds_the_planted_exponent():
     x = np.sort(np.random.default_rng(0).pareto(1.5, 20_000) + 1)
     start, distance, alpha = fit_power_law(np.log(x))
     assert alpha == pytest.approx(2.5, abs=0.1) and distance < 0.02 and start < 18_000

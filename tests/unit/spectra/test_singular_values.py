@@ -104,7 +104,7 @@ def test_scale_changes_nothing_but_the_scale(exponent):
     assert np.array_equal(scaled.values, of(matrix).values * 2.0**exponent)
 
 
-def test_far_ends_of_float64_neither_overflow_nor_vanish():
+def test_ends_of_float64_neither_overflow_nor_vanish():
     matrix = np.random.default_rng(0).standard_normal((200, 150))
     for exponent in (-1000, 1000):
         found = of(matrix * 2.0**exponent).values * 2.0**-exponent
@@ -166,7 +166,7 @@ def test_modes():
         of(matrix, mode="fast")
 
 
-def test_a_value_close_to_the_threshold_of_rank_is_refined():
+def test_a_value_near_the_rank_threshold_is_refined():
     threshold = 390 * EPS32
     values = np.r_[np.linspace(1, 0.1, 150), threshold * (1 + 1e-8), threshold * (1 - 1e-8)]
     matrix = with_values(390, 200, np.r_[values, np.full(48, 1e-5)])
@@ -175,7 +175,7 @@ def test_a_value_close_to_the_threshold_of_rank_is_refined():
     assert numerical_rank(found.values, 390, 200) == numerical_rank(lapack(matrix), 390, 200)
 
 
-def test_too_little_memory_on_the_gpu_falls_back_to_the_cpu(monkeypatch, caplog):
+def test_a_full_gpu_falls_back_to_the_cpu(monkeypatch, caplog):
     torch = pytest.importorskip("torch")
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 2000))
     matrix = np.random.default_rng(0).standard_normal((300, 170))

@@ -30,7 +30,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize("suffix", ["csv", "json", "parquet"])
-def test_round_trip_keeps_types_missing_values_and_hostile_text(tmp_path, suffix):
+def test_round_trip_keeps_types_and_hostile_text(tmp_path, suffix):
     data = frame(ROWS, "clusters")
     path = tmp_path / f"clusters.{suffix}"
     write_table(data, "clusters", path)
@@ -45,7 +45,7 @@ def test_lists_round_trip(tmp_path):
     assert list(back.counts[0]) == [7, 2**40]
 
 
-def test_cells_are_written_as_json_writes_them_one_by_one(tmp_path, monkeypatch):
+def test_cells_are_written_as_json_writes_them(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "TEXT_ROWS", 7)
     random = np.random.default_rng(0)
     numbers = random.normal(size=40) * 10.0 ** random.integers(-320, 300, 40)
@@ -77,7 +77,7 @@ def test_cells_are_written_as_json_writes_them_one_by_one(tmp_path, monkeypatch)
     assert cells == texts
 
 
-def test_csv_has_no_formula_and_a_spreadsheet_guard_comes_off(tmp_path):
+def test_csv_guards_formulas_and_reads_them_back(tmp_path):
     path = tmp_path / "clusters.csv"
     write_table(frame(ROWS, "clusters"), "clusters", path)
     assert "\n0,'=1+2," in path.read_text()
@@ -92,7 +92,7 @@ def test_unknown_and_missing_columns_are_refused():
         typed(frame(ROWS, "clusters").drop(columns="norm"), "clusters")
 
 
-def test_a_failing_writer_leaves_the_old_file_and_no_temporary(tmp_path):
+def test_a_failing_writer_leaves_the_old_file(tmp_path):
     path = tmp_path / "x.txt"
     write_text("old", path)
     with pytest.raises(RuntimeError), atomic(path) as temporary:
@@ -133,7 +133,7 @@ def test_who_begins_last_owns_the_target(tmp_path):
     assert sorted(tmp_path.iterdir()) == [of_another_file, target]
 
 
-def test_stacking_into_a_file_gives_what_stacking_in_memory_gives(tmp_path, monkeypatch):
+def test_stacking_in_a_file_and_in_memory_agree(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "STACK_ROWS", 4)
     random, paths = np.random.default_rng(0), []
     names = random.permutation(10)

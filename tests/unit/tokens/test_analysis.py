@@ -164,7 +164,7 @@ def test_structureless_rows_are_told_from_clusters():
     assert "more structure" in cluster_worth(found.summary, found.elbow)
 
 
-def test_only_directions_count_with_the_spherical_metric():
+def test_the_spherical_metric_ignores_lengths():
     rows, tokens = sample()
     rows[2:] *= np.random.default_rng(0).uniform(1, 9, (len(rows) - 2, 1)).astype(np.float32)
     norms = np.linalg.norm(rows, axis=1)

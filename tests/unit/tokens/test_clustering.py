@@ -44,7 +44,7 @@ def cloud(n: int = 3000, d: int = 100, seed: int = 0):
     return (5 + rng.standard_normal((n, d)) * scales).astype(np.float32)
 
 
-def test_planted_clusters_are_found_and_the_elbow_is_clear():
+def test_planted_clusters_have_a_clear_elbow():
     rows, truth = planted(7)
     curve = elbow_curve(rows, 2, 20)
     assert curve.loc[curve["chosen"], "k"].tolist() == [7]
@@ -69,7 +69,7 @@ def test_curve_agrees_with_scikit_learn():
         assert curve["explained_share"][k] == pytest.approx(1 - curve["inertia"][k] / total)
 
 
-def test_inertia_and_silhouette_are_those_of_the_labels():
+def test_inertia_and_silhouette_follow_the_labels():
     rows = cloud(800)
     for fit in warm_path(rows, 3, 5):
         wide = rows.astype(float)
@@ -79,7 +79,7 @@ def test_inertia_and_silhouette_are_those_of_the_labels():
         assert fit.silhouette == pytest.approx(silhouette_score(wide, fit.labels), abs=1e-5)
 
 
-def test_silhouette_of_a_sample_is_near_that_of_all_rows(monkeypatch):
+def test_a_sample_estimates_the_silhouette(monkeypatch):
     monkeypatch.setattr("blockresearch.tokens.clustering.SILHOUETTE_ROWS", 500)
     rows, truth = planted(4, size=300, d=20)
     score = silhouette_scorer(rows, 0)(truth)
@@ -96,7 +96,7 @@ def test_elbow_is_the_largest_height_over_the_chord():
     assert curve["chosen"].to_numpy().argmax() == height.argmax()
 
 
-def test_final_fit_is_a_fixed_point_with_clusters_numbered_by_size():
+def test_the_final_fit_is_a_fixed_point():
     rows = cloud(1000)
     start = warm_path(rows, 6, 6)[0].labels
     found = cluster_rows(rows, 6, start=start)
@@ -108,7 +108,7 @@ def test_final_fit_is_a_fixed_point_with_clusters_numbered_by_size():
     assert found.inertia == pytest.approx((apart.min(axis=1) ** 2).sum(), rel=1e-6)
 
 
-def test_equal_clusters_are_numbered_by_their_first_row():
+def test_equal_clusters_are_ordered_by_first_row():
     rows = np.repeat(np.float32([[9, 0], [0, 9], [-9, 0]]), 4, axis=0)
     assert cluster_rows(rows, 3).labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
 
@@ -212,7 +212,7 @@ def test_rows_of_length_one():
     np.testing.assert_allclose(rows, [[0.6, 0.8], [0, 0], [0, -1]])
 
 
-def test_whitened_rows_have_length_one_and_no_leading_direction():
+def test_whitened_rows_have_no_leading_direction():
     rows = cloud(4000, 20)
     units = whitened(rows, principal_components(rows, 20))
     np.testing.assert_allclose(np.linalg.norm(units, axis=1), 1, atol=1e-6)
@@ -231,7 +231,7 @@ def frequent(seed: int = 0):
     return rows.astype(np.float32), truth
 
 
-def test_whitening_shows_groups_that_a_wide_direction_hides():
+def test_whitening_shows_groups_a_direction_hides():
     rows, truth = frequent()
     hidden = cluster_rows(rows.copy(), 6, start=warm_path(rows, 6, 6)[0].labels)
     assert adjusted_rand_score(truth, hidden.labels) < 0.1
@@ -257,7 +257,7 @@ def test_what_is_too_small_to_whiten_is_taken_as_it_is(shape):
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_clusters_of_very_different_sizes_are_taken_as_they_are(seed):
+def test_clusters_may_have_very_different_sizes(seed):
     # They bend the curve twice, so there may be no clear elbow, but they are stable.
     rows = np.random.default_rng(seed).standard_normal((900, 32)).astype(np.float32)
     rows += 5 * np.eye(4, 32, dtype=np.float32)[np.arange(900) % 4]

@@ -139,7 +139,7 @@ def untrained_sample(tied_like=True, n=3000, d=48):
 
 @pytest.mark.parametrize("tied_like", [True, False])
 @pytest.mark.parametrize("group", range(3))
-def test_untrained_rows_are_found_from_any_kind_of_reference(tied_like, group):
+def test_any_kind_of_reference_finds_untrained_rows(tied_like, group):
     rows, known = untrained_sample(tied_like)
     masks = [np.zeros(len(rows), bool) for _ in range(3)]
     masks[group] = known
@@ -150,7 +150,7 @@ def test_untrained_rows_are_found_from_any_kind_of_reference(tied_like, group):
     assert (np.sort(top) == np.arange(len(rows) - 59, len(rows), 2)).all()
 
 
-def test_rows_of_zeros_beyond_the_tokenizer_are_no_example_of_untrained_ones():
+def test_padding_rows_of_zeros_are_no_reference():
     rows, control = untrained_sample()
     rows[:20] = 0
     padding = np.arange(len(rows)) < 20
@@ -174,7 +174,7 @@ def test_control_tokens_that_differ_are_no_reference():
     assert not found.reference.any() and found.held_out is None and "weak" in found.method
 
 
-def test_leading_direction_is_the_first_right_singular_vector():
+def test_the_leading_direction_is_a_singular_vector():
     rows = np.random.default_rng(2).standard_normal((300, 12)).astype(np.float32) + 1
     first = np.linalg.svd(rows.astype(float), full_matrices=False)[2][0]
     assert abs(leading_direction(rows) @ first) == pytest.approx(1, abs=1e-9)
@@ -219,7 +219,7 @@ def test_an_output_layer_of_its_own():
     assert np.isnan(paired_cosines(rows, iter([np.ones((400, 3), np.float32)]))).all()
 
 
-def test_untrained_tokens_of_an_output_layer_of_its_own_are_ranked_first():
+def test_an_output_layer_ranks_untrained_tokens_first():
     rows, known = untrained_sample(n=600)
     head, _ = untrained_sample(tied_like=False, n=600)
     head[:-60] += np.random.default_rng(7).standard_normal(48)  # trained rows move together
@@ -235,7 +235,7 @@ def test_untrained_tokens_of_an_output_layer_of_its_own_are_ranked_first():
         assert table["output_cosine"].to_numpy(float) == pytest.approx(expected, abs=1e-6)
 
 
-def test_rows_beyond_the_tokenizer_are_the_reference_and_not_ranked(tmp_path):
+def test_rows_beyond_the_tokenizer_are_not_ranked(tmp_path):
     rows, known = untrained_sample(n=400)
     order = np.argsort(known, kind="stable")  # the known ones last, as padding rows are
     rows = rows[order]

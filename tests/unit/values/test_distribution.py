@@ -121,7 +121,7 @@ def test_code_statistics_agree_with_counting(dtype):
     assert summary["fp16_exact_fraction"] == (w.astype(np.float16) == w).mean()
 
 
-def test_quantiles_of_float32_are_exact_only_after_the_second_pass():
+def test_a_second_pass_makes_quantiles_exact():
     w = weights()
     once, twice = (measured("F32", w, twice=twice).summary() for twice in (False, True))
     for name, level in QUANTILES.items():
@@ -132,7 +132,7 @@ def test_quantiles_of_float32_are_exact_only_after_the_second_pass():
     assert any(once[name] != twice[name] for name in QUANTILES)
 
 
-def test_wide_floats_report_what_float16_holds_and_the_exponents():
+def test_wide_floats_report_range_and_exponents():
     w = np.array([[1.0, -0.5, 2.0**-24, 2.0**-25], [65504.0, 65520.0, 1 + 2.0**-11, 0.0]])
     for dtype, stored in (("F32", w.astype(np.float32)), ("F64", w)):
         summary = measured(dtype, stored).summary()
@@ -168,7 +168,7 @@ def test_nan_and_inf_are_counted_and_left_out(dtype):
     assert abs(distribution.top()[0][2]) == summary["absmax"]
 
 
-def test_all_nan_empty_constant_and_vector_leave_the_undefined_missing():
+def test_undefined_values_are_missing():
     nothing = Distribution("F32", 0, 5, 1e-6).summary()
     assert nothing["numel"] == 0 and nothing["mean"] is None and nothing["q50"] is None
     broken = measured("BF16", np.full((4, 4), 0x7FC0, dtype=np.uint16))
@@ -192,7 +192,7 @@ def test_chunks_cut_anywhere_give_the_same_bits():
         Distribution("BF16", 2, 2, 1e-6).update(np.zeros(10, dtype=np.uint8))
 
 
-def test_storage_bound_separates_planted_rank_from_rounding():
+def test_the_storage_bound_excludes_rounding():
     rng = np.random.default_rng(5)
     w = rng.standard_normal((384, 16)) @ rng.standard_normal((16, 256)) / 100
     w[3] *= 50

@@ -105,9 +105,7 @@ STACKS = {
 
 
 @pytest.mark.parametrize("layout", STACKS)
-def test_experts_have_the_same_matrices_however_they_are_stored(
-    layout, experts, per_expert, tmp_path
-):
+def test_experts_have_equal_matrices_in_any_storage(layout, experts, per_expert, tmp_path):
     family, stored = STACKS[layout]
     prefix = "model.layers.0.mlp.experts."
     tensors = {prefix + name: array for name, array in stored(experts).items()}
@@ -305,7 +303,7 @@ def test_gate_and_up_are_told_apart_outside_of_experts(family, module, gate, up,
         assert (row["min"], row["max"], row["mean"]) == (min(rows), max(rows), np.mean(rows))
 
 
-def test_a_gate_fused_with_queries_keys_and_values_is_the_attention_s(tmp_path):
+def test_a_gate_fused_with_qkv_is_of_the_attention(tmp_path):
     parts = projections(HEADS)
     stored = {"attention gate_proj": np.ones((HEADS * SIZE, WIDTH)), **parts}
     name = "model.H_module.layers.0.attn.gqkv_proj.weight"
@@ -318,7 +316,7 @@ def test_a_gate_fused_with_queries_keys_and_values_is_the_attention_s(tmp_path):
         assert found.loc[part, "mean"] == pytest.approx(wanted.astype("<f4").mean(), rel=1e-6)
 
 
-def test_experts_of_one_module_need_not_be_as_many_everywhere(experts, tmp_path):
+def test_modules_may_have_different_expert_counts(experts, tmp_path):
     prefix = "model.layers.0.mlp.experts."
     padded = np.concatenate((halves(experts), np.zeros((1, 2 * INNER, WIDTH))))
     tensors = {prefix + "gate_up_proj": padded, prefix + "down_proj": experts["down"]}
@@ -395,7 +393,7 @@ CONTRADICTIONS = {
 
 
 @pytest.mark.parametrize("what", CONTRADICTIONS)
-def test_what_contradicts_itself_is_unsupported_and_the_rest_is_analyzed(what, tmp_path):
+def test_only_the_contradictory_is_unsupported(what, tmp_path):
     case, change, reason = CONTRADICTIONS[what]
     stored = damaged(case, change) | {"lm_head.weight": ("F32", [2, 4], bytes(32))}
     write_safetensors(tmp_path / "model.safetensors", stored)
@@ -418,7 +416,7 @@ def test_what_contradicts_itself_is_unsupported_and_the_rest_is_analyzed(what, t
     assert rows.drop([owner, *plain])["status"].eq("companion").all()
 
 
-def test_a_block_may_claim_to_be_larger_than_any_memory(tmp_path):
+def test_a_block_may_claim_more_than_any_memory(tmp_path):
     case = "bitsandbytes_nf4_64"
     stored = damaged(case, lambda tensors: None)
     state = "p.weight.quant_state.bitsandbytes__nf4"
@@ -431,7 +429,7 @@ def test_a_block_may_claim_to_be_larger_than_any_memory(tmp_path):
     assert "p.weight" in set(result.params["param_name"])
 
 
-def test_a_token_embedding_that_contradicts_itself_is_a_reason_and_no_failure(tmp_path):
+def test_a_contradictory_embedding_is_a_reason(tmp_path):
     stored = damaged("bitsandbytes_nf4_64", CONTRADICTIONS["an unreadable state"][1])
     named = {name.replace("p.", "model.embed_tokens.", 1): t for name, t in stored.items()}
     write_safetensors(tmp_path / "model.safetensors", named)
@@ -443,7 +441,7 @@ def test_a_token_embedding_that_contradicts_itself_is_a_reason_and_no_failure(tm
     assert "model.embed_tokens.weight is not read: its quant_state" in reason
 
 
-def test_the_ledger_counts_weights_without_the_padding_of_their_words(tmp_path):
+def test_the_ledger_excludes_padding_of_words(tmp_path):
     case = next(case for case in CASES if "p.weight_shape" in CASES[case]["tensors"])
     rows, cols = 8, 12  # two words of eight codes hold a row
     tensors = {
@@ -459,7 +457,7 @@ def test_the_ledger_counts_weights_without_the_padding_of_their_words(tmp_path):
     assert ledger.set_index("param_name").loc["p.weight_packed", "numel"] == rows * cols
 
 
-def test_a_quantized_stack_has_the_matrices_of_its_experts(tmp_path):
+def test_a_quantized_stack_has_expert_matrices(tmp_path):
     random = np.random.default_rng(3)
     blocks = random.integers(0, 256, (2, 12, 1, 16), dtype=np.uint8)
     scales = random.integers(120, 125, (2, 12, 1), dtype=np.uint8)
@@ -486,7 +484,7 @@ def test_a_quantized_stack_has_the_matrices_of_its_experts(tmp_path):
     assert gate["spectral_norm"] == pytest.approx(np.linalg.norm(wanted[1, ::2], 2), rel=1e-9)
 
 
-def test_a_low_rank_adapter_changes_a_weight_by_its_product(tmp_path):
+def test_a_low_rank_adapter_adds_its_product(tmp_path):
     random = np.random.default_rng(4)
     a, b = random.normal(size=(4, 24)), random.normal(size=(40, 4))
     module = "base_model.model.model.layers.5.self_attn.q_proj"
@@ -524,7 +522,7 @@ def test_every_type_of_element_is_measured(tmp_path):
     assert ledger.set_index("dtype").loc["BOOL", "status"] == "buffer"
 
 
-def test_totals_tell_stored_from_logical_and_count_what_is_tied_once(tmp_path):
+def test_totals_count_tied_weights_once(tmp_path):
     table = bf16(np.ones((32, 16)))
     case = "gptq_4"
     tensors = {

@@ -95,7 +95,7 @@ def stored_case(case):
     }
 
 
-def test_modelopt_multiplies_where_compressed_tensors_divides(tmp_path):
+def test_modelopt_multiplies_by_the_scale(tmp_path):
     theirs = stored_case("nvfp4")
     largest = np.frombuffer(theirs["p.weight_global_scale"][2], "<f4")
     tensors = {
@@ -109,7 +109,7 @@ def test_modelopt_multiplies_where_compressed_tensors_divides(tmp_path):
     np.testing.assert_allclose(dequantized(tmp_path, weight), DATA["nvfp4"], rtol=2**-8)
 
 
-def test_gptq_of_the_second_version_stores_its_zero_points_as_they_are(tmp_path):
+def test_gptq_v2_stores_zero_points_unchanged(tmp_path):
     tensors = stored_case("gptq_4")
     words = np.frombuffer(tensors["p.qzeros"][2], "<u4")
     nibbles = (words[:, None] >> np.arange(0, 32, 4, dtype=np.uint32)) & 15
@@ -149,7 +149,7 @@ def test_scales_of_a_stack_of_experts(tmp_path):
         np.testing.assert_allclose(found, values.reshape(2, 2, 3) * np.array(scales))
 
 
-def test_companions_that_contradict_the_headers_are_an_error(tmp_path):
+def test_contradictory_companions_are_an_error(tmp_path):
     tensors = stored_case("gptq_4")
     tensors["p.g_idx"] = (*tensors["p.g_idx"][:2], b"\x07" * len(tensors["p.g_idx"][2]))
     (weight,) = checkpoint(tmp_path, tensors, CASES["gptq_4"]["config"]).values()

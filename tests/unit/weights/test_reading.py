@@ -59,15 +59,13 @@ def test_a_stack_of_experts_has_one_matrix_per_expert():
         ("p.q_weight", (8, 8), "I32", "p.q_scale", (1, 1)),
     ],
 )
-def test_quantized_storage_that_is_not_understood_is_told_not_measured(
-    codes, shape, dtype, companion, scales
-):
+def test_unknown_quantized_storage_is_not_measured(codes, shape, dtype, companion, scales):
     found = layouts((codes, shape, dtype), (companion, scales, "F32"))
     assert found[codes].kind == "unsupported" and "quantized" in found[codes].reason
     assert len(found[codes].reason) > 20
 
 
-def test_codes_of_a_method_that_is_not_known_are_not_measured():
+def test_codes_of_an_unknown_method_are_not_measured():
     tensors = [("p.weight", (4, 4), "U8"), ("q.weight", (4, 4), "BF16")]
     config = {"quantization_config": {"quant_method": "something_new"}}
     found = matrices.layouts(tensors, classify(tensors, config), config)

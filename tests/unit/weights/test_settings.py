@@ -5,7 +5,7 @@ from blockresearch.weights.quantized import settings
 MODULE = "model.layers.1.mlp.down_proj"
 
 
-def test_a_group_applies_by_name_then_pattern_then_class():
+def test_groups_apply_by_name_pattern_and_class():
     def group(bits, *targets):
         return {"targets": list(targets), "weights": {"num_bits": bits}}
 
@@ -28,7 +28,7 @@ def test_a_group_applies_by_name_then_pattern_then_class():
     assert bits(a=group(8, "re:.*q_proj")) == [8], "no target matches: all groups are possible"
 
 
-def test_settings_of_a_module_count_over_those_of_the_model():
+def test_settings_of_a_module_override_the_model():
     extra = {"extra_config": {".*down.*": {"bits": 2}, MODULE: {"bits": 8}}}
     assert settings.of_module({"bits": 4, **extra}, MODULE)["bits"] == 8
     assert settings.of_module({"bits": 4, **extra}, "model.layers.0.mlp.down_proj")["bits"] == 2
@@ -39,7 +39,7 @@ def test_settings_of_a_module_count_over_those_of_the_model():
     }
 
 
-def test_a_file_beside_config_json_states_what_config_json_does_not():
+def test_a_file_beside_config_json_completes_it():
     beside = {"bits": 4, "sym": False, "checkpoint_format": "gptq_v2"}
     merged = settings.with_settings({"model_type": "llama"}, beside, "gptq")
     assert merged["quantization_config"] == {"quant_method": "gptq", **beside}

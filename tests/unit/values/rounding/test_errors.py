@@ -110,7 +110,7 @@ def test_torch_rounds_to_e4m3_the_same_way():
     )
 
 
-def test_the_scale_and_the_cut_into_panels_change_nothing():
+def test_scale_and_panels_change_nothing():
     w = weights()
     one = of(w)
     assert tuple(one) == ERROR_KEYS
@@ -123,7 +123,7 @@ def test_the_scale_and_the_cut_into_panels_change_nothing():
             assert scaled[name] == pytest.approx(value * factor, rel=1e-6)
 
 
-def test_what_is_exact_has_no_ratio_and_zeros_have_nothing():
+def test_exact_weights_have_no_ratio():
     exact = of(np.array([[6, 4, 3, 2, -1.5, 1, 0.5, 0] * 4], dtype=np.float32))
     assert exact["mxfp4_max_error"] == 0 and exact["mxfp4_sqnr_db"] is None
     assert exact["int8_channel_sqnr_db"] > 40
