@@ -96,6 +96,22 @@ def test_analyze_agrees_with_numpy_in_float64(zoo, tmp_path):
             assert pd.isna(row["rank"]), name
 
 
+def test_coverage_lists_every_tensor_with_a_reason(model, tmp_path):
+    path = model / "model.safetensors.index.json"
+    index = json.loads(path.read_text())
+    index["weight_map"]["ghost.weight"] = index["weight_map"]["model.norm.weight"]
+    path.write_text(json.dumps(index))
+    out, ledger = tmp_path / "params.csv", tmp_path / "coverage.csv"
+    done = run_script("analyze", "--model_path", model, "--out", out, "--coverage", ledger)
+    assert done.returncode == 0 and "WARNING missing_tensor: ghost.weight" in done.stderr
+    rows = read_table(ledger, "coverage").set_index("param_name")
+    assert set(rows.index) == set(index["weight_map"])
+    assert rows.loc["ghost.weight", "status"] == "missing" and rows.loc["ghost.weight", "reason"]
+    assert (rows.drop("ghost.weight")["status"] == "analysed").all()
+    done = run_script("analyze", "--model_path", model, "--out", out, "--coverage", "a.doc")
+    assert done.returncode == 1 and "a.doc" in done.stderr
+
+
 def test_every_format_holds_the_same_table(zoo, tmp_path):
     folder, _ = zoo
     written = []

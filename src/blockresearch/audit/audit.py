@@ -21,6 +21,8 @@ PROBLEMS = {
     "missing_tensor": ("error", "the download or the upload is incomplete"),
     "sha256_mismatch": ("error", "the file was damaged or changed after it was downloaded"),
     "duplicate_tensor": ("warning", "shards of two exports are mixed; the loader uses one"),
+    "repeated_tensor": ("note", "saved twice, for example by two writers of one model"),
+    "misplaced_tensor": ("warning", "the index is stale; a loader that follows it fails"),
     "unlisted_tensor": ("warning", "the index is stale, or there are shards of another export"),
     "stale_index": ("note", "the index was written for another set; the present files count"),
     "other_weights": ("note", "another build of the same weights, or further ones"),

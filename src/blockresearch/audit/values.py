@@ -172,7 +172,8 @@ def _sign_of_codes(row: Any) -> str:
     """What speaks against a matrix of weights; "" if nothing does."""
     dtype = DTYPES[row.dtype]
     lowest, highest = row.min, row.max
-    exponent_bits = EXPONENT_BITS.get(row.dtype)
+    # Missing if values of a wide type are not finite.
+    exponent_bits = pd.notna(row.entropy_exponent_bits) and EXPONENT_BITS.get(row.dtype)
     if dtype.kind == "int":
         return f"its {row.distinct_values:,} distinct values are integers ({row.dtype})"
     if exponent_bits and row.entropy_exponent_bits > UNIFORM * exponent_bits:
@@ -180,7 +181,7 @@ def _sign_of_codes(row: Any) -> str:
             f"its exponents carry {row.entropy_exponent_bits:.2f} of {exponent_bits} bits: "
             "they are spread evenly"
         )
-    if dtype.bits == 8 and row.rms > UNSCALED_RMS:
+    if dtype.bits == 8 and pd.notna(row.rms) and row.rms > UNSCALED_RMS:
         return f"8-bit floats without a scale, root mean square {row.rms:.3g}"
     if pd.isna(lowest) or pd.isna(highest) or row.finite_count != row.numel:
         return ""

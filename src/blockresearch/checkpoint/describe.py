@@ -4,8 +4,8 @@ A checkpoint is a folder of safetensors files, local or a repository of the Hugg
 commit; `selection` chooses its files. `describe_folder` and `describe_repo` read headers only and
 return the manifest that every later step reads.
 
-The headers are the truth; the index is checked against them. A tensor in several shards is
-listed once, from the shard in the index, else from the first.
+The headers are the truth; the index is checked against them. A tensor that several shards hold is
+listed once, from the shard in the index. Without that its bytes must be the same everywhere.
 """
 
 import hashlib
@@ -49,6 +49,7 @@ from blockresearch.safetensors import json_text
 from blockresearch.safetensors.dtypes import DTYPES
 from blockresearch.safetensors.header import Header
 from blockresearch.safetensors.reader import header_from, read_bytes, read_header
+from blockresearch.text import quoted
 from blockresearch.weights.layout import layouts
 from blockresearch.weights.quantized.settings import FILES_BESIDE, with_settings
 from blockresearch.weights.stored import Stored
@@ -75,6 +76,9 @@ SHA256 = re.compile("[0-9a-f]{64}")
 MAX_CONFIG_BYTES = 16 * 1024**2
 
 MAX_CONFIG_VALUES = 500_000
+
+# Copies of a tensor are compared in pieces: those that differ do so early.
+COMPARED_BYTES = 8 * 1024**2
 
 # Two requests for each of two hundred shards: nearly all the time is spent waiting.
 HEADERS_AT_ONCE = 8
@@ -322,6 +326,7 @@ def _describe(
         for shard, content in headers.items()
         for entry in content.tensors
     ]
+    repeated = list(_repeated(stored, weight_map, piece, where))
     once = _each_once(stored, weight_map)
     signatures = [(tensor.name, tensor.shape, tensor.dtype) for tensor in once]
     roles_of = naming.classify(signatures, config)
@@ -346,7 +351,7 @@ def _describe(
         ),
         skipped=dict(sorted(selection.skipped.items())),
         tensors=tensors,
-        problems=(*selection.problems, *_disagreements(stored, weight_map)),
+        problems=(*selection.problems, *repeated, *_disagreements(stored, weight_map)),
         config=config,
         license=_license(read, card) if card in names else None,
         adapter=adapter,
@@ -417,20 +422,65 @@ def _config(read: Callable[[str, int], bytes], name: str, where: str) -> dict[st
     return decoded
 
 
+def _repeated(
+    tensors: Sequence[Stored],
+    weight_map: Mapping[str, str],
+    piece: Callable[[str, int, int], bytes],
+    where: str,
+) -> Iterator[Problem]:
+    """Problems of tensors that several shards hold.
+
+    Raises CheckpointError if the copies differ and the index places the tensor in none of them.
+    """
+    copies: dict[str, list[Stored]] = {}
+    for tensor in tensors:
+        copies.setdefault(tensor.name, []).append(tensor)
+    for name, (first, *others) in copies.items():
+        shards = [first.shard, *(other.shard for other in others)]
+        if not others:
+            continue
+        if all(_is_copy(first, other, piece) for other in others):
+            evidence = f"stored in {' and '.join(shards)} with the same bytes, read once"
+            yield Problem("repeated_tensor", name, evidence)
+        elif weight_map.get(name) in shards:
+            evidence = (
+                f"stored in {' and '.join(shards)} with different bytes; "
+                f"{weight_map[name]} is read, as the index says"
+            )
+            yield Problem("duplicate_tensor", name, evidence)
+        else:
+            raise CheckpointError(
+                f"{where}: the tensor {quoted(name)} is stored in {' and '.join(shards)} with "
+                "different bytes, and no index says which one counts: remove the files of the "
+                "other export, or choose one with file=NAME (scripts: --file NAME)."
+            )
+
+
+def _is_copy(one: Stored, other: Stored, piece: Callable[[str, int, int], bytes]) -> bool:
+    """Whether two stored tensors have the same type, shape and bytes."""
+    if (one.dtype, one.shape, one.nbytes) != (other.dtype, other.shape, other.nbytes):
+        return False
+    return all(
+        piece(one.shard, one.begin + at, min(one.begin + at + COMPARED_BYTES, one.end))
+        == piece(other.shard, other.begin + at, min(other.begin + at + COMPARED_BYTES, other.end))
+        for at in range(0, one.nbytes, COMPARED_BYTES)
+    )
+
+
 def _disagreements(tensors: Sequence[Stored], weight_map: Mapping[str, str]) -> Iterator[Problem]:
     """Problems between headers and index."""
+    if not weight_map:
+        return
     homes: dict[str, list[str]] = {}
     for tensor in tensors:
         homes.setdefault(tensor.name, []).append(tensor.shard)
-    for name, shards in homes.items():
-        if len(shards) > 1:
-            yield Problem("duplicate_tensor", name, f"stored in {', '.join(shards)}")
-    if not weight_map:
-        return
     for name, shard in weight_map.items():
-        if shard not in homes.get(name, ()):
+        if name not in homes:
             evidence = f"the index places it in {shard}, whose header does not list it"
             yield Problem("missing_tensor", name, evidence)
+        elif shard not in homes[name]:
+            evidence = f"the index places it in {shard}, it is stored in {homes[name][0]}"
+            yield Problem("misplaced_tensor", name, evidence)
     for name, shards in homes.items():
         if name not in weight_map:
             evidence = f"in the header of {shards[0]} but not in the index"

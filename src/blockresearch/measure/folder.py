@@ -1,7 +1,8 @@
 """Analyze a local folder without Snakemake: the same parts, the same numbers."""
 
 import logging
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from blockresearch.checkpoint.cost import BASE_BYTES
 from blockresearch.checkpoint.describe import describe_folder
-from blockresearch.checkpoint.manifest import Manifest
+from blockresearch.checkpoint.manifest import Manifest, Problem
 from blockresearch.checkpoint.plan import Part, make_plan
 from blockresearch.measure import merge
 from blockresearch.measure.part import TABLES, Rows, Settings, measure_part
@@ -21,6 +22,9 @@ log = logging.getLogger(__name__)
 
 # Without Snakemake the parts are small, so that all cores finish at about the same time.
 PIECE_SECONDS = 0.2
+
+# A stale index may name thousands of tensors.
+WARNED = 10
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,7 @@ def analyze_folder(
     manifest = describe_folder(
         folder, created_at, hashed=False, subfolder=subfolder, variant=variant, file=file
     )
-    for problem in manifest.problems:
-        log.warning("%s", problem.sentence)
+    _warn(manifest.problems)
     parts = sorted(make_plan(manifest, PIECE_SECONDS), key=lambda part: -part.seconds)
     log.info("%s: %d tensors in %d parts", folder, manifest.totals.tensors, len(parts))
     threads = _within(memory_limit, parts, threads)
@@ -72,6 +75,18 @@ def analyze_folder(
         stacked["spectra"],
         merge.coverage(manifest, numel, merge.refused(params, stacked["spectra"])),
     )
+
+
+def _warn(problems: Iterable[Problem]) -> None:
+    """Log problems as warnings, of each kind the first few."""
+    counts: Counter[str] = Counter()
+    for problem in problems:
+        counts[problem.check] += 1
+        if counts[problem.check] <= WARNED:
+            log.warning("%s", problem.sentence)
+    for check, count in counts.items():
+        if count > WARNED:
+            log.warning("%s: %d more; --coverage lists all tensors", check, count - WARNED)
 
 
 def _within(memory_limit: int | None, parts: list[Part], threads: int) -> int:

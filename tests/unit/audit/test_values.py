@@ -30,6 +30,9 @@ SOUND = {
     "direct_cast": Raw("F8_E4M3", to_e4m3(RANDOM.normal(0, 0.02, SHAPE))),
     "ternary": brain(RANDOM.integers(-1, 2, SHAPE) * 0.05),
     "shifted": brain(RANDOM.normal(0.01, 0.02, SHAPE)),
+    "one_nan": np.where(np.eye(*SHAPE), np.nan, RANDOM.normal(0, 0.02, SHAPE)).astype("<f4"),
+    "all_nan": np.full(SHAPE, np.nan, "<f4"),
+    "all_nan_e4m3": Raw("F8_E4M3", np.full(SHAPE, 127, "u1")),
     "folded_norm": np.full((1, 512), 1.5, "<f4") + RANDOM.normal(0, 0.1, (1, 512)).astype("<f4"),
 }
 

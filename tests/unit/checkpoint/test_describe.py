@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections import Counter
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from blockresearch.checkpoint.manifest import (
 )
 from blockresearch.checkpoint.plan import make_plan
 from blockresearch.checkpoint.selection import CheckpointError, select_files
+from blockresearch.hub.requests import HubError
 from blockresearch.measure import merge
 from blockresearch.naming import roles
 from blockresearch.run.forecast import forecast
@@ -237,13 +239,86 @@ def test_index_and_headers_are_compared(model):
     ]
 
 
-def test_a_tensor_in_two_shards_is_a_problem(tmp_path):
-    for number in (1, 2):
-        write_safetensors(
-            tmp_path / f"m-{number:05d}-of-00002.safetensors", {"w": ("F32", [1], bytes(4))}
-        )
-    problems = describe_folder(tmp_path, NOW).problems
-    assert [problem.check for problem in problems] == ["duplicate_tensor"]
+SHARDS = [f"m-{number:05d}-of-00002.safetensors" for number in (1, 2)]
+
+
+def write_copies(folder, first, second, name="w", index=None):
+    """A tensor in both of two shards, and perhaps an index that places it."""
+    for shard, stored in zip(SHARDS, (first, second), strict=True):
+        others = {shard: ("F32", [1], bytes(4))}
+        write_safetensors(folder / shard, {name: stored} | others)
+    if index:
+        weight_map = {shard: shard for shard in SHARDS} | index
+        path = folder / "model.safetensors.index.json"
+        path.write_text(json.dumps({"weight_map": weight_map}))
+
+
+def checks(folder):
+    return {(problem.check, problem.where) for problem in describe_folder(folder, NOW).problems}
+
+
+def test_the_same_bytes_in_two_shards_count_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(describe, "COMPARED_BYTES", 3)
+    copy = ("F32", [2], b"12345678")
+    write_copies(tmp_path, copy, copy)
+    assert checks(tmp_path) == {("repeated_tensor", "w")}
+    assert describe_folder(tmp_path, NOW).totals.tensors == 3
+
+
+@pytest.mark.parametrize(
+    "name, first, second",
+    [
+        ("w", ("F32", [2], b"12345678"), ("F32", [2], b"1234567x")),
+        ("w", ("F32", [2], b"12345678"), ("F32", [2, 1], b"12345678")),
+        ("w", ("F32", [1], b"1234"), ("F16", [2], b"1234")),
+        ("p.weight_scale", ("F32", [], b"1234"), ("F32", [], b"123x")),
+        ("p.weight.absmax", ("U8", [1], b"1"), ("U8", [1], b"2")),
+    ],
+)
+def test_other_bytes_in_two_shards_need_an_index(tmp_path, monkeypatch, name, first, second):
+    monkeypatch.setattr(describe, "COMPARED_BYTES", 3)
+    write_copies(tmp_path, first, second, name)
+    with pytest.raises(CheckpointError) as caught:
+        describe_folder(tmp_path, NOW)
+    assert all(word in str(caught.value) for word in (name, *SHARDS, "different bytes"))
+    # An index that places it elsewhere, or not at all, decides nothing.
+    write_copies(tmp_path, first, second, name, index={"ghost": SHARDS[0]})
+    with pytest.raises(CheckpointError, match="no index says which one counts"):
+        describe_folder(tmp_path, NOW)
+    write_copies(tmp_path, first, second, name, index={name: SHARDS[1]})
+    assert checks(tmp_path) == {("duplicate_tensor", name)}
+    assert describe_folder(tmp_path, NOW).by_name[name].shard == SHARDS[1]
+
+
+def test_a_tensor_in_another_shard_than_its_index_says(model):
+    path = model / "model.safetensors.index.json"
+    index = json.loads(path.read_text())
+    first, last = sorted(set(index["weight_map"].values()))
+    assert index["weight_map"]["model.norm.weight"] == last
+    index["weight_map"]["model.norm.weight"] = first
+    path.write_text(json.dumps(index))
+    assert checks(model) == {("misplaced_tensor", "model.norm.weight")}
+
+
+@pytest.mark.parametrize("damage", ["", "refs/main", "snapshots/new"])
+def test_a_folder_of_the_hubs_cache_is_its_main(model, tmp_path, damage):
+    cache = tmp_path / "models--org--name"
+    for name in ("blobs", "refs", "snapshots/old"):
+        (cache / name).mkdir(parents=True)
+    shutil.copytree(model, cache / "snapshots/new")
+    for file in (cache / "snapshots/new").iterdir():
+        blob = cache / "blobs" / hashlib.sha256(file.read_bytes()).hexdigest()
+        file.rename(blob)
+        file.symlink_to(f"../../blobs/{blob.name}")
+    (cache / "refs/main").write_text("new")
+    if damage:
+        (cache / damage).rename(cache / "gone")
+        with pytest.raises(HubError, match=r"snapshots/(new|old)"):
+            describe_folder(cache, NOW)
+        return
+    manifest = describe_folder(cache, NOW)
+    assert manifest.model_path == str(cache / "snapshots/new") and manifest.problems == ()
+    assert manifest.tensors == describe_folder(model, NOW).tensors
 
 
 def test_a_link_out_of_the_folder_is_refused(model, tmp_path):
@@ -357,8 +432,8 @@ def test_the_index_decides_between_two_shards(tmp_path):
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
     manifest = describe_folder(tmp_path, NOW)
     assert [tensor.shard for tensor in manifest.tensors] == [names[1]]
-    checks = {problem.check for problem in manifest.problems}
-    assert checks == {"duplicate_tensor", "missing_tensor"}
+    found = {problem.check for problem in manifest.problems}
+    assert found == {"repeated_tensor", "missing_tensor"}
 
 
 def test_params_json_describes_the_layout_of_mistral(tmp_path):

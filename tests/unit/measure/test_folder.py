@@ -1,0 +1,44 @@
+"""Analyzing a folder by hand says what the audit of the workflow would find."""
+
+import json
+import logging
+
+import pytest
+
+from blockresearch.measure.folder import WARNED, analyze_folder
+from blockresearch.measure.part import Settings
+from tests.conftest import write_safetensors
+
+
+def warnings_of(folder, caplog):
+    with caplog.at_level(logging.WARNING):
+        result = analyze_folder(str(folder), Settings(1e-6), 1, "2026-01-01T00:00:00Z")
+    return [record.getMessage() for record in caplog.records], result
+
+
+def test_a_sound_folder_is_silent(model, caplog):
+    assert warnings_of(model, caplog)[0] == []
+
+
+def test_a_lone_shard_of_three_is_a_warning(tmp_path, caplog):
+    shard = "model-00001-of-00003.safetensors"
+    write_safetensors(tmp_path / shard, {"w.weight": ("F32", [1, 1], bytes(4))})
+    index = {"weight_map": {"w.weight": shard}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    (warning,), _ = warnings_of(tmp_path, caplog)
+    assert shard in warning and "3 files, of which 1" in warning
+
+
+@pytest.mark.parametrize("ghosts", [1, WARNED + 5])
+def test_tensors_that_no_shard_holds_are_warnings(model, caplog, ghosts):
+    path = model / "model.safetensors.index.json"
+    index = json.loads(path.read_text())
+    shard = index["weight_map"]["model.norm.weight"]
+    index["weight_map"] |= {f"ghost.{number}": shard for number in range(ghosts)}
+    path.write_text(json.dumps(index))
+    warnings, result = warnings_of(model, caplog)
+    assert "ghost.0" in warnings[0] and shard in warnings[0]
+    assert len(warnings) == min(ghosts, WARNED + 1)
+    assert ghosts == 1 or "5 more" in warnings[-1]
+    ledger = result.coverage.set_index("param_name")["status"]
+    assert list(ledger[ledger == "missing"].index) == sorted(f"ghost.{n}" for n in range(ghosts))
