@@ -13,7 +13,7 @@ from blockresearch.files import write_text
 from blockresearch.report import model_page
 from blockresearch.tables.io import frame, write_table
 from tests.browser.conftest import ARTIFACTS, HOSTILE
-from tests.unit.report.test_pages import write_results
+from tests.unit.report.hostile import write_results
 
 pytestmark = pytest.mark.slow
 

@@ -24,7 +24,7 @@ from blockresearch.tables import io
 from blockresearch.tables.io import read_table, write_table
 from blockresearch.tokens.analysis import analyze_embedding
 from blockresearch.tokens.tokenizer import read_tokens
-from tests.unit.report.test_pages import write_results
+from tests.unit.report.hostile import write_results
 
 HOSTILE = [
     "<script>alert(1)</script>",

@@ -7,6 +7,13 @@ import pytest
 from tests.conftest import ROOT
 
 TESTS = ROOT / "tests"
+UNIT = TESTS / "unit"
+PLUGIN = "snakemake_logger_plugin_blockresearch"
+# Unit tests without a module of their name, and what they test.
+OTHERS = {
+    "hub/test_library.py": "what huggingface_hub does with broken transfers",
+    f"{PLUGIN}/test_handler.py": "the handler in __init__.py",
+}
 MAX_NAME_LENGTH = 50
 FILES = sorted(path.relative_to(TESTS).as_posix() for path in TESTS.rglob("test_*.py"))
 
@@ -18,3 +25,13 @@ def test_names_of_tests_are_short(file):
     tests = [name for name in names if name.startswith("test_")]
     assert not [name for name in tests if len(name) > MAX_NAME_LENGTH]
     assert len(tests) == len(set(tests)), "the first of two tests with one name never runs"
+
+
+def test_unit_tests_mirror_the_modules():
+    tested = {path.relative_to(UNIT).as_posix(): path for path in UNIT.rglob("test_*.py")}
+    modules = {
+        (path.parent / f"test_{path.name}").relative_to(root).as_posix()
+        for root in (ROOT / "src" / "blockresearch", ROOT / "src")
+        for path in root.rglob("*.py")
+    }
+    assert set(tested) - modules == set(OTHERS)

@@ -52,3 +52,25 @@ def test_scripts_leave_the_search_path_alone():
     for path in (ROOT / "workflow/scripts").glob("*.py"):
         assert "sys.path" not in path.read_text(), path.name
     assert not list((ROOT / "workflow").rglob("__init__.py"))
+
+
+def test_no_rule_puts_a_text_into_a_shell_unquoted():
+    """Quoted already by flags and command, or limited by wildcard_constraints."""
+    safe = {"params.args", "params.companions", "params.program", "params.space"}
+    safe |= {f"wildcards.{name}" for name in ("batch", "piece", "key", "notebook")}
+    for path in (ROOT / "workflow/rules").glob("*.smk"):
+        shells = re.findall(r"\n    shell:\n((?: {8}.*\n)+)", path.read_text())
+        for shell in shells:
+            assert set(re.findall(r"\{([\w.\[\]]+)\}", shell)) <= safe, (path.name, shell)
+
+
+def test_nothing_in_the_program_runs_what_it_reads():
+    words = r"pickle|torch\.load|yaml\.load\(|allow_pickle|trust_remote_code|\beval\(|\bexec\("
+    words += r"|shell=True|os\.system|mmap|zipfile|tarfile|marshal"
+    code = [*(ROOT / "src").rglob("*.py"), *(ROOT / "workflow").rglob("*.py"), *FILES]
+    found = {
+        (path.name, word)
+        for path in [*code, *(ROOT / "notebooks").glob("*.ipynb")]
+        for word in re.findall(words, path.read_text(encoding="utf-8"))
+    }
+    assert found == {("reader.py", "pickle")}, "a sentence there refuses such files"

@@ -10,7 +10,7 @@ from blockresearch.measure.folder import analyze_folder
 from blockresearch.measure.part import Settings
 from blockresearch.tables.io import read_table
 from tests.conftest import write_safetensors
-from tests.unit.weights.test_quantized import CASES, DATA
+from tests.unit.weights.test_reading import CASES, DATA
 from tests.workflow.conftest import copy_of_the_project
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]

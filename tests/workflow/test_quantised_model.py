@@ -7,7 +7,7 @@ import pytest
 
 from blockresearch.tables.io import read_table
 from tests.conftest import run_script, small_model, write_safetensors
-from tests.unit.weights.test_quantized import CASES, DATA
+from tests.unit.weights.test_reading import CASES, DATA
 from tests.workflow.conftest import copy_of_the_project
 
 pytestmark = pytest.mark.workflow

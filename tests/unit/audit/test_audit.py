@@ -392,3 +392,48 @@ def test_a_planted_defect_is_found_and_nothing_else(known, tmp_path, plant, seve
     assert {(f["severity"], f["check"]) for f in found} == {(severity, check)}, found
     assert where is None or [f["where"] for f in found] == [where]
     assert all(f["evidence"] and f["meaning"] for f in found)
+
+
+def test_the_audit_finds_what_is_unsound(analyzed):
+    result = analyzed[0]
+    ledger = merge.coverage(result.manifest, result.params.set_index("param_name")["numel"])
+    found = audit.audit(result.manifest, result.params, ledger)
+    checks = {(finding["severity"], finding["check"]) for finding in found["findings"]}
+    assert {
+        ("error", "nan"),
+        ("warning", "all_zero"),
+        ("warning", "unlisted_tensor"),
+        ("warning", "dtype_mixture"),
+        ("warning", "contradictory"),
+    } == checks
+    assert found["findings"][0]["where"] == "model.layers.2.self_attn.q_proj.weight"
+    assert "1 of 30" in found["findings"][0]["evidence"]
+
+
+def test_the_audit_compares_the_index_with_the_headers(analyzed):
+    result = analyzed[0]
+    ledger = merge.coverage(result.manifest, result.params.set_index("param_name")["numel"])
+    stated = {"total_size": result.manifest.totals.bytes + 2, "total_parameters": 7}
+    found = audit.audit(replace(result.manifest, index=stated), result.params, ledger)["findings"]
+    notes = {finding["check"] for finding in found if finding["where"] == "index"}
+    assert notes == {"total_size", "total_parameters"}
+    sound = {"total_size": result.manifest.totals.bytes}
+    found = audit.audit(replace(result.manifest, index=sound), result.params, ledger)["findings"]
+    assert not [finding for finding in found if finding["where"] == "index"]
+
+
+def test_the_audit_compares_the_layers_with_the_config(analyzed):
+    result, _ = analyzed
+    ledger = merge.coverage(result.manifest, result.params.set_index("param_name")["numel"])
+
+    def findings(**config):
+        found = audit.audit(replace(result.manifest, config=config), result.params, ledger)[
+            "findings"
+        ]
+        return [(f["check"], f["severity"], f["evidence"]) for f in found if "layer" in f["check"]]
+
+    assert findings(num_hidden_layers=3) == findings() == findings(num_hidden_layers="x") == []
+    (more,) = findings(text_config={"num_hidden_layers": 2})
+    assert more == ("extra_layer", "warning", "3 layers are stored, config.json states 2")
+    (fewer,) = findings(num_hidden_layers=5)
+    assert fewer[:2] == ("missing_layer", "error") and "states 5" in fewer[2]

@@ -7,11 +7,7 @@ from dataclasses import replace
 import pytest
 
 from blockresearch.checkpoint import cost, plan
-from blockresearch.checkpoint.cost import memory
 from blockresearch.checkpoint.describe import describe_folder
-from blockresearch.weights.layout import Layout
-from blockresearch.weights.stored import Stored
-from blockresearch.weights.weight import Weight
 
 NOW = "2026-01-01T00:00:00Z"
 
@@ -53,15 +49,6 @@ def test_the_digest_follows_the_content_alone(manifest):
     after = digests(replace(manifest, files=files))
     assert after["00001-001"] == before["00001-001"]
     assert after["00002-001"] != before["00002-001"]
-
-
-def test_the_largest_tensor_determines_the_memory():
-    def tensor(rows, cols):
-        return Weight(Stored("w", "s", "BF16", (rows, cols), 0, 2 * rows * cols), Layout("matrix"))
-
-    assert memory(tensor(4096, 4096)) > memory(tensor(1024, 1024))
-    tall = memory(tensor(151_936, 2560)) - memory(tensor(10_000, 2560))
-    assert tall < 151_936 * 2560 * 4 / 2, "rows are streamed"
 
 
 def test_a_better_name_measures_nothing_again(manifest):

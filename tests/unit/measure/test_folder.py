@@ -2,10 +2,12 @@
 
 import json
 import logging
+import types
 
 import pytest
 
-from blockresearch.measure.folder import WARNED, analyze_folder
+from blockresearch.checkpoint.cost import BASE_BYTES
+from blockresearch.measure.folder import WARNED, _within, analyze_folder
 from blockresearch.measure.part import Settings
 from tests.conftest import write_safetensors
 
@@ -42,3 +44,12 @@ def test_tensors_that_no_shard_holds_are_warnings(model, caplog, ghosts):
     assert ghosts == 1 or "5 more" in warnings[-1]
     ledger = result.coverage.set_index("param_name")["status"]
     assert list(ledger[ledger == "missing"].index) == sorted(f"ghost.{n}" for n in range(ghosts))
+
+
+def test_a_memory_limit_lowers_the_workers():
+    parts = [types.SimpleNamespace(memory=BASE_BYTES + size * 10**8) for size in (4, 5, 3)]
+    assert _within(None, parts, 3) == 3
+    assert _within(BASE_BYTES + 10**9, parts, 3) == 2
+    assert _within(BASE_BYTES + 5 * 10**8, parts, 3) == 1
+    with pytest.raises(ValueError, match="--memory_limit"):
+        _within(BASE_BYTES + 4 * 10**8, parts, 3)

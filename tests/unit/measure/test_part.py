@@ -1,14 +1,8 @@
-"""Modes of spectra, slots of GPUs, memory limits: what reaches the rows of the tables."""
-
-import threading
-import types
+"""Spectra in all modes, and what reaches the rows of the tables."""
 
 import numpy as np
 import pytest
 
-from blockresearch import device
-from blockresearch.checkpoint.cost import BASE_BYTES
-from blockresearch.measure.folder import _within
 from blockresearch.measure.part import Settings, measure_tensor
 from blockresearch.weights.layout import Layout
 from blockresearch.weights.stored import Stored
@@ -58,47 +52,3 @@ def test_modes_of_spectra_leave_the_unknown_missing(tmp_path):
     none, spectrum = row_of(tmp_path, low_rank(), spectra="none")
     assert none.get("rank") is None and spectrum["singular_values"] is None
     assert none["nf4_sqnr_db"] == full["nf4_sqnr_db"] and none["mean"] == full["mean"]
-
-
-def test_jobs_take_different_gpus_or_wait(monkeypatch, tmp_path):
-    monkeypatch.setattr(device, "_gpu_count", lambda: 2)
-    monkeypatch.setattr(device, "_lock_file", lambda name: tmp_path / name)
-    waited = []
-
-    def third():
-        with device.slot("cuda") as name:
-            waited.append(name)
-
-    with device.slot("cuda") as first:
-        with device.slot("cuda") as second:
-            thread = threading.Thread(target=third)
-            thread.start()
-            thread.join(0.1)
-            assert {first, second} == {"cuda:0", "cuda:1"} and not waited
-        thread.join(5)
-    assert waited == [second]
-    with device.slot("cpu") as name:
-        assert name == "cpu"
-
-
-def test_a_slot_belongs_to_the_gpu_itself(monkeypatch):
-    torch = pytest.importorskip("torch")
-
-    def lock_with(visible, name):
-        uuid = visible.split(",")[int(name.removeprefix("cuda:"))]
-        monkeypatch.setattr(
-            torch.cuda, "get_device_properties", lambda _: types.SimpleNamespace(uuid=uuid)
-        )
-        return device._lock_file(name)
-
-    assert lock_with("GPU-a", "cuda:0") != lock_with("GPU-b", "cuda:0")
-    assert lock_with("GPU-b", "cuda:0") == lock_with("GPU-a,GPU-b", "cuda:1")
-
-
-def test_a_memory_limit_lowers_the_workers():
-    parts = [types.SimpleNamespace(memory=BASE_BYTES + size * 10**8) for size in (4, 5, 3)]
-    assert _within(None, parts, 3) == 3
-    assert _within(BASE_BYTES + 10**9, parts, 3) == 2
-    assert _within(BASE_BYTES + 5 * 10**8, parts, 3) == 1
-    with pytest.raises(ValueError, match="--memory_limit"):
-        _within(BASE_BYTES + 4 * 10**8, parts, 3)

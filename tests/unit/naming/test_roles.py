@@ -13,9 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from blockresearch.naming.patterns import BLOCKS, BUFFERS, COMPONENTS, FALLBACKS, ZONES
 from blockresearch.naming.roles import Role, classify, input_embedding, output_head
-from blockresearch.naming.template import find_block, split, take_apart
 
 DATA = Path(__file__).parents[2] / "data" / "architectures.jsonl.xz"
 ARCHITECTURES = [json.loads(line) for line in lzma.decompress(DATA.read_bytes()).splitlines()]
@@ -29,24 +27,6 @@ def tensors_of(*names, **shaped):
 
 def role(name, *others, shape=(8, 8), dtype="F32", config=None):
     return classify([(name, shape, dtype), *tensors_of(*others)], config or {})[name]
-
-
-@pytest.mark.parametrize("row", BLOCKS + FALLBACKS, ids=lambda row: row.example)
-def test_block_row_matches_its_example(row):
-    assert row.zones <= set(ZONES)
-    template = take_apart(split(row.example)[0])
-    found, _ = find_block(template.path)
-    assert found is row
-
-
-@pytest.mark.parametrize("row", COMPONENTS, ids=lambda row: row.words)
-def test_component_row_matches_its_example(row):
-    assert role(row.example).component == row.name
-
-
-@pytest.mark.parametrize("row", BUFFERS, ids=lambda row: row.words)
-def test_buffer_row_matches_its_example(row):
-    assert role(row.example, shape=(2,) * (row.ndim or 1)).is_buffer
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES, ids=lambda arch: arch["class"])

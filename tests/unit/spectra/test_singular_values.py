@@ -5,7 +5,6 @@ import pytest
 import scipy.linalg
 
 from blockresearch.spectra import cost, eigen
-from blockresearch.spectra.cost import predicted_bytes, predicted_seconds
 from blockresearch.spectra.lapack import has_two_stages
 from blockresearch.spectra.singular_values import (
     EPS32,
@@ -187,9 +186,3 @@ def test_a_full_gpu_falls_back_to_the_cpu(monkeypatch, caplog):
 
 def test_storage_rank_counts_what_lies_above_the_bound():
     assert storage_rank(np.array([3.0, 1.0, 0.1]), 0.5) == 2
-
-
-def test_costs_grow_with_the_matrix():
-    assert predicted_seconds(4096, 2560) == pytest.approx(predicted_seconds(2560, 4096))
-    assert predicted_seconds(151936, 4096) > 10 * predicted_seconds(4096, 2560)
-    assert predicted_bytes(151936, 4096) < 0.6 * 2**30

@@ -6,10 +6,11 @@ from sklearn.metrics import adjusted_rand_score
 
 from blockresearch.report.tokens import cluster_worth
 from blockresearch.tables.io import columns, typed, write_table
-from blockresearch.tokens.analysis import analyze_embedding, nothing
-from blockresearch.tokens.describe import first_equal, mean_cosine
+from blockresearch.tokens.analysis import analyze_embedding, find_probes, nothing, with_output
+from blockresearch.tokens.describe import first_equal, mean_cosine, paired_cosines
 from blockresearch.tokens.metric import METRICS
 from blockresearch.tokens.tokenizer import Token, read_tokens
+from tests.unit.tokens.samples import token, untrained_sample
 
 
 def sample(n: int = 600, d: int = 20) -> tuple[np.ndarray, list[Token]]:
@@ -232,3 +233,69 @@ def test_the_map_is_the_plane_of_the_cluster_centers():
     assert analysis.summary["plane_explained"] == pytest.approx(shares.tolist(), rel=1e-3)
     two = analyze_embedding(rows, read_tokens(None, 800), k_max=4, n_clusters=2)
     assert two.projection["plane_x"].isna().all() and two.summary["plane_explained"] == [None, None]
+
+
+def test_an_output_layer_of_its_own():
+    rows, _ = untrained_sample(n=400)
+    tokens = [token(f" w{i}") for i in range(400)]
+    head = np.vstack([2 * rows, rows[:3]]).astype(np.float32)
+    head[0] = 0
+    analysis = analyze_embedding(rows.copy(), tokens, k_max=4, probe_tokens=["w7", 399, "none"])
+    cosines = paired_cosines(rows, iter([head[:150], head[150:]]))
+    assert np.isnan(cosines[0]) and cosines[1:] == pytest.approx(np.ones(399))
+    both = with_output(analysis, head, [*tokens, *tokens[:3]], cosines)
+    assert len(both.output_tokens) == 403 and both.summary["output"]["zero_rows"] == 1
+    assert both.tokens["output_cosine"].isna().sum() == 1
+    assert [probe["token_id"] for probe in both.summary["probes"]] == [7, 399]
+    assert isinstance(both.output_tokens["neighbours"][399], list)
+    json.dumps(both.summary, allow_nan=False)
+    broken = with_output(analysis, np.full((400, 48), np.nan, np.float32), tokens, cosines)
+    assert broken.summary["output"] is None and "finite" in broken.summary["output_reason"]
+    assert np.isnan(paired_cosines(rows, iter([np.ones((400, 3), np.float32)]))).all()
+
+
+def test_an_output_layer_ranks_untrained_tokens_first():
+    rows, known = untrained_sample(n=600)
+    head, _ = untrained_sample(tied_like=False, n=600)
+    head[:-60] += np.random.default_rng(7).standard_normal(48)  # trained rows move together
+    tokens = [token(f"<unused{i}>") if k else token(f" w{i}") for i, k in enumerate(known)]
+    cosines = paired_cosines(rows, iter([head]))
+    analysis = with_output(analyze_embedding(rows, tokens, k_max=3), head, tokens, cosines)
+    planted = set(range(541, 600, 2))
+    for table in (analysis.tokens, analysis.output_tokens):
+        first = table.dropna(subset=["undertrained_rank"]).nsmallest(30, "undertrained_rank")
+        assert set(first["token_id"]) == planted
+    expected = (rows * head).sum(1) / np.linalg.norm(rows, axis=1) / np.linalg.norm(head, axis=1)
+    for table in (analysis.tokens, analysis.output_tokens):
+        assert table["output_cosine"].to_numpy(float) == pytest.approx(expected, abs=1e-6)
+
+
+def test_rows_beyond_the_tokenizer_are_not_ranked(tmp_path):
+    rows, known = untrained_sample(n=400)
+    order = np.argsort(known, kind="stable")  # the known ones last, as padding rows are
+    rows = rows[order]
+    vocabulary = {f"▁w{i}": i for i in range(len(rows) - known.sum())}
+    path = tmp_path / "tokenizer.json"
+    path.write_text(
+        json.dumps({"model": {"type": "BPE", "byte_fallback": True, "vocab": vocabulary}})
+    )
+    analysis = analyze_embedding(rows, read_tokens(path, len(rows)), k_max=4)
+    assert analysis.summary["padding_rows"] == 30
+    assert "rows beyond the tokenizer" in analysis.summary["undertrained"]["method"]
+    padding = analysis.tokens[analysis.tokens["kind"] == "padding"]
+    assert len(padding) == 30 and padding["reference"].all()
+    assert padding["undertrained_rank"].isna().all() and padding["category"].eq("unused").all()
+    first = analysis.tokens.nsmallest(30, "undertrained_rank")["token_id"]
+    assert set(first) == set(range(340, 370))
+    assert analysis.clusters["cluster"].notna().all()
+
+
+def test_probes_are_looked_for_with_a_space_first():
+    tokens = [token("a"), token(" a"), token(" b"), Token("", "padding")]
+    found, unknown = find_probes(tokens, ["a", "B", "c", 3, -1, 9])
+    assert found == [
+        {"token_id": 1, "token": "␣a"},
+        {"token_id": 2, "token": "␣b"},
+        {"token_id": 3, "token": ""},
+    ]
+    assert unknown == ["c", -1, 9]

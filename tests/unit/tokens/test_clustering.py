@@ -3,7 +3,6 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.cluster import KMeans
-from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
 from blockresearch.tokens.clustering import (
@@ -12,50 +11,7 @@ from blockresearch.tokens.clustering import (
     silhouette_scorer,
     warm_path,
 )
-from blockresearch.tokens.elbow import elbow, elbow_table, explains_all, is_clear
-from blockresearch.tokens.metric import find_curve
-from blockresearch.tokens.stability import checks, is_beyond_null
-from blockresearch.tokens.vectors import (
-    principal_components,
-    to_unit_length,
-    usable_rows,
-    whitened,
-)
-
-
-def elbow_curve(rows, k_min, k_max, random_state=0, progress=None):
-    """Table `elbow` for `rows` [n, d] with the elbow as the chosen k."""
-    fits = warm_path(usable_rows(rows)[0], k_min, k_max, random_state, progress)
-    return elbow_table(fits, elbow(fits) if fits else None)
-
-
-def planted(clusters: int, size: int = 150, d: int = 100, seed: int = 0):
-    rng = np.random.default_rng(seed)
-    truth = np.repeat(np.arange(clusters), size)
-    centers = 2 * rng.standard_normal((clusters, d))
-    rows = centers[truth] + rng.standard_normal((len(truth), d))
-    return rows.astype(np.float32), truth
-
-
-def cloud(n: int = 3000, d: int = 100, seed: int = 0):
-    """Rows without clusters, more spread in some directions than in others, far from the origin."""
-    rng = np.random.default_rng(seed)
-    scales = 1 / np.sqrt(1 + np.arange(d))
-    return (5 + rng.standard_normal((n, d)) * scales).astype(np.float32)
-
-
-def test_planted_clusters_have_a_clear_elbow():
-    rows, truth = planted(7)
-    curve = elbow_curve(rows, 2, 20)
-    assert curve.loc[curve["chosen"], "k"].tolist() == [7]
-    assert is_clear(warm_path(rows, 2, 20)) is True
-    found = cluster_rows(rows, 7)
-    assert adjusted_rand_score(truth, found.labels) == 1.0
-    assert found.inertia == pytest.approx(curve.set_index("k")["inertia"][7], rel=1e-5)
-
-
-def test_one_cloud_has_no_clear_elbow():
-    assert is_clear(warm_path(cloud(), 2, 15)) is False
+from tests.unit.tokens.samples import cloud, elbow_curve, planted
 
 
 def test_curve_agrees_with_scikit_learn():
@@ -85,15 +41,6 @@ def test_a_sample_estimates_the_silhouette(monkeypatch):
     score = silhouette_scorer(rows, 0)(truth)
     assert score == pytest.approx(silhouette_score(rows, truth), abs=0.01)
     assert score != silhouette_score(rows, truth)
-
-
-def test_elbow_is_the_largest_height_over_the_chord():
-    curve = elbow_curve(cloud(), 2, 12)
-    k, inertia = curve["k"].to_numpy(float), curve["inertia"].to_numpy(float)
-    chord = np.interp(k, k[[0, -1]], inertia[[0, -1]])
-    height = (chord - inertia) / (inertia[0] - inertia[-1])
-    np.testing.assert_allclose(curve["elbow_height"].to_numpy(float), height, atol=1e-12)
-    assert curve["chosen"].to_numpy().argmax() == height.argmax()
 
 
 def test_the_final_fit_is_a_fixed_point():
@@ -137,17 +84,6 @@ def test_few_distinct_rows_end_the_curve(distinct):
     assert len(found.centers) == len(np.unique(found.labels)) == distinct
 
 
-@pytest.mark.parametrize("distinct", [3, 4, 9])
-def test_few_distinct_rows_are_as_many_clusters(distinct):
-    values = np.random.default_rng(distinct).standard_normal((distinct, 16)).astype(np.float32)
-    rows = np.repeat(values + 2, np.arange(10, 10 + distinct), axis=0)
-    fits = warm_path(rows, 2, 30)
-    assert elbow(fits) == distinct and is_clear(fits)
-    # As many clusters as rows explain all of any table.
-    apart = warm_path(values, 2, 30)
-    assert explains_all(apart) is None
-
-
 def test_tiny_tables():
     row = np.ones((1, 4), np.float32)
     assert [fit.k for fit in warm_path(row, 2, 30)] == [1]
@@ -166,105 +102,10 @@ def test_wrong_ranges_are_refused():
         cluster_rows(rows, 0)
 
 
-def test_components_agree_with_scikit_learn():
-    rows = cloud(500, 30)
-    ours = principal_components(rows, 3)
-    theirs = PCA(3, svd_solver="full").fit(rows.astype(float))
-    signs = np.sign((ours.axes.T * theirs.components_).sum(axis=1))
-    np.testing.assert_allclose(ours.axes.T, theirs.components_ * signs[:, None], atol=1e-9)
-    np.testing.assert_allclose(
-        ours.variances / ours.total_variance, theirs.explained_variance_ratio_, rtol=1e-9
-    )
-    assert (ours.axes[np.abs(ours.axes).argmax(axis=0), range(3)] > 0).all()
-
-
 def test_progress_counts_to_k_max():
     seen: list[tuple[int, int]] = []
     elbow_curve(cloud(50, 5), 2, 4, progress=lambda k, k_max: seen.append((k, k_max)))
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
-
-
-def test_checks_tell_clusters_from_one_cloud():
-    rows, _ = planted(7)
-    components = principal_components(rows, 64)
-    found = checks(components.project(rows), components, 9)
-    assert found[7].stability > 0.99 and is_beyond_null(found[7])
-    assert found[7].null_stability < 0.5
-    rows = cloud()
-    components = principal_components(rows, 64)
-    found = checks(components.project(rows), components, 9)
-    assert not any(is_beyond_null(found[k]) for k in range(2, 10))
-    for k in range(2, 10):
-        assert found[k].sample_share == pytest.approx(found[k].null_share, rel=0.05)
-    assert found == checks(components.project(rows), components, 9)
-
-
-def test_an_elbow_that_one_cloud_has_too_is_not_clear():
-    rows, _ = planted(5)
-    fits = warm_path(rows, 2, 9)
-    assert is_clear(fits) is True
-    assert is_clear(fits, {fit.k: fit.inertia for fit in fits}) is False
-
-
-def test_rows_of_length_one():
-    rows = np.float32([[3, 4], [0, 0], [0, -2]])
-    to_unit_length(rows)
-    np.testing.assert_allclose(rows, [[0.6, 0.8], [0, 0], [0, -1]])
-
-
-def test_whitened_rows_have_no_leading_direction():
-    rows = cloud(4000, 20)
-    units = whitened(rows, principal_components(rows, 20))
-    np.testing.assert_allclose(np.linalg.norm(units, axis=1), 1, atol=1e-6)
-    variances = np.linalg.eigvalsh(np.cov(units.T.astype(float)))
-    assert variances[-1] < 1.2 * variances[0]
-    flat = np.repeat(rows[:, :1], 3, axis=1)
-    assert np.isfinite(whitened(flat, principal_components(flat, 3))).all()
-
-
-def frequent(seed: int = 0):
-    """Six groups of directions under a continuous direction that is ten times as wide."""
-    rng = np.random.default_rng(seed)
-    truth = np.arange(6000) % 6
-    rows = 4 * np.eye(6, 24)[truth] + rng.standard_normal((6000, 24))
-    rows[:, 23] += 60 * rng.random(6000)
-    return rows.astype(np.float32), truth
-
-
-def test_whitening_shows_groups_a_direction_hides():
-    rows, truth = frequent()
-    hidden = cluster_rows(rows.copy(), 6, start=warm_path(rows, 6, 6)[0].labels)
-    assert adjusted_rand_score(truth, hidden.labels) < 0.1
-    curve = find_curve(rows, "auto", 2, 8)
-    assert curve.metric == "whitened" and "no clear elbow" in curve.rule
-    found = next(fit for fit in curve.fits if fit.k == 6)
-    assert adjusted_rand_score(truth, found.labels) > 0.9
-
-
-def test_clusters_that_lie_apart_are_taken_as_they_are():
-    rows, truth = planted(7)
-    curve = find_curve(rows, "auto", 2, 10)
-    assert curve.metric == "euclidean" and curve.clear is True
-    assert adjusted_rand_score(truth, curve.fits[5].labels) >= 0.99
-    assert find_curve(rows, "auto", 3, 3).metric == "euclidean"
-
-
-@pytest.mark.parametrize("shape", [(25, 40), (600, 2)])
-def test_what_is_too_small_to_whiten_is_taken_as_it_is(shape):
-    # Whitened to one or two directions, one cloud would fall into two clusters or onto a circle.
-    curve = find_curve(cloud(*shape), "auto", 2, 8)
-    assert curve.metric == "euclidean" and "too few" in curve.rule
-
-
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_clusters_may_have_very_different_sizes(seed):
-    # They bend the curve twice, so there may be no clear elbow, but they are stable.
-    rows = np.random.default_rng(seed).standard_normal((900, 32)).astype(np.float32)
-    rows += 5 * np.eye(4, 32, dtype=np.float32)[np.arange(900) % 4]
-    rows[-60:] *= 0.05
-    curve = find_curve(rows, "auto", 2, 8)
-    assert curve.metric == "euclidean"
-    assert curve.clear or "samples" in curve.rule
 
 
 def test_torch_finds_the_same_clusters():

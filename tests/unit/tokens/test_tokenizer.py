@@ -4,11 +4,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from blockresearch.text import readable
-from blockresearch.tokens.tokenizer import (
-    Token,
-    TokenizerError,
-    read_tokens,
-)
+from blockresearch.tokens.tokenizer import Token, TokenizerError, read_tokens
 
 
 def saved(tmp_path, spec):
@@ -163,3 +159,13 @@ def test_hostile_entries_are_passed_over(tmp_path):
     listed = {"model": {"type": "Unigram", "vocab": [["▁a", 0.0], 7, [], [3, 1], ["b"]]}}
     kinds = [token.kind for token in read_tokens(saved(tmp_path, listed), 5)]
     assert kinds == ["normal", "padding", "padding", "padding", "normal"]
+
+
+def test_word_pieces_and_bytes_keep_what_they_are(tmp_path):
+    path = tmp_path / "tokenizer.json"
+    pieces = {"play": 0, "##ing": 1, "[unused3]": 2}
+    path.write_text(json.dumps({"model": {"type": "WordPiece", "vocab": pieces}}))
+    assert [token.raw for token in read_tokens(path, 4)] == [" play", "ing", " [unused3]", ""]
+    model = {"type": "BPE", "byte_fallback": True, "vocab": {"<0xC0>": 0, "▁a": 1}}
+    path.write_text(json.dumps({"model": model}))
+    assert [token.raw for token in read_tokens(path, 2)] == ["\udcc0", " a"]

@@ -15,10 +15,13 @@ from blockresearch.checkpoint.describe import describe_folder
 from blockresearch.measure import merge
 from blockresearch.measure.folder import analyze_folder
 from blockresearch.measure.part import Settings
+from blockresearch.naming.roles import classify
 from blockresearch.safetensors.dtypes import DTYPES, nbytes
 from blockresearch.tokens.rows import read_rows
+from blockresearch.weights import layout as matrices
+from blockresearch.weights.layout import Layout, Matrix, view
 from tests.conftest import bf16, write_safetensors
-from tests.unit.weights.test_quantized import CASES, DATA
+from tests.unit.weights.test_reading import CASES, DATA
 
 NOW = "2026-01-01T00:00:00Z"
 WIDTH, INNER, EXPERTS = 16, 24, 3
@@ -143,114 +146,7 @@ def test_biases_of_stacks_are_values(tmp_path):
 
 
 HEADS, PAIRS, SIZE = 8, 2, 2
-
-
-def projections(pairs=PAIRS):
-    random = np.random.default_rng(1)
-    sizes = {"q_proj": HEADS * SIZE, "k_proj": pairs * SIZE, "v_proj": pairs * SIZE}
-    return {part: random.normal(size=(rows, WIDTH)) for part, rows in sizes.items()}
-
-
-def contiguous(q, k, v):
-    return np.concatenate((q, k, v))
-
-
-def per_head(q, k, v):
-    parts = [part.reshape(HEADS, SIZE, WIDTH) for part in (q, k, v)]
-    return np.concatenate(parts, axis=1).reshape(-1, WIDTH)
-
-
-def grouped(q, k, v):
-    parts = [part.reshape(PAIRS, -1, SIZE, WIDTH) for part in (q, k, v)]
-    return np.concatenate(parts, axis=1).reshape(-1, WIDTH)
-
-
-def four_blocks(q, k, v):
-    parts = [part.reshape(4, -1, WIDTH) for part in (q, v, k)]
-    return np.concatenate(parts, axis=1).reshape(-1, WIDTH)
-
-
-LLAMA = {"hidden_size": WIDTH, "num_attention_heads": HEADS, "num_key_value_heads": PAIRS}
 GPT = {"n_embd": WIDTH, "n_head": HEADS}
-FALCON = {"model_type": "falcon", "hidden_size": WIDTH, "num_attention_heads": HEADS}
-FUSED = {
-    "phi3": (LLAMA, "model.layers.0.self_attn.qkv_proj.weight", PAIRS, contiguous),
-    "gpt_neox": (
-        {**LLAMA, "num_key_value_heads": HEADS},
-        "gpt_neox.layers.0.attention.query_key_value.weight",
-        HEADS,
-        per_head,
-    ),
-    "bloom": (GPT, "h.0.self_attention.query_key_value.weight", HEADS, per_head),
-    "falcon old": (
-        {**FALCON, "multi_query": True},
-        "transformer.h.0.self_attention.query_key_value.weight",
-        1,
-        contiguous,
-    ),
-    "falcon new": (
-        {**FALCON, "multi_query": True, "new_decoder_architecture": True, "num_kv_heads": PAIRS},
-        "transformer.h.0.self_attention.query_key_value.weight",
-        PAIRS,
-        grouped,
-    ),
-    "chatglm": (
-        {**LLAMA, "multi_query_attention": True, "multi_query_group_num": PAIRS},
-        "transformer.encoder.layers.0.self_attention.query_key_value.weight",
-        PAIRS,
-        contiguous,
-    ),
-    "chatglm of 2023": (
-        {"hidden_size": WIDTH, "num_attention_heads": HEADS},
-        "transformer.layers.0.attention.query_key_value.weight",
-        HEADS,
-        per_head,
-    ),
-    "minimax": (LLAMA, "model.layers.0.self_attn.qkv_proj.weight", HEADS, per_head),
-    "internlm2": (LLAMA, "model.layers.0.attention.wqkv.weight", PAIRS, grouped),
-    "codegen": (GPT, "transformer.h.0.attn.qkv_proj.weight", HEADS, four_blocks),
-    "gpt2": (GPT, "h.0.attn.c_attn.weight", HEADS, lambda q, k, v: contiguous(q, k, v).T),
-    "qwen": (LLAMA, "transformer.h.0.attn.c_attn.weight", PAIRS, contiguous),
-    "gpt_bigcode": (
-        {**GPT, "multi_query": True},
-        "transformer.h.0.attn.c_attn.weight",
-        1,
-        contiguous,
-    ),
-}
-
-
-@pytest.mark.parametrize("family", FUSED)
-def test_fused_queries_keys_and_values_are_told_apart(family, tmp_path):
-    config, name, pairs, fuse = FUSED[family]
-    parts = projections(pairs)
-    result = analyze(
-        tmp_path, {name: fuse(*parts.values())}, {"model_type": family.split()[0], **config}
-    )
-    table = result.matrices.set_index("block_type")
-    assert list(result.matrices["slice"]) == list(parts) and set(table.index) == set(parts)
-    for part, wanted in parts.items():
-        wanted = wanted.astype("<f4").astype(float)
-        row = table.loc[part]
-        assert (row["rows"], row["cols"]) == wanted.shape and row["layer_index"] == 0
-        assert row["mean"] == pytest.approx(wanted.mean(), rel=1e-9)
-        assert row["spectral_norm"] == pytest.approx(np.linalg.norm(wanted, 2), rel=1e-6)
-        norms = np.linalg.norm(wanted, axis=1)
-        assert row["row_norm_cv"] == pytest.approx(norms.std() / norms.mean(), rel=1e-5)
-    assert len(result.params) == 1 and result.params["block_type"].tolist() == ["qkv_proj"]
-
-
-@pytest.mark.parametrize(
-    "config",
-    [{"model_type": "unheard_of", **LLAMA}, {"model_type": "phi3"}, {"model_type": ["phi3"]}],
-    ids=["family", "no heads", "hostile"],
-)
-def test_an_order_that_is_not_known_is_not_guessed(config, tmp_path):
-    name = "model.layers.0.self_attn.qkv_proj.weight"
-    result = analyze(tmp_path, {name: contiguous(*projections().values())}, config)
-    assert result.matrices["block_type"].tolist() == ["qkv_proj"]
-    (row,) = merge.coverage(result.manifest, {name: 1}).to_dict("records")
-    assert row["status"] == "analysed" and "order" in row["reason"]
 
 
 def test_gpt2_stores_its_weights_transposed(tmp_path):
@@ -274,46 +170,6 @@ def test_gpt2_stores_its_weights_transposed(tmp_path):
     assert row["shape"] == "[16, 64]"
     ledger = merge.coverage(result.manifest, result.params.set_index("param_name")["numel"])
     assert ledger.set_index("param_name").loc["h.0.attn.bias", "status"] == "buffer"
-
-
-FIRST, SECOND, EVEN, ODD = range(6), range(6, 12), range(0, 12, 2), range(1, 12, 2)
-
-
-@pytest.mark.parametrize(
-    ("family", "module", "gate", "up"),
-    [
-        ("phi3", "mlp.gate_up_proj", FIRST, SECOND),
-        ("new", "mlp.up_gate_proj", SECOND, FIRST),
-        ("moshi", "mlp.fc1", FIRST, SECOND),
-        ("moonshine", "mlp.fc1", SECOND, FIRST),
-        ("inkling_text", "mlp.w13_dn", EVEN, ODD),
-        ("phi3small", "mlp.up_proj", EVEN, ODD),
-    ],
-)
-def test_gate_and_up_are_told_apart_outside_of_experts(family, module, gate, up, tmp_path):
-    down = {"fc1": "fc2", "up_proj": "down_proj"}.get(module.rpartition(".")[2], "x")
-    tensors = {
-        f"model.layers.3.{module}.weight": np.repeat(np.arange(12.0), WIDTH).reshape(12, WIDTH),
-        f"model.layers.3.mlp.{down}.weight": np.ones((WIDTH, 6)),
-    }
-    table = analyze(tmp_path, tensors, {"model_type": family}).matrices.set_index("slice")
-    for part, rows in (("gate_proj", gate), ("up_proj", up)):
-        row = table.loc[part]
-        assert (row["block_type"], row["projection"], row["layer_index"]) == (part, part, 3)
-        assert (row["min"], row["max"], row["mean"]) == (min(rows), max(rows), np.mean(rows))
-
-
-def test_a_gate_fused_with_qkv_is_of_the_attention(tmp_path):
-    parts = projections(HEADS)
-    stored = {"attention gate_proj": np.ones((HEADS * SIZE, WIDTH)), **parts}
-    name = "model.H_module.layers.0.attn.gqkv_proj.weight"
-    config = {"model_type": "hrm_text", "hidden_size": WIDTH, "num_attention_heads": HEADS}
-    result = analyze(tmp_path, {name: np.concatenate(list(stored.values()))}, config)
-    found = result.matrices.set_index("projection")
-    assert list(found.index) == list(stored)
-    assert found["block_type"].tolist() == ["gate_proj", *parts]
-    for part, wanted in stored.items():
-        assert found.loc[part, "mean"] == pytest.approx(wanted.astype("<f4").mean(), rel=1e-6)
 
 
 def test_modules_may_have_different_expert_counts(experts, tmp_path):
@@ -540,3 +396,83 @@ def test_totals_count_tied_weights_once(tmp_path):
     assert totals.stored == 2 * 32 * 16 + 8 + packed
     assert totals.logical == 2 * 32 * 16 + 8 + unpacked
     assert totals.parameters == 32 * 16 + unpacked
+
+
+def layouts(*tensors):
+    return matrices.layouts(tensors, classify(tensors, {}))
+
+
+def test_plain_tensors():
+    found = layouts(
+        ("model.layers.0.self_attn.q_proj.weight", (4, 6), "BF16"),
+        ("model.layers.0.input_layernorm.weight", (4,), "BF16"),
+        ("model.layers.0.self_attn.rotary_emb.inv_freq", (8,), "F32"),
+        ("conv.weight", (8, 3, 5), "F32"),
+        ("counts", (3, 3), "I32"),
+        ("mask", (3, 3), "BOOL"),
+        ("nothing.weight", (0, 3), "F32"),
+    )
+    assert [layout.kind for layout in found.values()] == [
+        "matrix",
+        "values",
+        "buffer",
+        "matrix",
+        "matrix",
+        "buffer",
+        "values",
+    ]
+    assert matrices.matrices((8, 3, 5), Layout("matrix")) == (Matrix(8, 15),)
+
+
+def test_a_stack_of_experts_has_one_matrix_per_expert():
+    name = "model.layers.0.mlp.experts.gate_up_proj"
+    assert layouts((name, (3, 4, 5), "BF16"))[name].kind == "experts"
+    assert view((3, 4, 5), "experts") == (12, 5)
+    assert matrices.matrices((3, 4, 5), Layout("experts")) == (
+        Matrix(4, 5, 0, expert=0),
+        Matrix(4, 5, 20, expert=1),
+        Matrix(4, 5, 40, expert=2),
+    )
+
+
+@pytest.mark.parametrize(
+    ("codes", "shape", "dtype", "companion", "scales"),
+    [
+        ("p.qweight", (8, 8), "I32", "p.scales", (8,)),
+        ("p.weight", (8, 8), "F8_E4M3", "p.weight_scale_inv", (3, 3)),
+        ("p.weight", (8, 8), "U8", "p.weight.quant_map", (16,)),
+        ("p.weight_packed", (8, 8), "I32", "p.weight_scale", (8, 3)),
+        ("e.gate_up_proj_blocks", (2, 4, 1, 16), "U8", "e.gate_up_proj_scales", (2, 4)),
+        ("p.weight", (8, 8), "U32", "p.biases", (8,)),
+        ("p.weight", (8, 8), "U8", "p.weight_scale", (8,)),
+        ("p.W_q", (8, 8), "U8", "p.scale", (8,)),
+        ("p.codes", (8, 8, 2), "I16", "p.codebooks", (2, 256, 1, 8)),
+        ("p.q_weight", (8, 8), "I32", "p.q_scale", (1, 1)),
+    ],
+)
+def test_unknown_quantized_storage_is_not_measured(codes, shape, dtype, companion, scales):
+    found = layouts((codes, shape, dtype), (companion, scales, "F32"))
+    assert found[codes].kind == "unsupported" and "quantized" in found[codes].reason
+    assert len(found[codes].reason) > 20
+
+
+def test_codes_of_an_unknown_method_are_not_measured():
+    tensors = [("p.weight", (4, 4), "U8"), ("q.weight", (4, 4), "BF16")]
+    config = {"quantization_config": {"quant_method": "something_new"}}
+    found = matrices.layouts(tensors, classify(tensors, config), config)
+    assert found["p.weight"].kind == "unsupported"
+    assert "something_new" in found["p.weight"].reason
+    assert found["q.weight"].kind == "matrix"
+
+
+@pytest.mark.parametrize("dtype", ["F8_E4M3", "F8_E5M2"])
+def test_8_bit_floats_without_scales_are_plain(dtype):
+    found = layouts(("p.weight", (4, 4), dtype))
+    assert found["p.weight"] == Layout("matrix")
+
+
+def test_an_input_scale_is_a_companion():
+    assert (
+        layouts(("p.weight", (8, 8), "BF16"), ("p.input_scale", (), "F32"))["p.input_scale"].kind
+        == "companion"
+    )

@@ -1,87 +1,199 @@
-"""How stored tensors become matrices, and what is left out with a reason."""
+"""Quantized weights: each formula against its defining library's own numbers.
 
+`tests/data/quantized.npz` was made by `tests/golden/quantized.py`; `tests/data/formats.npz`, random
+shapes, bits and groups, by `tests/golden/libraries.py`.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
 import pytest
 
-from blockresearch.naming.roles import classify
-from blockresearch.weights import layout as matrices
-from blockresearch.weights.layout import Layout, Matrix, view
+from blockresearch.checkpoint import plan
+from blockresearch.checkpoint.describe import describe_folder
+from blockresearch.weights.fused import Piece
+from blockresearch.weights.layout import Layout, matrices
+from blockresearch.weights.quantized.recognize import recognize
+from blockresearch.weights.reading import open_tensor
+from tests.conftest import write_safetensors
+
+FOLDER = Path(__file__).parents[2] / "data"
+DATA = np.load(FOLDER / "quantized.npz")
+CASES = json.loads(DATA["cases"].tobytes())
+LIBRARY_DATA = np.load(FOLDER / "formats.npz")
+LIBRARY_CASES = json.loads(LIBRARY_DATA["cases"].tobytes())
+# Half of the spacing of values in [1, 2).
+EPS = {None: 1e-6, "F16": 2**-11, "BF16": 2**-8}
 
 
-def layouts(*tensors):
-    return matrices.layouts(tensors, classify(tensors, {}))
+def checkpoint(folder, tensors, config=None):
+    """The weights that are read, by name."""
+    write_safetensors(folder / "model.safetensors", tensors)
+    (folder / "config.json").write_text(json.dumps({"quantization_config": config or {}}))
+    parts = plan.make_plan(describe_folder(folder, "now", hashed=False))
+    return {weight.name: weight for part in parts for weight in part.weights}
 
 
-def test_plain_tensors():
-    found = layouts(
-        ("model.layers.0.self_attn.q_proj.weight", (4, 6), "BF16"),
-        ("model.layers.0.input_layernorm.weight", (4,), "BF16"),
-        ("model.layers.0.self_attn.rotary_emb.inv_freq", (8,), "F32"),
-        ("conv.weight", (8, 3, 5), "F32"),
-        ("counts", (3, 3), "I32"),
-        ("mask", (3, 3), "BOOL"),
-        ("nothing.weight", (0, 3), "F32"),
-    )
-    assert [layout.kind for layout in found.values()] == [
-        "matrix",
-        "values",
-        "buffer",
-        "matrix",
-        "matrix",
-        "buffer",
-        "values",
-    ]
-    assert matrices.matrices((8, 3, 5), Layout("matrix")) == (Matrix(8, 15),)
+def open_grid(folder, weight):
+    shards = (weight.stored.shard, *weight.other_shards)
+    return open_tensor({shard: folder / shard for shard in shards}, weight).grid
 
 
-def test_a_stack_of_experts_has_one_matrix_per_expert():
-    name = "model.layers.0.mlp.experts.gate_up_proj"
-    assert layouts((name, (3, 4, 5), "BF16"))[name].kind == "experts"
-    assert view((3, 4, 5), "experts") == (12, 5)
-    assert matrices.matrices((3, 4, 5), Layout("experts")) == (
-        Matrix(4, 5, 0, expert=0),
-        Matrix(4, 5, 20, expert=1),
-        Matrix(4, 5, 40, expert=2),
-    )
+def dequantized(folder, weight):
+    grid = open_grid(folder, weight)
+    whole = grid.read(0, grid.rows)
+    # Any cut into blocks gives the same.
+    step = max(1, grid.rows // 3)
+    pieces = [grid.read(i, min(i + step, grid.rows)) for i in range(0, grid.rows, step)]
+    assert np.array_equal(np.concatenate(pieces), whole)
+    assert whole.dtype == np.float32
+    return whole.reshape(grid.shape)
 
 
-@pytest.mark.parametrize(
-    ("codes", "shape", "dtype", "companion", "scales"),
-    [
-        ("p.qweight", (8, 8), "I32", "p.scales", (8,)),
-        ("p.weight", (8, 8), "F8_E4M3", "p.weight_scale_inv", (3, 3)),
-        ("p.weight", (8, 8), "U8", "p.weight.quant_map", (16,)),
-        ("p.weight_packed", (8, 8), "I32", "p.weight_scale", (8, 3)),
-        ("e.gate_up_proj_blocks", (2, 4, 1, 16), "U8", "e.gate_up_proj_scales", (2, 4)),
-        ("p.weight", (8, 8), "U32", "p.biases", (8,)),
-        ("p.weight", (8, 8), "U8", "p.weight_scale", (8,)),
-        ("p.W_q", (8, 8), "U8", "p.scale", (8,)),
-        ("p.codes", (8, 8, 2), "I16", "p.codebooks", (2, 256, 1, 8)),
-        ("p.q_weight", (8, 8), "I32", "p.q_scale", (1, 1)),
-    ],
-)
-def test_unknown_quantized_storage_is_not_measured(codes, shape, dtype, companion, scales):
-    found = layouts((codes, shape, dtype), (companion, scales, "F32"))
-    assert found[codes].kind == "unsupported" and "quantized" in found[codes].reason
-    assert len(found[codes].reason) > 20
+@pytest.mark.parametrize("case", CASES)
+def test_weights_are_those_of_the_library(case, tmp_path):
+    stored = {
+        name: (dtype, shape, DATA[f"{case}/{name}"].tobytes())
+        for name, (dtype, shape) in CASES[case]["tensors"].items()
+    }
+    weights = checkpoint(tmp_path, stored, CASES[case]["config"])
+    assert len(weights) == 1, "the others are companions"
+    (weight,) = weights.values()
+    found, wanted = dequantized(tmp_path, weight), DATA[case]
+    assert found.shape == wanted.shape
+    eps = EPS["F16" if case.startswith("gptq") else CASES[case]["rounded"]]
+    assert np.abs(found - wanted).max() <= eps * np.abs(wanted).max()
+    assert len(np.unique(wanted)) > 4
+    companions = weight.companions
+    if "quant_state" not in companions and "shape" not in companions:
+        assert weight.shape == wanted.shape, "known from headers alone"
 
 
-def test_codes_of_an_unknown_method_are_not_measured():
-    tensors = [("p.weight", (4, 4), "U8"), ("q.weight", (4, 4), "BF16")]
-    config = {"quantization_config": {"quant_method": "something_new"}}
-    found = matrices.layouts(tensors, classify(tensors, config), config)
-    assert found["p.weight"].kind == "unsupported"
-    assert "something_new" in found["p.weight"].reason
-    assert found["q.weight"].kind == "matrix"
+# Where a library itself computes in 16 bits, or with one rounding less.
+ROUNDED = {"auto-round": 2**-11, "mlx": 2**-23}
 
 
-@pytest.mark.parametrize("dtype", ["F8_E4M3", "F8_E5M2"])
-def test_8_bit_floats_without_scales_are_plain(dtype):
-    found = layouts(("p.weight", (4, 4), dtype))
-    assert found["p.weight"] == Layout("matrix")
+@pytest.mark.parametrize("case", LIBRARY_CASES)
+def test_random_weights_are_those_of_the_library(case, tmp_path):
+    about = LIBRARY_CASES[case]
+    stored = {
+        name: (dtype, shape, LIBRARY_DATA[f"{case}/{name}"].tobytes())
+        for name, (dtype, shape) in about["tensors"].items()
+    }
+    (weight,) = checkpoint(tmp_path, stored, about["config"]).values()
+    found, wanted = dequantized(tmp_path, weight), LIBRARY_DATA[case]
+    assert found.shape == wanted.shape
+    eps = max(EPS[about["rounded"]] if about["rounded"] else 0, ROUNDED.get(about["library"][0], 0))
+    assert np.abs(found - wanted).max() <= eps * np.abs(wanted).max()
 
 
-def test_an_input_scale_is_a_companion():
-    assert (
-        layouts(("p.weight", (8, 8), "BF16"), ("p.input_scale", (), "F32"))["p.input_scale"].kind
-        == "companion"
-    )
+def stored_case(case):
+    return {
+        name: (dtype, shape, DATA[f"{case}/{name}"].tobytes())
+        for name, (dtype, shape) in CASES[case]["tensors"].items()
+    }
+
+
+def test_modelopt_multiplies_by_the_scale(tmp_path):
+    theirs = stored_case("nvfp4")
+    largest = np.frombuffer(theirs["p.weight_global_scale"][2], "<f4")
+    tensors = {
+        "p.weight": theirs["p.weight_packed"],
+        "p.weight_scale": theirs["p.weight_scale"],
+        "p.weight_scale_2": ("F32", [], (1 / largest).astype("<f4").tobytes()),
+        "p.input_scale": ("F32", [], bytes(4)),
+    }
+    (weight,) = checkpoint(tmp_path, tensors).values()
+    assert weight.layout.scheme.method == "nvfp4"
+    np.testing.assert_allclose(dequantized(tmp_path, weight), DATA["nvfp4"], rtol=2**-8)
+
+
+def test_gptq_v2_stores_zero_points_unchanged(tmp_path):
+    tensors = stored_case("gptq_4")
+    words = np.frombuffer(tensors["p.qzeros"][2], "<u4")
+    nibbles = (words[:, None] >> np.arange(0, 32, 4, dtype=np.uint32)) & 15
+    plus_one = (((nibbles + 1) & 15) << np.arange(0, 32, 4, dtype=np.uint32)).sum(axis=1)
+    tensors["p.qzeros"] = (*tensors["p.qzeros"][:2], plus_one.astype("<u4").tobytes())
+    config = {**CASES["gptq_4"]["config"], "checkpoint_format": "gptq_v2"}
+    (weight,) = checkpoint(tmp_path, tensors, config).values()
+    found = dequantized(tmp_path, weight)
+    assert np.abs(found - DATA["gptq_4"]).max() <= 2**-11 * np.abs(DATA["gptq_4"]).max()
+
+
+def test_int8_has_zero_points_too(tmp_path):
+    codes = np.array([[1, 2, 3], [-4, 5, 127]], np.int8)
+    tensors = {
+        "p.weight": ("I8", [2, 3], codes.tobytes()),
+        "p.weight_scale": ("F32", [2, 1], np.array([0.5, 2], "<f4").tobytes()),
+        "p.weight_zero_point": ("I8", [2, 1], np.array([1, -4], np.int8).tobytes()),
+    }
+    (weight,) = checkpoint(tmp_path, tensors).values()
+    assert dequantized(tmp_path, weight).tolist() == [[0, 0.5, 1], [0, 18, 262]]
+
+
+def test_scales_of_a_stack_of_experts(tmp_path):
+    codes = np.arange(12, dtype=np.uint8).reshape(2, 2, 3) + 0x38  # 1.0 and a little more
+    values = np.array([1, 1.125, 1.25, 1.375, 1.5, 1.625, 1.75, 1.875, 2, 2.25, 2.5, 2.75])
+    for shape, scales in (([2], [[[2]], [[3]]]), ([2, 1, 3], [[[1, 2, 3]], [[4, 5, 6]]])):
+        tensors = {
+            "mlp.experts.down_proj": ("F8_E4M3", [2, 2, 3], codes.tobytes()),
+            "mlp.experts.down_proj_scale": (
+                "F32",
+                shape,
+                np.array(scales, "<f4").tobytes(),
+            ),
+        }
+        (weight,) = checkpoint(tmp_path, tensors).values()
+        found = dequantized(tmp_path, weight)
+        np.testing.assert_allclose(found, values.reshape(2, 2, 3) * np.array(scales))
+
+
+def test_contradictory_companions_are_an_error(tmp_path):
+    tensors = stored_case("gptq_4")
+    tensors["p.g_idx"] = (*tensors["p.g_idx"][:2], b"\x07" * len(tensors["p.g_idx"][2]))
+    (weight,) = checkpoint(tmp_path, tensors, CASES["gptq_4"]["config"]).values()
+    with pytest.raises(ValueError, match=r"p\.qweight.*g_idx"):
+        open_grid(tmp_path, weight)
+    tensors = stored_case("bitsandbytes_nf4_64")
+    state = "p.weight.quant_state.bitsandbytes__nf4"
+    for text in (b"[]", b'{"shape": [1e99, 2], "blocksize": 0}', b"\xff" * 9):
+        tensors[state] = ("U8", [len(text)], text)
+        (weight,) = checkpoint(tmp_path, tensors).values()
+        with pytest.raises(ValueError, match="quant_state"):
+            open_grid(tmp_path, weight)
+
+
+def test_no_shapes_and_settings_break_the_recognition():
+    random = np.random.default_rng(6)
+    types = ["U8", "I8", "I32", "U32", "F8_E4M3", "F4", "F32", "F8_E8M0", "BOOL"]
+    values = [None, True, 4, 0, -1, "x", [128, 128], [0, 0], {"g": {"weights": {"num_bits": 9}}}]
+    keys = ["bits", "group_size", "weight_block_size", "config_groups", "quant_method", "p"]
+    outcomes = {"scheme": 0, "unsupported": 0}
+    for _ in range(3000):
+        case = CASES[random.choice(list(CASES))]
+        tensors = [(name, tuple(shape), dtype) for name, (dtype, shape) in case["tensors"].items()]
+        changed = random.integers(len(tensors))
+        name, shape, dtype = tensors[changed]
+        if random.random() < 0.3:
+            dtype = str(random.choice(types))
+        elif random.random() < 0.8:
+            sizes = random.choice([0, 1, 2, 3, 8, 16, 32, 64], random.integers(0, 4))
+            shape = tuple(int(size) for size in sizes)
+        tensors[changed] = (name, shape, dtype)
+        config = dict(case["config"])
+        if random.random() < 0.5:
+            config[str(random.choice(keys))] = values[random.integers(len(values))]
+        found = recognize(tensors, {"quantization_config": config})
+        named = [*found.schemes, *found.owners, *found.unsupported]
+        assert len(named) == len(set(named)) and set(named) <= {t[0] for t in tensors}
+        outcomes["scheme"] += len(found.schemes)
+        outcomes["unsupported"] += len(found.unsupported)
+    assert min(outcomes.values()) > 300
+
+
+def test_matrices_of_a_plan_do_not_need_the_data():
+    pieces = (Piece("gate_proj", 0, ((2, 2),)), Piece("up_proj", 1, ((2, 2),)))
+    found = matrices((2, 4, 3), Layout("experts", pieces=pieces))
+    slices = [matrix.slice for matrix in found]
+    assert slices == ["[0].gate_proj", "[0].up_proj", "[1].gate_proj", "[1].up_proj"]

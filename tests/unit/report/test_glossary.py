@@ -1,0 +1,21 @@
+"""The glossary: every column, block type and anchor."""
+
+import re
+
+from blockresearch.report import comparison, glossary, model_page
+from blockresearch.report.plots import style
+from blockresearch.tables.columns import SCHEMAS
+
+
+def test_the_glossary_has_every_column_and_anchor():
+    html = glossary.page()
+    anchors = set(re.findall('id="(.*?)"', html))
+    for table, schema in SCHEMAS.items():
+        assert {glossary.anchor(table, column.name) for column in schema.columns} <= anchors
+    assert "Σ<sub>σ &gt; t</sub> σ / Σ<sub>σ ≤ t</sub> σ / σ₁" in html and "_{" not in html
+    assert {row.anchor for row in comparison.ROWS} - {""} <= anchors
+    assert {glossary.anchor("params", name) for name in model_page.COLUMNS} <= anchors
+
+
+def test_block_types_have_a_color_and_a_definition():
+    assert set(glossary.BLOCK_TYPES) == set(style.BLOCKS)

@@ -1,0 +1,45 @@
+"""The page of all models."""
+
+from blockresearch.failures import Failure
+from blockresearch.files import write_json
+from blockresearch.report import model_page, portal
+from tests.unit.report.hostile import NAMES, assert_harmless, write_results
+
+
+def test_portal_says_what_is_finished_and_what_failed(tmp_path):
+    write_results(tmp_path / "one")
+    write_results(tmp_path / "two", commit="c" * 40)
+    page, numbers = model_page.model_page(tmp_path / "two")
+    write_json(numbers, tmp_path / "two" / "comparison.json")
+    for name in ("one", "two"):
+        (tmp_path / name / "index.html").write_text("x")
+    write_results(tmp_path / "unfinished")
+    (tmp_path / "failed").mkdir()
+    failures = {"failed": Failure("resolve_model", f"{NAMES[0]}: not there.")}
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "manifest.json").write_text('{"model_id":')
+    (tmp_path / "no_model").mkdir()
+    html, entries = portal.portal(tmp_path, failures)
+    page = assert_harmless(html)
+    assert {entry["folder"]: entry["status"] for entry in entries} == {
+        "damaged": "unfinished",
+        "failed": "failed",
+        "one": "complete",
+        "two": "complete",
+        "unfinished": "unfinished",
+    }
+    one = next(entry for entry in entries if entry["folder"] == "one")
+    assert one["model"] == NAMES[0] and one["type"] == NAMES[1] and one["parameters"] == 12345
+    assert page.tags.count("input") == 2, "a search and one model with numbers to compare"
+    assert f"resolve_model: {NAMES[0]}: not there." in " ".join(page.texts)
+    assert portal.portal(tmp_path, failures)[0] == html
+
+
+def test_a_failure_after_the_page_is_named(tmp_path):
+    folder = write_results(tmp_path / "one")
+    (folder / "index.html").write_text("x")
+    assert portal.entry(folder)["status"] == "complete"
+    failed = portal.entry(folder, Failure("analyze", "no space is left."))
+    assert failed["status"] == "failed" and failed["reason"] == "analyze: no space is left."
+    for reason in (None, "ended by SIGINT: the run was interrupted."):
+        assert portal.entry(folder, Failure("merge", reason))["status"] == "unfinished"

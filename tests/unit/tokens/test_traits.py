@@ -1,0 +1,44 @@
+"""Category, script and length of a token."""
+
+import pytest
+
+from blockresearch.tokens.traits import is_impossible, traits
+from tests.unit.tokens.samples import token
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind", "category", "script", "spaced", "length"),
+    [
+        (" the", "normal", "letters", "Latin", True, 3),
+        ("привет", "normal", "letters", "Cyrillic", False, 6),
+        ("日本x", "normal", "letters", "Han", False, 3),
+        ("नमस्ते", "normal", "letters", "Devanagari", False, 6),
+        ("123", "normal", "digits", None, False, 3),
+        (" ...", "normal", "punctuation", None, True, 3),
+        ("€", "normal", "punctuation", None, False, 1),
+        (" \n", "normal", "whitespace", None, True, 1),
+        ("\x00\u200b", "normal", "control", None, False, 2),
+        ("getValue", "normal", "code", "Latin", False, 8),
+        ("();", "normal", "code", None, False, 3),
+        ("snake_case", "normal", "code", "Latin", False, 10),
+        ("don't", "normal", "mixed", "Latin", False, 5),
+        ("\udce2\udc82", "byte", "byte", None, False, 2),
+        ("<|end|>", "special", "special", None, False, 7),
+        ("<tool_call>", "added", "special", None, False, 11),
+        (" [unused7]", "normal", "unused", None, True, 9),
+        ("<|reserved_special_token_3|>", "special", "unused", None, False, 28),
+        ("", "padding", "unused", None, None, None),
+        ("", "normal", None, None, None, None),
+    ],
+)
+def test_traits(raw, kind, category, script, spaced, length):
+    found = traits(token(raw, kind))
+    assert (found.category, found.script) == (category, script)
+    assert (found.leading_space, found.length) == (spaced, length)
+
+
+def test_impossible_tokens():
+    assert is_impossible(token("\udcc0", "byte")) and is_impossible(token("\udcff", "byte"))
+    assert is_impossible(token("<unused12>")) and is_impossible(token("[unused1]", "special"))
+    for other in (token("\udcc3", "byte"), token("unused"), token("", "padding"), token("<s>")):
+        assert not is_impossible(other)

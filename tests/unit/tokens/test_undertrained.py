@@ -1,0 +1,50 @@
+"""Likeness to rows that were never trained."""
+
+import numpy as np
+import pytest
+
+from blockresearch.tokens.undertrained import leading_direction, untrained_scores
+from tests.unit.tokens.samples import untrained_sample
+
+
+@pytest.mark.parametrize("tied_like", [True, False])
+@pytest.mark.parametrize("group", range(3))
+def test_any_kind_of_reference_finds_untrained_rows(tied_like, group):
+    rows, known = untrained_sample(tied_like)
+    masks = [np.zeros(len(rows), bool) for _ in range(3)]
+    masks[group] = known
+    found = untrained_scores(rows, *masks)
+    assert (found.reference == known).all() and found.held_out > 0.95
+    others = np.flatnonzero(~known)
+    top = others[np.argsort(-found.scores[others])[:30]]
+    assert (np.sort(top) == np.arange(len(rows) - 59, len(rows), 2)).all()
+
+
+def test_padding_rows_of_zeros_are_no_reference():
+    rows, control = untrained_sample()
+    rows[:20] = 0
+    padding = np.arange(len(rows)) < 20
+    nobody = np.zeros(len(rows), bool)
+    found = untrained_scores(rows, nobody, padding, control)
+    assert (found.reference == control).all() and found.held_out > 0.95
+    # Some rows that were left untrained are better examples than filled ones, and than none these.
+    both = untrained_scores(rows, nobody, padding | control, nobody)
+    assert (both.reference == control).all()
+    alone = untrained_scores(rows, nobody, padding, nobody)
+    assert (alone.reference == padding).all() and alone.held_out is None
+    assert "rows of zeros" in alone.method
+
+
+def test_control_tokens_that_differ_are_no_reference():
+    rows, _ = untrained_sample()
+    nobody = np.zeros(len(rows), bool)
+    control = nobody.copy()
+    control[:8] = True
+    found = untrained_scores(rows, nobody, nobody, control)
+    assert not found.reference.any() and found.held_out is None and "weak" in found.method
+
+
+def test_the_leading_direction_is_a_singular_vector():
+    rows = np.random.default_rng(2).standard_normal((300, 12)).astype(np.float32) + 1
+    first = np.linalg.svd(rows.astype(float), full_matrices=False)[2][0]
+    assert abs(leading_direction(rows) @ first) == pytest.approx(1, abs=1e-9)
