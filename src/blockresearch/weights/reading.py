@@ -7,9 +7,8 @@ as are the codes of GPTQ and AWQ, whose rows run across the file.
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,27 +18,27 @@ from blockresearch.safetensors.reader import read_bytes, read_chunks
 from blockresearch.weights.grid import Grid
 from blockresearch.weights.layout import TRANSPOSED_BYTES, Matrix
 from blockresearch.weights.quantized.recognize import decoder
-from blockresearch.weights.quantized.source import Entry, PathOf, Source
-from blockresearch.weights.stored import Stored, stored_json
+from blockresearch.weights.quantized.source import Source
+from blockresearch.weights.stored import Stored
 from blockresearch.weights.weight import Weight
 
 
-def open_grid(entry: Entry, path_of: PathOf) -> Grid:
-    """The grid of a tensor of the plan; `path_of` gives the path of a shard on this machine.
+def open_grid(weight: Weight, files: Mapping[str, Path]) -> Grid:
+    """The grid of a weight; `files` are the shards by name.
 
     Raises Contradiction if companions contradict the scheme.
     """
-    shard = path_of(entry["shard"])
-    if "scheme" in entry:
-        source = Source(entry, path_of, shard)
+    stored, scheme = weight.stored, weight.layout.scheme
+    if scheme:
+        source = Source(stored, scheme.shape, scheme.settings, weight.companions, files)
         try:
-            return decoder(entry["scheme"]["formula"])(source)
+            return decoder(scheme.formula)(source)
         except SafetensorsError:
             raise
         except (ValueError, IndexError) as error:
-            sizes = {r: c["shape"] for r, c in entry["scheme"]["companions"].items()}
-            raise source.fail(f"its companions do not fit it: {json.dumps(sizes)}") from error
-    shape, dtype, begin = tuple(entry["shape"]), entry["dtype"], entry["begin"]
+            shapes = {role: list(other.shape) for role, other in weight.companions.items()}
+            raise source.fail(f"its companions do not fit it: {json.dumps(shapes)}") from error
+    shard, shape, dtype, begin = files[stored.shard], stored.shape, stored.dtype, stored.begin
     bits = dtypes.DTYPES[dtype].bits
     cols = shape[-1] if shape else 1
 
@@ -115,7 +114,7 @@ class TensorReader:
     kept: dict[tuple[int, int], np.ndarray] = field(default_factory=dict)
 
     def chunks(self, begin: int, end: int, chunk_bytes: int) -> Iterator[np.ndarray]:
-        """Bytes of the file in pieces; what fits into READ_BYTES is read once for all passes."""
+        """Bytes of the file in pieces, uint8 [n]; few (READ_BYTES) are read once for all passes."""
         if end - begin > READ_BYTES:
             yield from read_chunks(self.shard, begin, end, chunk_bytes)
             return
@@ -140,20 +139,11 @@ def open_tensor(files: Mapping[str, Path], weight: Weight) -> TensorReader:
 
     Raises Contradiction if companions contradict the scheme.
     """
-    grid = open_grid(_entry(weight), lambda name: files[name])
-    return TensorReader(weight, files[weight.stored.shard], grid)
-
-
-def _entry(weight: Weight) -> dict[str, Any]:
-    entry = stored_json(weight.stored)
-    if weight.layout.scheme:
-        companions = {role: stored_json(other) for role, other in weight.companions.items()}
-        entry["scheme"] = {**asdict(weight.layout.scheme), "companions": companions}
-    return entry
+    return TensorReader(weight, files[weight.stored.shard], open_grid(weight, files))
 
 
 def panels(source: TensorReader, matrix: Matrix, chunk_bytes: int) -> Iterator[np.ndarray]:
-    """Consecutive row panels of a matrix, float64 for 64-bit types and integers, else float32."""
+    """Rows of a matrix in order, [n, cols]: float64 for 64-bit types and integers, else float32."""
     dtype = source.grid.dtype
     bits, kind = dtypes.DTYPES[dtype].bits, dtypes.DTYPES[dtype].kind
     number = np.float64 if bits == 64 or (kind == "int" and bits > 16) else np.float32

@@ -50,7 +50,11 @@ def open_awq(source: Source) -> Grid:
 
 
 def read_awq(found: Found) -> Settings:
-    """Settings by names and shapes, within what the config says; raises Unfit or NotDecoded."""
+    """Settings by names and shapes, as the config allows.
+
+    Raises Unfit if shapes or config contradict the layout, NotDecoded if the config names another
+    version or number of bits of AWQ.
+    """
     words, scales, zeros = found.owner[1], found.shape("scale"), found.shape("zeros")
     shapes = f"words {list(words)}, zero points {list(zeros)}, scales {list(scales)}"
     own = settings.of_module(found.config, found.module)

@@ -66,13 +66,13 @@ def blockwise_absmax(
 
 def open_blocks(source: Source) -> Grid:
     """The weights as float32 in the shape of quant_state; raises Contradiction if none fits."""
-    raw, _, _ = source.raw("quant_state")
+    raw = source.raw("quant_state")
     try:
         shape, block, nested_block, offset = parse_state(raw.tobytes())
     except ValueError as error:
         raise source.fail(str(error)) from error
-    numel, stored = math.prod(shape), source.entry["end"] - source.entry["begin"]
-    if not _fits(numel, stored, source.entry["dtype"]):
+    numel, stored = math.prod(shape), source.stored.nbytes
+    if not _fits(numel, stored, source.stored.dtype):
         raise source.fail(f"its quant_state says shape {list(shape)} for {stored} bytes")
     table = source.values("quant_map").reshape(-1)
     nested = source.has("nested_absmax") and source.has("nested_quant_map")
@@ -89,7 +89,7 @@ def open_blocks(source: Source) -> Grid:
     if len(shape) > 2 and source.settings.get("shape_inside"):
         raise source.fail(f"its quant_state says a stack {list(shape)}, which its name does not")
     shape = shape if len(shape) > 1 else (1, *shape)
-    cols, begin = shape[-1], source.entry["begin"]
+    cols, begin = shape[-1], source.stored.begin
 
     def read(first: int, last: int) -> np.ndarray:
         # Whole blocks of scales around the rows, from an even element on.
@@ -112,7 +112,10 @@ def _fits(numel: int, stored: int, dtype: str) -> bool:
 
 
 def read_blocks(found: Found) -> Settings:
-    """Settings by names, and for stacks by the quant_state; raises Unfit."""
+    """Settings by names, and for stacks by the quant_state.
+
+    Raises Unfit if the quant_map has not 16 values, or a quant_state does not fit the codes.
+    """
     name, shape, dtype = found.owner
     state = found.by_role["quant_state"][0]
     method = f"bitsandbytes {'nf4' if state.endswith('nf4') else 'fp4'}"

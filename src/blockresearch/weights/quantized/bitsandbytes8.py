@@ -33,7 +33,7 @@ def open_rows(source: Source) -> Grid:
 
 
 def read_rows(found: Found) -> Settings:
-    """Settings of codes with a scale for each row; raises Unfit."""
+    """Settings of codes. Raises Unfit if there is not one scale for each row."""
     shape = found.owner[1]
     if len(shape) != 2 or math.prod(found.shape("scb")) != shape[0]:
         raise Unfit(f"SCB of shape {list(found.shape('scb'))} does not fit {list(shape)}")

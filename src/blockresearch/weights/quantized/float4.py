@@ -73,7 +73,10 @@ def read_float4(found: Found, method: str, width: int) -> Settings:
 
 
 def packed_shape(found: Found, width: int) -> tuple[int, ...]:
-    """Logical shape of codes packed along the rows with a scale for `width` columns; or Unfit."""
+    """Logical shape of codes packed along the rows with a scale for `width` columns.
+
+    Raises Unfit if the shapes of codes and scales contradict this.
+    """
     _, shape, dtype = found.owner
     logical = shape if dtype == "F4" else (*shape[:-1], 2 * shape[-1])
     scales = found.shape("scale")

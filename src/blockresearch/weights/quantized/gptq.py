@@ -79,7 +79,11 @@ def _zero_points(source: Source, bits: int, outputs: int) -> np.ndarray:
 
 
 def read_gptq(found: Found) -> Settings:
-    """Settings by names and shapes, within what the config says; raises Unfit or NotDecoded."""
+    """Settings by names and shapes, as the config allows.
+
+    Raises Unfit if shapes or config contradict the layout or fit several numbers of bits,
+    NotDecoded if the config names another layout of GPTQ.
+    """
     words, scales, zeros = found.owner[1], found.shape("scale"), found.shape("zeros")
     shapes = f"words {list(words)}, zero points {list(zeros)}, scales {list(scales)}"
     own = settings.of_module(found.config, found.module)

@@ -15,7 +15,7 @@ from blockresearch.weights.quantized.scheme import POWERS, Format, Found, Settin
 
 
 def read_int8(found: Found) -> Settings:
-    """Settings of 8-bit integers with scales; raises Unfit."""
+    """Settings of 8-bit integers. Raises Unfit if scales or zero points do not fit them."""
     shape, scales = found.owner[1], found.shape("scale")
     if found.dtype("scale") in POWERS:
         raise Unfit("scales that are powers of two do not belong to 8-bit integers")

@@ -73,7 +73,10 @@ def open_mode(source: Source) -> Grid:
 
 
 def read_affine(found: Found) -> Settings:
-    """Settings of codes with scales and biases; raises Unfit if none or several fit."""
+    """Settings of codes with scales and biases.
+
+    Raises Unfit if no number of bits and size of groups fits the shapes, or several do.
+    """
     words, scales = found.owner[1], found.shape("scale")
     if len(words) != len(scales) or words[:-1] != scales[:-1] or not scales[-1]:
         raise Unfit(f"scales of shape {list(scales)} do not fit words {list(words)}")
@@ -110,7 +113,11 @@ def _pairs(parts: Iterable[Mapping[str, Any]]) -> set[tuple[int, int]]:
 
 
 def read_mode(found: Found) -> Settings:
-    """Settings of codes with scales alone; raises Unfit, or NotDecoded for an unknown mode."""
+    """Settings of codes with scales alone.
+
+    Raises NotDecoded if the config names an unknown mode, Unfit if biases are missing or the shapes
+    do not fit the mode.
+    """
     words, scales = found.owner[1], found.shape("scale")
     own = settings.of_module(found.config, found.module)
     stated = own.get("mode")

@@ -16,14 +16,14 @@ from blockresearch.weights.quantized.scheme import POWERS, Format, Found, Settin
 
 
 def read_packed(found: Found) -> Settings:
-    """Settings of two E2M1 codes a byte; raises Unfit."""
+    """Settings of two E2M1 codes a byte. Raises Unfit if scales of powers of two do not fit."""
     if found.dtype("scale") not in POWERS:
         raise Unfit("scales of this type do not belong to MXFP4")
     return read_float4(found, "mxfp4", 32)
 
 
 def read_blocks(found: Found) -> Settings:
-    """Settings of gpt-oss' blocks of 16 bytes with a scale each; raises Unfit."""
+    """Settings of gpt-oss' blocks of 16 bytes. Raises Unfit if not each has a scale."""
     shape = found.owner[1]
     if len(shape) < 3 or found.shape("scale") != shape[:-1]:
         raise Unfit(f"scales of shape {list(found.shape('scale'))} do not fit blocks {list(shape)}")

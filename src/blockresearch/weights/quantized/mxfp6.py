@@ -34,7 +34,7 @@ def open_float6(source: Source) -> Grid:
 
 
 def read_float6(found: Found) -> Settings:
-    """Settings by shapes; raises Unfit."""
+    """Settings by shapes. Raises Unfit if the scales do not fit codes of 6 bits."""
     shape, scales = found.owner[1], found.shape("scale")
     if found.dtype("scale") not in POWERS or scales[:-1] != shape[:-1] or len(scales) < 2:
         raise Unfit(f"scales of shape {list(scales)} do not fit 6-bit codes of {list(shape)}")

@@ -16,7 +16,10 @@ from blockresearch.weights.quantized.scheme import POWERS, Format, Found, Settin
 
 
 def read_packed(found: Found) -> Settings:
-    """Settings of two E2M1 codes a byte with a scale for all; raises Unfit."""
+    """Settings of two E2M1 codes a byte with a scale for all.
+
+    Raises Unfit if the scales are powers of two or do not fit the codes.
+    """
     if found.dtype("scale") in POWERS:
         raise Unfit("scales of this type do not belong to NVFP4")
     return read_float4(found, "nvfp4", 16)

@@ -54,7 +54,7 @@ def open_packed(source: Source) -> Grid:
     bits, width, packing = (source.settings[key] for key in ("bits", "width", "packing"))
     shape = _true_shape(source)
     rows, cols = math.prod(shape[:-1]), shape[-1]
-    words = source.entry["shape"][-1]
+    words = source.stored.shape[-1]
     read_codes = source.rows(words * 4)
     if packing == EITHER:
         packing = _packing_of(read_codes, rows, bits)
@@ -83,7 +83,7 @@ def _true_shape(source: Source) -> tuple[int, ...]:
     shape = source.shape
     if not source.has("shape"):
         return shape
-    bits, words = source.settings["bits"], source.entry["shape"][-1]
+    bits, words = source.settings["bits"], source.stored.shape[-1]
     true = _columns(source.codes("shape").reshape(-1).tolist(), shape)
     if true is None or words not in (-(-true * bits // 32), -(-true // (32 // bits))):
         said = source.codes("shape").tolist()

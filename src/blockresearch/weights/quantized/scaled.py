@@ -18,7 +18,7 @@ from blockresearch.weights.quantized.unpack import scale_columns, shift_columns
 
 def open_scaled(source: Source) -> Grid:
     """The weights [..., rows, cols] as float32; one scale serves a block of `settings.block`."""
-    shape, dtype = source.shape, source.entry["dtype"]
+    shape, dtype = source.shape, source.stored.dtype
     rows, cols = shape[-2:]
     scales = source.values("scale", read_as="F8_E8M0")
     block = tuple(source.settings["block"])

@@ -10,10 +10,7 @@ import numpy as np
 from blockresearch.safetensors import dtypes
 from blockresearch.safetensors.header import SafetensorsError
 from blockresearch.safetensors.reader import read_bytes
-
-PathOf = Callable[[str], Path]
-
-Entry = Mapping[str, Any]  # a tensor of the plan: name, dtype, shape, begin, end …
+from blockresearch.weights.stored import Stored
 
 
 class Contradiction(SafetensorsError):
@@ -26,23 +23,29 @@ class Contradiction(SafetensorsError):
 
 @dataclass(frozen=True)
 class Source:
-    """One quantized weight: its entry, and where its file and its companions' files lie."""
+    """One quantized weight as it lies in files.
 
-    entry: Entry
-    path_of: PathOf
-    shard: Path
+    stored      the codes
+    shape       logical shape, as far as headers give it
+    settings    what the scheme has read off names, types, shapes and the configuration
+    companions  scales, zero points … by their role in the scheme
+    files       shards by name
+    """
+
+    stored: Stored
+    shape: tuple[int, ...]
+    settings: Mapping[str, Any]
+    companions: Mapping[str, Stored]
+    files: Mapping[str, Path]
 
     @property
-    def settings(self) -> Mapping[str, Any]:
-        return self.entry["scheme"]["settings"]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(self.entry["scheme"]["shape"])
+    def shard(self) -> Path:
+        """The file of the codes."""
+        return self.files[self.stored.shard]
 
     def rows(self, row_bytes: int) -> Callable[[int, int], np.ndarray]:
         """Reads the bytes of rows of the owner: uint8 [n, row_bytes]."""
-        begin = self.entry["begin"]
+        begin = self.stored.begin
 
         def read(first: int, last: int) -> np.ndarray:
             raw = read_bytes(self.shard, begin + first * row_bytes, begin + last * row_bytes)
@@ -51,30 +54,29 @@ class Source:
         return read
 
     def words(self) -> np.ndarray:
-        """The whole owner as little-endian words of 32 bits, uint32 in its shape."""
-        raw = read_bytes(self.shard, self.entry["begin"], self.entry["end"])
-        return raw.view("<u4").reshape(self.entry["shape"])
+        """The whole owner as little-endian words of 32 bits: uint32 [*shape]."""
+        raw = read_bytes(self.shard, self.stored.begin, self.stored.end)
+        return raw.view("<u4").reshape(self.stored.shape)
 
     def has(self, role: str) -> bool:
-        return role in self.entry["scheme"]["companions"]
+        """Whether the weight has a companion of this role."""
+        return role in self.companions
 
-    def raw(self, role: str) -> tuple[np.ndarray, str, tuple[int, ...]]:
-        """Bytes (uint8), type and shape of a companion."""
-        companion = self.entry["scheme"]["companions"][role]
-        path = self.path_of(companion["shard"])
-        raw = read_bytes(path, companion["begin"], companion["end"])
-        return raw, companion["dtype"], tuple(companion["shape"])
+    def raw(self, role: str) -> np.ndarray:
+        """The bytes of a companion, uint8 [bytes]."""
+        companion = self.companions[role]
+        return read_bytes(self.files[companion.shard], companion.begin, companion.end)
 
     def codes(self, role: str) -> np.ndarray:
-        """A companion as stored integers, in its shape."""
-        raw, dtype, shape = self.raw(role)
-        return raw.view(dtypes.storage(dtype)).reshape(shape)
+        """A companion as stored integers [*shape]."""
+        companion = self.companions[role]
+        return self.raw(role).view(dtypes.storage(companion.dtype)).reshape(companion.shape)
 
     def values(self, role: str, read_as: str | None = None) -> np.ndarray:
-        """A companion as float32 in its shape; `read_as` is what its U8 codes are codes of."""
-        raw, dtype, shape = self.raw(role)
-        dtype = read_as if read_as and dtype == "U8" else dtype
-        return dtypes.decode(raw, dtype, np.float32).reshape(shape)
+        """A companion as float32 [*shape]; codes of type U8 are read as those of `read_as`."""
+        companion = self.companions[role]
+        dtype = read_as if read_as and companion.dtype == "U8" else companion.dtype
+        return dtypes.decode(self.raw(role), dtype, np.float32).reshape(companion.shape)
 
     def group_of_column(self, cols: int, width: int, groups: int) -> int | np.ndarray:
         """Group of each column [cols], or its width where groups are just consecutive columns.
@@ -93,4 +95,4 @@ class Source:
 
     def fail(self, rule: str) -> Contradiction:
         """The error that says what of the data contradicts the scheme."""
-        return Contradiction(f"{self.shard}: tensor {self.entry['name']!r}", rule)
+        return Contradiction(f"{self.shard}: tensor {self.stored.name!r}", rule)

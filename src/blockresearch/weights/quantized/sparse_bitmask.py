@@ -38,11 +38,13 @@ def open_sparse(source: Source) -> Grid:
     mask = source.codes("bitmask").reshape(rows, -1)
     kept = np.bitwise_count(mask).sum(axis=1, dtype=np.int64)
     starts = np.concatenate(([0], np.cumsum(kept)))
-    dtype, begin = source.entry["dtype"], source.entry["begin"]
+    dtype, begin = source.stored.dtype, source.stored.begin
     item = DTYPES[dtype].bits // 8
-    if starts[-1] * item != source.entry["end"] - begin:
+    if starts[-1] * item != source.stored.nbytes:
         raise source.fail(f"its mask keeps {starts[-1]} values, and others are stored")
-    block = scale_block(shape, _extent(source, "scale"), None) if source.has("scale") else shape
+    block = (
+        scale_block(shape, source.companions["scale"].shape, None) if source.has("scale") else shape
+    )
     scales = _table(source, "scale", shape, block)
     zeros = _table(source, "zeros", shape, block)
 
@@ -60,10 +62,6 @@ def open_sparse(source: Source) -> Grid:
     return Grid(shape, "F32", read)
 
 
-def _extent(source: Source, role: str) -> tuple[int, ...]:
-    return tuple(source.entry["scheme"]["companions"][role]["shape"])
-
-
 def _table(
     source: Source, role: str, shape: tuple[int, ...], block: tuple[int, ...]
 ) -> np.ndarray | None:
@@ -75,7 +73,10 @@ def _table(
 
 
 def read_sparse(found: Found) -> Settings:
-    """Settings by the shapes of mask and values, and by the true shape if at hand; raises Unfit."""
+    """Settings by the shapes of mask and values, and by the true shape if at hand.
+
+    Raises Unfit if these contradict each other, or scales are missing.
+    """
     name, shape, dtype = found.owner
     mask = found.shape("bitmask")
     if len(mask) != 2 or found.dtype("bitmask") != "U8" or len(shape) not in (1, 2):

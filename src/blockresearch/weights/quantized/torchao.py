@@ -16,7 +16,10 @@ from blockresearch.weights.quantized.scheme import FLOAT8, Format, Found, Settin
 
 
 def read_integers(found: Found) -> Settings:
-    """Settings of Int8Tensor and IntxUnpackedToInt8Tensor; raises Unfit."""
+    """Settings of Int8Tensor and IntxUnpackedToInt8Tensor.
+
+    Raises Unfit if the codes may be packed, or scales or zero points do not fit them.
+    """
     shape, scales = found.owner[1], found.shape("scale")
     # Int4Tensor packs two codes into these bytes, and stores its scales [groups, out].
     packed = "int4weightonly" in str(found.config.get("quant_type")).lower()

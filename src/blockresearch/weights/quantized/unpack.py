@@ -19,7 +19,7 @@ from blockresearch.safetensors.dtypes import code_values
 
 @lru_cache(1)
 def e2m1() -> np.ndarray:
-    """The 16 values of a 4-bit float (E2M1), float32."""
+    """The values of a 4-bit float (E2M1) by its codes: float32 [16]."""
     return code_values("F4").astype(np.float32)
 
 
@@ -76,7 +76,7 @@ def _pairs(values: bytes, high_first: bool) -> np.ndarray:
 
 
 def integers(data: np.ndarray, bits: int, count: int) -> np.ndarray:
-    """Like `unpack_bits` but float32."""
+    """Like `unpack_bits`, but float32 [rows, count]."""
     if bits == 4:
         return nibbles(data, np.arange(16, dtype=np.float32))[:, :count]
     return unpack_bits(data, bits, count).astype(np.float32)
