@@ -12,32 +12,7 @@ from tests.conftest import ROOT
 PACKAGE = ROOT / "src" / "blockresearch"
 
 # Files whose docstrings are still to be completed. Remove a line when its file passes.
-TO_DO = frozenset(
-    """
-    run/cli.py
-    run/config.py
-    run/lifeline.py
-    spectra/eigen.py
-    spectra/singular_values.py
-    tokens/rows.py
-    weights/adapters.py
-    weights/quantized/awq.py
-    weights/quantized/bitsandbytes4.py
-    weights/quantized/bitsandbytes8.py
-    weights/quantized/float4.py
-    weights/quantized/gptq.py
-    weights/quantized/int8.py
-    weights/quantized/mlx.py
-    weights/quantized/mxfp4.py
-    weights/quantized/mxfp6.py
-    weights/quantized/nvfp4.py
-    weights/quantized/source.py
-    weights/quantized/sparse_bitmask.py
-    weights/quantized/torchao.py
-    weights/quantized/unpack.py
-    weights/reading.py
-    """.split()
-)
+TO_DO = frozenset({"weights/adapters.py"})
 
 # Swallowed by `hub.requests.Retry`.
 RETRIED = frozenset({"ConnectionError"})

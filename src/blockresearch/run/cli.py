@@ -126,7 +126,7 @@ def selection(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def named_file(text: str) -> tuple[str, Path]:
-    """Argument type: NAME=FILE."""
+    """Argument type: NAME=FILE. Raises ArgumentTypeError if one of them is missing."""
     name, equals, path = text.partition("=")
     if not name or not equals or not path:
         raise argparse.ArgumentTypeError(f"{text} is not NAME=FILE")
@@ -134,7 +134,7 @@ def named_file(text: str) -> tuple[str, Path]:
 
 
 def positive_int(text: str) -> int:
-    """Argument type: an integer of at least 1."""
+    """Argument type. Raises ArgumentTypeError if the integer is not at least 1."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not at least 1")
@@ -142,7 +142,10 @@ def positive_int(text: str) -> int:
 
 
 def seed(text: str) -> int:
-    """Argument type: a seed of NumPy's and scikit-learn's generators."""
+    """Argument type: a seed of NumPy's and scikit-learn's generators.
+
+    Raises ArgumentTypeError if it is not between 0 and 2³² - 1.
+    """
     value = int(text)
     if not 0 <= value < 2**32:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 4294967295")
@@ -150,7 +153,7 @@ def seed(text: str) -> int:
 
 
 def threshold(text: str) -> float:
-    """Argument type: a finite number of at least 0."""
+    """Argument type. Raises ArgumentTypeError if the number is negative or not finite."""
     value = float(text)
     if not 0 <= value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not a number of at least 0")

@@ -130,6 +130,7 @@ def parse_model(
     """A model from the text a user gives: an existing folder, else a hub id at `revision`.
 
     A hub id may have its own revision, ID@REVISION. A folder of the hub's cache is its snapshot.
+    Raises ConfigError if an argument is not of its kind.
     """
     subfolder = subfolder.strip("/")
     if subfolder and not is_folder(subfolder):

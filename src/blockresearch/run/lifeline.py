@@ -37,7 +37,7 @@ def follow_run() -> None:
     """In a job: end cleanly at SIGINT and SIGTERM, and as soon as the run or the shell is gone.
 
     Processes are watched if the system supports it (Linux), and only if a run has started the job:
-    one started by hand may outlive its shell.
+    one started by hand may outlive its shell. Raises SystemExit if the run is gone already.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)

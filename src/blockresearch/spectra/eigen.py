@@ -39,8 +39,8 @@ class OneStage:
         self.eigenvalues = lapack.tridiagonal_eigenvalues(self._diagonal, self._off)
 
     def smallest_vectors(self, count: int) -> np.ndarray:
-        """Orthonormal columns [n, ≥ count] whose span contains the eigenvectors of the `count`
-        smallest eigenvalues."""
+        """Orthonormal columns [n, k] whose span contains the eigenvectors of the `count` smallest
+        eigenvalues, k ≥ count."""
         return self._vectors(0, count)
 
     def largest_vectors(self, count: int) -> np.ndarray:
@@ -70,8 +70,8 @@ class TwoStages:
         self.eigenvalues = lapack.tridiagonal_eigenvalues(*lapack.tridiagonal_in_two_stages(matrix))
 
     def smallest_vectors(self, count: int) -> np.ndarray:
-        """Orthonormal columns [n, ≥ count] whose span contains the eigenvectors of the `count`
-        smallest eigenvalues.
+        """Orthonormal columns [n, k] whose span contains the eigenvectors of the `count` smallest
+        eigenvalues, k ≥ count.
 
         Inverse iteration includes the eigenvalues up to nine times as large, so that every
         iteration gains a factor of nine over the rest. If these are many, one stage is used.

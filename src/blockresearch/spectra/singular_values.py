@@ -116,10 +116,12 @@ class _Matrix:
                 self.scale = float(np.ldexp(1.0, max(int(exponent), -1021)))
 
     def blocks(self) -> Iterator[np.ndarray]:
+        """Rows of the longer side in order, float64 [k, n]; a block is overwritten by the next."""
         size = block_length(self.rows, self.cols)
         return self._row_blocks(size) if self.rows >= self.cols else self._column_blocks(size)
 
     def whole(self) -> np.ndarray:
+        """The whole matrix, float64 [rows, cols]."""
         return np.concatenate([block.copy() for block in self._row_blocks(self.rows)])
 
     def _row_blocks(self, size: int) -> Iterator[np.ndarray]:
@@ -220,6 +222,7 @@ class _CpuSolver:
         )
 
     def project(self, block: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+        """Products of rows [k, n] with columns [n, c], float64 [k, c]."""
         return block @ vectors
 
 
@@ -242,16 +245,19 @@ class _TorchSolver:
         self.eigenvalues = torch.linalg.eigvalsh(self._gram).cpu().numpy()
 
     def smallest_vectors(self, count: int) -> np.ndarray:
+        """The eigenvectors of the `count` smallest eigenvalues, columns [n, count]."""
         import torch
 
         return torch.linalg.eigh(self._gram)[1][:, :count].cpu().numpy()
 
     def largest_vectors(self, count: int) -> np.ndarray:
+        """The eigenvectors of the `count` largest eigenvalues, columns [n, count]."""
         import torch
 
         return torch.linalg.eigh(self._gram)[1][:, -count:].cpu().numpy()
 
     def project(self, block: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+        """Products of rows [k, n] with columns [n, c], float64 [k, c]."""
         return (self._moved(block) @ self._moved(vectors)).cpu().numpy()
 
     def _moved(self, array: np.ndarray):

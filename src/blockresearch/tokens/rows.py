@@ -54,7 +54,7 @@ class StoredRows:
     matrix: Matrix
 
     def panels(self) -> Iterator[np.ndarray]:
-        """Consecutive rows, about `CHUNK_BYTES` at a time."""
+        """Consecutive rows [n, cols], about `CHUNK_BYTES` at a time."""
         return panels(self.source, self.matrix, CHUNK_BYTES)
 
     def read(self) -> np.ndarray:
