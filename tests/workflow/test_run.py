@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import pyarrow.parquet as pq
 import pytest
 
-from blockresearch.tables.columns import SCHEMAS, names
+from blockresearch.tables.columns import SCHEMAS
 from blockresearch.tables.io import read_table
 from tests.conftest import ROOT, assert_same_numbers, run_script, small_model
 from tests.workflow.conftest import copy_of_the_project
@@ -76,7 +76,7 @@ def test_written_columns_and_records_match(folder, table):
         else:
             with path.open(encoding="utf-8", newline="") as file:
                 written = next(csv.reader(file))
-        assert tuple(written) == names(schema.columns), path.name
+        assert written == [column.name for column in schema.columns], path.name
 
 
 def test_the_numbers_are_those_of_the_script_by_hand(finished, folder, tmp_path):

@@ -13,6 +13,10 @@ from types import CodeType
 from typing import Any
 
 from blockresearch.project import PACKAGE, PROJECT
+from blockresearch.tables import schemas
+
+# Counted by the values of its constants: it is made from records with descriptions of columns.
+BY_VALUE = "tables/schemas.py"
 
 
 def flags(options: Mapping[str, Any]) -> str:
@@ -34,8 +38,9 @@ def fingerprint(name: str, *templates: str) -> str:
 
     `name` is a script (`analyze` for workflow/scripts/analyze.py) or a notebook (`10_x.ipynb`),
     `templates` are files in report/templates that it reads. Comments, docstrings and layout do not
-    count; the texts of notebooks and templates do. Another version of Python compiles to other
-    code, so it is as if the code had changed.
+    count, nor do descriptions of columns where only their names and types are imported; the texts
+    of notebooks and templates do. Another version of Python compiles to other code, so it is as if
+    the code had changed.
     """
     if name.endswith(".ipynb"):
         text, code = _notebook_code(PROJECT / "notebooks" / name)
@@ -44,12 +49,13 @@ def fingerprint(name: str, *templates: str) -> str:
     digest = hashlib.sha256()
     parts = [(text, code)]
     for path in _closure(_imports(code)):
-        parts.append((path.relative_to(PACKAGE).as_posix(), _code(path)))
+        parts.append((_place(path), _code(path)))
     for title, part in parts:
-        digest.update(title.encode() + b"\0" + repr(_meaning(part)).encode() + b"\0")
+        content = _constants() if title == BY_VALUE else _meaning(part)
+        digest.update(title.encode() + b"\0" + repr(content).encode() + b"\0")
     for template in templates:
-        content = (PACKAGE / "report/templates" / template).read_bytes()
-        digest.update(template.encode() + b"\0" + content + b"\0")
+        text_of = (PACKAGE / "report/templates" / template).read_bytes()
+        digest.update(template.encode() + b"\0" + text_of + b"\0")
     return digest.hexdigest()[:16]
 
 
@@ -63,8 +69,17 @@ def _closure(modules: Iterable[str]) -> list[Path]:
         path = PACKAGE.parent / (module.replace(".", "/") + ".py")
         if path not in found and path.is_file():
             found.add(path)
-            waiting.extend(_imports(_code(path)))
+            if _place(path) != BY_VALUE:
+                waiting.extend(_imports(_code(path)))
     return sorted(found)
+
+
+def _place(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def _constants() -> dict[str, Any]:
+    return {name: value for name, value in vars(schemas).items() if name.isupper()}
 
 
 def _modules_in(folder: str) -> list[str]:

@@ -11,11 +11,9 @@ import numpy as np
 
 from blockresearch.compiled import compiled
 from blockresearch.spectra.singular_values import numerical_rank
-from blockresearch.tables.columns import RANK, SPECTRAL, names
+from blockresearch.tables.schemas import METRICS
 
 Metrics = dict[str, float | int | None]
-
-METRICS = names((RANK, *SPECTRAL))
 
 # 99.9 % quantile of the Tracy-Widom law of order 1 (Bejan 2005, table of percentiles).
 TRACY_WIDOM_999 = 3.2724

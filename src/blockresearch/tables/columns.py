@@ -9,7 +9,6 @@ Notation of the formulas: W is a matrix rows × cols with elements w and singula
 σ₁ ≥ … ≥ σ_q, λ = σ², β the shorter over the longer side, N the number of finite elements.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 # Unit of a number that has none: an index, a count of what the column is named after, a ratio.
@@ -91,11 +90,6 @@ class LowBitFormat:
     bits: float
     meaning: str
     source: str = ""
-
-
-def names(columns: Iterable[Column]) -> tuple[str, ...]:
-    """The names of columns, in their order."""
-    return tuple(column.name for column in columns)
 
 
 PARAM_NAME = Column("param_name", "string", "name of the tensor in the checkpoint", label="tensor")

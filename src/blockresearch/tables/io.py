@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from blockresearch.files import TableError, atomic
-from blockresearch.tables.columns import SCHEMAS, Column, names
+from blockresearch.tables.schemas import FIELDS, Field
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -49,7 +49,7 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "�
 
 def columns(table: str) -> list[str]:
     """Column names of `table` in their order. Raises KeyError if there is no such table."""
-    return list(names(SCHEMAS[table].columns))
+    return [column.name for column in FIELDS[table]]
 
 
 def frame(rows: Iterable[Mapping[str, Any]], table: str) -> pd.DataFrame:
@@ -70,7 +70,7 @@ def frame(rows: Iterable[Mapping[str, Any]], table: str) -> pd.DataFrame:
         column.name: pd.Series(
             [row.get(column.name) for row in rows], dtype=PANDAS_DTYPES[column.type]
         )
-        for column in SCHEMAS[table].columns
+        for column in FIELDS[table]
     }
     return pd.DataFrame(data)
 
@@ -84,7 +84,7 @@ def typed(data: pd.DataFrame, table: str) -> pd.DataFrame:
     surplus = [name for name in data if name not in columns(table)]
     if missing or surplus:
         raise TableError(f"table {table}: missing columns {missing}, unknown columns {surplus}.")
-    dtypes = {column.name: PANDAS_DTYPES[column.type] for column in SCHEMAS[table].columns}
+    dtypes = {column.name: PANDAS_DTYPES[column.type] for column in FIELDS[table]}
     return data[columns(table)].astype(dtypes)
 
 
@@ -134,7 +134,7 @@ def read_table(path: str | os.PathLike[str], table: str) -> pd.DataFrame:
         return frame(map(_restored, json.loads(path.read_text(encoding="utf-8"))), table)
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    parse = {column.name: _parser(column) for column in SCHEMAS[table].columns}
+    parse = {column.name: _parser(column) for column in FIELDS[table]}
     return frame(
         [{name: parse[name](text) for name, text in row.items() if name in parse} for row in rows],
         table,
@@ -169,7 +169,7 @@ def read_pieces(path: str | os.PathLike[str], table: str) -> Iterator[pd.DataFra
 
 def _from_arrow(rows: "pa.Table", table: str) -> pd.DataFrame:
     data = rows.to_pandas(integer_object_nulls=True)
-    for column in SCHEMAS[table].columns:
+    for column in FIELDS[table]:
         if column.type in ("integers", "numbers") and column.name in data:
             data[column.name] = data[column.name].map(_plain).astype(object)
     return typed(data, table)
@@ -196,7 +196,7 @@ def _restored(record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _parser(column: Column):
+def _parser(column: Field):
     def parse(text: str):
         if text == "":
             return None
@@ -308,14 +308,14 @@ def _arrow_schema(table: str) -> "pa.Schema":
         "integers": pa.list_(pa.int64()),
         "numbers": pa.list_(pa.float64()),
     }
-    return pa.schema([(column.name, types[column.type]) for column in SCHEMAS[table].columns])
+    return pa.schema([(column.name, types[column.type]) for column in FIELDS[table]])
 
 
 def _parquet_options(table: str) -> dict[str, Any]:
     """Options of the Parquet writer: dictionary encoding for all columns but real numbers, which
     rarely repeat; looking for repeated ones would take most of the time."""
     paths = {"string": "", "integer": "", "integers": ".list.element"}
-    coded = [c.name + paths[c.type] for c in SCHEMAS[table].columns if c.type in paths]
+    coded = [c.name + paths[c.type] for c in FIELDS[table] if c.type in paths]
     return {"compression": "zstd", "use_dictionary": coded}
 
 

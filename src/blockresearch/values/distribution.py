@@ -24,7 +24,7 @@ import numpy as np
 
 from blockresearch.compiled import read_only
 from blockresearch.safetensors.dtypes import DTYPES, FLOAT_LAYOUTS, code_values, codes, decode
-from blockresearch.tables.columns import MOMENTS, QUANTILES, VALUES, names
+from blockresearch.tables.schemas import MOMENTS, QUANTILES, VALUES
 from blockresearch.values.loops import (
     chan_update,
     count_bins,
@@ -35,7 +35,7 @@ from blockresearch.values.loops import (
 )
 from blockresearch.values.rows_and_columns import TILE_BYTES, RowsAndColumns, Summary
 
-SUMMARY_KEYS = names((*MOMENTS, *VALUES))
+SUMMARY_KEYS = (*MOMENTS, *VALUES)
 
 # Mantissa bits of the bins of the fine histogram.
 FINE_BITS = 10

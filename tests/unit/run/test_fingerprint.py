@@ -79,6 +79,35 @@ def test_every_spelling_of_an_import_is_followed(tree, line):
     assert fingerprints("audit_model") != [before]
 
 
+def test_only_pages_count_texts_of_columns(tree):
+    records = tree / "src/blockresearch/tables/columns.py"
+    stated = '"spikes",\n        "integer",\n        "singular values beyond'
+    edits = [
+        stated,
+        stated.replace("singular", "all singular"),
+        stated.replace("integer", "number"),
+    ]
+    names = ("analyze", "merge", "embedding_analysis", "model_page", "10_summary_stats.ipynb")
+    command = f"from blockresearch.run.fingerprint import *; print(*map(fingerprint, {names}))"
+    found = []
+    for edit in edits:
+        text = records.read_text(encoding="utf-8")
+        assert text.count(stated) == 1
+        records.write_text(text.replace(stated, edit), encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, "-c", command],
+            cwd=tree,
+            env=os.environ | {"PYTHONPATH": str(tree / "src")},
+            capture_output=True,
+            check=True,
+        )
+        found.append(done.stdout.split())
+        records.write_text(text, encoding="utf-8")
+    before, described, retyped = found
+    assert [a == b for a, b in zip(before, described, strict=True)] == [True] * 3 + [False] * 2
+    assert not set(before) & set(retyped)
+
+
 def test_a_template_counts(tree):
     before = fingerprints("model_page")
     fingerprint.cache_clear()

@@ -5,11 +5,11 @@ import pytest
 from scipy.integrate import quad
 
 from blockresearch.spectra.metrics import (
-    METRICS,
     fit_power_law,
     marchenko_pastur_median,
     spectral_metrics,
 )
+from blockresearch.tables.schemas import METRICS
 
 
 def noise(rows, cols, seed=0):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from blockresearch.safetensors.dtypes import decode
-from blockresearch.tables.columns import QUANTILES
+from blockresearch.tables.schemas import QUANTILES
 from blockresearch.values.distribution import SUMMARY_KEYS, Distribution
 
 

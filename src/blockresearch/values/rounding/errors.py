@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from blockresearch.compiled import compiled, inlined
-from blockresearch.tables.columns import LOW_BIT_FORMATS, ROUNDING, names
+from blockresearch.tables.schemas import LOW_BIT_FORMATS, ROUNDING
 from blockresearch.values.rounding import formats
 from blockresearch.values.rounding.grids import (
     BLOCK,
@@ -26,8 +26,6 @@ from blockresearch.values.rounding.grids import (
     larger,
     size_bits,
 )
-
-ERROR_KEYS = names(ROUNDING)
 
 # Groups whose largest |w| is below this, while that of the matrix is about 1, are skipped: the
 # reciprocals of their scales overflow float32, and they change no sum.
@@ -41,20 +39,20 @@ FLUSH_AFTER = 32
 
 
 def rounding_errors(panels: Iterable[np.ndarray], absmax: float) -> dict[str, float | None]:
-    """Signal-to-noise ratio (dB) and largest error (unit of w) of every format, by ERROR_KEYS.
+    """Signal-to-noise ratio (dB) and largest error (unit of w) of every format, by ROUNDING.
 
     `panels` are finite float32 or float64 C arrays [r, cols] that make up the matrix from top to
     bottom; `absmax` is the largest |w|. The ratio is None if nothing is lost (largest error 0), and
     both are None for a matrix of zeros.
     """
-    result: dict[str, float | None] = dict.fromkeys(ERROR_KEYS)
+    result: dict[str, float | None] = dict.fromkeys(ROUNDING)
     if not 0 < absmax < math.inf:
         return result
     # A power of two brings the weights to [-1, 1] and changes no error but by that factor.
     exponent = math.frexp(absmax)[1]
     matrix_peak = np.float32(math.ldexp(absmax, -exponent))
     factor = math.ldexp(1.0, min(-exponent, 1023))
-    energy, sums = Sums(), {each.name: Sums() for each in LOW_BIT_FORMATS}
+    energy, sums = Sums(), {name: Sums() for name in LOW_BIT_FORMATS}
     padded = np.empty((0, 0), dtype=np.float32)
     for panel in panels:
         rows, cols = panel.shape
@@ -176,6 +174,6 @@ add_squares = loop_over_groups(add_values)
 
 # Format -> its loop.
 LOOPS = {
-    each.name: loop_over_groups(import_module(f"{formats.__name__}.{each.name}").add_errors)
-    for each in LOW_BIT_FORMATS
+    name: loop_over_groups(import_module(f"{formats.__name__}.{name}").add_errors)
+    for name in LOW_BIT_FORMATS
 }

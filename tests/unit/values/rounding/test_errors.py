@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from blockresearch.tables.columns import LOW_BIT_FORMATS
-from blockresearch.values.rounding.errors import ERROR_KEYS, rounding_errors
+from blockresearch.tables.schemas import LOW_BIT_FORMATS, ROUNDING
+from blockresearch.values.rounding.errors import rounding_errors
 from blockresearch.values.rounding.formats import nf4
 
 E2M1 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6])
@@ -88,7 +88,7 @@ def of(w, step=10):
     return rounding_errors(panels, float(np.abs(w).max()))
 
 
-@pytest.mark.parametrize("name", [form.name for form in LOW_BIT_FORMATS])
+@pytest.mark.parametrize("name", LOW_BIT_FORMATS)
 def test_errors_agree_with_the_format_written_plainly(name):
     w = weights()
     wide = w.astype(np.float64)
@@ -113,7 +113,7 @@ def test_torch_rounds_to_e4m3_the_same_way():
 def test_scale_and_panels_change_nothing():
     w = weights()
     one = of(w)
-    assert tuple(one) == ERROR_KEYS
+    assert tuple(one) == ROUNDING
     for other in (of(w, 37), of(w, 1)):
         assert other == one
     for exponent in (-120, 120):
