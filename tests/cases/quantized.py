@@ -193,7 +193,7 @@ def gptq(stored, g_idx=False, zero=8, **settings):
         if g_idx:
             tensors[f"{module}.g_idx"] = np.zeros(32, "<i4")
         right[f"{module}.qweight"] = ((codes - zero) * scales.astype("<f4")).T
-    config["quantization_config"] = {"bits": 4, "group_size": 32, **settings}
+    config["quantization_config"] = {"bits": 4, "group_size": 32} | settings
     return tensors, config, right
 
 
@@ -548,3 +548,202 @@ def fp8_that_lost_the_scales_of_one_kind():
 @case
 def fp8_that_lost_all_scales():
     return fp8(lambda name: True)
+
+
+# Companions that are lost, and settings that headers alone do not give.
+
+
+def without(case, *ends):
+    """A case that lost all tensors of these endings; none of its weights can be read."""
+    tensors, config, right = case
+    kept = {name: tensor for name, tensor in tensors.items() if not name.endswith(ends)}
+    return kept, config, dict.fromkeys(right, ends[0].strip("._"))
+
+
+@case
+def nf4_that_lost_the_scales_of_its_scales():
+    tensors, config, right = storage("U8", "u1")
+    (name,) = right
+    tensors[f"{name}.absmax"] = np.arange(32, dtype="u1")
+    return tensors, config, {name: "absmax"}
+
+
+@case
+def nf4_that_lost_its_table():
+    return without(storage("U8", "u1"), ".quant_map")
+
+
+@case
+def gptq_in_activation_order_that_lost_its_groups():
+    tensors, config, right = gptq(7, quant_method="gptq", sym=True, desc_act=True, group_size=16)
+    for name in [name for name in tensors if name.endswith((".scales", ".qzeros"))]:
+        tensors[name] = np.repeat(tensors[name], 2, axis=0)
+    return tensors, config, dict.fromkeys(right, "g_idx")
+
+
+@case
+def packed_in_activation_order_that_lost_its_groups():
+    tensors, config, right = packed({"gate_proj": 4}, ["gate_proj"], pack_words, hidden=64)
+    for name in right:
+        scale = name.replace("_packed", "_scale")
+        tensors[scale] = Raw("BF16", np.repeat(tensors[scale].codes, 2, axis=1))
+    weights = config["quantization_config"]["config_groups"]["group_0"]["weights"]
+    weights |= {"strategy": "group", "group_size": 32, "actorder": "group"}
+    return tensors, config, dict.fromkeys(right, "g_idx")
+
+
+def scaled(codes, scales, settings, right, name="up_proj", config=None):
+    """One weight of codes and scales with settings of compressed-tensors, or another config."""
+    tensors, model = llama(hidden=codes.shape[1], inter=codes.shape[0], seed=9)
+    module = mlp(0, name)
+    tensors |= {f"{module}.weight": codes, f"{module}.weight_scale": scales}
+    form = "int-quantized" if settings.get("type") == "int" else "float-quantized"
+    model["quantization_config"] = config or {
+        **{"quant_method": "compressed-tensors", "format": form},
+        "config_groups": {"group_0": {"targets": ["Linear"], "weights": settings}},
+    }
+    return tensors, model, {f"{module}.weight": right}
+
+
+def codes_and_scales(*shape, seed=9):
+    random = np.random.default_rng(seed)
+    codes = random.integers(-128, 128, (192, 288)).astype("i1")
+    return codes, random.uniform(1e-3, 2e-3, shape).astype("<f4")
+
+
+@case
+def int8_asymmetric_that_lost_its_zero_points():
+    codes, scales = codes_and_scales(192, 1)
+    settings = {"num_bits": 8, "type": "int", "strategy": "channel", "symmetric": False}
+    return scaled(codes, scales, settings, "zero points")
+
+
+@case
+def int8_in_groups_that_are_no_power_of_two():
+    codes, scales = codes_and_scales(192, 3)
+    settings = {"num_bits": 8, "type": "int", "strategy": "group", "group_size": 96}
+    return scaled(codes, scales, settings, codes * scales.repeat(96, 1))
+
+
+def blocks_of_96(settings, right=None):
+    codes, scales = codes_and_scales(2, 3)
+    if right is None:
+        right = E4M3[codes.view("u1") & 0xF7] * scales.repeat(96, 0).repeat(96, 1)
+    return scaled(Raw("F8_E4M3", codes.view("u1") & 0xF7), scales, settings, right)
+
+
+@case
+def fp8_in_blocks_that_its_group_states():
+    structure = {"strategy": "block", "block_structure": [96, 96]}
+    return blocks_of_96({"num_bits": 8, "type": "float", **structure})
+
+
+@case
+def fp8_in_blocks_that_nothing_states():
+    return blocks_of_96({"num_bits": 8, "type": "float"}, "scale")
+
+
+@case
+def fp8_and_packed_int4_in_one_recipe():
+    """compressed-tensors' `mixed-precision`: each group has its own format."""
+    tensors, config, right = packed({"gate_proj": 4}, ["gate_proj"], pack_words)
+    module = mlp(0, "down_proj")
+    codes = to_e4m3(np.random.default_rng(6).normal(0, 100, (32, 64)))
+    scales = np.random.default_rng(6).uniform(1e-4, 2e-4, (32, 1)).astype("<f4")
+    tensors |= {f"{module}.weight": Raw("F8_E4M3", codes), f"{module}.weight_scale": scales}
+    settings = config["quantization_config"]
+    settings["format"] = "mixed-precision"
+    settings["config_groups"]["group_0"]["targets"] = ["Linear"]
+    settings["config_groups"]["group_1"] = {
+        **{"targets": ["re:.*down_proj$"], "format": "float-quantized"},
+        "weights": {"num_bits": 8, "type": "float", "strategy": "channel"},
+    }
+    return tensors, config, right | {f"{module}.weight": E4M3[codes] * scales}
+
+
+@case
+def fp4_experts_as_deepseek_stores_them():
+    """DeepSeek-V4: `w1.weight` I8 of two codes a byte, `w1.scale` of powers of two."""
+    random = np.random.default_rng(41)
+    tensors, config = llama(hidden=64)
+    module = "model.layers.0.ffn.experts.0.w1"
+    codes, powers = random.integers(0, 16, (48, 64)), random.integers(118, 124, (48, 2))
+    tensors |= {
+        f"{module}.weight": (codes[:, 0::2] | codes[:, 1::2] << 4).astype("u1").view("i1"),
+        f"{module}.scale": Raw("F8_E8M0", powers.astype("u1")),
+    }
+    config["quantization_config"] = {"quant_method": "fp8", "weight_block_size": [128, 128]}
+    right = E2M1[codes] * (2.0 ** (powers - 127)).repeat(32, 1)
+    return tensors, config, {f"{module}.weight": right}
+
+
+def nvfp4(rows=128, settings=None, **beside):
+    """One weight as ModelOpt and ComfyUI name it."""
+    random = np.random.default_rng(42)
+    tensors, config = llama(hidden=64, inter=128)
+    module = mlp(0, "gate_proj")
+    codes, scales = random.integers(0, 16, (rows, 64)), random.integers(40, 120, (rows, 4))
+    tensors |= {
+        f"{module}.weight": (codes[:, 0::2] | codes[:, 1::2] << 4).astype("u1"),
+        f"{module}.weight_scale": Raw("F8_E4M3", scales.astype("u1")),
+        f"{module}.weight_scale_2": np.array(1e-4, "<f4"),
+    }
+    pieces = {f"{module}.{end}": np.frombuffer(text, "u1") for end, text in beside.items()}
+    if settings:
+        config["quantization_config"] = settings
+    right = E2M1[codes] * E4M3[scales].repeat(16, 1) * np.float32(1e-4)
+    return tensors | pieces, config, {f"{module}.weight": right}
+
+
+MIXED = {"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION"}
+
+
+@case
+def nvfp4_of_a_mixed_recipe():
+    return nvfp4(settings=MIXED)
+
+
+@case
+def nvfp4_that_lost_its_scale_for_all():
+    return without(nvfp4(settings=MIXED), "weight_scale_2")
+
+
+@case
+def nvfp4_of_comfyui_is_named():
+    """ComfyUI issue 11822, Model-Optimizer pull request 1195: its scales are shuffled."""
+    tensors, config, right = nvfp4(comfy_quant=b'{"format": "nvfp4"}')
+    return tensors, config, dict.fromkeys(right, "ComfyUI's nvfp4")
+
+
+@case
+def nvfp4_of_an_unnamed_library_may_be_shuffled():
+    tensors, config, right = nvfp4()
+    return tensors, config, dict.fromkeys(right, "unnamed library")
+
+
+@case
+def nvfp4_of_an_unnamed_library_without_whole_tiles():
+    return nvfp4(rows=120)
+
+
+@case
+def int8_that_comfyui_rotated_is_named():
+    """comfy-kitchen pull request 63: ConvRot."""
+    codes, scales = codes_and_scales(192, 1)
+    tensors, config, right = scaled(codes, scales, {"type": "int"}, "convrot")
+    piece = b'{"format": "int8_tensorwise", "convrot": true}'
+    tensors[f"{mlp(0, 'up_proj')}.comfy_quant"] = np.frombuffer(piece, "u1")
+    config.pop("quantization_config")
+    return tensors, config, right
+
+
+@case
+def svdquant_is_named():
+    tensors, config = llama(hidden=64, inter=128)
+    module = mlp(0, "gate_proj")
+    tensors |= {
+        f"{module}.qweight": np.ones((128, 32), "i1"),
+        f"{module}.wscales": brain(np.ones((1, 128))),
+        f"{module}.smooth_factor": brain(np.ones(64)),
+    }
+    return tensors, config, {f"{module}.qweight": "SVDQuant"}

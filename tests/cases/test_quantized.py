@@ -42,9 +42,10 @@ def test_weights_are_right_or_left_out(name, tmp_path):
         assert matrices["expert_index"].nunique() in (0, len(experts))
     # Nothing that quantization stores beside codes is a weight.
     plain = {n for n, t in tensors.items() if isinstance(t, Raw) and t.dtype == "BF16"}
-    plain -= {n for n in tensors if n.endswith("_scale")}
+    plain -= {n for n in tensors if n.endswith(("_scale", "_factor", "wscales"))}
     assert set(params.index) <= plain | set(right)
     found = audit.audit(result.manifest, result.params, ledger)["findings"]
     about = {f["where"] for f in found if f["check"] == "contradictory"}
-    words = ("scale", "sym", "zero points", "weight_shape")
+    words = ("scale", "sym", "zero points", "weight_shape", "absmax", "quant_map", "g_idx")
+    words += ("weight_scale_2",)
     assert about == {t for t, why in right.items() if isinstance(why, str) and why in words}

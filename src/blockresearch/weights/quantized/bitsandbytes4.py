@@ -23,7 +23,7 @@ from blockresearch.safetensors import json_text
 from blockresearch.safetensors.dtypes import nbytes
 from blockresearch.safetensors.reader import read_bytes
 from blockresearch.weights.grid import Grid
-from blockresearch.weights.quantized.scheme import Format, Found, Settings, Unfit
+from blockresearch.weights.quantized.scheme import INTEGERS, Format, Found, Settings, Unfit
 from blockresearch.weights.quantized.source import Source
 from blockresearch.weights.quantized.unpack import nibbles, scale_columns
 
@@ -121,6 +121,9 @@ def read_blocks(found: Found) -> Settings:
     method = f"bitsandbytes {'nf4' if state.endswith('nf4') else 'fp4'}"
     if math.prod(found.shape("quant_map")) != 16:
         raise Unfit(f"a quant_map of shape {list(found.shape('quant_map'))}, not of 16 values")
+    nested = [role in found.by_role for role in ("nested_absmax", "nested_quant_map")]
+    if found.dtype("absmax") in INTEGERS and not all(nested):
+        raise Unfit("its absmax is quantized, and nested_absmax or nested_quant_map is missing")
     stored = nbytes(dtype, math.prod(shape))
     is_stack = not name.endswith(".weight") or "expert" in name or "moe" in name
     if found.read_small and is_stack and math.prod(found.shape("quant_state")) <= MAX_STATE_BYTES:

@@ -2,7 +2,7 @@
 
     P.weight         I8 [out, in]
     P.SCB            F32 [out]
-    P.weight_format  optional
+    P.weight_format  optional, U8: 0 for rows; other values are layouts of old kernels, not decoded
 
 W = code · SCB / 127.
 
@@ -14,7 +14,7 @@ import math
 import numpy as np
 
 from blockresearch.weights.grid import Grid
-from blockresearch.weights.quantized.scheme import Format, Found, Settings, Unfit
+from blockresearch.weights.quantized.scheme import Format, Found, NotDecoded, Settings, Unfit
 from blockresearch.weights.quantized.source import Source
 from blockresearch.weights.quantized.unpack import scale_columns
 
@@ -33,16 +33,26 @@ def open_rows(source: Source) -> Grid:
 
 
 def read_rows(found: Found) -> Settings:
-    """Settings of codes. Raises Unfit if there is not one scale for each row."""
+    """Settings of codes.
+
+    Raises Unfit if there is not one scale for each row, NotDecoded if weight_format is not 0.
+    """
     shape = found.owner[1]
     if len(shape) != 2 or math.prod(found.shape("scb")) != shape[0]:
         raise Unfit(f"SCB of shape {list(found.shape('scb'))} does not fit {list(shape)}")
+    if any(found.integers("format") or ()):
+        raise NotDecoded("a layout of LLM.int8 other than rows")
     return "bitsandbytes int8", "bitsandbytes8", shape, {}
 
 
 FORMATS = (
     Format(
-        ".weight", frozenset({"I8"}), {"scb": ".SCB"}, {}, read_rows, frozenset({"bitsandbytes"})
+        ".weight",
+        frozenset({"I8"}),
+        {"scb": ".SCB"},
+        {"format": ".weight_format"},
+        read_rows,
+        frozenset({"bitsandbytes"}),
     ),
 )
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from blockresearch.weights.quantized import settings
-from blockresearch.weights.quantized.scaled import open_scaled, pair, scale_block
+from blockresearch.weights.quantized.scaled import open_scaled, scale_block, stated_blocks
 from blockresearch.weights.quantized.scheme import (
     DOES_NOT_FIT,
     FLOAT8,
@@ -35,7 +35,7 @@ SCALES_OF_MODULE = (".qscale_weight", ".scale_weight", ".scale")
 def read_float8(found: Found) -> Settings:
     """Settings of 8-bit floats with scales per tensor, channel or block; raises Unfit."""
     shape = found.owner[1]
-    block = scale_block(shape, found.shape("scale"), pair(found.config.get("weight_block_size")))
+    block = scale_block(shape, found.shape("scale"), stated_blocks(found))
     whole = block[-1] == shape[-1]
     kind = "fp8" if whole else "mxfp8" if block[-1] == 32 and block[-2] == 1 else "fp8 block"
     return kind, "scaled", shape, {"block": list(block)}

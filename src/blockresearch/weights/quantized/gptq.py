@@ -115,6 +115,8 @@ def read_gptq(found: Found) -> Settings:
     ((bits, inputs),) = fitting
     if bits in (5, 6, 7) and method != "auto-round":
         raise NotDecoded(f"the planar layout of {bits} bits of GPTQModel")
+    if own.get("desc_act") is True and groups > 1 and known is None:
+        raise Unfit("the config says desc_act, and g_idx is missing")
     size = own.get("group_size")
     width = size if type(size) is int and size > 0 else -(-inputs // groups)
     if -(-inputs // width) != groups:

@@ -10,7 +10,7 @@ Source: compressed-tensors naive_quantized; ModelOpt export (INT8_SQ).
 """
 
 from blockresearch.weights.quantized.fp8 import SCALES
-from blockresearch.weights.quantized.scaled import open_scaled, pair, scale_block
+from blockresearch.weights.quantized.scaled import open_scaled, scale_block, stated_blocks
 from blockresearch.weights.quantized.scheme import POWERS, Format, Found, Settings, Unfit
 
 
@@ -19,7 +19,10 @@ def read_int8(found: Found) -> Settings:
     shape, scales = found.owner[1], found.shape("scale")
     if found.dtype("scale") in POWERS:
         raise Unfit("scales that are powers of two do not belong to 8-bit integers")
-    block = scale_block(shape, scales, pair(found.config.get("weight_block_size")))
+    block = scale_block(shape, scales, stated_blocks(found))
+    asymmetric = [weights.get("symmetric") is False for weights in found.stated]
+    if "zeros" not in found.by_role and asymmetric and all(asymmetric):
+        raise Unfit("the config says asymmetric, and zero points are missing")
     if "zeros" in found.by_role and found.shape("zeros") != scales:
         raise Unfit(f"zero points of shape {list(found.shape('zeros'))} do not fit the scales")
     return "int8", "scaled", shape, {"block": list(block)}

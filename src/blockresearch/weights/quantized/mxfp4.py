@@ -3,6 +3,7 @@
     P_packed    U8 or I8 [..., out, in / 2]    P_scale   U8 or E8M0 [..., out, in / 32]
     P_blocks    U8 [E, out, in / 32, 16]       P_scales  U8 [E, out, in / 32]          (gpt-oss)
     P           U8, I8 or F4                   P_scale   U8 or E8M0 [..., out, in / 32]
+    P.weight    U8, I8 or F4                   P.scale   the same                  (DeepSeek-V4)
 
 W = E2M1[code] · 2^(scale - 127), low nibble first. `P` is `proj.weight` or a bare parameter.
 
@@ -39,6 +40,7 @@ FORMATS = (
     Format("_packed", _BYTES, {"scale": "_scale"}, {}, read_packed, METHODS),
     Format("_blocks", frozenset({"U8"}), {"scale": "_scales"}, {}, read_blocks, METHODS),
     *(Format("", _BYTES | {"F4"}, {"scale": s}, {}, read_packed, METHODS) for s in SCALES),
+    Format(".weight", _BYTES | {"F4"}, {"scale": ".scale"}, {}, read_packed, METHODS),
 )
 
 FORMULAS = {"float4": open_float4, "float4 rows": open_float4_rows}

@@ -179,24 +179,39 @@ def _told(stated: list[tuple[int, int | None]]) -> str:
 
 
 def _stated(found: Found, groups: list[Mapping[str, Any]]) -> Iterator[tuple[int, int | None]]:
-    """(bits, size of a group or None) of groups of the config, without any the usual."""
+    """(bits, size of a group or None) of groups of the config, without any the usual.
+
+    Raises Unfit if each of them needs a companion that is missing, NotDecoded if none is of int.
+    """
     seen: set[tuple[int, int | None]] = set()
+    lacking = ""
     for group in groups:
         weights = group["weights"]
         bits, size = weights.get("num_bits"), weights.get("group_size")
-        if str(weights.get("type", "int")) != "int":
+        if str(weights.get("type", "int")) != "int" or type(bits) is not int or not 1 <= bits <= 8:
             continue
-        if type(bits) is int and 1 <= bits <= 8:
-            if weights.get("symmetric") is False and "zeros" not in found.by_role:
-                raise Unfit("the config says asymmetric, and zero points are missing")
-            one = (bits, size if type(size) is int and size > 0 else None)
-            if one not in seen:
-                seen.add(one)
-                yield one
+        missing = _missing(found, weights)
+        lacking = lacking or missing
+        one = (bits, size if type(size) is int and size > 0 else None)
+        if one not in seen and not missing:
+            seen.add(one)
+            yield one
+    if lacking and not seen:
+        raise Unfit(lacking)
     if groups and not seen:
         raise NotDecoded("packed words of a type other than int")
     if not groups:
         yield from USUAL
+
+
+def _missing(found: Found, weights: Mapping[str, Any]) -> str:
+    """Which companion settings of weights need that is not there, "" for none."""
+    if weights.get("symmetric") is False and "zeros" not in found.by_role:
+        return "the config says asymmetric, and zero points are missing"
+    is_ordered = weights.get("actorder") in ("group", "dynamic", True)
+    if is_ordered and "g_idx" not in found.by_role and (_groups(found) or 1) > 1:
+        return "the config says actorder group, and weight_g_idx is missing"
+    return ""
 
 
 def _readings(

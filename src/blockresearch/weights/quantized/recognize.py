@@ -9,12 +9,13 @@ it. If several readings fit, the weight is unsupported, never read by the first.
 companions, whatever becomes of their owner.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from posixpath import commonprefix
-from typing import Any
+from typing import Any, NamedTuple
 
 from blockresearch.naming import patterns
 from blockresearch.weights.grid import Grid
@@ -37,6 +38,7 @@ from blockresearch.weights.quantized.fp8 import lost_scale
 from blockresearch.weights.quantized.scheme import (
     DOES_NOT_FIT,
     INTEGERS,
+    MAX_SMALL_VALUES,
     Format,
     Found,
     NotDecoded,
@@ -53,7 +55,12 @@ from blockresearch.weights.quantized.settings import (
     quantization_config,
 )
 from blockresearch.weights.quantized.source import Source
-from blockresearch.weights.quantized.undecoded import OTHER_METHODS, undecoded_method
+from blockresearch.weights.quantized.undecoded import (
+    COMFY_PIECE,
+    OTHER_METHODS,
+    comfy_format,
+    undecoded_method,
+)
 
 SCHEMES: tuple[SchemeFile, ...] = (
     gptq,
@@ -80,7 +87,7 @@ CODES = (
 
 # Parameters of undecoded schemes, beside their codes.
 SCALE_LIKE = re.compile(
-    r"scale|zero|absmax|quant_map|codebook|centroid|^meta$|^SCB$|^su$|^sv$|biases"
+    r"scale|zero|absmax|quant_map|codebook|centroid|^meta$|^SCB$|^su$|^sv$|biases|^smooth_factor"
 )
 
 
@@ -124,7 +131,9 @@ def recognize(
         unsupported.pop(name, None)
     for tensor in checkpoint.stored.values():
         if not (tensor[0] in schemes or tensor[0] in owners or tensor[0] in unsupported):
-            reason = checkpoint.why_unread(tensor) or lost_scale(tensor, checkpoint.config, schemes)
+            reason = checkpoint.why_unread(tensor)
+            if not reason and not _companion_suffix(tensor[0])[1]:
+                reason = lost_scale(tensor, checkpoint.config, schemes)
             if reason:
                 unsupported[tensor[0]] = reason
     quantized: dict[str, list[str]] = {}
@@ -136,6 +145,14 @@ def recognize(
             if owner:
                 owners[name] = owner
     return Recognized(schemes, owners, unsupported)
+
+
+class Tried(NamedTuple):
+    """A format that looks like it and does not fit: why, and how many companions are missing."""
+
+    row: Format
+    why: str
+    missing: int = 0
 
 
 class _Checkpoint:
@@ -163,7 +180,7 @@ class _Checkpoint:
     def match(self, tensor: Tensor) -> tuple[Scheme | None, str]:
         """The scheme that fits the tensor as its codes; else why none that it looks like does."""
         name, shape, dtype = tensor
-        tried: list[tuple[Format, str]] = []
+        tried: list[Tried] = []
         undecoded: list[str] = []
         schemes: list[Scheme] = []
         for row in self.formats.get(dtype, ()):
@@ -178,14 +195,14 @@ class _Checkpoint:
             if absent:
                 # A tensor of any name with one scale is nothing of a scheme that needs others.
                 if present and (row.codes or len(row.needed) > 1):
-                    tried.append((row, f"{' and '.join(absent)} missing"))
+                    tried.append(Tried(row, f"{' and '.join(absent)} missing", len(absent)))
                 continue
             try:
                 kind, formula, logical, settings = row.read(
                     Found(tensor, present, self.config, stem, self.read_small)
                 )
             except Unfit as error:
-                tried.append((row, str(error)))
+                tried.append(Tried(row, str(error)))
             except NotDecoded as error:
                 undecoded.append(str(error))
             else:
@@ -195,6 +212,9 @@ class _Checkpoint:
         if not schemes and (tried or undecoded):
             known = known or undecoded_method(name, self.modules[_module(name)])
             known = known or (undecoded[0] if undecoded else None)
+        if (schemes or tried) and COMFY_PIECE in self.modules[_module(name)]:
+            form = comfy_format(self._read(f"{_module(name)}.{COMFY_PIECE}"))
+            known = f"ComfyUI's {form}" if form else known
         if known:
             return None, f"quantized by {known}, which is not decoded"
         if not schemes:
@@ -204,11 +224,17 @@ class _Checkpoint:
             found, why = None, f"{_module(name)}.weight is stored as well"
         return found, f"{DOES_NOT_FIT}: {why}" if why else ""
 
-    def _contradiction(self, tried: list[tuple[Format, str]]) -> str:
+    def _read(self, name: str) -> bytes | None:
+        """The bytes of a small tensor, None if they are not at hand."""
+        _, shape, _ = self.stored[name]
+        is_small = math.prod(shape) <= MAX_SMALL_VALUES
+        return self.read_small(name) if self.read_small and is_small else None
+
+    def _contradiction(self, tried: list[Tried]) -> str:
         """Why sizes fit no scheme: a contradiction only if the config names one of these."""
         decoded = is_decoded_algorithm(self.config)
-        named = [(row, why) for row, why in tried if decoded and self.method in row.methods]
-        why = max((why for _, why in named or tried), key=len)
+        named = [one for one in tried if decoded and self.method in one.row.methods]
+        why = min(named or tried, key=lambda one: (max(1, one.missing), -len(one.why))).why
         if named or not self.method:
             return f"{DOES_NOT_FIT}: {why}"
         return f"quantized by {named_scheme(self.config)} in a layout that is not decoded: {why}"
@@ -225,6 +251,8 @@ class _Checkpoint:
         is_weight = name.endswith(("weight", "_packed"))
         scaled = any(SCALE_LIKE.search(leaf) for leaf in beside)
         if name in self.helped or (is_weight and (self.method or scaled)):
+            if self.method in OTHER_METHODS:
+                return f"quantized by {OTHER_METHODS[self.method]}, which is not decoded"
             how = f" by {named_scheme(self.config)}" if self.method else ""
             return f"quantized{how} in a layout that is not decoded ({dtype} codes)"
         return ""

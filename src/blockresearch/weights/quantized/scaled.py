@@ -11,9 +11,13 @@ import numpy as np
 
 from blockresearch.safetensors import dtypes
 from blockresearch.weights.grid import Grid
-from blockresearch.weights.quantized.scheme import Unfit
+from blockresearch.weights.quantized.scheme import Found, Unfit
+from blockresearch.weights.quantized.settings import method_of
 from blockresearch.weights.quantized.source import Source
 from blockresearch.weights.quantized.unpack import scale_columns, shift_columns
+
+# The only block of DeepSeek's and ModelOpt's FP8, and the default of transformers.
+USUAL_BLOCK = (128, 128)
 
 
 def open_scaled(source: Source) -> Grid:
@@ -44,33 +48,55 @@ def open_scaled(source: Source) -> Grid:
 
 @lru_cache(4096)
 def scale_block(
-    shape: tuple[int, ...], scales: tuple[int, ...], wanted: tuple[int, int] | None
+    shape: tuple[int, ...], scales: tuple[int, ...], stated: tuple[tuple[int, int], ...] = ()
 ) -> tuple[int, ...]:
     """Extent of the block of a weight that one scale serves, per dimension.
 
     One scale, one per row, per expert, or per block of rows and columns; the last blocks may be
-    cut off. `wanted` is what the config says about the last two dimensions. Raises Unfit if scales
-    of this shape do not fit the weight.
+    cut off. `stated` are the blocks of the last two dimensions that the config states; without
+    them a block is a power of two, or an equal part. Raises Unfit if scales of this shape do not
+    fit the weight, or fit several blocks.
     """
     unfit = Unfit(f"scales of shape {list(scales)} do not fit a weight of {list(shape)}")
     if math.prod(scales) == 1:
         return shape
+    if len(scales) < len(shape) and scales != shape[: len(scales)]:
+        raise unfit
     while len(scales) < len(shape):
         scales = (*scales, 1)
-    if len(scales) != len(shape):
+    if len(scales) != len(shape) or any(
+        b not in (1, a) for a, b in zip(shape[:-2], scales[:-2], strict=True)
+    ):
         raise unfit
     whole = tuple(a if b == 1 else 1 for a, b in zip(shape, scales, strict=True))
     if all(b in (1, a) for a, b in zip(shape, scales, strict=True)):
         return whole
-    if wanted and scales[-2:] == tuple(-(-a // b) for a, b in zip(shape[-2:], wanted, strict=True)):
-        return (*whole[:-2], *wanted)
-    block = []
+    for pair_of_sizes in stated:
+        if scales[-2:] == tuple(-(-a // b) for a, b in zip(shape[-2:], pair_of_sizes, strict=True)):
+            return (*whole[:-2], *pair_of_sizes)
+    block: list[int] = []
     for size, count in zip(shape, scales, strict=True):
-        sizes = [size] if count == 1 else [2**n for n in range(13) if -(-size // 2**n) == count]
+        sizes = {2**n for n in range(13) if -(-size // 2**n) == count} if count > 1 else {size}
+        if count > 1 and size % count == 0:
+            sizes.add(size // count)
         if not sizes:
             raise unfit
-        block.append(sizes[0])
+        if len(sizes) > 1:
+            raise Unfit(f"{unfit} alone: blocks of {' or '.join(map(str, sorted(sizes)))}?")
+        block.extend(sizes)
     return tuple(block)
+
+
+def stated_blocks(found: Found) -> tuple[tuple[int, int], ...]:
+    """The blocks (rows, columns) that the config states for a weight, and those of its library."""
+    blocks = [pair(found.config.get("weight_block_size"))]
+    for weights in found.stated:
+        blocks.append(pair(weights.get("block_structure")))
+        blocks.append(pair([1, weights.get("group_size")]))
+    scale = found.by_role["scale"][0]
+    if scale.endswith("_scale_inv") or method_of(found.config) in ("fp8", "modelopt"):
+        blocks.append(USUAL_BLOCK)
+    return tuple(block for block in blocks if block)
 
 
 def pair(value: Any) -> tuple[int, int] | None:

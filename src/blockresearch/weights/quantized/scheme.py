@@ -15,6 +15,7 @@ import numpy as np
 from blockresearch.safetensors import dtypes
 from blockresearch.safetensors.dtypes import DTYPES
 from blockresearch.weights.grid import Grid
+from blockresearch.weights.quantized.settings import config_groups
 from blockresearch.weights.quantized.source import Source
 
 Tensor = tuple[str, tuple[int, ...], str]  # name, shape, safetensors dtype
@@ -63,6 +64,12 @@ class Found(NamedTuple):
     def module(self) -> str:
         """Name of the module: the stem without `.weight`, of a bare parameter its own."""
         return self.stem.removesuffix(".weight")
+
+    @property
+    def stated(self) -> list[Mapping[str, Any]]:
+        """What `config_groups` states about the weights of this module, [] without any."""
+        names = (self.module, self.module.rpartition(".")[0], self.stem)
+        return [group["weights"] for group in config_groups(self.config, names)]
 
     def shape(self, role: str) -> tuple[int, ...]:
         return self.by_role[role][1]

@@ -78,7 +78,7 @@ def is_decoded_algorithm(settings: Mapping[str, Any]) -> bool:
     """Whether the algorithm or format that the config states within its method is decoded here."""
     algorithm, form = settings.get("quant_algo"), settings.get("format")
     if isinstance(algorithm, str):
-        return "FP" in algorithm or algorithm.startswith("W8A8")
+        return "FP" in algorithm or algorithm.startswith(("W8A8", "MIXED"))
     is_theirs = method_of(settings) == "compressed-tensors" and isinstance(form, str)
     return not is_theirs or form in DECODED_FORMATS
 

@@ -20,7 +20,7 @@ from blockresearch.safetensors import dtypes
 from blockresearch.safetensors.dtypes import DTYPES
 from blockresearch.safetensors.reader import read_bytes
 from blockresearch.weights.grid import Grid
-from blockresearch.weights.quantized.scaled import pair, scale_block
+from blockresearch.weights.quantized.scaled import scale_block, stated_blocks
 from blockresearch.weights.quantized.scheme import FLOAT8, Format, Found, Settings, Unfit
 from blockresearch.weights.quantized.source import Source
 from blockresearch.weights.quantized.unpack import scale_columns, shift_columns
@@ -42,9 +42,10 @@ def open_sparse(source: Source) -> Grid:
     item = DTYPES[dtype].bits // 8
     if starts[-1] * item != source.stored.nbytes:
         raise source.fail(f"its mask keeps {starts[-1]} values, and others are stored")
-    block = (
-        scale_block(shape, source.companions["scale"].shape, None) if source.has("scale") else shape
-    )
+    block = shape
+    if source.has("scale"):
+        stated = tuple((height, width) for height, width in source.settings["blocks"])
+        block = scale_block(shape, source.companions["scale"].shape, stated)
     scales = _table(source, "scale", shape, block)
     zeros = _table(source, "zeros", shape, block)
 
@@ -91,15 +92,16 @@ def read_sparse(found: Found) -> Settings:
         if len(true) != 2 or true[0] != rows or -(-true[1] // 8) != mask[1]:
             raise Unfit(f"a shape of {true} with a bit mask of shape {list(mask)}")
         cols = true[1]
+    blocks = stated_blocks(found) if "scale" in found.by_role else ()
     if "scale" in found.by_role:
-        scale_block((rows, cols), found.shape("scale"), pair(found.config.get("weight_block_size")))
+        scale_block((rows, cols), found.shape("scale"), blocks)
     kind = "sparse-24-bitmask" if len(shape) == 2 else "sparse-bitmask"
     inner = " fp8" if dtype in FLOAT8 else " int8" if dtype == "I8" else ""
     if inner and "scale" not in found.by_role:
         raise Unfit(f"scales of {name} missing")
     if math.prod(shape) > rows * cols:
         raise Unfit(f"{math.prod(shape)} values for a mask of {rows} x {cols}")
-    return kind + inner, "sparse", (rows, cols), {}
+    return kind + inner, "sparse", (rows, cols), {"blocks": list(map(list, blocks))}
 
 
 FORMATS = (
