@@ -13,6 +13,9 @@ MAX_PATTERN_CHARACTERS = 2000
 
 MAX_STEPS = 1_000_000
 
+# Dots in a name; no parameter of a real model has as many.
+MAX_STARTS = 64
+
 
 @lru_cache(4096)
 def compile_bounded(pattern: str) -> tuple[re.Pattern[str], int] | None:
@@ -38,6 +41,18 @@ def matches_anywhere(pattern: str, text: str) -> bool:
     # A search starts anew at each character.
     short = compiled is not None and _is_short(text, compiled[1] + 1)
     return compiled is not None and short and bool(compiled[0].search(text))
+
+
+def matches_ending(pattern: str, text: str) -> bool | None:
+    """Whether the pattern matches the text or what follows one of its dots, to the end.
+
+    This is PEFT's `re.match(rf"(.*\\.)?({pattern})$", text)`; None if the pattern is refused.
+    """
+    compiled = compile_bounded(f"({pattern})$")
+    starts = [0, *(i + 1 for i, sign in enumerate(text) if sign == ".")]
+    if compiled is None or not _is_short(text, compiled[1]) or len(starts) > MAX_STARTS:
+        return None
+    return any(compiled[0].match(text, start) for start in starts)
 
 
 def _is_short(text: str, repeats: int) -> bool:

@@ -50,7 +50,9 @@ from blockresearch.safetensors.dtypes import DTYPES
 from blockresearch.safetensors.header import Header
 from blockresearch.safetensors.reader import header_from, read_bytes, read_header
 from blockresearch.text import quoted
-from blockresearch.weights.layout import layouts
+from blockresearch.weights.adapters.recognize import recognize
+from blockresearch.weights.adapters.scaling import Statements
+from blockresearch.weights.layout import Layout, layouts
 from blockresearch.weights.quantized.settings import FILES_BESIDE, with_settings
 from blockresearch.weights.stored import Stored
 
@@ -332,11 +334,14 @@ def _describe(
     roles_of = naming.classify(signatures, config)
     places = {tensor.name: (tensor.shard, tensor.begin, tensor.end) for tensor in once}
     layouts_of = layouts(signatures, roles_of, config, lambda name: piece(*places[name]))
+    metadata = {shard: content.metadata for shard, content in headers.items()}
+    adapted = recognize(once, roles_of, Statements(adapter, config, metadata))
     tensors = tuple(
         Tensor(
             *(t.name, t.shard, t.dtype, t.shape, t.begin, t.end),
             roles_of[t.name],
-            layouts_of[t.name],
+            _with_note(layouts_of[t.name], adapted.reasons.get(t.name)),
+            adapted.changes.get(t.name),
         )
         for t in once
     )
@@ -361,6 +366,13 @@ def _describe(
         tied=naming.tied(embedding, output, config),
         totals=_totals(tensors, output if naming.states_tied(config) else None),
     )
+
+
+def _with_note(layout: Layout, note: str | None) -> Layout:
+    """A layout that also states why no change of a weight is made from this factor."""
+    if note is None or not layout.is_measured:
+        return layout
+    return replace(layout, reason=f"{layout.reason}; {note}" if layout.reason else note)
 
 
 def _headers(shards: Sequence[str], header: Callable[[str], Header]) -> dict[str, Header]:

@@ -16,6 +16,7 @@ from blockresearch.checkpoint.records import content_key
 from blockresearch.files import read_json, write_json_by_line
 from blockresearch.hub.transfer import RepoFile
 from blockresearch.naming.roles import Role
+from blockresearch.weights.adapters.change import Change, change_from_json, change_json
 from blockresearch.weights.layout import Layout, layout_from_json, layout_json
 from blockresearch.weights.stored import Stored, stored_json
 
@@ -26,10 +27,14 @@ Ranges = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class Tensor(Stored):
-    """One stored tensor: where its bytes lie, what it is in the model, and how it is read."""
+    """One stored tensor: where its bytes lie, what it is in the model, and how it is read.
+
+    change   the change of a weight that is measured with this factor of an adapter
+    """
 
     role: Role
     layout: Layout
+    change: Change | None = None
 
     @property
     def logical_shape(self) -> tuple[int, ...]:
@@ -219,14 +224,7 @@ def manifest_json(manifest: Manifest) -> dict[str, Any]:
         "created_at": manifest.created_at,
         "files": [_file_json(file) for file in manifest.files],
         "skipped": [{"path": path, "reason": why} for path, why in manifest.skipped.items()],
-        "tensors": [
-            {
-                **stored_json(tensor),
-                "role": _role_json(tensor.role),
-                "layout": layout_json(tensor.layout),
-            }
-            for tensor in manifest.tensors
-        ],
+        "tensors": list(map(_tensor_json, manifest.tensors)),
         "problems": [asdict(problem) for problem in manifest.problems],
         "config": dict(manifest.config),
         "licence": manifest.license,
@@ -287,6 +285,12 @@ def _role_json(role: Role) -> dict[str, Any]:
     return {key: value for key, value in values if value is not None and value is not False}
 
 
+def _tensor_json(tensor: Tensor) -> dict[str, Any]:
+    entry = stored_json(tensor)
+    entry |= {"role": _role_json(tensor.role), "layout": layout_json(tensor.layout)}
+    return entry | ({"change": change_json(tensor.change)} if tensor.change else {})
+
+
 def _tensor_from_json(entry: Mapping[str, Any]) -> Tensor:
     role = {
         "layer_index": None,
@@ -305,4 +309,5 @@ def _tensor_from_json(entry: Mapping[str, Any]) -> Tensor:
         entry["end"],
         Role(**role),
         layout_from_json(entry["layout"]),
+        change_from_json(entry["change"]) if "change" in entry else None,
     )

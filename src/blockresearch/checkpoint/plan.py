@@ -19,7 +19,6 @@ from typing import Any
 
 from blockresearch.checkpoint import cost
 from blockresearch.checkpoint.manifest import Manifest, SourceFile
-from blockresearch.weights.adapters import planned_delta
 from blockresearch.weights.weight import Weight, weight_from_json, weight_json, weight_of
 
 # Short enough that one large shard fills the cores as evenly as many small ones do, long enough
@@ -94,11 +93,7 @@ def _weights(manifest: Manifest) -> Iterable[Weight]:
     for tensor in manifest.tensors:
         if not tensor.layout.is_measured or not manifest.is_read(tensor.name):
             continue
-        weight = weight_of(tensor, tensor.layout, by_name)
-        if manifest.adapter is not None:
-            delta = planned_delta(tensor, by_name, manifest.adapter)
-            weight = Weight(weight.stored, weight.layout, weight.companions, delta)
-        yield weight
+        yield weight_of(tensor, tensor.layout, by_name, tensor.change)
 
 
 def _content(file: SourceFile) -> ShardContent:

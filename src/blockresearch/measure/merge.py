@@ -50,8 +50,9 @@ def _name_pieces(rows: pd.DataFrame) -> None:
     gate = named & (piece == "gate_proj") & fused.str.endswith("qkv_proj")
     rows["projection"] = fused.where(~named, words + piece)
     rows["projection"] = rows["projection"].where(~gate.fillna(False), "attention gate_proj")
-    delta = "delta " + fused.str.replace(r"^lora\w* ", "", regex=True).fillna("")
-    rows["projection"] = rows["projection"].where(~is_delta, delta.str.strip())
+    # The projection of a parameter of an adapter begins with the parameter's name.
+    delta = "delta" + fused.str.replace(r"^\S+", "", regex=True).fillna("")
+    rows["projection"] = rows["projection"].where(~is_delta, delta)
     own_block = named & ~shared & (rows["block_type"] != "moe").fillna(True)
     rows["block_type"] = rows["block_type"].where(~own_block, piece)
 

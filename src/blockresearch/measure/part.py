@@ -28,7 +28,8 @@ from blockresearch.text import quoted
 from blockresearch.values.distribution import Distribution
 from blockresearch.values.rounding.errors import rounding_errors
 from blockresearch.values.rows_and_columns import TILE_BYTES
-from blockresearch.weights.adapters import Delta, open_delta
+from blockresearch.weights.adapters.change import read_change
+from blockresearch.weights.adapters.delta import Delta
 from blockresearch.weights.layout import Matrix, matrices, whole
 from blockresearch.weights.quantized.source import Contradiction
 from blockresearch.weights.reading import TensorReader, blocks, extent, open_tensor, panels
@@ -167,9 +168,8 @@ def measure_tensor(files: Mapping[str, Path], weight: Weight, settings: Settings
                 "counts": counts.tolist(),
             }
         )
-    if weight.delta:
-        delta = open_delta(weight.stored, weight.delta, lambda name: files[name])
-        change = measure_delta(delta, weight.stored, settings)
+    for expert, delta in read_change(weight.change, files.__getitem__) if weight.change else ():
+        change = measure_delta(delta, expert, weight.stored, settings)
         result.matrices.append(change.row)
         result.spectra.append(change.spectrum)
     return result
@@ -227,10 +227,12 @@ def measure_matrix(
     )
 
 
-def measure_delta(delta: Delta, tensor: Stored, settings: Settings) -> Measured:
-    """The change that an adapter makes to a weight, as a matrix next to its two factors."""
+def measure_delta(
+    delta: Delta, expert: int | None, tensor: Stored, settings: Settings
+) -> Measured:
+    """The change that an adapter makes to a weight, as a matrix next to its factors."""
     rows, cols = delta.shape
-    matrix = Matrix(rows, cols, piece="delta")
+    matrix = Matrix(rows, cols, expert=expert, piece="delta")
     distribution = Distribution("F32", rows, cols, settings.sparsity_threshold)
     for block in delta.blocks(settings.chunk_bytes):
         distribution.update(block)

@@ -55,10 +55,10 @@ LEAVES = {"weight", "bias", "weights", "gamma", "beta", "scale", "kernel"}
 
 LEAVES |= {"weight_g", "weight_v", "original", "original0", "original1"}
 
-# Wrappers around a module that leave its role as it is, and the parameters that adapters add.
+# Wrappers around a module that leave its role as it is.
 WRAPPERS = {"base_layer", "modules_to_save", "original_module", "parametrizations"}
 
-ADAPTER_PARAMETERS = "lora_* ia3_l* prompt_embeddings* hada_* oft_r*"
+WRAPPERS |= {"token_adapter"}
 
 # How quantization names what it stores instead of `<module>.weight` or of a bare parameter: codes.
 QUANTIZED_CODES = "qweight packed blocks compressed qdata"

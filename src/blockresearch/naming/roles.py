@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from blockresearch.model_config import ModelConfig
-from blockresearch.naming import patterns
+from blockresearch.naming import adapter_names, patterns
 from blockresearch.naming.patterns import Block
 from blockresearch.naming.template import (
     Template,
@@ -229,7 +229,8 @@ def classify(tensors: Iterable[Tensor], config: Mapping[str, Any]) -> dict[str, 
     """
     stored = {name: (tuple(shape), dtype) for name, shape, dtype in tensors}
     config = config if isinstance(config, Mapping) else {}
-    names = {name: split(name) for name in stored}
+    adapted = adapter_names.adapted_modules(stored)
+    names = {name: split(_spelled(name, adapted)) for name in stored}
     checkpoint = _Checkpoint({names[name][0]: shape for name, (shape, _) in stored.items()}, config)
     templates = checkpoint.templates
 
@@ -272,6 +273,12 @@ def classify(tensors: Iterable[Tensor], config: Mapping[str, Any]) -> dict[str, 
             component = "mtp"
         roles[name] = Role(component, layer, block_type, projection, expert, is_bias, is_buffer)
     return roles
+
+
+def _spelled(name: str, adapted: set[str]) -> str:
+    """The name, with a word of adapters alone for a parameter that only its neighbors explain."""
+    found = adapter_names.beside(name, adapted)
+    return f"{found.module}.{found.word}" if found else name
 
 
 def _mtp_layers(

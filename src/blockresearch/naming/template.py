@@ -8,7 +8,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from blockresearch.naming import patterns
+from blockresearch.naming import adapter_names, patterns
 from blockresearch.naming.patterns import Block
 
 # Characters. No parameter of a real model has a longer name; a hostile header may.
@@ -74,9 +74,14 @@ _LAYER_LIST = whole_words(patterns.LAYER_LISTS)
 
 _NO_CONTAINER = whole_words(patterns.NOT_LAYERS)
 
-_ADAPTER = whole_words(patterns.ADAPTER_PARAMETERS)
+# A segment of its own, or at the end of `expert_3` and of Megatron's `experts.linear_fc1.weight3`.
+_NUMBER = re.compile(
+    r"((?<![^.])[0-9]{1,9}(?![^.])|(?<=\.expert_)[0-9]{1,9}(?![^.])"
+    r"|(?<=\.linear_fc[12]\.weight)[0-9]{1,9}$|(?<=\.linear_fc[12]\.bias)[0-9]{1,9}$)"
+)
 
-_NUMBER = re.compile(r"((?<![^.])[0-9]{1,9}(?![^.])|(?<=\.expert_)[0-9]{1,9}(?![^.]))")
+# What experts have lists of: `experts.gate_up_projs.3`, `experts.w1.3`.
+_EXPERT_LISTS = {"gate_proj", "up_proj", "down_proj", "gate_up_proj"}
 
 _SUFFIX = re.compile(r"_(?:weight|bias)$")
 
@@ -155,7 +160,7 @@ def split(name: str) -> tuple[str, list[str]]:
     """The template of a name, with "#" for its numbers, and the numbers."""
     if len(name) > MAX_NAME_CHARACTERS or "#" in name:
         return "?", []
-    parts = _NUMBER.split(name)
+    parts = _NUMBER.split(adapter_names.canonical(name))
     return "#".join(parts[::2]), parts[1::2]
 
 
@@ -192,6 +197,18 @@ class Template(NamedTuple):
         return self.prefix + self.path[:-1]
 
 
+def _listed(segments: list[str]) -> str | None:
+    """The projection that a list below experts has an entry of for each of them, else None."""
+    above, name = segments
+    if zone_of(above) != "expert":
+        return None
+    for one in dict.fromkeys((name.removesuffix("s"), name)):
+        found = find_block((above, one))
+        if found and found[0].block_type in _EXPERT_LISTS:
+            return one
+    return None
+
+
 @lru_cache(16384)
 def take_apart(template: str) -> Template:
     """Read a template as `split` makes it."""
@@ -200,13 +217,21 @@ def take_apart(template: str) -> Template:
         name = template.removeprefix("base_model.").removeprefix("model.")
     suffix = patterns.QUANTIZATION.search(name)
     segments = (name[: suffix.start()] if suffix else name).split(".")
-    adapter = next((s for s in segments if _ADAPTER.fullmatch(s.lower())), "")
+    adapter = next((s for s in segments if adapter_names.method_of(s)), "")
     if adapter:
         segments = segments[: segments.index(adapter)]
     found = {component_of(segment) for segment in segments}
     component = next((c for c in _PRIORITY if c in found), None)
-    segments = [segment for segment in segments if segment not in patterns.WRAPPERS]
+    segments = [
+        segment
+        for above, segment in zip(["", *segments], segments, strict=False)
+        # The name of the adapter stands behind its copy of a module.
+        if segment not in patterns.WRAPPERS
+        and not (segment == "default" and above in patterns.WRAPPERS)
+    ]
     leaf = "weight" if suffix or adapter else ""
+    if segments[-1] in ("weight#", "bias#"):
+        leaf, segments[-1] = segments[-1][:-1], "#"
     if not leaf:
         while len(segments) > 1 and segments[-1].lower() in patterns.LEAVES:
             leaf = segments.pop().lower()
@@ -221,6 +246,8 @@ def take_apart(template: str) -> Template:
             if (holds_module and _CONTAINER.fullmatch(above)) or _LAYER_LIST.fullmatch(above):
                 layer, start = number, i - 1
         numbers_expert = segment == "expert_#" or (segment == "#" and zone_of(above) == "expert")
+        if segment == "#" and i > 1 and expert is None and (one := _listed(segments[i - 2 : i])):
+            segments[i - 1], numbers_expert = one, True
         if numbers_expert and expert is None:
             expert = number
     return Template(

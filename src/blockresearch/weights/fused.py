@@ -76,7 +76,7 @@ class GateOrder(NamedTuple):
 
     def holds(self, name: str, types: set[str]) -> bool:
         words = self.modules.replace(" ", "|")
-        found = re.search(rf"(?:^|\.)(?:{words})(?:[._]|$)", name.lower())
+        found = re.search(rf"(?:^|\.)(?:{words})s?(?:[._]|$)", name.lower())
         return bool(found) and (self.types is None or bool(self.types & types))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from blockresearch.weights.adapters import LowRank
+from blockresearch.weights.adapters.change import Change, change_from_json, change_json
 from blockresearch.weights.layout import (
     Layout,
     Matrix,
@@ -21,13 +21,13 @@ class Weight:
     """One stored tensor and how it is read.
 
     companions   scales, zero points … of a quantized weight, by their role in its scheme
-    delta        the change of an adapter of which this tensor is one factor, or None
+    change       the change of an adapter of which this tensor is one factor, or None
     """
 
     stored: Stored
     layout: Layout
     companions: Mapping[str, Stored] = field(default_factory=dict)
-    delta: LowRank | None = None
+    change: Change | None = None
 
     @property
     def name(self) -> str:
@@ -52,8 +52,8 @@ class Weight:
     @property
     def other_shards(self) -> list[str]:
         """Shards of companions and factors that are read beside the tensor's own."""
-        others = [other.shard for other in self.companions.values()]
-        return [*others, *([self.delta.other.shard] if self.delta else [])]
+        factors = self.change.factors if self.change else {}
+        return [other.shard for other in (*self.companions.values(), *factors.values())]
 
     def matrices(self) -> tuple[Matrix, ...]:
         """The matrices in the tensor, as far as headers give its shape."""
@@ -64,12 +64,14 @@ class Weight:
         return whole(self.shape, self.layout)
 
 
-def weight_of(tensor: Stored, layout: Layout, by_name: Mapping[str, Stored]) -> Weight:
+def weight_of(
+    tensor: Stored, layout: Layout, by_name: Mapping[str, Stored], change: Change | None = None
+) -> Weight:
     """The weight of a tensor, its companions looked up in `by_name`."""
     names = layout.scheme.companions if layout.scheme else {}
     companions = {role: place_of(by_name[name]) for role, name in sorted(names.items())}
     # A note changes no number.
-    return Weight(place_of(tensor), replace(layout, reason=""), companions)
+    return Weight(place_of(tensor), replace(layout, reason=""), companions, change)
 
 
 def weight_json(weight: Weight) -> dict[str, Any]:
@@ -79,22 +81,17 @@ def weight_json(weight: Weight) -> dict[str, Any]:
     entry = place | {"layout": layout_json(weight.layout)}
     if weight.companions:
         entry["companions"] = {role: stored_json(t) for role, t in weight.companions.items()}
-    if weight.delta:
-        delta = weight.delta
-        entry["delta"] = {
-            "scale": delta.scale,
-            "swapped": delta.swapped,
-            "other": stored_json(delta.other),
-        }
+    if weight.change:
+        entry["change"] = change_json(weight.change)
     return entry
 
 
 def weight_from_json(entry: Mapping[str, Any], shard: str) -> Weight:
     """The weight of an entry of a plan."""
-    delta = entry.get("delta")
+    change = entry.get("change")
     return Weight(
         stored_from_json(entry, shard),
         layout_from_json(entry["layout"]),
         {role: stored_from_json(t) for role, t in entry.get("companions", {}).items()},
-        delta and LowRank(delta["scale"], delta["swapped"], stored_from_json(delta["other"])),
+        change and change_from_json(change),
     )
