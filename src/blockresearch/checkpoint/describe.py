@@ -82,6 +82,9 @@ MAX_CONFIG_VALUES = 500_000
 # Copies of a tensor are compared in pieces: those that differ do so early.
 COMPARED_BYTES = 8 * 1024**2
 
+# Further names of stored tensors in one header; a model ties a few, at most its layers.
+MAX_ALIASES = 10_000
+
 # Two requests for each of two hundred shards: nearly all the time is spent waiting.
 HEADERS_AT_ONCE = 8
 
@@ -331,10 +334,12 @@ def _describe(
     repeated = list(_repeated(stored, weight_map, piece, where))
     once = _each_once(stored, weight_map)
     signatures = [(tensor.name, tensor.shape, tensor.dtype) for tensor in once]
-    roles_of = naming.classify(signatures, config)
+    metadata = {shard: content.metadata for shard, content in headers.items()}
+    aliases = _aliases(metadata, {tensor.name: tensor for tensor in once})
+    again = [(name, t.shape, t.dtype) for name, t in aliases.items()]
+    roles_of = naming.classify([*signatures, *again], config)
     places = {tensor.name: (tensor.shard, tensor.begin, tensor.end) for tensor in once}
     layouts_of = layouts(signatures, roles_of, config, lambda name: piece(*places[name]))
-    metadata = {shard: content.metadata for shard, content in headers.items()}
     adapted = recognize(once, roles_of, Statements(adapter, config, metadata))
     tensors = tuple(
         Tensor(
@@ -345,8 +350,9 @@ def _describe(
         )
         for t in once
     )
-    embedding = naming.input_embedding(signatures, roles_of, config)
-    output = naming.output_head(signatures, roles_of, config)
+    tables = naming.token_tables(
+        signatures, roles_of, config, {name: t.name for name, t in aliases.items()}
+    )
     card = beside(model_card.CARD)
     return Manifest(
         *origin,
@@ -356,16 +362,36 @@ def _describe(
         ),
         skipped=dict(sorted(selection.skipped.items())),
         tensors=tensors,
-        problems=(*selection.problems, *repeated, *_disagreements(stored, weight_map)),
+        problems=(
+            *selection.problems,
+            *repeated,
+            *_disagreements(stored, weight_map, aliases),
+        ),
         config=config,
         license=_license(read, card) if card in names else None,
         adapter=adapter,
         index=index_totals,
-        embedding=embedding,
-        output=output,
-        tied=naming.tied(embedding, output, config),
-        totals=_totals(tensors, output if naming.states_tied(config) else None),
+        embedding=tables.embedding,
+        output=tables.output,
+        tied=tables.tied,
+        totals=_totals(tensors, tables.output if naming.states_tied(config) else None),
     )
+
+
+def _aliases(
+    metadata: Mapping[str, Mapping[str, str]], stored: Mapping[str, Stored]
+) -> dict[str, Stored]:
+    """Tensors that are stored under another name of the same shard.
+
+    Of tensors that share memory `save_model` of safetensors stores one; the header's metadata
+    gives its name for each of the others. Source: safetensors/torch.py.
+    """
+    return {
+        name: stored[other]
+        for shard, entries in metadata.items()
+        for name, other in list(entries.items())[:MAX_ALIASES]
+        if name not in stored and other in stored and stored[other].shard == shard
+    }
 
 
 def _with_note(layout: Layout, note: str | None) -> Layout:
@@ -479,7 +505,9 @@ def _is_copy(one: Stored, other: Stored, piece: Callable[[str, int, int], bytes]
     )
 
 
-def _disagreements(tensors: Sequence[Stored], weight_map: Mapping[str, str]) -> Iterator[Problem]:
+def _disagreements(
+    tensors: Sequence[Stored], weight_map: Mapping[str, str], aliases: Mapping[str, Stored]
+) -> Iterator[Problem]:
     """Problems between headers and index."""
     if not weight_map:
         return
@@ -487,10 +515,10 @@ def _disagreements(tensors: Sequence[Stored], weight_map: Mapping[str, str]) -> 
     for tensor in tensors:
         homes.setdefault(tensor.name, []).append(tensor.shard)
     for name, shard in weight_map.items():
-        if name not in homes:
+        if name not in homes and name not in aliases:
             evidence = f"the index places it in {shard}, whose header does not list it"
             yield Problem("missing_tensor", name, evidence)
-        elif shard not in homes[name]:
+        elif name in homes and shard not in homes[name]:
             evidence = f"the index places it in {shard}, it is stored in {homes[name][0]}"
             yield Problem("misplaced_tensor", name, evidence)
     for name, shards in homes.items():

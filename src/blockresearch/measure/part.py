@@ -227,9 +227,7 @@ def measure_matrix(
     )
 
 
-def measure_delta(
-    delta: Delta, expert: int | None, tensor: Stored, settings: Settings
-) -> Measured:
+def measure_delta(delta: Delta, expert: int | None, tensor: Stored, settings: Settings) -> Measured:
     """The change that an adapter makes to a weight, as a matrix next to its factors."""
     rows, cols = delta.shape
     matrix = Matrix(rows, cols, expert=expert, piece="delta")

@@ -85,7 +85,7 @@ def canonical(name: str) -> str:
     rest = name[flat.end(2) :]
     module = re.sub(r"_([0-9]{1,9})(?=_|$)", r".\1", flat[2])
     module = re.sub(r"(\.[0-9]{1,9})_", r"\1.", module)
-    return f"{_FLAT_MODULE.sub(r'\1.', module)}{rest}"
+    return _FLAT_MODULE.sub(r"\1.", module) + rest
 
 
 def parameter(name: str) -> Parameter | None:

@@ -26,7 +26,7 @@ Two stacks of one component (a recurrent model's inner and outer module) share l
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from blockresearch.model_config import ModelConfig
 from blockresearch.naming import adapter_names, patterns
@@ -199,7 +199,7 @@ class _Checkpoint:
             return "norm"
         if row is None and dims == 0 and t.leaf == "bias":
             return "bias"
-        if dims > 3 and block_type not in ("norm", "position_embedding", "ssm"):
+        if dims > 3 and not t.adapter and block_type not in ("norm", "position_embedding", "ssm"):
             return "conv"
         if block_type == "up_proj" and t.module in self.fused:
             return "gate_up_proj"
@@ -371,6 +371,50 @@ def output_head(
 
     heads = [name for name, *_ in filter(has_token_rows, _matrices(tensors, roles, "output"))]
     return min(heads, key=lambda name: (name.count("."), name)) if heads else None
+
+
+class TokenTables(NamedTuple):
+    """Names of the stored token embedding and of an output layer of its own; whether it has none.
+
+    `tied` is None if nothing indicates an output layer.
+    """
+
+    embedding: str | None
+    output: str | None
+    tied: bool | None
+
+
+def token_tables(
+    tensors: Iterable[Tensor],
+    roles: Mapping[str, Role],
+    config: Mapping[str, Any],
+    aliases: Mapping[str, str],
+) -> TokenTables:
+    """The token embedding and the output layer of a checkpoint.
+
+    `aliases` are further names of stored tensors, `roles` has theirs too. Of tied tensors any one
+    may be stored: the embedding is the stored output layer if an alias or the config says so.
+    """
+    tensors = list(tensors)
+    stored = {name: (shape, dtype) for name, shape, dtype in tensors}
+    named = [*tensors, *((name, *stored[other]) for name, other in aliases.items())]
+    embedding = input_embedding(named, roles, config)
+    output = output_head(named, roles, config)
+    embedding, output = (aliases.get(name, name) if name else None for name in (embedding, output))
+    if embedding is None and output and _ties(config):
+        embedding = output
+    if embedding is not None and embedding == output:
+        return TokenTables(embedding, None, True)
+    return TokenTables(embedding, output, tied(embedding, output, config))
+
+
+def _ties(config: Mapping[str, Any]) -> bool:
+    """Whether loaders tie the output layer to the embedding: as stated, else in classes of two
+    stacks, which do so by default."""
+    stated = ModelConfig(config).stated_ties
+    two_stacks = ModelConfig(config).flag("is_encoder_decoder")
+    generates = any("ForConditional" in name for name in ModelConfig(config).architectures)
+    return True in stated or (not stated and two_stacks and generates)
 
 
 def states_tied(config: Mapping[str, Any]) -> bool:

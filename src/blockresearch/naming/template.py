@@ -230,7 +230,7 @@ def take_apart(template: str) -> Template:
         and not (segment == "default" and above in patterns.WRAPPERS)
     ]
     leaf = "weight" if suffix or adapter else ""
-    if segments[-1] in ("weight#", "bias#"):
+    if segments and segments[-1] in ("weight#", "bias#"):
         leaf, segments[-1] = segments[-1][:-1], "#"
     if not leaf:
         while len(segments) > 1 and segments[-1].lower() in patterns.LEAVES:

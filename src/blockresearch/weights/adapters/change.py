@@ -59,9 +59,7 @@ def change_from_json(entry: Mapping[str, Any]) -> Change:
     return Change(entry["formula"], entry["scale"], factors, entry.get("experts"))
 
 
-def read_change(
-    change: Change, path_of: Callable[[str], Path]
-) -> list[tuple[int | None, Delta]]:
+def read_change(change: Change, path_of: Callable[[str], Path]) -> list[tuple[int | None, Delta]]:
     """The change of a weight, of a stack that of each expert with its number."""
     factors = {part: _read(factor, path_of) for part, factor in change.factors.items()}
     scale = change.scale * float(factors.pop("alpha", np.ones(1)).reshape(-1)[0])

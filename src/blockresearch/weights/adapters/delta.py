@@ -2,8 +2,8 @@
 
 `Product` is left · right: LoRA's B · A. Its singular values are those of the r x r matrix
 R_left · R_rightᵀ of the two QR factors, and zeros. LoHa's Hadamard product of two products is one
-too, of rank r₁ · r₂ (`hadamard`). `Kronecker` is LoKr's: its singular values are all products of one
-of each factor.
+too, of rank r₁ · r₂ (`hadamard`). `Kronecker` is LoKr's: its singular values are all products of a
+singular value of each factor.
 """
 
 from collections.abc import Iterator

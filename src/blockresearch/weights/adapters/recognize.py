@@ -50,9 +50,7 @@ UP_AND_DOWN = {
 }
 
 
-def recognize(
-    tensors: Iterable[Stored], roles: Mapping[str, Role], said: Statements
-) -> Recognized:
+def recognize(tensors: Iterable[Stored], roles: Mapping[str, Role], said: Statements) -> Recognized:
     """The changes that the adapters among `tensors` make."""
     stored = {tensor.name: tensor for tensor in tensors}
     adapted = adapter_names.adapted_modules(stored)
@@ -87,7 +85,9 @@ def _change(
     if "DoRA" in methods:
         raise Unknown("DoRA's change needs the weight itself, which is not stored here")
     if len(methods) != 1:
-        raise Unknown(f"its module has parameters of {' and '.join(sorted(methods)) or 'no method'}")
+        raise Unknown(
+            f"its module has parameters of {' and '.join(sorted(methods)) or 'no method'}"
+        )
     method = methods.pop()
     if method not in PEFT_TYPES:
         raise Unknown(f"the change that {method} makes is not computed from its parameters")

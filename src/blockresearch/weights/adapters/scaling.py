@@ -100,7 +100,9 @@ def _number(value: Any, what: str) -> float:
     return float(value)
 
 
-def peft_settings(said: Statements, module: str, shard: str) -> tuple[Mapping[str, Any], str] | None:
+def peft_settings(
+    said: Statements, module: str, shard: str
+) -> tuple[Mapping[str, Any], str] | None:
     """PEFT's settings that hold for a module and its name in them; None if there are none."""
     if said.adapter is not None and "peft_type" in said.adapter:
         return said.adapter, module.removeprefix(PEFT_PREFIX)
