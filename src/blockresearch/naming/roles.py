@@ -374,7 +374,7 @@ def output_head(
 
 
 class TokenTables(NamedTuple):
-    """Names of the stored token embedding and of an output layer of its own; whether it has none.
+    """Names of the stored token embedding and of a separate output layer; whether they are tied.
 
     `tied` is None if nothing indicates an output layer.
     """

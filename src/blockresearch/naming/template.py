@@ -74,7 +74,7 @@ _LAYER_LIST = whole_words(patterns.LAYER_LISTS)
 
 _NO_CONTAINER = whole_words(patterns.NOT_LAYERS)
 
-# A segment of its own, or at the end of `expert_3` and of Megatron's `experts.linear_fc1.weight3`.
+# A separate segment, or at the end of `expert_3` and of Megatron's `experts.linear_fc1.weight3`.
 _NUMBER = re.compile(
     r"((?<![^.])[0-9]{1,9}(?![^.])|(?<=\.expert_)[0-9]{1,9}(?![^.])"
     r"|(?<=\.linear_fc[12]\.weight)[0-9]{1,9}$|(?<=\.linear_fc[12]\.bias)[0-9]{1,9}$)"
