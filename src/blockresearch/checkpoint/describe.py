@@ -345,7 +345,7 @@ def _describe(
         Tensor(
             *(t.name, t.shard, t.dtype, t.shape, t.begin, t.end),
             roles_of[t.name],
-            _with_note(layouts_of[t.name], adapted.reasons.get(t.name)),
+            _with_note(layouts_of[t.name], adapted.notes.get(t.name)),
             adapted.changes.get(t.name),
         )
         for t in once
@@ -395,7 +395,7 @@ def _aliases(
 
 
 def _with_note(layout: Layout, note: str | None) -> Layout:
-    """A layout that also states why no change of a weight is made from this factor."""
+    """A layout that also states what is not known about the change of a weight."""
     if note is None or not layout.is_measured:
         return layout
     return replace(layout, reason=f"{layout.reason}; {note}" if layout.reason else note)

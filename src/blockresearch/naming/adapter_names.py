@@ -4,7 +4,7 @@ PEFT writes `<module>.lora_A.<adapter>.weight`, mlx-lm `<module>.lora_a`, diffus
 `<module>.lora.up.weight`. kohya flattens the module: `lora_te_text_model_encoder_layers_0_mlp_fc1`.
 `canonical` gives all of these one spelling.
 
-Source: `adapter_layer_names` and `other_param_names` in peft 0.20's tuners; networks/lora.py of
+Source: `adapter_layer_names` and `other_param_names` in peft 0.21.2's tuners; networks/lora.py of
 kohya's sd-scripts; loaders/lora_conversion_utils.py of diffusers.
 """
 
@@ -26,20 +26,30 @@ METHODS = {
     "HRA": "hra_u",
     "BOFT": "boft_r boft_s",
     "OFT": "oft_r oft_embedding_r oft_blocks oft_diag",
-    "PSOFT": "psoft_r",
+    "PSOFT": "psoft_*",
     "RoAd": "road_theta road_alpha",
     "FourierFT": "fourierft_spectrum",
     "WaveFT": "waveft_spectrum",
     "C3A": "c3a_kernel",
-    "RandLoRA": "randlora_lambda randlora_gamma randlora_a randlora_b",
+    "RandLoRA": "randlora_*",
     "(IA)3": "ia3_l*",
-    "VB-LoRA": "vblora_logits_a vblora_logits_b vblora_vector_bank",
-    "SHiRA": "shira_weight",
-    "GraLoRA": "gralora_a gralora_b gralora_a_general gralora_b_general",
-    "HiRA": "hira_a hira_b hira_embedding_a hira_embedding_b",
-    "DeLoRA": "delora_a delora_b delora_lambda",
+    "VB-LoRA": "vblora_*",
+    "SHiRA": "shira_*",
+    "GraLoRA": "gralora_*",
+    "HiRA": "hira_*",
+    "DeLoRA": "delora_*",
     "Poly": "poly_lora_a poly_lora_b poly_router",
-    "TinyLoRA": "tinylora_v",
+    "TinyLoRA": "tinylora_*",
+    "Uni-LoRA": "unilora_*",
+    "AdaMSS": "adamss_*",
+    "BEFT": "beft_bias",
+    "DEFT": "deft_*",
+    "FRoD": "frod_*",
+    "GLoRA": "glora_*",
+    "Lily": "lily_*",
+    "PEANuT": "peanut_*",
+    "supertuning": "supertuning_*",
+    "KaSA": "lora_diag",
     "trainable tokens": "trainable_tokens_delta trainable_tokens_original",
     "layer norm tuning": "ln_tuning_layers",
     "prompt tuning": "prompt_embeddings*",

@@ -108,7 +108,7 @@ CONTEXTS = (
 # The nearest segment of these above a module decides what an ambiguous word (`dense`) means.
 ZONES = {
     "shared": "shared_expert shared_experts share_expert shared_mlp",
-    "expert": "*experts expert_*",
+    "expert": "*experts expert_* switch_mlp switch_glu",
     "router": "*router* gate",
     "hyper": "hc_* *_hc *hyper_connection*",
     "ssm": "*mamba* mixer *ssm linear_attn *lstm* *deltanet* rg_lru temporal_block *forget_gate"

@@ -127,7 +127,8 @@ class _Checkpoint:
         sizes: dict[tuple[str, ...], dict[str, int]] = {}
         for text, found in self.blocks.items():
             block = found and found[0]
-            if block and block.block_type in MLP and len(self.shapes[text]) > 1:
+            is_weight = len(self.shapes[text]) > 1 and not self.templates[text].adapter
+            if block and block.block_type in MLP and is_weight:
                 module = sizes.setdefault(self.templates[text].module, {})
                 module[block.block_type] = math.prod(self.shapes[text])
         return {
@@ -195,11 +196,11 @@ class _Checkpoint:
         """Block type if shape and surroundings overrule the row; else None."""
         block_type = row.block_type if row else "other"
         vague = row is None or row in patterns.FALLBACKS
-        if vague and path and dims == 1 and t.leaf in ("weight", "bias") and not t.adapter:
+        if vague and path and dims == 1 and t.leaf in ("weight", "bias"):
             return "norm"
         if row is None and dims == 0 and t.leaf == "bias":
             return "bias"
-        if dims > 3 and not t.adapter and block_type not in ("norm", "position_embedding", "ssm"):
+        if dims > 3 and block_type not in ("norm", "position_embedding", "ssm"):
             return "conv"
         if block_type == "up_proj" and t.module in self.fused:
             return "gate_up_proj"
@@ -250,7 +251,8 @@ def classify(tensors: Iterable[Tensor], config: Mapping[str, Any]) -> dict[str, 
     for name, (shape, dtype) in stored.items():
         text, numbers = names[name]
         t = templates[text]
-        dims = _dims(shape)
+        # Whatever shape the parameters of an adapter have, they change a matrix.
+        dims = 2 if t.adapter else _dims(shape)
         is_code = False
         if t.suffix or t.leaf == "bias":
             owner = name[: -t.suffix] if t.suffix else name.removesuffix(".bias")

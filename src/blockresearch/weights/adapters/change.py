@@ -1,6 +1,7 @@
 """How the change of a weight is made from stored factors: decided from headers, read when measured.
 
-    lora            b [out, r] · a [r, in]
+    lora            b [out, r] · a [r, in, …]
+    lora kernel     a [s, in] and b [out, r] around a core [r, s, …]
     lora table      the transpose of it: an embedding's table is [tokens, width]
     lora experts    a [E · r, in], the expert slowest; b [out, r · E], the expert fastest
     mlx             a [in, r], b [r, out]: bᵀ · aᵀ
@@ -8,8 +9,11 @@
     mlx experts     a [E · r, in] or [E, r, in], b [E, out, r]
     loha            (w1_a · w1_b) ∘ (w2_a · w2_b), of a kernel with t1 and t2
     lokr            w1 ⊗ w2, each maybe a product w_a · w_b, of a kernel with t2
+    lokr line       of a kernel w2 [c, d, k] PEFT multiplies w1 [a, b] with each [d, k] and cuts the
+                    result [c, a · d, b · k] into a · c rows
 
-Source: `get_delta_weight` in peft's tuners/{lora,loha,lokr}/layer.py; mlx_lm/tuner/lora.py.
+Source: `get_delta_weight` in peft 0.21.2 tuners/{lora,loha,lokr}/layer.py; mlx_lm 0.32.2
+tuner/lora.py; `lora_mid` by lycoris 4.1.3 modules/locon.py.
 """
 
 from collections.abc import Callable, Mapping
@@ -83,6 +87,11 @@ def _lora(f: Factors, scale: float) -> Delta:
     return Product(_flat(f["b"]) * scale, _flat(f["a"]))
 
 
+def _lora_kernel(f: Factors, scale: float) -> Delta:
+    inner = np.einsum("rs...,si->ri...", f["core"], _flat(f["a"]))
+    return Product(_flat(f["b"]) * scale, _flat(inner))
+
+
 def _lora_table(f: Factors, scale: float) -> Delta:
     return Product(np.ascontiguousarray(f["a"].T) * scale, np.ascontiguousarray(f["b"].T))
 
@@ -115,6 +124,12 @@ def _lokr(f: Factors, scale: float) -> Delta:
     return Kronecker(first * scale, _flat(second))
 
 
+def _lokr_line(f: Factors, scale: float) -> Delta:
+    first = f["w1"] if "w1" in f else f["w1_a"] @ f["w1_b"]
+    whole = np.kron(first[None] * scale, f["w2"]).reshape(len(first) * len(f["w2"]), -1)
+    return Product(whole, np.eye(whole.shape[1]))
+
+
 def _kernel(core: np.ndarray, out: np.ndarray, into: np.ndarray) -> np.ndarray:
     """[out, in, …] of a Tucker core [r, s, …] with factors [r, out] and [s, in]."""
     return np.einsum("ij...,io,jp->op...", core, out, into)
@@ -134,11 +149,13 @@ def _mlx_experts(f: Factors, experts: int, scale: float) -> list[Delta]:
 
 _FORMULAS: dict[str, Callable[[Factors, float], Delta]] = {
     "lora": _lora,
+    "lora kernel": _lora_kernel,
     "lora table": _lora_table,
     "mlx": _mlx,
     "mlx table": _mlx_table,
     "loha": _loha,
     "lokr": _lokr,
+    "lokr line": _lokr_line,
 }
 
 _EXPERTS: dict[str, Callable[[Factors, int, float], list[Delta]]] = {

@@ -7,51 +7,108 @@ more than is stored (the weight itself, shared projections), or something is mis
 
 import math
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from blockresearch.naming import adapter_names
 from blockresearch.naming.roles import Role
 from blockresearch.safetensors.dtypes import DTYPES
+from blockresearch.weights.adapters import scaling
 from blockresearch.weights.adapters.change import Change
-from blockresearch.weights.adapters.scaling import (
-    DIFFUSERS_FILE,
-    Statements,
-    Unknown,
-    mlx_scale,
-    own_scale,
-    peft_rank,
-    peft_scale,
-    peft_settings,
-)
+from blockresearch.weights.adapters.scaling import PEFT_TYPES, Statements, Unknown
 from blockresearch.weights.stored import Stored, place_of
 
-Group = Mapping[str, Stored]  # parameters of one module and adapter, by their word
-
-
-@dataclass(frozen=True)
-class Recognized:
-    """Changes by the name of the tensor they are measured with; reasons by name where none is."""
-
-    changes: Mapping[str, Change]
-    reasons: Mapping[str, str]
-
-
-# PEFT's name of the method, and of its alpha.
-PEFT_TYPES = {"LoRA": ("LORA", "lora_alpha"), "LoHa": ("LOHA", "alpha"), "LoKr": ("LOKR", "alpha")}
-
-# Flags of a LoRA config that leave the product as it is.
-HARMLESS = ("use_rslora", "use_dora")
+# diffusers gives this name to a file whose scales are 1 unless it says otherwise.
+DIFFUSERS_FILE = "pytorch_lora_weights.safetensors"
 
 UP_AND_DOWN = {
     frozenset({"lora_a", "lora_b"}): ("lora_b", "lora_a"),
     frozenset({"lora_embedding_a", "lora_embedding_b"}): ("lora_embedding_b", "lora_embedding_a"),
     frozenset({"lora_up", "lora_down"}): ("lora_up", "lora_down"),
+    frozenset({"lora_up", "lora_down", "lora_mid"}): ("lora_up", "lora_down"),
 }
+
+DO_NOT_FIT = "the shapes of its factors do not fit each other"
+
+ASSUMED = "its delta has the scale 1: no alpha is stored"
+
+
+@dataclass(frozen=True)
+class Recognized:
+    """What is known about the parameters of adapters.
+
+    changes   the changes, by the name of the tensor that they are measured with
+    notes     why there is none, or what was assumed, by the name of the tensor
+    """
+
+    changes: Mapping[str, Change]
+    notes: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Module:
+    """The parameters that one adapter has for one module, by their word."""
+
+    name: str
+    adapter: str
+    parameters: Mapping[str, Stored]
+
+    @property
+    def alpha(self) -> Stored | None:
+        return self.parameters.get("lora_alpha")
+
+    @property
+    def factors(self) -> dict[str, Stored]:
+        return {word: t for word, t in self.parameters.items() if word != "lora_alpha"}
+
+    @property
+    def words(self) -> str:
+        return " and ".join(sorted(self.factors))
+
+
+@dataclass(frozen=True)
+class Product:
+    """How the change of a module is made from its factors, apart from the scale.
+
+    owner     the factor that it is measured with
+    parts     all factors, by their part in the formula
+    rank      of the factors, None if none of them is a product of two
+    experts   how many, if the shapes show a stack of them
+    """
+
+    formula: str
+    owner: Stored
+    parts: Mapping[str, Stored]
+    rank: int | None
+    experts: int | None = None
+
+    def change(self, scale: float, alpha: Stored | None = None) -> Change:
+        factors = {**self.parts, **({"alpha": alpha} if alpha else {})}
+        places = {part: place_of(tensor) for part, tensor in factors.items()}
+        return Change(self.formula, scale, places, self.experts)
 
 
 def recognize(tensors: Iterable[Stored], roles: Mapping[str, Role], said: Statements) -> Recognized:
     """The changes that the adapters among `tensors` make."""
+    modules = _modules(tensors)
+    alike = _alike(modules)
+    changes: dict[str, Change] = {}
+    notes: dict[str, str] = {}
+    for module in modules:
+        try:
+            product = _product(module, roles)
+            change = _stated(module, product, said)
+            if change is None:
+                change = _scaled_by_one(module, product, alike)
+                notes[product.owner.name] = ASSUMED
+            changes[product.owner.name] = change
+        except Unknown as unknown:
+            names = (tensor.name for tensor in module.parameters.values())
+            notes |= dict.fromkeys(names, f"no delta: {unknown}")
+    return Recognized(changes, notes)
+
+
+def _modules(tensors: Iterable[Stored]) -> list[Module]:
     stored = {tensor.name: tensor for tensor in tensors}
     adapted = adapter_names.adapted_modules(stored)
     groups: dict[tuple[str, str], dict[str, Stored]] = {}
@@ -59,255 +116,186 @@ def recognize(tensors: Iterable[Stored], roles: Mapping[str, Role], said: Statem
         found = adapter_names.parameter(name) or adapter_names.beside(name, adapted)
         if found and not name.endswith(".bias"):
             groups.setdefault((found.module, found.adapter), {})[found.word] = tensor
-    changes: dict[str, Change] = {}
-    reasons: dict[str, str] = {}
-    with_alpha = {g["lora_alpha"].shard for g in groups.values() if "lora_alpha" in g}
-    for (module, adapter), group in groups.items():
-        try:
-            owner, change = _change(module, adapter, group, roles, said, with_alpha)
-            changes[owner.name] = change
-        except Unknown as unknown:
-            reasons |= dict.fromkeys((t.name for t in group.values()), f"no delta: {unknown}")
-    return Recognized(changes, reasons)
+    return [Module(*key, group) for key, group in groups.items()]
 
 
-def _change(
-    module: str,
-    adapter: str,
-    group: Group,
-    roles: Mapping[str, Role],
-    said: Statements,
-    with_alpha: Collection[str],
-) -> tuple[Stored, Change]:
-    """The change of one module, and the factor that it is measured with. Raises Unknown."""
-    factors = {word: tensor for word, tensor in group.items() if word != "lora_alpha"}
-    methods = {adapter_names.method_of(word) or "" for word in factors}
+def _product(module: Module, roles: Mapping[str, Role]) -> Product:
+    """How the factors of a module are multiplied, by names and shapes. Raises Unknown."""
+    methods = {adapter_names.method_of(word) or "" for word in module.factors}
+    # Some methods have more parameters beside LoRA's own.
+    methods -= {"LoRA"} if len(methods) > 1 else set()
     if "DoRA" in methods:
-        raise Unknown("DoRA's change needs the weight itself, which is not stored here")
+        raise Unknown(scaling.DORA)
     if len(methods) != 1:
-        raise Unknown(
-            f"its module has parameters of {' and '.join(sorted(methods)) or 'no method'}"
-        )
+        stated = " and ".join(sorted(methods)) or "no method"
+        raise Unknown(f"its module has parameters of {stated}")
     method = methods.pop()
     if method not in PEFT_TYPES:
         raise Unknown(f"the change that {method} makes is not computed from its parameters")
-    for tensor in group.values():
+    for tensor in module.parameters.values():
         if DTYPES[tensor.dtype].kind != "float" or DTYPES[tensor.dtype].bits < 8:
             raise Unknown(f"its factors are stored as {tensor.dtype}")
         if not tensor.numel:
             raise Unknown("a factor has no elements")
-    if method == "LoRA":
-        return _lora(module, adapter, group, factors, roles, said, with_alpha)
-    kind = _loha if method == "LoHa" else _lokr
-    owner, parts, rank = kind(factors)
-    scale = _scale(module, adapter, group, method, rank, said, owner.shard, with_alpha)
-    # LyCORIS gives two whole factors the scale 1, whatever alpha is stored.
-    return owner, Change(method.lower(), scale, _places(parts, {} if rank is None else group))
+    if method == "LoHa":
+        return _loha(module)
+    return _lokr(module) if method == "LoKr" else _lora(module, roles)
 
 
-def _places(parts: Mapping[str, Stored], group: Group) -> dict[str, Stored]:
-    alpha = {"alpha": group["lora_alpha"]} if "lora_alpha" in group else {}
-    return {part: place_of(tensor) for part, tensor in {**parts, **alpha}.items()}
-
-
-def _lora(
-    module: str,
-    adapter: str,
-    group: Group,
-    factors: Group,
-    roles: Mapping[str, Role],
-    said: Statements,
-    with_alpha: Collection[str],
-) -> tuple[Stored, Change]:
-    words = UP_AND_DOWN.get(frozenset(factors))
+def _lora(module: Module, roles: Mapping[str, Role]) -> Product:
+    words = UP_AND_DOWN.get(frozenset(module.factors))
     if words is None:
-        raise Unknown(f"its module has only {' and '.join(sorted(factors))}")
-    b, a = (factors[word] for word in words)
+        raise Unknown(f"its module has only {module.words}")
+    b, a = (module.factors[word] for word in words)
     parts = {"a": a, "b": b}
+    # mlx-lm alone writes these in lower case, and stores transposes.
     if b.name.endswith(".lora_b"):
-        return b, _mlx(a, b, roles[b.name], group, said)
+        return _mlx(parts, roles[b.name])
     if len(a.shape) < 2 or len(b.shape) < 2:
         raise Unknown("its factors are not matrices")
-    rows = a.shape[0]
-    if b.shape[1] != rows or math.prod(b.shape[2:]) != 1:
+    if "lora_mid" in module.factors:
+        core = module.factors["lora_mid"]
+        if len(core.shape) < 3 or core.shape[:2] != (b.shape[1], a.shape[0]):
+            raise Unknown(DO_NOT_FIT)
+        if math.prod(a.shape[2:]) * math.prod(b.shape[2:]) != 1:
+            raise Unknown(DO_NOT_FIT)
+        return Product("lora kernel", b, parts | {"core": core}, a.shape[0])
+    if b.shape[1] != a.shape[0] or math.prod(b.shape[2:]) != 1:
         raise Unknown(f"{list(b.shape)} and {list(a.shape)} have no rank in common")
-    rank, experts = rows, None
-    settings = peft_settings(said, module, b.shard)
-    if settings is not None:
-        _check_flags(settings[0], "LORA")
-        targets = _targets(settings[0], settings[1])
-        if targets:
-            rank, scale = _of_targets(settings[0], targets)
-            if rows % rank:
-                raise Unknown(f"its config gives the rank {rank}, stored are {rows} rows")
-            experts = rows // rank
-            if experts > 1:
-                if len(a.shape) != 2 or len(b.shape) != 2 or "lora_alpha" in group:
-                    raise Unknown("its factors are not those of a stack of experts")
-                return b, Change("lora experts", scale, _places(parts, {}), experts)
-    formula = "lora table" if words[0] == "lora_embedding_b" else "lora"
-    if formula == "lora table" and len(a.shape) + len(b.shape) != 4:
+    if words[0] != "lora_embedding_b":
+        return Product("lora", b, parts, a.shape[0])
+    if len(a.shape) + len(b.shape) != 4:
         raise Unknown("its factors are not matrices")
-    scale = _scale(module, adapter, group, "LoRA", rank, said, b.shard, with_alpha)
-    return b, Change(formula, scale, _places(parts, group))
+    return Product("lora table", b, parts, a.shape[0])
 
 
-def _check_flags(config: Mapping[str, Any], method: str) -> None:
-    """Raise Unknown if a PEFT config belongs to another method or changes what the product is."""
-    stated = config.get("peft_type", method)
-    if stated != method:
-        raise Unknown(f"its config is one of {str(stated)[:40]}")
-    if method != "LORA":
-        return
-    if config.get("use_dora") is True:
-        raise Unknown("DoRA's change needs the weight itself, which is not stored here")
-    for key, value in config.items():
-        if key.startswith("use_") and value and key not in HARMLESS:
-            raise Unknown(f"its config sets {key[:40]}, which is not read here")
-
-
-def _targets(config: Mapping[str, Any], key: str) -> list[str]:
-    """Keys `<module>.<parameter>` if PEFT adapted bare parameters of a module, else []."""
-    listed = config.get("target_parameters")
-    names = [n for n in listed if isinstance(n, str)] if isinstance(listed, list) else []
-    inner = key
-    while inner.endswith(".base_layer"):
-        inner = inner.removesuffix(".base_layer")
-    found = []
-    for name in sorted(set(names)):
-        owner, _, leaf = name.rpartition(".")
-        full = f"{inner}.{leaf}"
-        if full == name or full.endswith(f".{name}") or not owner:
-            found.append(full)
-    return found
-
-
-def _of_targets(config: Mapping[str, Any], targets: list[str]) -> tuple[int, float]:
-    """Rank and scale of the parameters of one module, if they agree.
-
-    Which wrapper is whose depends on the order in which the model's code defines them.
-    """
-    ranks = {peft_rank(config, key) for key in targets}
-    scales = {peft_scale(config, key, peft_rank(config, key), "lora_alpha") for key in targets}
-    if len(ranks) > 1 or len(scales) > 1:
-        raise Unknown("its config gives the parameters of this module several ranks or scales")
-    return ranks.pop(), scales.pop()
-
-
-def _mlx(a: Stored, b: Stored, role: Role, group: Group, said: Statements) -> Change:
-    """mlx-lm's factors. Raises Unknown."""
-    if said.adapter is None:
-        raise Unknown("no adapter_config.json states its scale")
-    if "lora_alpha" in group or "peft_type" in said.adapter:
-        raise Unknown("its config is not one of mlx-lm")
-    if len(b.shape) == 3:
+def _mlx(parts: Mapping[str, Stored], role: Role) -> Product:
+    a, b = parts["a"], parts["b"]
+    no_rank = f"{list(b.shape)} and {list(a.shape)} have no rank in common"
+    if len(b.shape) == 3 and len(a.shape) in (2, 3):
         experts, rank = b.shape[0], b.shape[2]
         if a.shape not in ((experts * rank, a.shape[-1]), (experts, rank, a.shape[-1])):
-            raise Unknown(f"{list(b.shape)} and {list(a.shape)} have no rank in common")
-        scale = mlx_scale(said.adapter, rank)
-        return Change("mlx experts", scale, _places({"a": a, "b": b}, {}), experts)
+            raise Unknown(no_rank)
+        return Product("mlx experts", b, parts, rank, experts)
     if len(a.shape) != 2 or len(b.shape) != 2 or a.shape[1] != b.shape[0]:
-        raise Unknown(f"{list(b.shape)} and {list(a.shape)} have no rank in common")
+        raise Unknown(no_rank)
     formula = "mlx table" if role.block_type == "embedding" else "mlx"
-    scale = mlx_scale(said.adapter, b.shape[0])
-    return Change(formula, scale, _places({"a": a, "b": b}, {}))
+    return Product(formula, b, parts, b.shape[0])
 
 
-def _loha(group: Group) -> tuple[Stored, Group, int]:
-    """The factor that LoHa's change is measured with, all factors, and its rank."""
-    parts = {word.removeprefix("hada_"): tensor for word, tensor in group.items()}
+def _loha(module: Module) -> Product:
+    parts = {word.removeprefix("hada_"): tensor for word, tensor in module.factors.items()}
     names = {"w1_a", "w1_b", "w2_a", "w2_b"}
-    core = {"t1", "t2"} & set(parts)
     if set(parts) not in (names, names | {"t1", "t2"}):
-        raise Unknown(f"its module has only {' and '.join(sorted(group))}")
+        raise Unknown(f"its module has only {module.words}")
     shapes = {part: tensor.shape for part, tensor in parts.items()}
-    if core:
-        fits = _fits_core(shapes, "t1", "w1") and _fits_core(shapes, "t2", "w2")
-        fits &= shapes["t1"][2:] == shapes["t2"][2:]
-        rank = shapes["t1"][0]
-        fits &= shapes["w1_a"][1:] == shapes["w2_a"][1:] and shapes["w1_b"] == shapes["w2_b"]
-    else:
-        fits = all(len(shape) > 1 for shape in shapes.values()) and all(
-            len(shapes[f"w{n}_a"]) == 2 and shapes[f"w{n}_a"][1] == shapes[f"w{n}_b"][0]
-            for n in (1, 2)
-        )
-        fits = fits and shapes["w1_a"][0] == shapes["w2_a"][0]
-        fits = fits and shapes["w1_b"][1:] == shapes["w2_b"][1:]
-        rank = shapes["w1_b"][0] if shapes["w1_b"] else 0
+    fits = all(_fit(shapes, f"w{n}", f"t{n}") for n in (1, 2))
+    # Both products have the shape of the weight.
+    out = 1 if "t1" in parts else 0
+    fits = fits and shapes["w1_a"][out] == shapes["w2_a"][out]
+    fits = fits and shapes["w1_b"][1:] == shapes["w2_b"][1:]
+    fits = fits and shapes.get("t1", ())[2:] == shapes.get("t2", ())[2:]
     if not fits:
-        raise Unknown("the shapes of its factors do not fit each other")
-    return parts["w1_a"], parts, rank
+        raise Unknown(DO_NOT_FIT)
+    return Product("loha", parts["w1_a"], parts, shapes["w1_b"][0])
 
 
-def _fits_core(shapes: Mapping[str, tuple[int, ...]], core: str, factor: str) -> bool:
-    """Whether [r, out] and [s, in] fit a core [r, s, …]."""
-    out, into, middle = shapes[f"{factor}_a"], shapes[f"{factor}_b"], shapes[core]
-    flat = len(out) == len(into) == 2 and len(middle) > 2
-    return flat and (out[0], into[0]) == middle[:2]
-
-
-def _lokr(group: Group) -> tuple[Stored, Group, int | None]:
-    """The same of LoKr; the rank is None if neither factor is a product."""
-    parts = {word.removeprefix("lokr_"): tensor for word, tensor in group.items()}
+def _lokr(module: Module) -> Product:
+    parts = {word.removeprefix("lokr_"): tensor for word, tensor in module.factors.items()}
     shapes = {part: tensor.shape for part, tensor in parts.items()}
-    rest = set(parts)
-    ranks = set()
-    for n in (1, 2):
-        whole, product = {f"w{n}"}, {f"w{n}_a", f"w{n}_b"}
-        if whole <= rest:
-            rest -= whole
-            fits = len(shapes[f"w{n}"]) > 1
-        elif product <= rest:
-            rest -= product
-            a, b = shapes[f"w{n}_a"], shapes[f"w{n}_b"]
-            if "t2" in rest and n == 2:
-                rest -= {"t2"}
-                fits = _fits_core(shapes, "t2", "w2")
-            else:
-                fits = len(a) == 2 and len(b) > 1 and a[1] == b[0]
-            ranks |= {b[0]} if b else set()
-        else:
-            raise Unknown(f"its module has only {' and '.join(sorted(group))}")
-        if not fits or (n == 1 and any(len(shapes.get(p, (1, 1))) != 2 for p in whole | product)):
-            raise Unknown("the shapes of its factors do not fit each other")
-    if rest or len(ranks) > 1:
-        raise Unknown("the shapes of its factors do not fit each other")
+    whole = [part for part in ("w1", "w2") if part in parts]
+    made = [part for part in ("w1", "w2") if part not in parts]
+    needed = {*whole, *(f"{part}_{side}" for part in made for side in "ab")}
+    if "w2" in made:
+        needed |= {"t2"} & set(parts)
+    if set(parts) != needed:
+        raise Unknown(f"its module has only {module.words}")
+    fits = all(len(shapes[part]) > 1 for part in whole)
+    fits = fits and all(_fit(shapes, part, "t2" if part == "w2" else "") for part in made)
+    ranks = {shapes[f"{part}_b"][0] for part in made} if fits else set()
+    # The first factor has no kernel: it is a plain matrix.
+    first = parts.get("w1") or parts["w1_b"]
+    if not fits or len(first.shape) != 2 or len(ranks) > 1:
+        raise Unknown(DO_NOT_FIT)
     owner = parts.get("w2") or parts["w2_a"]
-    return owner, parts, ranks.pop() if ranks else None
+    return Product("lokr", owner, parts, ranks.pop() if ranks else None)
 
 
-def _scale(
-    module: str,
-    adapter: str,
-    group: Group,
-    method: str,
-    rank: int | None,
-    said: Statements,
-    shard: str,
-    with_alpha: Collection[str],
-) -> float:
-    """Factor of the product, without what a tensor `alpha` gives. Raises Unknown."""
-    alpha = group.get("lora_alpha")
-    settings = peft_settings(said, module, shard)
+def _fit(shapes: Mapping[str, tuple[int, ...]], factor: str, core: str) -> bool:
+    """Whether a [out, r] · b [r, in, …], or a [r, out] and b [s, in] around a core [r, s, …]."""
+    a, b = shapes[f"{factor}_a"], shapes[f"{factor}_b"]
+    if core not in shapes:
+        return len(a) == 2 and len(b) > 1 and a[1] == b[0]
+    middle = shapes[core]
+    return len(a) == len(b) == 2 and len(middle) > 2 and (a[0], b[0]) == middle[:2]
+
+
+def _stated(module: Module, product: Product, said: Statements) -> Change | None:
+    """The change with its stated scale; None if no file states anything. Raises Unknown."""
+    alpha, rank = module.alpha, product.rank
+    if product.formula.startswith("mlx"):
+        if said.adapter is None:
+            raise Unknown("no adapter_config.json states its scale")
+        if alpha is not None or "peft_type" in said.adapter:
+            raise Unknown("its config is not one of mlx-lm")
+        return product.change(scaling.mlx_scale(said.adapter, rank or 0))
+    settings = scaling.peft_settings(said, module.name, product.owner.shard)
     if settings is not None:
         if alpha is not None:
             raise Unknown("both a tensor and a config state its alpha")
-        config, key = settings
-        peft_type, alpha_key = PEFT_TYPES[method]
-        _check_flags(config, peft_type)
-        stated = peft_rank(config, key)
-        if rank is not None and stated != rank:
-            raise Unknown(f"its config gives the rank {stated}, stored is {rank}")
-        return peft_scale(config, key, stated, alpha_key)
+        return _peft(product, *settings)
     if alpha is not None:
         if alpha.numel != 1:
             raise Unknown(f"its alpha has the shape {list(alpha.shape)}")
-        return 1.0 if rank is None else 1 / rank
-    own = own_scale(said.config, adapter, rank or 0)
-    if own is not None:
-        return own
-    # Loaders differ in what a missing alpha means only if other modules have one.
-    is_plain = shard.rpartition("/")[2] == DIFFUSERS_FILE or "lora_up" in group
-    if is_plain and method == "LoRA" and shard not in with_alpha:
-        return 1.0
+        # LyCORIS gives two whole factors the scale 1, whatever alpha is stored.
+        return product.change(1.0) if rank is None else product.change(1 / rank, alpha)
+    own = scaling.own_scale(said.config, module.adapter, rank or 0)
+    return None if own is None else product.change(own)
+
+
+def _peft(product: Product, config: Mapping[str, Any], key: str) -> Change:
+    method = {"loha": "LoHa", "lokr": "LoKr"}.get(product.formula, "LoRA")
+    scaling.check_method(config, method)
+    rows = product.parts["a"].shape[0] if method == "LoRA" else 0
+    keys = scaling.targets(config, key, rows) if method == "LoRA" else []
+    if keys:
+        rank, scale = scaling.targets_rank(config, keys)
+        if rows % rank:
+            raise Unknown(f"its config gives the rank {rank}, stored are {rows} rows")
+        if rows == rank:
+            return product.change(scale)
+        if product.formula != "lora" or any(len(t.shape) != 2 for t in product.parts.values()):
+            raise Unknown("its factors are not those of a stack of experts")
+        return replace(product, formula="lora experts", experts=rows // rank).change(scale)
+    rank = scaling.peft_rank(config, key)
+    if product.rank not in (None, rank):
+        raise Unknown(f"its config gives the rank {rank}, stored is {product.rank}")
+    if method == "LoKr" and "w2" in product.parts and len(product.parts["w2"].shape) == 3:
+        product = replace(product, formula="lokr line")
+    return product.change(scaling.peft_scale(config, key, rank, PEFT_TYPES[method][1]))
+
+
+def _scaled_by_one(module: Module, product: Product, alike: Collection[str]) -> Change:
+    """The change with the scale 1, as loaders of image models read factors without an alpha.
+
+    They differ if ranks do or if other modules have one: diffusers gives the alpha of one module to
+    others, ComfyUI does not. Raises Unknown then.
+    Source: diffusers 0.36.0 utils/peft_utils.py `get_peft_kwargs`; comfy/weight_adapter/lora.py.
+    """
+    shard = product.owner.shard
+    is_theirs = shard.rpartition("/")[2] == DIFFUSERS_FILE or "lora_up" in module.factors
+    if product.formula == "lora" and is_theirs and shard in alike:
+        return product.change(1.0)
     raise Unknown("nothing states its scale")
+
+
+def _alike(modules: Iterable[Module]) -> set[str]:
+    """Shards whose modules have no alpha and factors of one rank."""
+    ranks: dict[str, set[int | None]] = {}
+    for module in modules:
+        for word, tensor in module.parameters.items():
+            if word in ("lora_down", "lora_a"):
+                ranks.setdefault(tensor.shard, set()).add(next(iter(tensor.shape), None))
+            elif word == "lora_alpha":
+                ranks.setdefault(tensor.shard, set()).update((None, 0))
+    return {shard for shard, found in ranks.items() if len(found) == 1}
