@@ -24,14 +24,14 @@ class Product:
         return self.left.shape[0], self.right.shape[1]
 
     def blocks(self, block_bytes: int) -> Iterator[np.ndarray]:
-        """The product in blocks of whole rows, float32."""
+        """The product in blocks of whole rows, [n, cols] float32 each."""
         rows, cols = self.shape
         step = max(1, block_bytes // (8 * max(1, cols)))
         for first in range(0, rows, step):
             yield (self.left[first : first + step] @ self.right).astype(np.float32)
 
     def singular_values(self) -> np.ndarray:
-        """All min(rows, cols) singular values, largest first."""
+        """All singular values of the matrix [rows, cols], largest first, float64."""
         _, left = np.linalg.qr(self.left)
         _, right = np.linalg.qr(self.right.T)
         return _padded(np.linalg.svd(left @ right.T, compute_uv=False), self.shape)
@@ -50,14 +50,14 @@ class Kronecker:
         return a * c, b * d
 
     def blocks(self, block_bytes: int) -> Iterator[np.ndarray]:
-        """The product in blocks of whole rows, float32."""
+        """The product in blocks of whole rows, [n, cols] float32 each."""
         step = max(1, block_bytes // (8 * max(1, self.shape[1])))
         for row in self.first:
             for first in range(0, len(self.second), step):
                 yield np.kron(row[None], self.second[first : first + step]).astype(np.float32)
 
     def singular_values(self) -> np.ndarray:
-        """All min(rows, cols) singular values, largest first."""
+        """All singular values of the matrix [rows, cols], largest first, float64."""
         one = np.linalg.svd(self.first, compute_uv=False)
         other = np.linalg.svd(self.second, compute_uv=False)
         return _padded(np.sort(np.outer(one, other).reshape(-1))[::-1], self.shape)

@@ -103,7 +103,10 @@ def _metadata(metadata: Mapping[str, str]) -> Mapping[str, Any] | None:
 
 
 def check_method(config: Mapping[str, Any], method: str) -> None:
-    """Raise Unknown if a PEFT config belongs to another method or changes what the product is."""
+    """Check that a PEFT config leaves the change of a method as it is.
+
+    Raises Unknown if it belongs to another method or a variant of it.
+    """
     peft_type, _ = PEFT_TYPES[method]
     stated = config.get("peft_type", peft_type)
     if stated != peft_type:
@@ -197,7 +200,10 @@ def mlx_scale(config: Mapping[str, Any], rank: int) -> float:
 
 
 def own_scale(config: Mapping[str, Any], adapter: str, rank: int) -> float | None:
-    """Scale of an adapter in a model's own shards; None if config.json does not state it."""
+    """Scale of an adapter in a model's own shards; None if config.json does not state it.
+
+    Raises Unknown if it states another rank.
+    """
     found = config.get(f"{adapter}_lora") if adapter else None
     if not isinstance(found, Mapping) or "lora_alpha" not in found:
         return None
