@@ -14,6 +14,20 @@ DETAILS = ("attn_config", "ffn_config")
 
 MAX_NUMBER = 2**31
 
+# model_type of language models whose output layer is the embedding unless the config says not.
+# Source: defaults of tie_word_embeddings in the config classes of transformers 5.24.0.
+TIED_BY_DEFAULT = frozenset(
+    """
+    bart bert bert-generation big_bird bigbird_pegasus biogpt blenderbot blenderbot-small bloom
+    camembert cohere cohere2 ctrl electra ernie4_5 ernie4_5_moe falcon falcon_mamba gemma gemma2
+    gemma3 gemma3_text gemma3n gemma3n_text gpt-sw3 gpt2 gpt_bigcode gpt_neo gpt_neox_japanese
+    jetmoe led lfm2 lfm2_moe longt5 m2m_100 mamba marian mbart minicpm3 modernbert-decoder mpt mt5
+    mvp nllb-moe openai-gpt opt pegasus pegasus_x plbart prophetnet recurrent_gemma roberta smollm3
+    starcoder2 switch_transformers t5 t5gemma t5gemma2 umt5 vaultgemma whisper xglm xlm xlm-roberta
+    xlnet zamba zamba2
+    """.split()
+)
+
 
 class ModelConfig:
     """The parts of config.json that describe the text model, the innermost first."""
@@ -43,6 +57,11 @@ class ModelConfig:
         """The values of tie_word_embeddings: whether the embedding is the output layer too."""
         values = (part.get("tie_word_embeddings") for part in self.parts)
         return {value for value in values if isinstance(value, bool)}
+
+    @property
+    def ties_by_default(self) -> bool:
+        """Whether loaders tie the output layer to the embedding if the config says nothing."""
+        return not self.stated_ties and bool(self.types & TIED_BY_DEFAULT)
 
     def number(self, *keys: str) -> int | None:
         """The first positive integer under one of the keys, below 2³¹."""

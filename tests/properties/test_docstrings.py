@@ -11,9 +11,6 @@ from tests.conftest import ROOT
 
 PACKAGE = ROOT / "src" / "blockresearch"
 
-# Files whose docstrings are still to be completed. Remove a line when its file passes.
-TO_DO = frozenset({"weights/adapters.py"})
-
 # Swallowed by `hub.requests.Retry`.
 RETRIED = frozenset({"ConnectionError"})
 
@@ -74,13 +71,9 @@ def flaws(path: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if file not in TO_DO])
+@pytest.mark.parametrize("file", FILES)
 def test_docstrings_state_shapes_and_errors(file):
     assert not flaws(PACKAGE / file)
-
-
-def test_files_to_do_exist():
-    assert set(FILES) >= TO_DO
 
 
 def test_the_check_finds_what_is_missing(tmp_path):

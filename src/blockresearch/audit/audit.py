@@ -27,6 +27,7 @@ PROBLEMS = {
     "stale_index": ("note", "the index was written for another set; the present files count"),
     "other_weights": ("note", "another build of the same weights, or further ones"),
     "incomplete_set": ("warning", "the rest was not downloaded, or the names are of another set"),
+    "assumed_tie": ("note", "a tied table is stored once, under the name of the output layer"),
     "not_verified": ("note", "only parts of the file were requested (`analyses`)"),
 }
 

@@ -366,6 +366,7 @@ def _describe(
             *selection.problems,
             *repeated,
             *_disagreements(stored, weight_map, aliases),
+            *_assumed_tie(tables),
         ),
         config=config,
         license=_license(read, card) if card in names else None,
@@ -392,6 +393,15 @@ def _aliases(
         for name, other in list(entries.items())[:MAX_ALIASES]
         if name not in stored and other in stored and stored[other].shard == shard
     }
+
+
+def _assumed_tie(tables: naming.TokenTables) -> Iterator[Problem]:
+    if tables.assumed:
+        evidence = (
+            "read as the token embedding too: no other table is stored, config.json does not say "
+            "whether they are tied, and models of this type tie them by default"
+        )
+        yield Problem("assumed_tie", str(tables.embedding), evidence)
 
 
 def _with_note(layout: Layout, note: str | None) -> Layout:

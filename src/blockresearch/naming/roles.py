@@ -378,12 +378,14 @@ def output_head(
 class TokenTables(NamedTuple):
     """Names of the stored token embedding and of a separate output layer; whether they are tied.
 
-    `tied` is None if nothing indicates an output layer.
+    `tied` is None if nothing indicates an output layer. `assumed`: nothing but the kind of model
+    indicates that the stored output layer is the embedding.
     """
 
     embedding: str | None
     output: str | None
     tied: bool | None
+    assumed: bool = False
 
 
 def token_tables(
@@ -403,20 +405,12 @@ def token_tables(
     embedding = input_embedding(named, roles, config)
     output = output_head(named, roles, config)
     embedding, output = (aliases.get(name, name) if name else None for name in (embedding, output))
-    if embedding is None and output and _ties(config):
-        embedding = output
     if embedding is not None and embedding == output:
         return TokenTables(embedding, None, True)
+    by_default = ModelConfig(config).ties_by_default
+    if embedding is None and output and (states_tied(config) or by_default):
+        return TokenTables(output, None, True, assumed=by_default)
     return TokenTables(embedding, output, tied(embedding, output, config))
-
-
-def _ties(config: Mapping[str, Any]) -> bool:
-    """Whether loaders tie the output layer to the embedding: as stated, else in classes of two
-    stacks, which do so by default."""
-    stated = ModelConfig(config).stated_ties
-    two_stacks = ModelConfig(config).flag("is_encoder_decoder")
-    generates = any("ForConditional" in name for name in ModelConfig(config).architectures)
-    return True in stated or (not stated and two_stacks and generates)
 
 
 def states_tied(config: Mapping[str, Any]) -> bool:

@@ -97,8 +97,8 @@ PARAM_NAME = Column("param_name", "string", "name of the tensor in the checkpoin
 SLICE = Column(
     "slice",
     "string",
-    "part of the tensor, e.g. [3] (an expert), q_proj, [3].gate_proj; delta is the change "
-    "B·A·scale of an adapter; empty for the whole tensor",
+    "part of the tensor, e.g. [3] (an expert), q_proj, [3].gate_proj; delta is the change of a "
+    "weight that an adapter makes with this factor and others; empty for the whole tensor",
 )
 
 SHARD = Column("shard", "string", "file that contains the tensor")
