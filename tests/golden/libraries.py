@@ -4,14 +4,21 @@
 
 replaces the cases of the named libraries, each in the version that is installed; the tests need
 none of them. LIBRARIES lists the names. `compressed-tensors-old` needs compressed-tensors 0.13.0 in
-a separate environment, because its packing differs.
+a separate environment, because its packing differs. `gptqmodel` needs its sources in a folder that
+the variable GPTQMODEL_SOURCES names.
 
 The file holds what `quantized.py` documents, and of each case the library and its version. Shapes,
 bits, groups and types are drawn at random, by the name of the case, so a case stays what it is.
 """
 
+import ast
+import contextlib
 import json
+import math
+import os
+import re
 import sys
+import types
 import zlib
 from importlib.metadata import version
 from pathlib import Path
@@ -155,7 +162,9 @@ def compressed_tensors(out, old=False):
             out.add(case, library, named, right, config(scheme, "pack-quantized"))
     if old:
         sparse(out, library)
+        sparse_floats(out, library)
         return
+    stacks(out, library, compress, config)
     for case, compressor, arguments in (
         ("mxfp6", MXFP6PackedCompressor, {"num_bits": 6, "type": "float", "group_size": 32}),
         ("mxfp8", MXFP8QuantizationCompressor, {"num_bits": 8, "type": "float", "group_size": 32}),
@@ -174,6 +183,37 @@ def compressed_tensors(out, old=False):
         right = compressor.decompress(stored, scheme)["weight"]
         named = {f"p.{key}": tensor for key, tensor in stored.items()}
         out.add(f"compressed-tensors_{case}", library, named, right, config(scheme, case))
+
+
+def stacks(out, library, compress, config):
+    """Experts as bare parameters, `experts.down_proj_packed`."""
+    from compressed_tensors.quantization import QuantizationArgs, QuantizationScheme
+
+    for bits in (3, 4, 8):
+        for strategy, symmetric in (("group", True), ("group", False), ("channel", True)):
+            case = f"compressed-tensors_stack_{bits}_{strategy}_{'sym' if symmetric else 'asym'}"
+            draw = Draw(case)
+            size, groups = draw.one(32, 64), draw.size(1, 3) if strategy == "group" else 1
+            shape = (draw.size(2, 4), draw.size(9, 24), size * groups)
+            weight, top = draw.normal(*shape), 2 ** (bits - 1)
+            scale = weight.reshape(*shape[:2], groups, -1).abs().amax(-1) / top
+            parameters = {"weight": weight, "weight_scale": scale}
+            if not symmetric:
+                zeros = draw.integers(-top, top, *shape[:2], groups)
+                parameters["weight_zero_point"] = zeros.to(torch.int8)
+            arguments = {"num_bits": bits, "type": "int", "strategy": strategy}
+            if strategy == "group":
+                arguments["group_size"] = size
+            scheme = QuantizationScheme(
+                targets=["Linear"], weights=QuantizationArgs(**arguments, symmetric=symmetric)
+            )
+            stored = compress.compress(parameters, scheme)
+            right = compress.decompress(stored, scheme)["weight"]
+            named = {
+                f"p.experts.down_proj_{key.removeprefix('weight_')}": tensor
+                for key, tensor in stored.items()
+            }
+            out.add(case, library, named, right, config(scheme, "pack-quantized"))
 
 
 def sparse(out, library):
@@ -196,6 +236,35 @@ def sparse(out, library):
             }
             named = tensor.dict(name_prefix="p", device="cpu")
             out.add(case, library, named, tensor.decompress().float(), settings)
+
+
+def sparse_floats(out, library):
+    """FP8 values with scales per tensor and row, sparse in both ways."""
+    from compressed_tensors.compressors.sparse_compressors.sparse_24_bitmask import (
+        Sparse24BitMaskTensor,
+    )
+    from compressed_tensors.compressors.sparse_compressors.sparse_bitmask import BitmaskTensor
+    from compressed_tensors.quantization.lifecycle.forward import dequantize
+
+    for kind, made in (("sparse_24", Sparse24BitMaskTensor), ("sparse", BitmaskTensor)):
+        for strategy in ("tensor", "channel"):
+            case = f"{kind}_fp8_{strategy}"
+            draw = Draw(case)
+            rows, cols = draw.size(2, 20), draw.size(1, 12, 4)
+            values = draw.normal(rows, cols) * 2000
+            # Two of four are kept in both.
+            smallest = values.abs().reshape(rows, -1, 4).argsort(-1)[..., :2]
+            values = values.reshape(rows, -1, 4).scatter(-1, smallest, 0).reshape(rows, cols)
+            codes = values.to(torch.float8_e4m3fn)
+            scale = draw.normal(*((rows, 1) if strategy == "channel" else (1,))).abs() / 1000
+            tensor = made.from_dense(codes)
+            named = tensor.dict(name_prefix="p", device="cpu") | {"p.weight_scale": scale}
+            settings = {
+                **{"quant_method": "compressed-tensors", "format": "float-quantized"},
+                "sparsity_config": {"format": kind.replace("_", "-") + "-bitmask"},
+            }
+            right = dequantize(tensor.decompress(), scale, dtype=torch.float32)
+            out.add(case, library, named, right, settings)
 
 
 def bitsandbytes(out):
@@ -339,6 +408,93 @@ def modelopt(out):
         out.add(f"modelopt_{case}", library, tensors, right, settings)
 
 
+def quark(out):
+    from quark.torch.export.nn.modules.realquantizer import get_real_quantizer
+    from quark.torch.quantization.config import config as specs
+    from quark.torch.quantization.tensor_quantize import FakeQuantizeBase
+
+    library, cpu = ["amd-quark", version("amd-quark")], torch.device("cpu")
+    static = {"is_dynamic": False}
+    powers = {"group_size": 32, "scale_format": "e8m0", "scale_calculation_mode": "even"}
+    whole = {"scale_type": "float", "round_method": "half_even", "ch_axis": 0}
+    for case, spec in {
+        "mxfp4": specs.FP4PerGroupSpec(ch_axis=-1, **powers, **static),
+        "fp8_tensor": specs.FP8E4M3PerTensorSpec(observer_method="min_max", **static),
+        "fp8_channel": specs.FP8E4M3PerChannelSpec(ch_axis=0, **static),
+        "int8_sym": specs.Int8PerChannelSpec(symmetric=True, **whole, **static),
+        "int8_asym": specs.Int8PerChannelSpec(symmetric=False, **whole, **static),
+    }.items():
+        draw = Draw(f"quark_{case}")
+        weight = draw.normal(draw.size(2, 12), draw.size(1, 4, 32)) + draw.one(0, 0.02)
+        settings = spec.to_quantization_spec()
+        plain = FakeQuantizeBase.get_fake_quantize(settings, cpu)
+        plain.enable_observer()
+        plain.enable_fake_quant()
+        right = plain(weight)
+        how = {"reorder": True, "real_quantized": False, "float_dtype": torch.float32}
+        real = get_real_quantizer(settings, plain, **how, device=cpu)
+        tensors = {"p.weight": real.to_real_quantize_params(weight)}
+        real.maybe_convert_and_transpose_scale()
+        real.pack_zero_point()
+        tensors |= {f"p.weight_{name}": tensor for name, tensor in real.named_buffers()}
+        out.add(f"quark_{case}", library, tensors, right, {"quant_method": "quark"})
+
+
+# Where the sources of GPTQModel lie; the library does not install everywhere.
+GPTQMODEL = os.environ.get("GPTQMODEL_SOURCES", "")
+
+
+def gptqmodel(out):
+    """Pack and dequantize with the methods of its PackableQuantLinear, without its kernels."""
+    path = Path(GPTQMODEL, "gptqmodel/nn_modules/qlinear/__init__.py")
+    text = path.read_text(encoding="utf-8")
+    release = re.search(
+        r'__version__ = "(.*)"', Path(GPTQMODEL, "gptqmodel/version.py").read_text()
+    )
+    library = ["gptqmodel", release[1]]
+    wanted = {"dequantize_weight", "_dequantize_from_codes", "pack_original"}
+    wanted |= {"_init_wf_unsqueeze_buffers", "_torch_right_shift", "_torch_left_shift"}
+    found = [n for n in ast.walk(ast.parse(text)) if getattr(n, "name", "") in wanted]
+    conv1d = types.SimpleNamespace(pytorch_utils=types.SimpleNamespace(Conv1D=type(None)))
+    pool = types.SimpleNamespace(threadpool_limits=lambda _: contextlib.nullcontext())
+    scope = {"t": torch, "nn": torch.nn, "np": np, "math": math, "_ConvNd": type(None)}
+    scope |= {"transformers": conv1d, "THREADPOOLCTL": pool}
+    for function in found:
+        function.decorator_list = []
+        exec(compile(ast.Module([function], []), str(path), "exec"), scope)
+    methods = {n.name: scope[n.name] for n in found if n.args.args[0].arg == "self"}
+    layer_type = type("Layer", (torch.nn.Module,), methods | {"_wf_device": lambda self: "cpu"})
+    for bits in (2, 3, 4, 8):
+        for symmetric in (True, False):
+            case = f"gptqmodel_v2_{bits}_{'sym' if symmetric else 'asym'}"
+            draw = Draw(case)
+            size, groups, outputs = 32, draw.size(1, 3), draw.size(1, 2, 32)
+            inputs = size * groups
+            layer = layer_type()
+            layer.bits, layer.maxq, layer.planar = bits, 2**bits - 1, False
+            layer.pack_dtype_bits, layer.pack_factor = 32, 32 // bits
+            layer.pack_np_math_dtype, layer.pack_np_dtype = np.uint32, np.int32
+            layer.enable_wf_unsqueeze, layer.dequant_dtype = True, torch.int16
+            index = torch.arange(inputs) // size
+            if not symmetric:
+                index = index[torch.randperm(inputs, generator=draw.generator)]
+            linear = torch.nn.Linear(inputs, outputs, bias=False)
+            linear.weight.data = draw.normal(outputs, inputs)
+            scales = (draw.normal(outputs, groups).abs() + 0.01).half().float()
+            zeros = draw.integers(1, 2**bits, outputs, groups)
+            if symmetric:
+                zeros = torch.full_like(zeros, 2 ** (bits - 1))
+            layer.pack_original(linear, scales, zeros, index.to(torch.int32))
+            layer.register_buffer("scales", layer.scales.float())
+            right = layer.dequantize_weight().T
+            tensors = {
+                f"p.{k}": getattr(layer, k) for k in ("qweight", "qzeros", "scales", "g_idx")
+            }
+            settings = {"quant_method": "gptq", "checkpoint_format": "gptq_v2", "bits": bits}
+            settings |= {"group_size": size, "sym": symmetric, "desc_act": not symmetric}
+            out.add(case, library, tensors, right, settings)
+
+
 LIBRARIES = {
     "compressed-tensors": compressed_tensors,
     "compressed-tensors-old": lambda out: compressed_tensors(out, old=True),
@@ -346,6 +502,8 @@ LIBRARIES = {
     "mlx": mlx,
     "auto-round": auto_round,
     "nvidia-modelopt": modelopt,
+    "amd-quark": quark,
+    "gptqmodel": gptqmodel,
 }
 
 

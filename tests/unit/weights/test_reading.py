@@ -74,6 +74,13 @@ def test_weights_are_those_of_the_library(case, tmp_path):
 ROUNDED = {"auto-round": 2**-11, "mlx": 2**-23}
 
 
+def tolerance(about):
+    """Largest relative error of a case: the library's own rounding."""
+    return max(
+        EPS[about["rounded"]] if about["rounded"] else 0, ROUNDED.get(about["library"][0], 0)
+    )
+
+
 @pytest.mark.parametrize("case", LIBRARY_CASES)
 def test_random_weights_are_those_of_the_library(case, tmp_path):
     about = LIBRARY_CASES[case]
@@ -84,8 +91,36 @@ def test_random_weights_are_those_of_the_library(case, tmp_path):
     (weight,) = checkpoint(tmp_path, stored, about["config"]).values()
     found, wanted = dequantized(tmp_path, weight), LIBRARY_DATA[case]
     assert found.shape == wanted.shape
-    eps = max(EPS[about["rounded"]] if about["rounded"] else 0, ROUNDED.get(about["library"][0], 0))
-    assert np.abs(found - wanted).max() <= eps * np.abs(wanted).max()
+    assert np.abs(found - wanted).max() <= tolerance(about) * np.abs(wanted).max()
+
+
+# One case of each scheme and packing.
+ELSEWHERE = (
+    *("gptqmodel_v2_3_asym", "auto_round_auto_gptq_5_asym", "auto_round_auto_awq_0"),
+    *("compressed-tensors_3_group_asym", "compressed-tensors-old_5_channel_sym"),
+    *("compressed-tensors_stack_4_group_asym", "sparse_fp8_channel", "sparse_24_bf16"),
+    *("bitsandbytes_bf16", "bitsandbytes_f32_stack", "mlx_affine_6_128", "mlx_nvfp4_4_16"),
+    *("modelopt_nvfp4_middle", "quark_mxfp4", "quark_int8_asym", "compressed-tensors_mxfp6"),
+)
+
+
+@pytest.mark.parametrize("case", ELSEWHERE)
+def test_companions_may_lie_in_another_shard(case, tmp_path):
+    about = LIBRARY_CASES[case]
+    first, second = (f"model-{number:05d}-of-00002.safetensors" for number in (1, 2))
+    codes = (".qweight", "_packed", ".compressed", ".weight", ".down_proj")
+    shards = {first: {}, second: {}}
+    for name, (dtype, shape) in about["tensors"].items():
+        data = LIBRARY_DATA[f"{case}/{name}"].tobytes()
+        shards[second if name.endswith(codes) else first][name] = (dtype, shape, data)
+    for name, tensors in shards.items():
+        write_safetensors(tmp_path / name, tensors)
+    (tmp_path / "config.json").write_text(json.dumps({"quantization_config": about["config"]}))
+    parts = plan.make_plan(describe_folder(tmp_path, "now", hashed=False))
+    (weight,) = (weight for part in parts for weight in part.weights)
+    found, wanted = dequantized(tmp_path, weight), LIBRARY_DATA[case]
+    assert weight.stored.shard == second and set(weight.other_shards) == {first}
+    assert np.abs(found - wanted).max() <= tolerance(about) * np.abs(wanted).max()
 
 
 def stored_case(case):
