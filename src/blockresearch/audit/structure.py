@@ -48,8 +48,8 @@ LAYER_KEYS = {
     "audio": ("num_hidden_layers", "encoder_layers", "num_layers"),
 }
 
+# Share of layers up to which a difference counts as an exception (one layer always does).
 RARE = 0.05
-"""Share of layers up to which a difference counts as an exception (one layer always does)."""
 
 FEW_OTHERS = 0.1
 

@@ -16,53 +16,53 @@ from blockresearch.model_config import ModelConfig
 from blockresearch.naming.roles import states_tied
 from blockresearch.safetensors.dtypes import DTYPES
 
+# Words in the model types whose norms multiply by 1 + weight.
 ZERO_CENTERED = ("gemma", "qwen3_next", "qwen3_5", "nemotron")
-"""In the model types whose norms multiply by 1 + weight."""
 
+# Least ratio of a weight's root mean square to its siblings' median; norms vary more.
 SCALE_FACTOR = 10.0
-"""Between a weight's root mean square and its siblings' median, at least; norms vary more."""
 
 NORM_SCALE_FACTOR = 30.0
 
+# Least distance from that median, in robust standard deviations on a log scale.
 SCALE_SPREADS = 6.0
-"""And this many robust standard deviations of the siblings, in log scale."""
 
+# No training makes weights of one kind differ that much.
 BROKEN_FACTOR = 1000.0
-"""No training makes weights of one kind differ that much."""
 
+# End of the names of state spaces' decays, which start as log(1 … n) in every row and layer.
 DECAYS = "A_log"
-"""End of the names of state spaces' decays, which start as log(1 … n) in every row and layer."""
 
 PLAUSIBLE_RMS = (1e-7, 1e3)
 
+# Least ratio of the largest to the second largest |w|: a flipped exponent bit makes 2 to 2^128.
 ISOLATED_FACTOR = 1000.0
-"""Largest over second largest |w|: a flipped exponent bit changes a value by 2 to 2^128."""
 
 HUGE = 1e9
 
+# Elements below which equal bytes may be chance.
 LEAST_COPIED = 16
-"""Elements below which equal bytes may be chance."""
 
 COLLAPSED_RANK = 0.5
 
+# Types whose rounding leaves the rank of a sound matrix visible; coarser ones may bury it.
 FINE = ("F64", "F32", "F16", "BF16")
-"""Types whose rounding leaves the rank of a sound matrix visible; coarser ones may bury it."""
 
+# exp of the entropy of σ² below which one direction holds nearly everything.
 COLLAPSED_ENERGY = 1.5
-"""exp of the entropy of σ²: one direction holds nearly everything."""
 
 ENERGY_FACTOR = 4.0
 
 EXPONENT_BITS = {"F64": 11, "F32": 8, "BF16": 8, "F16": 5, "F8_E5M2": 5, "F8_E4M3": 4}
 
+# Elements from which a tensor shows whether it is made of codes.
 CODED = 256
-"""Elements from which a tensor shows whether it is made of codes."""
 
+# Share of the bits of an exponent, or of a byte, that weights never fill: theirs are alike.
 UNIFORM = 0.85
-"""Share of the bits of an exponent, or of a byte, that weights never fill: theirs are alike."""
 
+# Root mean square of 8-bit floats: codes scaled to fill the type have about 100, weights below 1.
 UNSCALED_RMS = 16.0
-"""Of 8-bit floats: scaled to fill the type, codes have about 100, weights below 1."""
 
 
 def findings(manifest: Manifest, params: pd.DataFrame) -> Iterator[Finding]:
