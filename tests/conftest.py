@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+# Before NumPy is loaded: two processes of tests with two threads each on two cores wait for each
+# other most of the time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pandas as pd
 import pytest
