@@ -91,7 +91,7 @@ def test_integers_are_no_factors():
     assert not found.changes and "stored as I8" in found.notes[f"{Q}.lora_B.weight"]
 
 
-def test_a_missing_alpha_is_assumed_only_if_loaders_agree():
+def test_a_missing_alpha_needs_loaders_that_agree():
     kohya = ("lora_down.weight", "lora_up.weight")
     one, other = factors("lora_unet_a", words=kohya), factors("lora_unet_b", words=kohya)
     found = recognized(one | other)

@@ -162,7 +162,7 @@ def test_mlx_states_its_scale(parameters, word):
         scaling.mlx_scale({"lora_parameters": parameters}, 4)
 
 
-def test_config_json_states_the_scale_of_its_own_adapters():
+def test_config_json_states_the_scale_of_its_adapters():
     config = {"vision_lora": {"r": 4, "lora_alpha": 8}, "audio_lora": {"r": 4}, "x_lora": 3}
     assert scaling.own_scale(config, "vision", 4) == 2
     assert [scaling.own_scale(config, name, 4) for name in ("audio", "x", "", "y")] == [None] * 4
