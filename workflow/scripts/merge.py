@@ -33,7 +33,7 @@ def main(options):
 
     params = merge.with_roles(stacked("params"), "params", manifest)
     for table in ("spectra", "histograms"):
-        stack_file(paths(table), table, "param_name", out / f"{table}.parquet")
+        stack_file(paths(table), table, params["param_name"], out / f"{table}.parquet")
     spectra = pd.read_parquet(out / "spectra.parquet", columns=["param_name", "method"])
     numel = dict(zip(params["param_name"], params["numel"], strict=True))
     coverage = merge.coverage(manifest, numel, merge.refused(params, spectra))

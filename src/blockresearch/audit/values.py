@@ -290,10 +290,14 @@ def _rank(rows: pd.DataFrame) -> Iterator[Finding]:
         # Sinusoids are few-dimensional by design, decays of state spaces start as equal rows.
         if row.block_type == "position_embedding" or row.param_name.endswith(DECAYS):
             continue
-        rank, besides = row.rank, ""
+        rank, besides = row.resolved_rank, ""
         if row.dtype in FINE and pd.isna(row.quantisation) and pd.notna(row.storage_rank):
             rank = row.storage_rank
-            besides = f", apart from what rounding to {row.dtype} adds" if rank < row.rank else ""
+            besides = (
+                f", apart from what rounding to {row.dtype} adds"
+                if rank < row.resolved_rank
+                else ""
+            )
         if pd.notna(rank) and 0 < rank < COLLAPSED_RANK * smaller:
             yield Finding(
                 "warning",

@@ -68,12 +68,13 @@ def analyze_folder(
     stacked = {table: frame(getattr(rows, table), table) for table in TABLES}
     params = merge.with_roles(stacked["params"], "params", manifest)
     numel = params.set_index("param_name")["numel"]
+    spectra = merge.in_order_of(params, stacked["spectra"])
     return Analysis(
         manifest,
         params,
         merge.with_roles(stacked["matrices"], "matrices", manifest),
-        stacked["spectra"],
-        merge.coverage(manifest, numel, merge.refused(params, stacked["spectra"])),
+        spectra,
+        merge.coverage(manifest, numel, merge.refused(params, spectra)),
     )
 
 

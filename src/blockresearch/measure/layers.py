@@ -21,6 +21,9 @@ def layer_table(params: pd.DataFrame, matrices: pd.DataFrame) -> pd.DataFrame:
     weights = _without_biases(params)
     by_weight = weights.groupby(KEYS, dropna=False, sort=True)
     by_matrix = matrices.groupby(KEYS, dropna=False, sort=True)
+    passes = matrices["alpha_passes"].fillna(False).astype(bool)
+    fitted = matrices.assign(alpha=matrices["alpha"].where(passes), passes=passes)
+    by_fit = fitted.groupby(KEYS, dropna=False, sort=True)
     result = pd.DataFrame(
         {
             "tensors": by_tensor.size(),
@@ -33,12 +36,14 @@ def layer_table(params: pd.DataFrame, matrices: pd.DataFrame) -> pd.DataFrame:
             "matrices": by_matrix.size(),
             "kurtosis_excess": by_matrix["kurtosis_excess"].mean(),
             "rank_ratio": by_matrix["rank_ratio"].mean(),
+            "resolved_rank_ratio": by_matrix["resolved_rank_ratio"].mean(),
             "stable_rank": by_matrix["stable_rank"].mean(),
             "effective_rank": by_matrix["effective_rank_sigma"].mean(),
             "spectral_norm": by_matrix["spectral_norm"].max(),
             "frobenius_norm": _root_sum(matrices, "frobenius_norm"),
             "condition_number": by_matrix["condition_number"].median(),
-            "alpha": by_matrix["alpha"].mean(),
+            "alpha": by_fit["alpha"].mean(),
+            "alpha_fits": by_fit["passes"].sum(),
             "spikes": by_matrix["spikes"].mean(),
         }
     )
@@ -48,7 +53,8 @@ def layer_table(params: pd.DataFrame, matrices: pd.DataFrame) -> pd.DataFrame:
     # Pooled variance: within the tensors plus between their means.
     second = _pooled(weights.assign(second=weights["var"] + weights["mean"] ** 2), "second")
     result["std"] = np.sqrt((second - result["mean"] ** 2).clip(lower=0))
-    result["matrices"] = result["matrices"].fillna(0)
+    for column in ("matrices", "alpha_fits"):
+        result[column] = result[column].fillna(0)
     return typed(result.reset_index(), "layers")
 
 

@@ -39,6 +39,13 @@ def with_roles(measured: pd.DataFrame, table: str, manifest: Manifest) -> pd.Dat
     return rows.reset_index(drop=True)
 
 
+def in_order_of(params: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """`rows` in the order of their tensors in the table params; those of others come last."""
+    places = {name: place for place, name in enumerate(params["param_name"])}
+    order = rows["param_name"].map(places).fillna(len(places)).argsort(kind="stable")
+    return rows.iloc[order].reset_index(drop=True)
+
+
 def _name_pieces(rows: pd.DataFrame) -> None:
     """Name a piece of a fused projection by its role: `q_proj` of `qkv_proj`."""
     piece, fused = rows["piece"].astype("string"), rows["projection"].astype("string")

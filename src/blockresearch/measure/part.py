@@ -22,8 +22,8 @@ from blockresearch.device import slot
 from blockresearch.safetensors import dtypes
 from blockresearch.safetensors.reader import unchanged
 from blockresearch.spectra.cost import predicted_seconds
-from blockresearch.spectra.metrics import spectral_metrics
-from blockresearch.spectra.singular_values import Spectrum, singular_values, storage_rank
+from blockresearch.spectra.metrics import Rounding, spectral_metrics
+from blockresearch.spectra.singular_values import Spectrum, singular_values
 from blockresearch.text import quoted
 from blockresearch.values.distribution import Distribution
 from blockresearch.values.rounding.errors import rounding_errors
@@ -45,7 +45,7 @@ NOT_REQUESTED = "none: not requested"
 TABLES = ("params", "matrices", "spectra", "histograms")
 
 # Columns that depend on the smallest singular values: missing if those are not refined (mode rank).
-SMALL_END = ("condition_number", "bottom_decile_energy")
+SMALL_END = ("condition_number", "bottom_decile_energy", "storage_rank", "storage_rank_min")
 
 # Panels that are decoded stay in the cache.
 PANEL_BYTES = 2**20
@@ -208,11 +208,14 @@ def measure_matrix(
     spectrum = None
     if settings.spectra != "none":
         spectrum = _spectrum(source, matrix, settings)
-        metrics = spectral_metrics(spectrum.values, matrix.rows, matrix.cols)
-        # The step of the stored codes of a dequantized weight is unknown here.
-        bound = None if source.weight.is_quantized else distribution.storage_bound()
-        if bound is not None and settings.spectra != "rank" and metrics["rank"] is not None:
-            metrics["storage_rank"] = storage_rank(spectrum.values, bound)
+        metrics = spectral_metrics(
+            spectrum.values,
+            matrix.rows,
+            matrix.cols,
+            # The step of the stored codes of a dequantized weight is unknown here.
+            None if source.weight.is_quantized else _rounding(distribution),
+            numbers["min"] == numbers["max"],
+        )
         if settings.spectra == "rank":
             metrics |= dict.fromkeys(SMALL_END)
     if dtypes.DTYPES[source.grid.dtype].kind == "float":
@@ -227,6 +230,11 @@ def measure_matrix(
     )
 
 
+def _rounding(distribution: Distribution) -> Rounding | None:
+    typical, most = distribution.storage_bound(), distribution.rounding_norm()
+    return None if typical is None or most is None else Rounding(typical, most)
+
+
 def measure_delta(delta: Delta, expert: int | None, tensor: Stored, settings: Settings) -> Measured:
     """The change that an adapter makes to a weight, as a matrix next to its factors."""
     rows, cols = delta.shape
@@ -238,7 +246,7 @@ def measure_delta(delta: Delta, expert: int | None, tensor: Stored, settings: Se
     if numbers["finite_count"] != numbers["numel"]:
         return _measured(tensor, matrix, numbers, None, NOT_FINITE, {})
     found = delta.singular_values()
-    metrics = spectral_metrics(found, rows, cols)
+    metrics = spectral_metrics(found, rows, cols, is_constant=numbers["min"] == numbers["max"])
     return _measured(tensor, matrix, numbers, found, "factored", metrics)
 
 
@@ -256,15 +264,19 @@ def _measured(
         "rows": matrix.rows,
         "cols": matrix.cols,
     }
-    rank = metrics.get("rank")
-    ratio = None if rank is None else rank / min(matrix.rows, matrix.cols)
+    side = min(matrix.rows, matrix.cols)
+    ratios = {
+        f"{name}_ratio": metrics[name] / side
+        for name in ("rank", "resolved_rank")
+        if metrics.get(name) is not None
+    }
     return Measured(
         row={
             **key,
             "expert_index": matrix.expert,
             "piece": matrix.piece or None,
             "dtype": tensor.dtype,
-            "rank_ratio": ratio,
+            **ratios,
             **numbers,
             **metrics,
         },

@@ -8,7 +8,7 @@ import pandas as pd
 
 from blockresearch.report.glossary import BLOCK_TYPES
 from blockresearch.report.model import ATTENTION, EMBEDDINGS, FEED_FORWARD
-from blockresearch.report.values import information
+from blockresearch.report.values import information, passing_alpha
 from blockresearch.report.wording import aligned, by_component, fixed, integer, percent, size
 from blockresearch.tables.columns import LOW_BIT_FORMATS
 
@@ -100,10 +100,10 @@ ROWS = (
     Row(
         "full_rank_share",
         SPECTRA,
-        "of full numerical rank",
+        "of full rank",
         percent,
-        "of the matrices",
-        "matrices.rank",
+        "of the matrices, by the resolved rank",
+        "matrices.resolved_rank",
     ),
     Row(
         "stable_rank",
@@ -134,8 +134,16 @@ ROWS = (
         SPECTRA,
         "α, median",
         aligned,
-        "exponent of the tail, over the matrices",
+        "exponent of the tail, over the matrices whose power law passes",
         "matrices.alpha",
+    ),
+    Row(
+        "alpha_share",
+        SPECTRA,
+        "power laws that pass",
+        percent,
+        "of the matrices with a fit",
+        "matrices.alpha_passes",
     ),
     *(
         Row(
@@ -177,7 +185,8 @@ def numbers(
     totals = manifest["totals"]
     bits = information(params)
     short_side = matrices[["rows", "cols"]].min(axis=1).astype(float)
-    ranked = matrices["rank_ratio"].dropna()
+    ranked = matrices["resolved_rank_ratio"].dropna()
+    passing = passing_alpha(matrices)
     experts = matrices["expert_index"].dropna()
     finite = params["finite_count"].astype(float)
     isotropy = embedding.get("isotropy") or {}
@@ -197,7 +206,8 @@ def numbers(
         "stable_rank": matrices["stable_rank"].median(),
         "effective_rank_share": (matrices["effective_rank_sigma"] / short_side).median(),
         "spectral_norm": matrices["spectral_norm"].max(),
-        "alpha": matrices["alpha"].median(),
+        "alpha": passing.median(),
+        "alpha_share": _ratio(passing.count(), matrices["alpha"].count()),
         **{key: matrices[key].median() for key in (f"{f.name}_sqnr_db" for f in LOW_BIT_FORMATS)},
         "vocabulary": embedding.get("rows"),
         "width": embedding.get("dimensions"),

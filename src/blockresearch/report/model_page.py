@@ -21,7 +21,7 @@ from blockresearch.report.model import (
 from blockresearch.report.pages import packed, read_json, render
 from blockresearch.report.plots.style import color
 from blockresearch.report.tokens import embedding_findings
-from blockresearch.report.values import value_findings
+from blockresearch.report.values import passing_alpha, value_findings
 from blockresearch.report.wording import integer, parameter_count, percent, shape, size, unbroken
 from blockresearch.results import DOWNLOADS, EMBEDDING_FIGURES, LAYER_FIGURES, REPORTS
 from blockresearch.tables.columns import NONE, find_column
@@ -43,6 +43,7 @@ COLUMNS = (
     "zero_fraction",
     "kurtosis_excess",
     "rank",
+    "resolved_rank",
     "stable_rank",
     "spectral_norm",
     "alpha",
@@ -122,12 +123,14 @@ def model_page(folder: Path) -> tuple[str, dict[str, Any]]:
 
 
 def parameters(params: pd.DataFrame) -> dict[str, Any]:
-    """The table params as the page's script reads it: columns of values, numbers rounded.
+    """The table params as the page's script reads it: columns of values, numbers rounded, and only
+    the exponents of power laws that pass.
 
     Rows are in the natural order of names (layer 2 before layer 10). A column of REPEATED contains
     indices into its list in `texts`. A name is an index into `texts` and its numbers: the text
     `model.layers.#.mlp.weight` with `3` is model.layers.3.mlp.weight.
     """
+    params = params.assign(alpha=passing_alpha(params))
     keys = [natural(name) for name in params["param_name"]]
     params = params.iloc[sorted(range(len(params)), key=keys.__getitem__)]
     texts: dict[str, list[str]] = {}

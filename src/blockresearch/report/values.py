@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from blockresearch.report.wording import integer, number, percent
+from blockresearch.report.wording import aligned, integer, number, percent
 from blockresearch.safetensors.dtypes import DTYPES
 from blockresearch.tables.columns import LOW_BIT_FORMATS
 from blockresearch.text import short
@@ -41,13 +41,20 @@ def block_table(params: pd.DataFrame, matrices: pd.DataFrame) -> pd.DataFrame:
             "std": by_matrix["std"].median(),
             "kurtosis_excess": by_matrix["kurtosis_excess"].median(),
             "zero_fraction": by_matrix["zero_fraction"].median(),
-            "rank_ratio": by_matrix["rank_ratio"].min(),
+            "resolved_rank_ratio": by_matrix["resolved_rank_ratio"].min(),
             "stable_rank": by_matrix["stable_rank"].median(),
             "effective_rank_sigma": by_matrix["effective_rank_sigma"].median(),
-            "alpha": by_matrix["alpha"].median(),
+            "alpha": passing_alpha(matrices).groupby(matrices["block_type"]).median(),
+            "alpha_fits": passing_alpha(matrices).groupby(matrices["block_type"]).count(),
+            "matrices": by_matrix.size(),
         }
     )
     return result.sort_values("numel", ascending=False).reset_index()
+
+
+def passing_alpha(matrices: pd.DataFrame) -> pd.Series:
+    """The exponents of the power laws that may be cited, missing for all other matrices."""
+    return matrices["alpha"].where(matrices["alpha_passes"].fillna(False).astype(bool))
 
 
 def relative_ranks(matrices: pd.DataFrame) -> pd.DataFrame:
@@ -55,6 +62,7 @@ def relative_ranks(matrices: pd.DataFrame) -> pd.DataFrame:
     side = matrices[["rows", "cols"]].min(axis=1).astype("Float64")
     return matrices.assign(
         storage_share=matrices["storage_rank"] / side,
+        storage_min_share=matrices["storage_rank_min"] / side,
         stable_share=matrices["stable_rank"] / side,
         effective_share=matrices["effective_rank_sigma"] / side,
     )
@@ -181,6 +189,42 @@ def _first(values: Any) -> Any:
 LOW_RANK = 0.9
 
 
+def noise_finding(matrices: pd.DataFrame) -> str | None:
+    """One or two sentences: whether the spectra follow the law of noise. None without spectra."""
+    known = matrices[matrices["mp_ks"].notna()]
+    if known.empty:
+        return None
+    rejected = known["mp_rejected"].fillna(False).astype(bool)
+    distance = number(known["mp_ks"].median(), 2)
+    if not rejected.any():
+        return (
+            "All spectra are as close to the Marchenko-Pastur law as those of noise "
+            f"(median distance {distance})."
+        )
+    return (
+        f"The Marchenko-Pastur law of noise is rejected for {integer(rejected.sum())} of "
+        f"{integer(len(known))} matrices (median distance {distance}). There, the noise level is "
+        "only a scaled median of σ, and spikes and energy beyond the edge describe the shape of "
+        "the spectrum, not signal above noise."
+    )
+
+
+def power_law_finding(matrices: pd.DataFrame) -> str | None:
+    """One or two sentences: how many power laws may be cited, and their exponents."""
+    fitted = matrices[matrices["alpha"].notna()]
+    if fitted.empty:
+        return None
+    passing = passing_alpha(fitted).dropna()
+    short_tails = int(fitted["alpha_short_tail"].fillna(False).sum())
+    text = (
+        f"The power law passes its checks in {integer(len(passing))} of {integer(len(fitted))} "
+        f"matrices; {integer(short_tails)} have fewer than 50 eigenvalues in the fitted tail."
+    )
+    if passing.empty:
+        return f"{text} No exponent α is shown."
+    return f"{text} The median exponent of those that pass is {aligned(passing.median())}."
+
+
 def value_findings(params: pd.DataFrame, matrices: pd.DataFrame) -> list[str]:
     """The main findings about values, ranks and information, most important first."""
     found, ranks = [], []
@@ -190,23 +234,22 @@ def value_findings(params: pd.DataFrame, matrices: pd.DataFrame) -> list[str]:
             f"{integer(len(broken))} of {integer(len(params))} tensors contain NaN or infinite "
             f"values, first {short(broken['param_name'].iloc[0])}: their results are unusable."
         )
-    ranked = matrices[matrices["rank_ratio"].notna()]
+    ranked = matrices[matrices["resolved_rank_ratio"].notna()]
     telling = False
     if len(ranked):
-        low = ranked[ranked["rank_ratio"] < 1]
+        low = ranked[ranked["resolved_rank_ratio"] < 1]
         if len(low):
-            worst = low.loc[low["rank_ratio"].idxmin()]
-            telling = worst["rank_ratio"] < LOW_RANK
+            worst = low.loc[low["resolved_rank_ratio"].idxmin()]
+            telling = worst["resolved_rank_ratio"] < LOW_RANK
             ranks.append(
                 f"{integer(len(ranked) - len(low))} of {integer(len(ranked))} matrices have full "
-                f"numerical rank; the lowest for its size is {short(worst['param_name'])} with "
-                f"rank {integer(worst['rank'])} of {integer(min(worst['rows'], worst['cols']))}."
+                f"rank; the lowest for its size is {short(worst['param_name'])} with rank "
+                f"{integer(worst['resolved_rank'])} of "
+                f"{integer(min(worst['rows'], worst['cols']))}."
             )
         else:
             all_of = f"All {integer(len(ranked))} matrices have"
-            ranks.append(
-                f"{all_of if len(ranked) > 1 else 'The one matrix has'} full numerical rank."
-            )
+            ranks.append(f"{all_of if len(ranked) > 1 else 'The one matrix has'} full rank.")
     found += ranks if telling else []
     tails = matrices[matrices["max_over_rms"].notna()]
     if len(tails):

@@ -1,30 +1,43 @@
-"""Metrics of a spectrum: ranks, norms, power law, Marchenko-Pastur.
+"""Metrics of a spectrum: ranks, norms, power law, noise law.
 
 Notation: W is rows x cols with singular values σ₁ ≥ … ≥ σ_q, q = min(rows, cols),
 p = max(rows, cols), β = q/p, λ = σ². A number that is not defined is None, never 0.
 """
 
 import math
-from functools import lru_cache
+from dataclasses import dataclass
 
 import numpy as np
 
-from blockresearch.compiled import compiled
-from blockresearch.spectra.singular_values import numerical_rank
-from blockresearch.tables.schemas import METRICS
+from blockresearch.spectra import noise, power_law
+from blockresearch.spectra.singular_values import numerical_rank, resolved_rank
+from blockresearch.tables.schemas import METRICS, NOISE_LAW
 
-Metrics = dict[str, float | int | None]
-
-# 99.9 % quantile of the Tracy-Widom law of order 1 (Bejan 2005, table of percentiles).
-TRACY_WIDOM_999 = 3.2724
+Metrics = dict[str, float | int | bool | None]
 
 
-def spectral_metrics(values: np.ndarray, rows: int, cols: int) -> Metrics:
+@dataclass(frozen=True)
+class Rounding:
+    """What rounding to the stored type can do to singular values: how much independent errors
+    change them (`typical`, an estimate) and how much any errors do (`most`)."""
+
+    typical: float
+    most: float
+
+
+def spectral_metrics(
+    values: np.ndarray,
+    rows: int,
+    cols: int,
+    rounding: Rounding | None = None,
+    is_constant: bool = False,
+) -> Metrics:
     """All spectral metrics of a matrix [rows, cols], by the names in METRICS.
 
     `values` are its singular values [n] (float64, descending). If they are only the largest ones (a
-    sketch), everything that needs the whole spectrum is None. A zero matrix has rank and norms 0;
-    everything else is None.
+    sketch), everything that needs the whole spectrum is None. A zero matrix has ranks and norms 0;
+    everything else is None. The median of a matrix of rank below q/2 is rounding, and so is the
+    rest of a constant one: they have no noise law.
     """
     metrics: Metrics = dict.fromkeys(METRICS)
     complete = len(values) == min(rows, cols) and len(values) > 0
@@ -35,17 +48,27 @@ def spectral_metrics(values: np.ndarray, rows: int, cols: int) -> Metrics:
         return metrics
     scale = float(values[0])
     metrics["rank"] = numerical_rank(values, rows, cols)
+    metrics["resolved_rank"] = rank = resolved_rank(values)
+    if rounding is not None:
+        metrics["storage_rank"] = int(np.count_nonzero(values > rounding.typical))
+        metrics["storage_rank_min"] = int(np.count_nonzero(values > rounding.most))
+        rank = min(rank, int(np.count_nonzero(values > rounding.typical)))
     if scale == 0.0:
         return metrics | {"frobenius_norm": 0.0, "nuclear_norm": 0.0}
     unit = values / scale
     energies = unit**2
     metrics |= _ranks_and_norms(unit, energies, scale)
-    metrics |= _power_law(energies, scale)
-    metrics |= _marchenko_pastur(unit, energies, rows, cols, scale)
+    metrics |= _power_law(energies, scale, rows, cols)
+    metrics["spectrum_snr"] = _spectrum_snr(unit, rows, cols, scale)
+    if is_constant or 2 * rank < len(values):
+        if metrics["alpha"] is not None:
+            metrics["alpha_passes"] = False
+    else:
+        metrics |= _noise_law(unit, energies, rows, cols, scale)
     return {name: _finite(metrics[name]) for name in METRICS}
 
 
-def _finite(value: float | int | None) -> float | int | None:
+def _finite(value: float | int | bool | None) -> float | int | bool | None:
     return value if value is not None and math.isfinite(value) else None
 
 
@@ -84,12 +107,10 @@ def _first_reaching(reached: np.ndarray, share: float) -> int:
     return min(int(np.searchsorted(reached, share)) + 1, len(reached))
 
 
-def _power_law(energies: np.ndarray, scale: float) -> Metrics:
-    """Power law p(λ) ~ λ^-α of the tail λ ≥ xmin (Clauset, Shalizi & Newman, arXiv:0706.1062).
+def _power_law(energies: np.ndarray, scale: float, rows: int, cols: int) -> Metrics:
+    """The fit of `power_law` to all λ > 0 and what it is worth.
 
-    For each candidate xmin, α = 1 + n/Σ ln(λ/xmin); xmin is the one with the smallest
-    Kolmogorov-Smirnov distance max |F(λ_i) - i/n|, i = 0 … n-1, as `powerlaw` and WeightWatcher
-    define it. `alpha_stderr` = (α-1)/√n, `alpha_tail` = n. The Hill estimate uses the upper half:
+    `alpha_stderr` = (α-1)/√n for the chosen xmin. The Hill estimate uses the upper half:
     α = 1 + k/Σ_{i≤k} ln(λ_i/λ_{k+1}), k = ⌊q/2⌋ (AlphaPruning, arXiv:2410.10912).
     """
     ascending = energies[energies > 0][::-1]
@@ -100,105 +121,67 @@ def _power_law(energies: np.ndarray, scale: float) -> Metrics:
         metrics["alpha_hill"] = 1 + half / slope if slope > 0 else None
     if len(ascending) < 2:
         return metrics
-    best, distance, alpha = fit_power_law(np.log(ascending))
+    logs = np.log(ascending)
+    best, distance, alpha = power_law.fit(logs)
     if best < 0:
         return metrics
     tail = len(ascending) - best
+    against = power_law.compare(ascending[best:] / ascending[best], alpha)
+    usual = noise.power_law_distance(rows, cols)
+    for name, found in against.items():
+        metrics |= {f"alpha_vs_{name}": found.ratio, f"alpha_vs_{name}_p": found.p}
     return metrics | {
         "alpha": alpha,
         "alpha_xmin": float(ascending[best]) * scale * scale,
         "alpha_ks": distance,
         "alpha_tail": tail,
         "alpha_stderr": (alpha - 1) / math.sqrt(tail),
+        "alpha_xmin_share": float(ascending[best]),
+        "alpha_short_tail": tail < power_law.FEWEST_TAIL,
+        "alpha_bootstrap_std": power_law.bootstrap_spread(logs),
+        "alpha_noise_ks": usual,
+        "alpha_passes": (
+            tail >= power_law.FEWEST_TAIL
+            and alpha <= power_law.LARGEST_ALPHA
+            and distance < usual
+            and not any(found.is_against for found in against.values())
+        ),
+        "weightwatcher_alpha": power_law.weightwatcher_alpha(logs + 2 * math.log(scale)),
     }
 
 
-@compiled
-def fit_power_law(logs: np.ndarray) -> tuple[int, float, float]:
-    """(index of xmin, KS distance, α) of the best tail of ascending `logs` [n]; index -1 if none.
-
-    The exact minimum over all tails of two and more points: a tail is rejected as soon as one of
-    its points deviates more than the worst point of the best tail.
-    """
-    count = len(logs)
-    best, best_distance, best_alpha = -1, 1.0, 0.0
-    total = logs[count - 1]
-    for start in range(count - 2, -1, -1):
-        total += logs[start]
-        tail = count - start
-        spread = total - tail * logs[start]
-        if spread <= 0.0:
-            continue
-        slope = -tail / spread
-        distance = 0.0
-        # A few points first: most bad tails are rejected by one of them.
-        for step in (max(1, tail // 8), 1):
-            for i in range(0, tail, step):
-                gap = abs(1.0 - math.exp(slope * (logs[start + i] - logs[start])) - i / tail)
-                if gap > distance:
-                    distance = gap
-                    if distance > best_distance:
-                        break
-            if distance > best_distance:
-                break
-        if distance <= best_distance:
-            best, best_distance, best_alpha = start, distance, 1.0 - slope
-    return best, best_distance, best_alpha
-
-
-def _marchenko_pastur(
+def _noise_law(
     unit: np.ndarray, energies: np.ndarray, rows: int, cols: int, scale: float
 ) -> Metrics:
-    """Noise level and edges of the Marchenko-Pastur bulk, and the share outside it.
+    """Noise level, edges and fit of the Marchenko-Pastur law, and what lies beyond it.
 
-    σ̂ = median(σ)/√(p μ_β), μ_β the median of the Marchenko-Pastur law (Gavish & Donoho,
-    arXiv:1305.5870); edges σ̂(√p ± √q). `spikes` counts λ above the 99.9 % point of the largest
-    noise eigenvalue, σ̂²(μ + t s), μ = (√p+√q)², s = (√p+√q)(1/√p+1/√q)^⅓ (Johnstone 2001,
-    Tracy-Widom). `energy_beyond_edge` is the share of Σλ above the edge, `calibrated_snr_db` the
-    ratio of the two shares in decibels (None if nothing lies above). `spectrum_snr` is the score
-    of the tool Spectrum, for comparison: Σ_{σ>t}σ / Σ_{σ≤t}σ / σ₁ with t = IQR(σ)/1.349·(1+√β);
-    it depends on the scale of W.
+    `spikes` counts σ above the threshold of `noise`, `energy_beyond_edge` is their share of Σλ, and
+    `calibrated_snr_db` the ratio of the two shares in decibels (None without spikes).
     """
-    q, p = sorted((rows, cols))
-    noise = float(np.median(unit)) / math.sqrt(p * marchenko_pastur_median(q / p))
-    wide, narrow = math.sqrt(p), math.sqrt(q)
-    edge = noise * (wide + narrow)
-    fluctuation = (wide + narrow) * (1 / wide + 1 / narrow) ** (1 / 3)
-    spike = noise**2 * ((wide + narrow) ** 2 + TRACY_WIDOM_999 * fluctuation)
-    signal = float(energies[unit > edge].sum())
-    bulk = float(energies[unit <= edge].sum())
-    low, high = np.quantile(unit, (0.25, 0.75))
-    above = unit > (high - low) / 1.349 * (1 + math.sqrt(q / p))
-    rest = float(unit[~above].sum())
-    return {
-        "mp_sigma": noise * scale,
-        "mp_edge": edge * scale,
-        "mp_lower_edge": noise * (wide - narrow) * scale,
-        "spikes": int(np.count_nonzero(energies > spike)),
+    level = noise.noise_level(unit, rows, cols)
+    lower, upper = noise.edges(level, rows, cols)
+    distance = noise.distance(unit, rows, cols, level)
+    beyond = unit > noise.threshold(level, rows, cols)
+    signal, bulk = float(energies[beyond].sum()), float(energies[~beyond].sum())
+    found: Metrics = {
+        "mp_sigma": level * scale,
+        "mp_edge": upper * scale,
+        "mp_lower_edge": lower * scale,
+        "mp_ks": distance,
+        "mp_rejected": distance > noise.largest_distance(rows, cols),
+        "spikes": int(np.count_nonzero(beyond)),
         "energy_beyond_edge": signal / (signal + bulk),
-        "spectrum_snr": float(unit[above].sum()) / rest / scale if rest > 0 else None,
         "calibrated_snr_db": 10 * math.log10(signal / bulk) if signal > 0 and bulk > 0 else None,
     }
+    assert tuple(found) == NOISE_LAW
+    return found
 
 
-@lru_cache(maxsize=4096)
-def marchenko_pastur_median(beta: float) -> float:
-    """Median of the Marchenko-Pastur law of aspect ratio 0 < β ≤ 1 and unit variance."""
-    low, high = (1 - math.sqrt(beta)) ** 2, (1 + math.sqrt(beta)) ** 2
-
-    # With x = 1 + β - 2√β cos θ the density is smooth on [0, π], and so quickly integrated.
-    nodes, weights = np.polynomial.legendre.leggauss(200)
-
-    def excess(x: float) -> float:
-        angle = math.acos(max(-1.0, min(1.0, (1 + beta - x) / (2 * math.sqrt(beta)))))
-        theta = angle * (nodes + 1) / 2
-        # Half angles keep 1 + β - 2√β cos θ exact near 0, where a square matrix has 0/0.
-        half = np.sin(theta / 2) ** 2
-        gap = (1 - math.sqrt(beta)) ** 2 + 4 * math.sqrt(beta) * half
-        density = 8 / math.pi * half * (1 - half) / gap
-        return float(np.sum(weights * density)) * angle / 2 - 0.5
-
-    # Bisect until no number is left between; scipy.optimize would take a tenth of a second to load.
-    while low < (middle := (low + high) / 2) < high:
-        low, high = (middle, high) if excess(middle) < 0 else (low, middle)
-    return middle
+def _spectrum_snr(unit: np.ndarray, rows: int, cols: int, scale: float) -> float | None:
+    """The score of the tool Spectrum: Σ_{σ>t}σ / Σ_{σ≤t}σ / σ₁ with t = IQR(σ)/1.349·(1+√β); it
+    depends on the scale of W."""
+    low, high = np.quantile(unit, (0.25, 0.75))
+    q, p = sorted((rows, cols))
+    above = unit > (high - low) / 1.349 * (1 + math.sqrt(q / p))
+    rest = float(unit[~above].sum())
+    return float(unit[above].sum()) / rest / scale if rest > 0 else None

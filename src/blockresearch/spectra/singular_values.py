@@ -192,12 +192,13 @@ def _roots(eigenvalues: np.ndarray) -> np.ndarray:
 
 def _first_to_refine(values: np.ndarray, rows: int, cols: int, mode: str) -> int:
     """Index of the first value that squaring made inaccurate or that is close to the threshold of
-    the rank."""
-    share = max(rows, cols) * EPS32
-    threshold = values[0] * share
-    doubt = max(1e-6, 100 * np.finfo(np.float64).eps / share**2)
-    narrow = np.abs(values - threshold) <= doubt * threshold
-    first = int(np.argmax(narrow)) if narrow.any() else len(values)
+    `numerical_rank` or `resolved_rank`."""
+    first = len(values)
+    for share in (max(rows, cols) * EPS32, np.linalg.norm(values / values[0]) * EPS32 / 2):
+        threshold = values[0] * share
+        doubt = max(1e-6, 100 * np.finfo(np.float64).eps / share**2)
+        narrow = np.abs(values - threshold) <= doubt * threshold
+        first = min(first, int(np.argmax(narrow)) if narrow.any() else len(values))
     if mode == "rank":
         return first
     return min(first, int(np.count_nonzero(values >= REFINE_BELOW * values[0])))
@@ -338,9 +339,16 @@ def numerical_rank(values: np.ndarray, rows: int, cols: int) -> int:
     return int(np.count_nonzero(values > values[0] * max(rows, cols) * EPS32))
 
 
-def storage_rank(values: np.ndarray, bound: float) -> int:
-    """#{σ > bound} of `values` [n]: directions that rounding to the stored type alone cannot cause.
+def resolved_rank(values: np.ndarray) -> int:
+    """#{σ > 2⁻²⁴ ‖W‖_F} of all `values` [n] of a matrix W: directions that rounding its elements to
+    float32 can neither make nor remove.
 
-    `bound` is `Distribution.storage_bound`. A lower bound on the rank before rounding.
+    Rounding changes an element by at most 2⁻²⁴ of it, and so no singular value by more than
+    2⁻²⁴ ‖W‖_F, whatever the shape and however the errors are related. Source: Weyl's inequality
+    (Golub & Van Loan, Matrix Computations, 4th ed., 8.6.1).
     """
-    return int(np.count_nonzero(values > bound))
+    if len(values) == 0 or values[0] == 0:
+        return 0
+    # In units of σ₁, so that no square overflows.
+    unit = values / values[0]
+    return int(np.count_nonzero(unit > np.linalg.norm(unit) * EPS32 / 2))

@@ -41,6 +41,9 @@ SHANNON = "Shannon 1948, Bell System Technical Journal 27, 379–423"
 SILHOUETTE = "Rousseeuw 1987, J. Comput. Appl. Math. 20, 53–65"
 SPECTRUM = "Hartford, Atkins, Fernandes Neto and Golchinfar 2024, arXiv:2406.06623"
 STAATS = "Staats, Thamm and Rosenow 2024, arXiv:2410.17770"
+VUONG = "Vuong 1989, Econometrica 57(2), 307–333"
+WEIGHTWATCHER = "Martin and Mahoney 2021, JMLR 22(165), arXiv:1810.01075; WeightWatcher 0.7.7"
+WEYL = "Weyl 1912, Mathematische Annalen 71, 441–479"
 TSNE = "van der Maaten and Hinton 2008, JMLR 9, 2579–2605"
 
 
@@ -366,20 +369,42 @@ TOP = (
 RANK = Column(
     "rank",
     "integer",
-    "numerical rank: number of σ > σ₁ · max(rows, cols) · eps(float32)",
+    "numerical rank by NumPy's rule for float32, whose threshold grows with the longer side: at "
+    "262,144 rows it is 3 % of σ₁; resolved_rank has no such limit",
     NONE,
     "#{σ > σ₁ · max(rows, cols) · 2⁻²³}",
     MATRIX_RANK,
-    "rank",
+    "rank (NumPy)",
 )
 
-STORAGE_RANK = Column(
-    "storage_rank",
-    "integer",
-    "number of σ above what rounding to the stored type can make: a lower bound on the rank "
-    "before rounding; missing for types without fraction bits",
-    NONE,
-    "#{σ > √(maxᵢ Σⱼ u²/12) + √(maxⱼ Σᵢ u²/12)}, u: spacing at w",
+RANKS = (
+    Column(
+        "resolved_rank",
+        "integer",
+        "number of σ that rounding every element to float32 can neither make nor remove",
+        NONE,
+        "#{σ > 2⁻²⁴ ‖W‖_F}",
+        WEYL,
+        "resolved rank",
+    ),
+    Column(
+        "storage_rank",
+        "integer",
+        "number of σ above what independent errors of rounding to the stored type can make: an "
+        "estimate of the rank before rounding; missing for types without fraction bits and for "
+        "quantized weights",
+        NONE,
+        "#{σ > √(maxᵢ Σⱼ u²/12) + √(maxⱼ Σᵢ u²/12)}, u: spacing at w",
+    ),
+    Column(
+        "storage_rank_min",
+        "integer",
+        "number of σ above what any errors of rounding to the stored type can make: the rank "
+        "before rounding was at least this; missing as storage_rank",
+        NONE,
+        "#{σ > √(Σ u²/4)}, u: spacing at w",
+        WEYL,
+    ),
 )
 
 SPECTRAL = (
@@ -487,6 +512,77 @@ SPECTRAL = (
         HILL,
     ),
     Column(
+        "alpha_xmin_share",
+        "number",
+        "smallest λ of the fitted tail as a share of the largest",
+        SHARE,
+        "λ_min / λ₁",
+        CLAUSET,
+    ),
+    Column("alpha_short_tail", "boolean", "true for fewer than 50 eigenvalues in the fitted tail"),
+    Column(
+        "alpha_bootstrap_std",
+        "number",
+        "standard deviation of alpha over 20 resamples of the eigenvalues, λ_min chosen anew: how "
+        "much alpha depends on single values",
+        NONE,
+        "std(α*) over resamples with replacement",
+        CLAUSET,
+    ),
+    Column(
+        "alpha_noise_ks",
+        "number",
+        "distance that power laws fitted to noise of the same shape exceed in 19 of 20 matrices: "
+        "a larger alpha_ks is no better than noise",
+        NONE,
+        "0.105 + 0.4 / q, by simulation (docs/calibration.md)",
+    ),
+    *(
+        column
+        for name, words, source in (
+            ("lognormal", "a lognormal", VUONG),
+            ("exponential", "an exponential", VUONG),
+            ("truncated", "a truncated power law", CLAUSET),
+        )
+        for column in (
+            Column(
+                f"alpha_vs_{name}",
+                "number",
+                f"log-likelihood ratio of the power law over {words} on the same tail; negative: "
+                "the other fits better",
+                NONE,
+                "Σ ln p(λ) − Σ ln p'(λ), λ ≥ λ_min",
+                CLAUSET,
+            ),
+            Column(
+                f"alpha_vs_{name}_p",
+                "number",
+                "probability of a ratio at least as far from 0 if both fit equally well",
+                NONE,
+                "erfc(√−R), R: the ratio"
+                if name == "truncated"
+                else "erfc(|R| / (s √(2n))), R: the ratio, s: std of its terms",
+                source,
+            ),
+        )
+    ),
+    Column(
+        "alpha_passes",
+        "boolean",
+        "true if the power law may be cited: 50 or more eigenvalues in the tail, alpha at most 6, "
+        "alpha_ks below alpha_noise_ks, no alternative better with p < 0.1, and a rank of at least "
+        "half the smaller side",
+    ),
+    Column(
+        "weightwatcher_alpha",
+        "number",
+        "alpha as WeightWatcher computes it by default, for comparison with its results; depends "
+        "on the scale of W",
+        NONE,
+        "as alpha over λ > 1e-5; with 8 to 19 of them 1 + (n − 1) / Σ ln(λ / λ_min)",
+        WEIGHTWATCHER,
+    ),
+    Column(
         "mp_sigma",
         "number",
         "noise level by the median of the Marchenko-Pastur law",
@@ -511,19 +607,34 @@ SPECTRAL = (
         MARCHENKO,
     ),
     Column(
+        "mp_ks",
+        "number",
+        "largest distance between the distribution of σ and the Marchenko-Pastur law of that "
+        "noise: how badly the law fits",
+        NONE,
+        "max |F(σᵢ) − i/q|, F: the law with σ̂",
+        MARCHENKO,
+    ),
+    Column(
+        "mp_rejected",
+        "boolean",
+        "true if mp_ks is larger than in 99.9 % of noise matrices: the columns of the law then "
+        "describe a spectrum and measure no noise",
+    ),
+    Column(
         "spikes",
         "integer",
-        "singular values beyond the edge and its Tracy-Widom margin",
+        "singular values that noise of that level exceeds in one of 1,000 matrices",
         NONE,
-        "#{λ above the 99.9 % point of the largest noise eigenvalue}",
+        "#{σ > σ̂ √((√p + √q)² + t (√p + √q)(1/√p + 1/√q)^⅓)}, t: docs/calibration.md",
         JOHNSTONE,
     ),
     Column(
         "energy_beyond_edge",
         "number",
-        "share of Σσ² beyond the edge",
+        "share of Σσ² in the spikes",
         SHARE,
-        "Σ_{σ beyond the edge} σ² / Σσ²",
+        "Σ_{spikes} σ² / Σσ²",
         MARCHENKO,
     ),
     Column(
@@ -545,11 +656,23 @@ SPECTRAL = (
     Column(
         "calibrated_snr_db",
         "number",
-        "energy beyond over energy within the edge",
+        "energy of the spikes over energy of the rest; missing without spikes",
         DECIBEL,
-        "10 log₁₀(Σ_{beyond} σ² / Σ_{within} σ²)",
+        "10 log₁₀(Σ_{spikes} σ² / Σ_{rest} σ²)",
         MARCHENKO,
     ),
+)
+
+# The columns that rest on the Marchenko-Pastur law.
+NOISE_LAW = (
+    "mp_sigma",
+    "mp_edge",
+    "mp_lower_edge",
+    "mp_ks",
+    "mp_rejected",
+    "spikes",
+    "energy_beyond_edge",
+    "calibrated_snr_db",
 )
 
 LOW_BIT_FORMATS = (
@@ -619,7 +742,7 @@ PARAMS = Schema(
         *STORAGE,
         *VALUES,
         *TOP,
-        STORAGE_RANK,
+        *RANKS,
         *SPECTRAL,
         *ROUNDING,
     ),
@@ -642,16 +765,25 @@ MATRICES = Schema(
         Column(
             "rank_ratio",
             "number",
-            "numerical rank as a share of the smaller side",
+            "rank by NumPy's rule as a share of the smaller side",
             SHARE,
             "rank / min(rows, cols)",
             MATRIX_RANK,
-            "rank ratio",
+            "rank ratio (NumPy)",
+        ),
+        Column(
+            "resolved_rank_ratio",
+            "number",
+            "resolved rank as a share of the smaller side",
+            SHARE,
+            "resolved_rank / min(rows, cols)",
+            WEYL,
+            "resolved rank ratio",
         ),
         *MOMENTS,
         *VALUES,
         *TOP,
-        STORAGE_RANK,
+        *RANKS,
         *SPECTRAL,
         *ROUNDING,
         Column(
@@ -746,6 +878,9 @@ LAYERS = Schema(
         _from_matrices("outlier_6sigma", "share of elements beyond 6 std of their tensor"),
         _from_matrices("entropy_bits", "mean entropy of the stored codes"),
         _from_matrices("rank_ratio", "mean of rank / min(rows, cols) of the matrices"),
+        _from_matrices(
+            "resolved_rank_ratio", "mean of resolved_rank / min(rows, cols) of the matrices"
+        ),
         _from_matrices("stable_rank", "mean stable rank of the matrices"),
         _from_matrices(
             "effective_rank_sigma",
@@ -755,10 +890,17 @@ LAYERS = Schema(
         _from_matrices("spectral_norm", "largest σ₁ of the matrices"),
         _from_matrices("frobenius_norm", "root of the sum of squares of the matrices"),
         _from_matrices("condition_number", "median condition number of the matrices"),
-        _from_matrices("alpha", "mean power-law exponent of the matrices"),
         _from_matrices(
-            "spikes", "mean number of singular values beyond the noise edge", type="number"
+            "alpha",
+            "mean power-law exponent of the matrices whose fit passes (alpha_passes)",
         ),
+        Column(
+            "alpha_fits",
+            "integer",
+            "number of matrices whose power law passes; alpha is missing if there are none",
+            NONE,
+        ),
+        _from_matrices("spikes", "mean number of spikes of the matrices", type="number"),
     ),
 )
 

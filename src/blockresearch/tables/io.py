@@ -328,11 +328,15 @@ def _write_parquet(data: pd.DataFrame, table: str, path: Path) -> None:
     pq.write_table(arrays.replace_schema_metadata(None), path, **_parquet_options(table))
 
 
-def stack_file(paths: Iterable[str | os.PathLike[str]], table: str, by: str, out: Path) -> None:
-    """Write what `stack` returns to the Parquet file `out`, without holding it in memory.
+def stack_file(
+    paths: Iterable[str | os.PathLike[str]], table: str, order: Iterable[str], out: Path
+) -> None:
+    """Write the tables of all parts as one Parquet file `out`, without holding it in memory.
 
-    Reads the sort keys first, then the rows in their order, a thousand at a time: the spectra of a
-    large model have a billion numbers. Rows of one key must be in one part.
+    Rows are in the `order` of their tensors (names), those of one tensor as in its part, and those
+    of tensors that are not in `order` last, by name. Reads the names first, then the rows, a
+    thousand at a time: the spectra of a large model have a billion numbers. Rows of one tensor must
+    be in one part.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -344,20 +348,31 @@ def stack_file(paths: Iterable[str | os.PathLike[str]], table: str, by: str, out
         return pq.read_table(paths[number], schema=schema)
 
     schema = _arrow_schema(table)
-    keys = [pq.read_table(path, columns=[by])[by].to_pylist() for path in paths]
-    order = sorted(
-        ((key, number, row) for number, some in enumerate(keys) for row, key in enumerate(some)),
+    names = [
+        pq.read_table(path, columns=["param_name"])["param_name"].to_pylist() for path in paths
+    ]
+    rank = {name: place for place, name in enumerate(order)}
+    places = sorted(
+        (rank.get(name, len(rank)), name, number, row)
+        for number, some in enumerate(names)
+        for row, name in enumerate(some)
     )
     options = _parquet_options(table)
     with atomic(out) as temporary, pq.ParquetWriter(temporary, schema, **options) as file:
-        for start in range(0, max(len(order), 1), STACK_ROWS):
-            places: dict[int, list[int]] = {}
-            for _, number, row in order[start : start + STACK_ROWS]:
-                places.setdefault(number, []).append(row)
-            taken = [part(number).take(rows) for number, rows in places.items()]
+        for start in range(0, max(len(places), 1), STACK_ROWS):
+            wanted = [(number, row) for _, _, number, row in places[start : start + STACK_ROWS]]
+            by_part: dict[int, list[int]] = {}
+            for number, row in wanted:
+                by_part.setdefault(number, []).append(row)
+            taken = [part(number).take(rows) for number, rows in by_part.items()]
             rows = pa.concat_tables(taken) if taken else schema.empty_table()
-            # Rows of one key are in one part, so a stable sort by the key restores the order.
-            indices = pa.compute.sort_indices(rows, sort_keys=[(by, "ascending")])
+            at = {
+                place: index
+                for index, place in enumerate(
+                    (number, row) for number, own in by_part.items() for row in own
+                )
+            }
+            indices = pa.array([at[place] for place in wanted], pa.int64())
             file.write_table(rows.take(indices), row_group_size=GROUP_ROWS)
 
 

@@ -29,7 +29,9 @@ FIELDS = {
 
 MOMENTS, VALUES = names(columns.MOMENTS), names(columns.VALUES)
 
-METRICS = names((columns.RANK, *columns.SPECTRAL))
+METRICS = names((columns.RANK, *columns.RANKS, *columns.SPECTRAL))
+
+NOISE_LAW = columns.NOISE_LAW
 
 ROUNDING = names(columns.ROUNDING)
 

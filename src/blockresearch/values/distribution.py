@@ -130,6 +130,11 @@ class Distribution:
         """
         return self._sides.storage_bound()
 
+    def rounding_norm(self) -> float | None:
+        """√Σ (u/2)²: the largest Frobenius norm, and so the largest spectral norm, that the errors
+        of rounding to the stored type can have, however they are related. None as above."""
+        return self._sides.rounding_norm()
+
 
 def _tiles(chunk: np.ndarray) -> Iterator[np.ndarray]:
     step = TILE_BYTES

@@ -90,13 +90,23 @@ class RowsAndColumns:
 
     def storage_bound(self) -> float | None:
         """√(max_i Σ_j u²/12) + √(max_j Σ_i u²/12), u the spacing of stored values at w (0 at 0)."""
+        step = self._step()
+        if step is None:
+            return None
+        sides = (self.row_sums[1].max(), self.col_sums[1].max())
+        return step * sum(math.sqrt(float(side) / 12) for side in sides)
+
+    def rounding_norm(self) -> float | None:
+        """√Σ (u/2)² over all elements, u as in `storage_bound`."""
+        step = self._step()
+        return None if step is None else step * math.sqrt(float(self.row_sums[1].sum())) / 2
+
+    def _step(self) -> float | None:
+        """The spacing at 1; None for a vector and for a type without fraction bits."""
         layout = FLOAT_LAYOUTS.get(self.dtype.name)
         if not layout or not layout.mantissa or self.rows < 2 or not len(self.col_peaks):
             return None
-        sides = (self.row_sums[1].max(), self.col_sums[1].max())
-        return (
-            self._scale * 2.0**-layout.mantissa * sum(math.sqrt(float(side) / 12) for side in sides)
-        )
+        return self._scale * 2.0**-layout.mantissa
 
     def _floats(self, codes: np.ndarray) -> np.ndarray:
         return decode(codes, self.code_dtype, np.float64)

@@ -1,6 +1,7 @@
 """Merged tables: roles joined, rows in reading order, every tensor in the ledger once."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from blockresearch.checkpoint.describe import describe_folder
@@ -15,6 +16,13 @@ def test_rows_are_sorted_by_component_layer_and_name(analyzed):
     assert layer_indices == sorted(layer_indices)
     assert params["param_name"].is_unique and params["created_at"].eq(NOW).all()
     assert params.set_index("param_name").loc["model.norm.weight", "block_type"] == "norm"
+
+
+def test_spectra_have_the_rows_of_matrices_in_their_order(analyzed):
+    found, matrices = analyzed[0].spectra, analyzed[0].matrices
+    keys = ["param_name", "slice", "rows", "cols"]
+    pd.testing.assert_frame_equal(found[keys], matrices[keys])
+    assert merge.in_order_of(analyzed[0].params[:1], found)["param_name"].nunique() > 1
 
 
 def test_experts_have_rows_of_their_own_in_order(analyzed):

@@ -29,6 +29,15 @@ def test_the_rank_before_rounding_is_found(tmp_path):
     row, spectrum = row_of(tmp_path, low_rank())
     assert row["storage_rank"] == 20 and row["rank"] > 400
     assert spectrum["precision"] == "float64" and len(spectrum["singular_values"]) == 600
+    assert row["storage_rank_min"] <= 20 and row["mp_sigma"] is None
+
+
+def test_equal_rows_mislead_the_estimate_of_the_rank_only(tmp_path):
+    """The counterexample of docs/metrics.md: rounding errors that repeat are no noise."""
+    scales = np.array([1.37, 1.11, 1.73, 1.52])[np.arange(512) % 4]
+    matrix = np.outer(scales, np.random.default_rng(0).standard_normal(512)) * 0.02
+    row, _ = row_of(tmp_path, matrix)
+    assert row["storage_rank"] == 4 and row["storage_rank_min"] == 1
 
 
 def test_top_weights_are_lists_with_places(tmp_path):

@@ -10,8 +10,8 @@ from blockresearch.spectra.singular_values import (
     EPS32,
     SKETCH_RANK,
     numerical_rank,
+    resolved_rank,
     singular_values,
-    storage_rank,
 )
 
 DEVICES = ("cpu", "torch-cpu")
@@ -94,6 +94,19 @@ def test_only_the_small_values_are_computed_again():
 def test_planted_rank_is_found(rank):
     matrix = with_values(390, 200, np.linspace(2, 1, rank)).astype(np.float32)
     assert numerical_rank(of(matrix).values, 390, 200) == rank
+    for mode in ("full", "rank"):
+        assert resolved_rank(of(matrix, mode=mode).values) == rank
+
+
+def test_a_long_table_keeps_its_resolved_rank():
+    # The condition number is 100: only NumPy's threshold, which grows with the rows, hides four.
+    values = np.r_[np.linspace(2, 1, 60), np.full(4, 0.02)]
+    assert numerical_rank(values, 2**17, 64) == 60 and resolved_rank(values) == 64
+    equal_rows = np.outer(
+        np.tile([1.37, 1.11, 1.73, 1.52], 64), np.random.default_rng(0).random(99)
+    )
+    assert resolved_rank(of(equal_rows.astype(np.float32)).values) == 1
+    assert resolved_rank(np.array([1e200, 1e199])) == 2 and resolved_rank(np.zeros(3)) == 0
 
 
 @pytest.mark.parametrize("exponent", [-40, 40, -280, 280])
@@ -182,7 +195,3 @@ def test_a_full_gpu_falls_back_to_the_cpu(monkeypatch, caplog):
         found = of(matrix, device="cuda:0")
     assert found.method == "gram" and np.allclose(found.values, lapack(matrix))
     assert len(caplog.records) == 1 and "using the CPU" in caplog.text
-
-
-def test_storage_rank_counts_what_lies_above_the_bound():
-    assert storage_rank(np.array([3.0, 1.0, 0.1]), 0.5) == 2

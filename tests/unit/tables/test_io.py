@@ -146,9 +146,15 @@ def test_stacking_in_a_file_and_in_memory_agree(tmp_path, monkeypatch):
         paths.append(tmp_path / f"{number}.parquet")
         write_table(frame(rows, "spectra"), "spectra", paths[-1])
     out = tmp_path / "spectra.parquet"
-    stack_file(paths, "spectra", "param_name", out)
+    stack_file(paths, "spectra", [], out)
     expected = stack(paths, "spectra", by=["param_name"])
     assert len(expected) == 15
     assert read_table(out, "spectra").equals(expected)
-    stack_file(paths[2:3], "spectra", "param_name", out)
+    stack_file(paths, "spectra", ["t9", "t2", "other", "t5"], out)
+    found = read_table(out, "spectra")
+    assert found["param_name"].unique().tolist() == [
+        f"t{n}" for n in (9, 2, 5, 0, 1, 3, 4, 6, 7, 8)
+    ]
+    assert found.sort_values("param_name", kind="stable", ignore_index=True).equals(expected)
+    stack_file(paths[2:3], "spectra", ["t1"], out)
     assert read_table(out, "spectra").empty
