@@ -2,7 +2,7 @@
 
 python -m docs.calibration
 
-Takes about ten minutes. Nothing is read but the program: a Gaussian matrix [p, q] has the singular
+Takes a few minutes. Nothing is read but the program: a Gaussian matrix [p, q] has the singular
 values of a bidiagonal one of independent χ numbers (Golub and Kahan; Silverstein 1985), so that
 spectra of any size are drawn quickly, and those that only need a median and a count by bisection.
 """
@@ -19,17 +19,17 @@ from blockresearch.spectra.metrics import spectral_metrics
 
 # Draws by the smaller side: (for the rate of spikes, of whole spectra).
 DRAWS = {
-    4: (100_000, 400),
-    8: (100_000, 400),
-    16: (100_000, 400),
-    32: (100_000, 400),
-    64: (60_000, 400),
-    128: (40_000, 300),
-    256: (30_000, 200),
-    512: (20_000, 100),
-    1024: (12_000, 40),
-    2048: (8_000, 0),
-    4096: (6_000, 0),
+    4: (40_000, 300),
+    8: (40_000, 300),
+    16: (40_000, 300),
+    32: (40_000, 300),
+    64: (30_000, 200),
+    128: (20_000, 200),
+    256: (10_000, 100),
+    512: (6_000, 60),
+    1024: (4_000, 20),
+    2048: (2_000, 0),
+    4096: (1_500, 0),
 }
 
 # Longer over smaller side.

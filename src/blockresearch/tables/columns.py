@@ -663,7 +663,7 @@ SPECTRAL = (
     ),
 )
 
-# The columns that rest on the Marchenko-Pastur law.
+# The columns that assume the Marchenko-Pastur law.
 NOISE_LAW = (
     "mp_sigma",
     "mp_edge",

@@ -17,8 +17,10 @@ def test_numbers_to_compare_are_those_of_the_tables():
     )
     matrices = frame(
         [
-            {"rows": 5, "cols": 6, "rank_ratio": 1.0, "stable_rank": 2.0, "max_over_rms": 9.0},
-            {"rows": 5, "cols": 2, "rank_ratio": 0.5, "stable_rank": 4.0, "max_over_rms": 3.0},
+            {"rows": 5, "cols": 6, "resolved_rank_ratio": 1.0, "stable_rank": 2.0}
+            | {"max_over_rms": 9.0, "alpha": 7.0, "alpha_passes": False},
+            {"rows": 5, "cols": 2, "resolved_rank_ratio": 0.5, "stable_rank": 4.0}
+            | {"max_over_rms": 3.0, "alpha": 2.5, "alpha_passes": True},
         ],
         "matrices",
     )
@@ -32,10 +34,13 @@ def test_numbers_to_compare_are_those_of_the_tables():
     ]
     assert found["dtypes"] == "F32, BF16" and found["full_rank_share"] == 0.5
     assert found["stable_rank"] == 3.0 and found["max_over_rms"] == 9.0
-    assert found["alpha"] is None and found["warnings"] == 2 and found["layers"] is None
+    assert found["alpha"] == 2.5 and found["alpha_share"] == 0.5
+    assert found["spectral_norm"] is None and found["warnings"] == 2 and found["layers"] is None
     texts = dict(zip([row.key for row in comparison.ROWS], comparison.written(found), strict=True))
     assert (
-        texts["stable_rank"] == "3.00" and texts["alpha"] == "–" and texts["bytes"] == "380 bytes"
+        texts["stable_rank"] == "3.00"
+        and texts["spectral_norm"] == "–"
+        and texts["bytes"] == "380 bytes"
     )
     [blocks] = comparison.composition(params).values()
     assert [block.block_type for block in blocks] == ["embedding", "q_proj", "norm"]
