@@ -50,8 +50,10 @@ def cluster_worth(summary: Mapping[str, Any], elbow: pd.DataFrame) -> str | None
         f"{cluster_finding(summary, elbow)} These are means of {integer(summary['samples'])} "
         f"samples of {integer(summary['sample_rows'])} rows, and of "
         f"{integer(summary['null_samples'])} samples of the normal distribution. Clusterings of "
-        f"two samples agree with an adjusted Rand index of {number(row['stability'], 2)} "
-        f"(1: identical); in the normal distribution it is {number(row['null_stability'], 2)}."
+        "two samples agree with an adjusted Rand index of "
+        f"{with_spread(row['stability'], row['stability_error'])} (1: identical); in the normal "
+        f"distribution it is {with_spread(row['null_stability'], row['null_stability_error'])} "
+        "(± standard error)."
     )
 
 
@@ -79,7 +81,8 @@ def geometry(summary: Mapping[str, Any]) -> pd.DataFrame:
         ),
         "rows equal to an earlier one": lambda s: integer(s["duplicate_rows"]),
         "rows with a neighbor at a cosine of 0.99 or more": lambda s: (
-            f"{integer(s['near_duplicate_rows'])} of {integer(s['neighbours_searched'])} searched"
+            f"{_with_error(s)} ({integer(s['near_duplicate_rows'])} of "
+            f"{integer(s['near_duplicate_sample'])} evenly spaced rows)"
         ),
         "rows of zeros": lambda s: integer(s["zero_rows"]),
         "rows without a token in the tokenizer": lambda s: integer(s["padding_rows"]),
@@ -90,6 +93,11 @@ def geometry(summary: Mapping[str, Any]) -> pd.DataFrame:
         for label, text in facts.items()
     ]
     return pd.DataFrame(texts)
+
+
+def _with_error(facts: Mapping[str, Any]) -> str:
+    share, error = facts["near_duplicate_share"], facts["near_duplicate_share_error"]
+    return f"{percent(share)} ± {percent(error)}" if error else percent(share)
 
 
 def neighbors_note(summary: Mapping[str, Any]) -> str:
@@ -124,7 +132,8 @@ def undertrained_finding(tokens: pd.DataFrame, facts: Mapping[str, Any]) -> str:
     alike = tokens[tokens["undertrained_rank"].notna() & (tokens["undertrained_score"] >= middle)]
     return (
         f"{method} {plural(len(alike), 'other token')} reach{'es' * (len(alike) == 1)} the median "
-        "score of the reference rows."
+        f"score of the reference rows and {integer(facts['above_lowest_reference'])} the lowest. "
+        "Tokens with equal scores share a rank."
     )
 
 
@@ -164,6 +173,11 @@ def embedding_findings(
         *found,
         f"Over all rows the clusters explain {percent(summary['explained_share'])} of the "
         f"variance{SPACES.get(summary['metric'], '')}, with a mean silhouette of "
-        f"{number(summary['silhouette'])}; the largest has {percent(largest['share'])} of the "
+        f"{_silhouette(summary)}; the largest has {percent(largest['share'])} of the "
         "rows.",
     ]
+
+
+def _silhouette(summary: Mapping[str, Any]) -> str:
+    value, error = summary["silhouette"], summary["silhouette_error"]
+    return with_spread(value, error) if error else number(value)

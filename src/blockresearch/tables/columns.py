@@ -1045,10 +1045,52 @@ TOKENS = Schema(
         Column(
             "undertrained_rank",
             "integer",
-            "rank by that score, from 1, among rows that were not known to be untrained",
+            "rank by that score, from 1, among rows that were not known to be untrained; scores "
+            "equal to 5 decimals share the first rank",
             NONE,
             "",
             LAND,
+        ),
+        *(
+            Column(
+                f"magikarp_{name}",
+                "number",
+                f"{words} mean reference row, the indicator {theirs} of Land and Bartolo; low "
+                "values look untrained",
+                unit,
+                formula,
+                LAND,
+            )
+            for name, words, theirs, unit, formula in (
+                (
+                    "cosine_distance",
+                    "cosine distance to the",
+                    "'E_out cosine distance' (default if tied)",
+                    NONE,
+                    "1 − x·r / (‖x‖ ‖r‖)",
+                ),
+                (
+                    "centered_cosine_distance",
+                    "cosine distance, seen from the mean of all rows, to the",
+                    "'centered E_out cosine distance'",
+                    NONE,
+                    "1 − cos(x − mean(x), r − mean(x))",
+                ),
+                (
+                    "no_pc_cosine_distance",
+                    "cosine distance without the first principal component of all rows to the",
+                    "'E_out cosine distance w/o 1st PC'",
+                    NONE,
+                    "1 − cos(x − (x·u₁) u₁, r − (r·u₁) u₁)",
+                ),
+                (
+                    "l2_distance",
+                    "distance to the",
+                    "'E_out L2 distance'",
+                    WEIGHT,
+                    "‖x − r‖₂",
+                ),
+            )
         ),
     ),
 )
@@ -1065,10 +1107,19 @@ EXPLAINED_SHARE = Column(
 STABILITY = Column(
     "stability",
     "number",
-    "mean adjusted Rand index between the clusters of two samples",
+    "mean adjusted Rand index between the clusters of two of 4 samples, on the rows of a fifth",
     NONE,
     "(RI − E[RI]) / (max RI − E[RI]), mean over pairs of samples",
     RAND,
+)
+
+STABILITY_ERROR = Column(
+    "stability_error",
+    "number",
+    "standard error of that stability, from the choice of the samples",
+    NONE,
+    "jackknife over the n samples: √((n − 1)/n Σ(θᵢ − mean θ)²), θᵢ: without sample i",
+    "Efron and Stein 1981, Annals of Statistics 9(3), 586–596",
 )
 
 ELBOW = Schema(
@@ -1101,16 +1152,34 @@ ELBOW = Schema(
             "mean of (b − a) / max(a, b), a: own cluster, b: next",
             SILHOUETTE,
         ),
+        Column(
+            "silhouette_error",
+            "number",
+            "standard error of the silhouette, from the choice of the sample",
+            NONE,
+            "std / √n · √(1 − n / rows), n: rows in the sample",
+        ),
         Column("chosen", "boolean", "true for the k of the final clusters"),
         STABILITY,
+        STABILITY_ERROR,
         replace(
-            EXPLAINED_SHARE, name="sample_share", meaning="mean explained share of samples of rows"
+            EXPLAINED_SHARE,
+            name="sample_share",
+            meaning="mean explained share of 4 samples of at most 8,192 rows",
+        ),
+        Column(
+            "sample_share_error",
+            "number",
+            "standard error of that mean",
+            SHARE,
+            "std of the shares / √4",
         ),
         replace(
             STABILITY,
             name="null_stability",
-            meaning="stability for one normal cloud of the same covariance",
+            meaning="stability for 8 samples of one normal cloud of the same covariance",
         ),
+        replace(STABILITY_ERROR, name="null_stability_error"),
         replace(
             EXPLAINED_SHARE,
             name="null_share",

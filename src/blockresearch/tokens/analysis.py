@@ -41,6 +41,9 @@ SHOWN_WIDTH = 24
 
 NEAR_ELBOW = 0.95
 
+# Mean cosine from which an output layer agrees with the embedding.
+AGREES = 0.9
+
 NO_ROW = f"no row of finite values up to {LIMIT:.0e}"
 
 
@@ -123,6 +126,7 @@ def analyze_embedding(
     clustering = _of_all_rows(found, mask)
     plane, plane_explained = _center_plane(curve.rows, found, curve.components)
     k = len(clustering.centers)
+    silhouette, silhouette_error = silhouette_scorer(curve.rows, random_state)(found.labels)
     summary = {
         "rows": n,
         "dimensions": d,
@@ -132,7 +136,8 @@ def analyze_embedding(
         "k_rule": _rule(fits, n_clusters, k, curve.clear),
         "elbow_k": best,
         "clear_elbow": curve.clear,
-        "silhouette": _number(silhouette_scorer(curve.rows, random_state)(found.labels)),
+        "silhouette": _number(silhouette),
+        "silhouette_error": _number(silhouette_error),
         "explained_share": _share(fits[0].total - clustering.inertia, fits[0].total),
         "samples": SAMPLES,
         "sample_rows": sample_size(len(values)),
@@ -176,10 +181,13 @@ def with_output(
     probes = [probe["token_id"] for probe in analysis.summary["probes"]]
     wanted = [number for number in probes if number < len(rows)]
     about = [traits(token) for token in tokens]
-    table, facts = describe_rows(rows, tokens, about, wanted, search_operations, device)
+    known = cosines[np.isfinite(cosines)]
+    # What agrees with the embedding is scored as the embedding, or chance would choose for each.
+    agrees = known.size > 0 and known.mean() >= AGREES
+    indicator = analysis.summary["undertrained"]["indicator"] if agrees else None
+    table, facts = describe_rows(rows, tokens, about, wanted, search_operations, device, indicator)
     paired = np.full(len(rows), np.nan)
     paired[: len(cosines)] = cosines[: len(rows)]
-    known = cosines[np.isfinite(cosines)]
     facts |= {
         "rows": len(rows),
         "dimensions": rows.shape[1],
@@ -334,7 +342,7 @@ def _elbow(fits: list[Fit], clustering: Clustering, checked: Mapping[int, Check]
     if any(fit.k == k for fit in fits):
         return table
     total = fits[0].total
-    extra = Fit(k, clustering.labels, clustering.inertia, total, math.nan)
+    extra = Fit(k, clustering.labels, clustering.inertia, total, math.nan, math.nan)
     row = elbow_table([extra], k, checked).assign(elbow_height=None)
     return typed(pd.concat([table, row]).sort_values("k", ignore_index=True), "elbow")
 

@@ -40,7 +40,7 @@ class Fit:
     """K-means with one k: labels [m] of the usable rows, and how good they are.
 
     `inertia` is the sum of squared distances to the clusters' means over all dimensions and
-    `total` the same for one cluster. `silhouette` is NaN if undefined.
+    `total` the same for one cluster. `silhouette` and its standard error are NaN if undefined.
     """
 
     k: int
@@ -48,6 +48,7 @@ class Fit:
     inertia: float
     total: float
     silhouette: float
+    silhouette_error: float
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def warm_path(
 
     def measured(k: int, labels: np.ndarray) -> Fit:
         inertia = total - _between(rows, components.mean, labels, k)
-        return Fit(k, labels, max(inertia, 0.0), total, silhouette(labels))
+        return Fit(k, labels, max(inertia, 0.0), total, *silhouette(labels))
 
     fits: list[Fit] = []
     with threadpool_limits(1):
@@ -179,13 +180,16 @@ def cluster_rows(
     return Clustering(labels, centers, distances, margins, float(squares.sum()))
 
 
-def silhouette_scorer(rows: np.ndarray, random_state: int) -> Callable[[np.ndarray], float]:
-    """A function of labels [m]: mean silhouette of a sample of at most `SILHOUETTE_ROWS` rows.
+def silhouette_scorer(
+    rows: np.ndarray, random_state: int
+) -> Callable[[np.ndarray], tuple[float, float]]:
+    """A function of labels [m]: mean silhouette of a sample of at most `SILHOUETTE_ROWS` rows, and
+    its standard error (0 if all rows are in the sample).
 
     The sample and its distances are drawn and computed once. NaN where fewer than two clusters,
     or as many clusters as rows, are in the sample.
     """
-    from sklearn.metrics import pairwise_distances, silhouette_score
+    from sklearn.metrics import pairwise_distances, silhouette_samples
 
     generator = np.random.default_rng(random_state)
     size = min(len(rows), SILHOUETTE_ROWS)
@@ -194,11 +198,13 @@ def silhouette_scorer(rows: np.ndarray, random_state: int) -> Callable[[np.ndarr
         apart = pairwise_distances(rows[sample])
     np.fill_diagonal(apart, 0.0)
 
-    def score(labels: np.ndarray) -> float:
+    def score(labels: np.ndarray) -> tuple[float, float]:
         chosen = labels[sample]
         if not 2 <= len(np.unique(chosen)) < size:
-            return math.nan
-        return float(silhouette_score(apart, chosen, metric="precomputed"))
+            return math.nan, math.nan
+        values = silhouette_samples(apart, chosen, metric="precomputed")
+        left_out = 1 - size / len(rows)
+        return float(np.mean(values)), float(values.std(ddof=1)) * math.sqrt(left_out / size)
 
     return score
 

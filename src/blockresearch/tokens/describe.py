@@ -15,7 +15,12 @@ from blockresearch.tables.io import typed
 from blockresearch.tokens.neighbors import nearest, operations
 from blockresearch.tokens.tokenizer import Token
 from blockresearch.tokens.traits import Traits, is_impossible
-from blockresearch.tokens.undertrained import Untrained, untrained_scores
+from blockresearch.tokens.undertrained import (
+    MAGIKARP,
+    Untrained,
+    magikarp_indicators,
+    untrained_scores,
+)
 from blockresearch.tokens.vectors import blocks, usable_rows
 
 SEARCH_OPERATIONS = 2e12
@@ -23,6 +28,9 @@ SEARCH_OPERATIONS = 2e12
 NEAR_DUPLICATE = 0.99
 
 LISTED = 100
+
+# Decimal places of a score that rounding in float32 leaves certain.
+TIED = 5
 
 
 def describe_rows(
@@ -32,12 +40,14 @@ def describe_rows(
     wanted: Sequence[int] = (),
     search_operations: float = SEARCH_OPERATIONS,
     device: str = "cpu",
+    indicator: str | None = None,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The table tokens of `rows` [n, d] (float32), and facts for a summary.
 
     Rows that are not finite have no numbers. Neighbors are exact, among all rows. If the search for
     all would take more than `search_operations`, it covers the `wanted` rows, those of highest
-    score, and as many others, evenly spaced over the ids, as that allows.
+    score, and as many others, evenly spaced over the ids, as that allows. `indicator` sets that of
+    untrained rows (see `undertrained`).
     """
     values, mask = usable_rows(rows)
     places = np.flatnonzero(mask)
@@ -55,12 +65,13 @@ def describe_rows(
         impossible[mask],
         padding[mask],
         np.array([token.kind == "special" for token in tokens])[mask],
+        indicator,
     )
     ranks = _ranks(untrained, (impossible | padding)[mask])
     suspects = np.argsort(np.where(ranks > 0, ranks, np.inf), kind="stable")[:LISTED]
     inside = np.isin(np.asarray(wanted, np.int64), places)
     asked = np.searchsorted(places, np.asarray(wanted, np.int64)[inside])
-    queries = _queries(values, np.concatenate([asked, suspects]), search_operations)
+    queries, even = _queries(values, np.concatenate([asked, suspects]), search_operations)
     found = nearest(values, norms[mask], queries, device)
 
     neighbors: list[list[int] | None] = [None] * len(rows)
@@ -87,10 +98,14 @@ def describe_rows(
             "reference": _spread(untrained.reference, np.ones(len(values), bool), mask, "boolean"),
             "undertrained_score": np.nan,
             "undertrained_rank": _spread(ranks, ranks > 0, mask),
+            **dict.fromkeys(MAGIKARP, np.nan),
         }
     )
     table.loc[mask, "undertrained_score"] = untrained.scores
-    close = cosines[places[queries]] >= NEAR_DUPLICATE
+    for name, found_values in magikarp_indicators(values, untrained.reference).items():
+        table.loc[mask, name] = found_values
+    close = int((cosines[places[even]] >= NEAR_DUPLICATE).sum())
+    lowest = untrained.scores[untrained.reference].min(initial=np.inf)
     facts = {
         "mean_norm": _number(norms[mask].mean()) if len(values) else None,
         "std_norm": _number(norms[mask].std()) if len(values) else None,
@@ -100,7 +115,9 @@ def describe_rows(
         },
         "padding_rows": int(padding.sum()),
         "duplicate_rows": int(duplicate.sum()),
-        "near_duplicate_rows": int(close.sum()),
+        "near_duplicate_rows": close,
+        "near_duplicate_sample": len(even),
+        **_near_duplicate_share(close, len(even), len(values)),
         "neighbours_searched": len(queries),
         "zero_rows": int((norms == 0).sum()),
         "left_out_rows": int(len(rows) - len(values)),
@@ -108,19 +125,33 @@ def describe_rows(
             "method": untrained.method,
             "reference_rows": int(untrained.reference.sum()),
             "held_out_auc": untrained.held_out,
+            "indicator": untrained.indicator,
+            "lowest_reference": _number(float(lowest)),
+            "above_lowest_reference": int((untrained.scores[ranks > 0] >= lowest).sum()),
         },
     }
     return typed(table, "tokens"), facts
 
 
-def _queries(rows: np.ndarray, first: np.ndarray, budget: float) -> np.ndarray:
-    """Numbers of the rows whose neighbors are searched: all, or `first` and an even sample."""
+def _queries(rows: np.ndarray, first: np.ndarray, budget: float) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of the rows whose neighbors are searched: all, or `first` and an even sample; and
+    those of the sample, which alone stands for all rows."""
     count, d = rows.shape
     if operations(count, d, count) <= budget:
-        return np.arange(count)
+        return np.arange(count), np.arange(count)
     room = int(budget / operations(count, d, 1)) - len(first)
-    even = np.linspace(0, count - 1, max(room, 0)).astype(np.int64)
-    return np.unique(np.concatenate([first, even]))
+    even = np.unique(np.linspace(0, count - 1, max(room, 0)).astype(np.int64))
+    return np.unique(np.concatenate([first, even])), even
+
+
+def _near_duplicate_share(close: int, sample: int, rows: int) -> dict[str, float | None]:
+    """The share of near-duplicates in an even sample, and its standard error for all `rows`."""
+    if not sample:
+        return {"near_duplicate_share": None, "near_duplicate_share_error": None}
+    share = close / sample
+    # Nothing is left to chance if every row was searched.
+    variance = share * (1 - share) / sample * (1 - sample / rows)
+    return {"near_duplicate_share": share, "near_duplicate_share_error": math.sqrt(variance)}
 
 
 def row_norms(rows: np.ndarray, origin: np.ndarray | None = None) -> np.ndarray:
@@ -180,14 +211,14 @@ def first_equal(rows: np.ndarray) -> np.ndarray:
 
 
 def _ranks(untrained: Untrained, known: np.ndarray) -> np.ndarray:
-    """Ranks [m] of the scores from 1, the highest; ties by id.
+    """Ranks [m] of the scores from 1, the highest; scores equal to `TIED` places share the first.
 
     0 without a score, for references and for other `known` untrained rows: they are no discovery.
     """
     ranked = np.isfinite(untrained.scores) & ~untrained.reference & ~known
-    order = np.flatnonzero(ranked)[np.argsort(-untrained.scores[ranked], kind="stable")]
+    scores = np.round(untrained.scores[ranked], TIED)
     ranks = np.zeros(len(untrained.scores), np.int64)
-    ranks[order] = np.arange(1, len(order) + 1)
+    ranks[ranked] = 1 + np.searchsorted(np.sort(-scores), -scores, side="left")
     return ranks
 
 

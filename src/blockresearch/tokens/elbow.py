@@ -84,6 +84,7 @@ def elbow_table(
             "explained_share": 1.0 - fit.inertia / fit.total if fit.total > 0 else None,
             "elbow_height": float(height),
             "silhouette": None if math.isnan(fit.silhouette) else fit.silhouette,
+            "silhouette_error": None if math.isnan(fit.silhouette) else fit.silhouette_error,
             "chosen": fit.k == chosen,
             **(asdict(checks[fit.k]) if fit.k in checks else {}),
         }

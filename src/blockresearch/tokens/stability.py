@@ -40,12 +40,16 @@ class Check:
     """One k on samples of the rows beside samples of one cloud without clusters (`null_…`).
 
     `sample_share` is the explained share and `stability` the mean adjusted Rand index between the
-    partitions that two samples give; `null_error` the standard deviation of the null's share.
+    partitions that two samples give, each with its standard error; `null_error` is the standard
+    deviation of the null's share.
     """
 
     stability: float
+    stability_error: float
     sample_share: float
+    sample_share_error: float
     null_stability: float
+    null_stability_error: float
     null_share: float
     null_error: float
 
@@ -93,11 +97,14 @@ def checks(
         null = _agreement(simulated, size, k_max, rest, NULL_SAMPLES)
     return {
         k: Check(
-            stability=real[k][0],
-            sample_share=real[k][1],
-            null_stability=null[k][0],
-            null_share=null[k][1],
-            null_error=null[k][2],
+            stability=real[k].stability,
+            stability_error=real[k].stability_error,
+            sample_share=real[k].share,
+            sample_share_error=real[k].share_spread / math.sqrt(SAMPLES),
+            null_stability=null[k].stability,
+            null_stability_error=null[k].stability_error,
+            null_share=null[k].share,
+            null_error=null[k].share_spread,
         )
         for k in sorted(real.keys() & null.keys())
     }
@@ -114,14 +121,24 @@ def is_beyond_null(check: Check) -> bool:
 
 
 def is_found_again(check: Check) -> bool:
-    """Whether samples give nearly the same clusters, while those of one cloud do not."""
-    return check.stability >= max(STABLE, check.null_stability + MORE_STABLE)
+    """Whether samples give nearly the same clusters, while those of one cloud do not: also if the
+    stability is a standard error less than was measured."""
+    least = max(STABLE, check.null_stability + MORE_STABLE)
+    return check.stability - check.stability_error >= least
+
+
+@dataclass(frozen=True)
+class _Agreement:
+    stability: float
+    stability_error: float
+    share: float
+    share_spread: float
 
 
 def _agreement(
     draw: Draw, size: int, k_max: int, rest: float, samples: int
-) -> dict[int, tuple[float, float, float]]:
-    """Per k: mean adjusted Rand index, and mean and standard deviation of the explained share.
+) -> dict[int, _Agreement]:
+    """Per k: the mean adjusted Rand index, and mean and standard deviation of the explained share.
 
     `rest` is the variance outside of the directions that `draw` gives.
     """
@@ -139,14 +156,28 @@ def _agreement(
             shares.setdefault(k, []).append(float(between) / total if total > 0 else 0.0)
             labels.setdefault(k, []).append(_nearest(common, centers))
     return {
-        k: (
-            float(np.mean([adjusted_rand_score(a, b) for a, b in combinations(found, 2)])),
+        k: _Agreement(
+            *_mean_of_pairs(
+                [adjusted_rand_score(a, b) for a, b in combinations(found, 2)], samples
+            ),
             float(np.mean(shares[k])),
             float(np.std(shares[k], ddof=1)),
         )
         for k, found in labels.items()
         if k > 1 and len(found) == samples
     }
+
+
+def _mean_of_pairs(indices: list[float], samples: int) -> tuple[float, float]:
+    """Mean of the `indices` of all pairs of samples, and its standard error by the jackknife over
+    samples: pairs that share a sample are not independent."""
+    pairs = list(combinations(range(samples), 2))
+    without = [
+        np.mean([index for index, pair in zip(indices, pairs, strict=True) if left not in pair])
+        for left in range(samples)
+    ]
+    variance = (samples - 1) * float(np.var(without))
+    return float(np.mean(indices)), math.sqrt(variance)
 
 
 def _nearest(rows: np.ndarray, centers: np.ndarray) -> np.ndarray:

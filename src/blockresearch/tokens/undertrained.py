@@ -8,9 +8,12 @@ Rows of zeros beyond the tokenizer were filled in, not left untrained: they come
 
 Two indicators are tried, modeled on Land and Bartolo 2024, arXiv:2405.05417, for tied and untied
 models: the cosine to the mean reference row after the leading direction of all rows is removed, and
-the distance to the mean reference row. The one that ranks references, held out in turn, higher
-above the other tokens is used. Without references that differ from the other tokens it is the
-distance to the mean of all rows.
+the distance to the mean reference row. The distance is used if it ranks references, held out in
+turn, clearly higher above the other tokens: a few references cannot decide between indicators that
+are nearly alike, and an output layer that agrees with the embedding is scored as the embedding.
+Without references that differ from the other tokens it is the distance to the mean of all rows.
+
+`magikarp_indicators` are those that Land and Bartolo published, exactly.
 
 A high score means that a vector looks untrained, not that its token is broken.
 """
@@ -30,6 +33,20 @@ SETTLED = 1e-7
 CONVINCING = 0.9
 
 ENOUGH = 4
+
+# Held-out probability by which the distance must beat the cosine.
+CLEARLY_BETTER = 0.01
+
+# Their cosine distances guard against rows of zeros like this.
+LEAST_LENGTHS = 1e-6
+
+# Names of their columns.
+MAGIKARP = (
+    "magikarp_cosine_distance",
+    "magikarp_centered_cosine_distance",
+    "magikarp_no_pc_cosine_distance",
+    "magikarp_l2_distance",
+)
 
 IMPOSSIBLE = "rows that no text can train (named as unused, or bytes that UTF-8 never contains)"
 
@@ -60,52 +77,94 @@ class Untrained:
 
     `reference` [m] marks the reference rows. `held_out` is the probability that a held-out
     reference row scores above another row (0.5: no better than guessing); None for fewer than four
-    references and for rows of zeros, which are all the same.
+    references and for rows of zeros, which are all the same. `indicator` is ``cosine`` or
+    ``distance``.
     """
 
     scores: np.ndarray
     reference: np.ndarray
     method: str
     held_out: float | None
+    indicator: str
 
 
 def untrained_scores(
-    rows: np.ndarray, impossible: np.ndarray, padding: np.ndarray, control: np.ndarray
+    rows: np.ndarray,
+    impossible: np.ndarray,
+    padding: np.ndarray,
+    control: np.ndarray,
+    indicator: str | None = None,
 ) -> Untrained:
     """Scores of `rows` [m, d].
 
     The masks [m] mark tokens that no text has, rows beyond the tokenizer, and control tokens.
+    `indicator` sets which one is used if there are references.
     """
     axis = leading_direction(rows)
+
+    def scored(reference: np.ndarray, what: str) -> Untrained:
+        return _by_references(rows, reference, axis, what, indicator)
+
     if impossible.sum() >= ENOUGH:
-        return _by_references(rows, impossible, axis, IMPOSSIBLE)
+        return scored(impossible, IMPOSSIBLE)
     filled = padding & ~rows.any(axis=1)
     if (padding & ~filled).any():
-        return _by_references(rows, padding & ~filled, axis, PADDING)
+        return scored(padding & ~filled, PADDING)
     if control.sum() >= ENOUGH:
-        found = _by_references(rows, control, axis, CONTROL)
+        found = scored(control, CONTROL)
         if (found.held_out or 0.0) >= CONVINCING:
             return found
     if filled.any():
-        return replace(_by_references(rows, filled, axis, FILLED), held_out=None)
+        return replace(scored(filled, FILLED), held_out=None)
     everything = np.ones(len(rows), bool)
     scores = _closeness(rows, _mean(rows, everything), axis)
-    return Untrained(scores, ~everything, CENTROID, None)
+    return Untrained(scores, ~everything, CENTROID, None, "distance")
 
 
-def _by_references(rows: np.ndarray, reference: np.ndarray, axis: np.ndarray, what: str):
+def _by_references(
+    rows: np.ndarray, reference: np.ndarray, axis: np.ndarray, what: str, wanted: str | None
+) -> Untrained:
     count = int(reference.sum())
     mean = _mean(rows, reference)
-    tried = []
-    for method, indicator in ((COSINE, _cosines), (DISTANCE, _closeness)):
+    tried: dict[str, Untrained] = {}
+    indicators = {"cosine": (COSINE, _cosines), "distance": (DISTANCE, _closeness)}
+    for name, (method, indicator) in indicators.items():
         scores = indicator(rows, mean, axis)
         # A row of zeros has no direction, and so no cosine.
         if np.isfinite(scores[reference]).any():
             text = method.format(count=f"{count:,}", what=what)
-            tried.append(
-                Untrained(scores, reference, text, _held_out(rows, reference, axis, indicator))
-            )
-    return max(tried, key=lambda found: found.held_out or 0.0)
+            held_out = _held_out(rows, reference, axis, indicator)
+            tried[name] = Untrained(scores, reference, text, held_out, name)
+    if "cosine" not in tried or wanted == "distance":
+        return tried["distance"]
+    gain = (tried["distance"].held_out or 0.0) - (tried["cosine"].held_out or 0.0)
+    return tried["distance" if wanted is None and gain > CLEARLY_BETTER else "cosine"]
+
+
+def magikarp_indicators(rows: np.ndarray, reference: np.ndarray) -> dict[str, np.ndarray]:
+    """The indicators [m] of Land and Bartolo for `rows` [m, d], by the names in MAGIKARP; low
+    values look untrained. `reference` [m] marks the unused tokens; without any, nothing.
+
+    Cosine distance to the mean unused row: of the rows as stored, minus the mean of all rows, and
+    without the first principal component of all rows; and the distance. The default of the tool is
+    the first for tied embeddings and the norm of the input rows for untied ones. Source:
+    magikarp/utils.py of cohere-ai/magikarp.
+    """
+    if not reference.any():
+        return {}
+    mean = _mean(rows, np.ones(len(rows), bool))
+    unused = _mean(rows, reference)
+    axis = leading_direction(rows, mean)
+    targets = (unused, unused - mean, unused - (unused @ axis) * axis)
+    found = {name: np.empty(len(rows)) for name in MAGIKARP}
+    for part in blocks(rows):
+        block = rows[part].astype(np.float64)
+        kinds = (block, block - mean, block - np.outer(block @ axis, axis))
+        for name, kind, target in zip(MAGIKARP, kinds, targets, strict=False):
+            lengths = np.linalg.norm(kind, axis=1) * np.linalg.norm(target)
+            found[name][part] = 1 - kind @ target / np.maximum(lengths, LEAST_LENGTHS)
+        found[MAGIKARP[3]][part] = np.linalg.norm(block - unused, axis=1)
+    return found
 
 
 def _held_out(
@@ -125,14 +184,22 @@ def _held_out(
     return float(np.mean(known)) if len(known) == 2 else None
 
 
-def leading_direction(rows: np.ndarray) -> np.ndarray:
-    """The unit vector [d] along which Σ(row · v)² is largest, by power iteration from the mean."""
-    vector = _mean(rows, np.ones(len(rows), bool))
+def leading_direction(rows: np.ndarray, origin: np.ndarray | None = None) -> np.ndarray:
+    """The unit vector [d] along which Σ(x · v)² is largest, x: `rows` [m, d] less `origin` [d].
+
+    By power iteration from the mean row, or from the widest column if there is an origin.
+    """
+    if origin is None:
+        vector = _mean(rows, np.ones(len(rows), bool))
+    else:
+        vector = np.zeros(rows.shape[1])
+        vector[int(np.argmax(rows.var(axis=0)))] = 1.0
     vector = vector / (np.linalg.norm(vector) or 1.0)
     for _ in range(POWER_STEPS):
         moved = np.zeros_like(vector)
         for part in blocks(rows):
-            moved += (rows[part] @ vector.astype(np.float32)).astype(np.float64) @ rows[part]
+            block = rows[part] if origin is None else rows[part] - origin.astype(np.float32)
+            moved += (block @ vector.astype(np.float32)).astype(np.float64) @ block
         length = np.linalg.norm(moved)
         if length == 0:
             return vector

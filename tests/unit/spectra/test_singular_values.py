@@ -164,7 +164,7 @@ def test_panels_that_do_not_fit_the_shape_are_refused():
 
 
 def test_modes():
-    matrix = with_values(600, 600, np.r_[np.linspace(9, 8, 40), np.logspace(-1, -6, 560)])
+    matrix = with_values(600, 600, np.r_[np.linspace(9, 8, 40), np.logspace(-1, -5, 560)])
     expected = lapack(matrix)
     rank = of(matrix, mode="rank")
     assert rank.method == "gram"

@@ -36,7 +36,33 @@ def test_near_duplicates_are_counted():
     tokens = [token(f" w{i}") for i in range(300)]
     table, facts = describe_rows(rows, tokens, list(map(traits, tokens)))
     assert facts["near_duplicate_rows"] == 100 and facts["duplicate_rows"] == 0
+    assert facts["near_duplicate_share"] == 1 / 3 and facts["near_duplicate_share_error"] == 0
     assert table["neighbours"][260][0] == 10 and table["nearest_cosine"][260] > 0.99
+
+
+def test_a_share_is_counted_on_the_even_sample_alone():
+    rows, known = untrained_sample()
+    rows[-60:] = rows[-1]  # the rows that look untrained are searched first, and are alike
+    tokens = [token(f"[unused{i}]") if k else token(f" w{i}") for i, k in enumerate(known)]
+    budget = operations(3000, 48, 400)
+    _, facts = describe_rows(rows, tokens, list(map(traits, tokens)), [], budget)
+    assert facts["near_duplicate_sample"] == 300 and facts["neighbours_searched"] > 330
+    assert facts["near_duplicate_rows"] == 6 and facts["near_duplicate_share"] == 0.02
+    error = (0.02 * 0.98 / 300 * 0.9) ** 0.5
+    assert abs(facts["near_duplicate_share_error"] - error) < 1e-12
+
+
+def test_equal_scores_share_a_rank():
+    rows, known = untrained_sample()
+    rows[[2, 5, 9]] = rows[-2]
+    tokens = [token(f"[unused{i}]") if k else token(f" w{i}") for i, k in enumerate(known)]
+    table, facts = describe_rows(rows, tokens, list(map(traits, tokens)))
+    ranks = table["undertrained_rank"]
+    assert ranks[2] == ranks[5] == ranks[9]
+    assert (ranks == ranks[2] + 1).sum() == 0 and ranks.min() == 1
+    lowest = table.loc[known, "undertrained_score"].min()
+    above = (ranks.notna() & (table["undertrained_score"] >= lowest)).sum()
+    assert facts["undertrained"]["above_lowest_reference"] == above >= 3
 
 
 def test_the_table_of_tokens(monkeypatch):
@@ -52,7 +78,7 @@ def test_the_table_of_tokens(monkeypatch):
     assert searched.sum() == facts["neighbours_searched"] == 101 and searched[7]
     assert not table.loc[known, "undertrained_rank"].notna().any()
     ranked = table.dropna(subset=["undertrained_rank"]).sort_values("undertrained_rank")
-    assert (ranked["undertrained_score"].diff().dropna() <= 0).all()
+    assert (ranked["undertrained_score"].diff().dropna() <= 1e-5).all()
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     cosines = unit @ unit[7]
     cosines[7] = -1

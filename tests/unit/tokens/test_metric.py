@@ -52,3 +52,24 @@ def test_clusters_may_have_very_different_sizes(seed):
     curve = find_curve(rows, "auto", 2, 8)
     assert curve.metric == "euclidean"
     assert curve.clear or "samples" in curve.rule
+
+
+def tables():
+    """Clusters, one cloud, clusters of uneven sizes, and a cloud with a borderline group."""
+    random = np.random.default_rng(3)
+    border = random.standard_normal((240, 12)).astype(np.float32)
+    border[:80, 0] += 3.3
+    uneven = random.standard_normal((240, 12)).astype(np.float32)
+    uneven[-20:, :3] += 7
+    return {
+        "apart": planted(4, size=60, d=12)[0],
+        "cloud": cloud(240, 12),
+        "uneven": uneven,
+        "edge": border,
+    }
+
+
+def test_the_choice_of_a_metric_is_the_same_for_ten_seeds():
+    for name, rows in tables().items():
+        curves = [find_curve(rows, "auto", 2, 4, random_state=seed) for seed in range(10)]
+        assert len({(curve.metric, curve.rule, curve.clear) for curve in curves}) == 1, name

@@ -2,7 +2,7 @@
 
 import pytest
 
-from blockresearch.tokens.stability import checks, is_beyond_null
+from blockresearch.tokens.stability import Check, checks, is_beyond_null, is_found_again
 from blockresearch.tokens.vectors import principal_components
 from tests.unit.tokens.samples import cloud, planted
 
@@ -12,7 +12,8 @@ def test_checks_tell_clusters_from_one_cloud():
     components = principal_components(rows, 64)
     found = checks(components.project(rows), components, 9)
     assert found[7].stability > 0.99 and is_beyond_null(found[7])
-    assert found[7].null_stability < 0.5
+    assert found[7].null_stability < 0.5 and 0 < found[7].null_stability_error < 0.3
+    assert found[7].stability_error < 0.01 and 0 < found[7].sample_share_error < 0.05
     rows = cloud()
     components = principal_components(rows, 64)
     found = checks(components.project(rows), components, 9)
@@ -20,3 +21,10 @@ def test_checks_tell_clusters_from_one_cloud():
     for k in range(2, 10):
         assert found[k].sample_share == pytest.approx(found[k].null_share, rel=0.05)
     assert found == checks(components.project(rows), components, 9)
+
+
+def test_a_stability_within_its_error_is_not_enough():
+    def check(stability, error):
+        return Check(stability, error, 0.5, 0.01, 0.3, 0.05, 0.4, 0.01)
+
+    assert is_found_again(check(0.85, 0.02)) and not is_found_again(check(0.85, 0.06))

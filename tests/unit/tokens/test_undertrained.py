@@ -2,8 +2,14 @@
 
 import numpy as np
 import pytest
+from sklearn.decomposition import PCA
 
-from blockresearch.tokens.undertrained import leading_direction, untrained_scores
+from blockresearch.tokens.undertrained import (
+    MAGIKARP,
+    leading_direction,
+    magikarp_indicators,
+    untrained_scores,
+)
 from tests.unit.tokens.samples import untrained_sample
 
 
@@ -48,3 +54,32 @@ def test_the_leading_direction_is_a_singular_vector():
     rows = np.random.default_rng(2).standard_normal((300, 12)).astype(np.float32) + 1
     first = np.linalg.svd(rows.astype(float), full_matrices=False)[2][0]
     assert abs(leading_direction(rows) @ first) == pytest.approx(1, abs=1e-9)
+
+
+def test_published_indicators_are_reproduced():
+    """By the formulas of magikarp/utils.py, in scikit-learn and plain NumPy."""
+    rows, known = untrained_sample()
+    rows[3] = 0
+    mat = rows.astype(float)
+    pc = PCA(n_components=1).fit(mat).components_[0]
+
+    def cosine_distance(mat, v):
+        lengths = np.linalg.norm(mat, axis=1) * np.linalg.norm(v)
+        return 1 - mat @ v / lengths.clip(min=1e-6)
+
+    without_pc, centered = mat - np.outer(mat @ pc, pc), mat - mat.mean(axis=0)
+    wanted = [cosine_distance(x, x[known].mean(axis=0)) for x in (mat, centered, without_pc)]
+    wanted.append(np.linalg.norm(mat - mat[known].mean(axis=0), axis=1))
+    found = magikarp_indicators(rows, known)
+    assert tuple(found) == MAGIKARP
+    for values, one in zip(wanted, found.values(), strict=True):
+        assert one == pytest.approx(values, abs=2e-6)
+    assert magikarp_indicators(rows, known & False) == {}
+
+
+def test_chance_does_not_choose_the_indicator():
+    rows, known = untrained_sample()
+    nobody = np.zeros(len(rows), bool)
+    # Nearly alike indicators: the cosine, unless the other is set.
+    assert untrained_scores(rows, known, nobody, nobody).indicator == "cosine"
+    assert untrained_scores(rows, known, nobody, nobody, "distance").indicator == "distance"
