@@ -12,6 +12,9 @@ TEXT_PARTS = ("text_config", "llm_config", "language_config", "thinker_config", 
 # Keys under which the config of the text model holds some of its numbers.
 DETAILS = ("attn_config", "ffn_config")
 
+# In the model types whose norms multiply by 1 + weight.
+ZERO_CENTERED = ("gemma", "qwen3_next", "qwen3_5", "nemotron")
+
 MAX_NUMBER = 2**31
 
 # model_type of language models whose output layer is the embedding unless the config says not.
@@ -40,6 +43,11 @@ class ModelConfig:
         self._details = [inner for part in self.parts for inner in _inner(part, DETAILS)]
         types = [part.get("model_type") for part in self.parts]
         self.types = {name for name in types if isinstance(name, str)}
+
+    @property
+    def adds_one_to_norms(self) -> bool:
+        """Whether norms multiply by 1 + weight, so that a weight of 0 changes nothing."""
+        return any(name in kind for kind in self.types for name in ZERO_CENTERED)
 
     @property
     def text(self) -> Mapping[str, Any]:

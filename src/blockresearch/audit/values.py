@@ -4,7 +4,7 @@ Tensors are compared with their siblings, whose names differ only in numbers (la
 because normal values differ by orders of magnitude between kinds of tensors.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,6 @@ from blockresearch.checkpoint.manifest import Manifest
 from blockresearch.model_config import ModelConfig
 from blockresearch.naming.roles import states_tied
 from blockresearch.safetensors.dtypes import DTYPES
-
-# Words in the model types whose norms multiply by 1 + weight.
-ZERO_CENTERED = ("gemma", "qwen3_next", "qwen3_5", "nemotron")
 
 # Least ratio of a weight's root mean square to its siblings' median; norms vary more.
 SCALE_FACTOR = 10.0
@@ -73,11 +70,12 @@ def findings(manifest: Manifest, params: pd.DataFrame) -> Iterator[Finding]:
         for row in rows.itertuples()
         for finding in (*_empty(row), *_not_finite(row), *_dead(row), *_isolated(row))
     ]
-    alone += _single_valued(rows, _zero_centered(manifest.config))
+    alone += _single_valued(rows, ModelConfig(manifest.config).adds_one_to_norms)
     yield from alone
     # The scale or rank of a broken tensor means nothing.
     broken = {finding.where for finding in alone if not finding.check.startswith("dead_")}
     yield from (finding for row in rows.itertuples() for finding in _coded(row))
+    yield from _dequantized(rows)
     yield from (f for f in (*_scale(rows), *_rank(rows)) if f.where not in broken)
     yield from _copies(rows, manifest)
 
@@ -152,6 +150,25 @@ def _isolated(row: Any) -> Iterator[Finding]:
         )
 
 
+def _dequantized(rows: pd.DataFrame) -> Iterator[Finding]:
+    """Matrices that look like dequantized codes, one finding for each format."""
+    known = rows[
+        rows["coded_bits"].notna() & (rows["block_type"] != "position_embedding").fillna(True)
+    ]
+    keys = ["coded_bits", "coded_group", "coded_format"]
+    for (bits, group, formats), own in known.groupby(keys, dropna=False, sort=True):
+        length = "rows" if pd.isna(group) else f"aligned groups of {group:,} weights"
+        yield Finding(
+            "note",
+            "dequantized",
+            str(own["param_name"].iloc[0]),
+            f"{len(own):,} of {len(rows):,} tensors, this one first, look like {bits}-bit codes "
+            f"with a scale for {length}: {formats}",
+            "the weights were quantized and stored dequantized; their rounding errors are those of "
+            "a second rounding",
+        )
+
+
 def _coded(row: Any) -> Iterator[Finding]:
     """A matrix measured as weights whose values look like codes, bit fields or scales."""
     is_matrix = pd.notna(row.cols) and min(row.rows, row.cols) > 1 and row.numel >= CODED
@@ -208,12 +225,6 @@ def _is_counted(row: Any) -> bool:
     largest = row.top_values if isinstance(row.top_values, list) else []
     all_whole = bool(largest) and all(float(value).is_integer() for value in largest)
     return all_whole and pd.notna(row.fp16_exact_fraction) and row.fp16_exact_fraction == 1
-
-
-def _zero_centered(config: Mapping[str, Any]) -> bool:
-    """Whether norms multiply by (1 + weight), so that zeros change nothing."""
-    types = ModelConfig(config).types
-    return any(name in model_type for model_type in types for name in ZERO_CENTERED)
 
 
 def _single_valued(rows: pd.DataFrame, zero_centered: bool) -> Iterator[Finding]:

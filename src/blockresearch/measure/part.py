@@ -25,6 +25,7 @@ from blockresearch.spectra.cost import predicted_seconds
 from blockresearch.spectra.metrics import Rounding, spectral_metrics
 from blockresearch.spectra.singular_values import Spectrum, singular_values
 from blockresearch.text import quoted
+from blockresearch.values.dequantized import RowSample, find_codes
 from blockresearch.values.distribution import Distribution
 from blockresearch.values.rounding.errors import rounding_errors
 from blockresearch.values.rows_and_columns import TILE_BYTES
@@ -172,7 +173,16 @@ def measure_tensor(files: Mapping[str, Path], weight: Weight, settings: Settings
         change = measure_delta(delta, expert, weight.stored, settings)
         result.matrices.append(change.row)
         result.spectra.append(change.spectrum)
+    _sort_by_expert(result)
     return result
+
+
+def _sort_by_expert(rows: Rows) -> None:
+    """Put the rows of one tensor in the order of `merge`, experts first to last, in both tables."""
+    experts = [row["expert_index"] for row in rows.matrices]
+    places = sorted(range(len(experts)), key=lambda i: -1 if experts[i] is None else experts[i])
+    rows.matrices = [rows.matrices[place] for place in places]
+    rows.spectra = [rows.spectra[place] for place in places]
 
 
 @dataclass(frozen=True)
@@ -219,15 +229,29 @@ def measure_matrix(
         if settings.spectra == "rank":
             metrics |= dict.fromkeys(SMALL_END)
     if dtypes.DTYPES[source.grid.dtype].kind == "float":
+        sample = RowSample(matrix.rows)
         metrics |= rounding_errors(
-            panels(source, matrix, PANEL_BYTES),
+            sample.passing(panels(source, matrix, PANEL_BYTES)),
             numbers["absmax"] or 0.0,
         )
+        if not source.weight.is_quantized:
+            metrics |= _former_codes(sample)
     if spectrum is None:
         return _measured(stored, matrix, numbers, None, NOT_REQUESTED, metrics)
     return _measured(
         source.weight.stored, matrix, numbers, spectrum.values, spectrum.method, metrics
     )
+
+
+def _former_codes(sample: RowSample) -> dict[str, Any]:
+    found = find_codes(sample.rows())
+    if found is None:
+        return {}
+    return {
+        "coded_bits": found.bits,
+        "coded_group": found.group or None,
+        "coded_format": found.format,
+    }
 
 
 def _rounding(distribution: Distribution) -> Rounding | None:

@@ -14,6 +14,7 @@ import pandas as pd
 from IPython.display import display
 
 from blockresearch.files import read_json
+from blockresearch.model_config import ModelConfig
 from blockresearch.report import environment
 from blockresearch.report.model import SHOWN, as_sentence, what
 from blockresearch.report.pages import escape
@@ -341,3 +342,8 @@ def _is_missing(value: Any) -> bool:
 def _cell(value: Any, form: Callable[[Any], str] | None) -> str:
     text = "–" if _is_missing(value) else form(value) if form else str(value)
     return f"<td>{escape(text)}</td>" if form else f'<td class="text">{escape(text)}</td>'
+
+
+def adds_one_to_norms(manifest: Mapping[str, Any]) -> bool:
+    """Whether the norms of the model multiply by 1 + weight."""
+    return ModelConfig(manifest["config"]).adds_one_to_norms

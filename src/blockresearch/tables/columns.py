@@ -718,6 +718,24 @@ ROUNDING = tuple(
     )
 )
 
+# What weights that were stored without codes look like; missing if they look like weights.
+CODED = (
+    Column(
+        "coded_bits",
+        "integer",
+        "bits of the codes that the weights seem to have been before they were dequantized: few "
+        "different values in aligned groups; missing if nothing points to codes",
+        NONE,
+    ),
+    Column(
+        "coded_group",
+        "integer",
+        "weights along a row that share a scale of these codes; missing for whole rows",
+        ELEMENTS,
+    ),
+    Column("coded_format", "string", "formats that store such codes, e.g. GGUF Q8_0"),
+)
+
 PARAMS = Schema(
     "params.csv, params.json, params.parquet",
     "one stored tensor",
@@ -745,6 +763,7 @@ PARAMS = Schema(
         *RANKS,
         *SPECTRAL,
         *ROUNDING,
+        *CODED,
     ),
 )
 
@@ -786,6 +805,7 @@ MATRICES = Schema(
         *RANKS,
         *SPECTRAL,
         *ROUNDING,
+        *CODED,
         Column(
             "piece",
             "string",

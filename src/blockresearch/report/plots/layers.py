@@ -331,10 +331,10 @@ def spectra(data: pd.DataFrame, matrices: pd.DataFrame) -> Figure | None:
     return figure
 
 
-def norm_scales(params: pd.DataFrame) -> Figure | None:
+def norm_scales(params: pd.DataFrame, adds_one: bool = False) -> Figure | None:
     """Normalization scales γ over depth: median and 5 to 95 % range per kind of norm.
 
-    One panel per component.
+    One panel per component. If the model `adds_one`, a second axis shows 1 + γ, as applied.
     """
     rows = params[
         (params["block_type"] == "norm")
@@ -360,9 +360,21 @@ def norm_scales(params: pd.DataFrame) -> Figure | None:
         if len(components) > 1:
             panel.set_title(literal(component))
     panels[0].set_ylabel("scale γ (as stored)")
+    if adds_one:
+        # The two axes belong to the same curves.
+        applied = panels[-1].secondary_yaxis("right", functions=(_plus_one, _minus_one))
+        applied.set_ylabel("1 + γ (as applied)")
     handles = [Line2D([], [], color=hue, label=literal(kind, 40)) for kind, hue in hues.items()]
     figure.legend(handles=handles, loc="outside right upper")
     return figure
+
+
+def _plus_one(values: Any) -> Any:
+    return values + 1
+
+
+def _minus_one(values: Any) -> Any:
+    return values - 1
 
 
 def in_order(layers: pd.DataFrame) -> pd.DataFrame:
