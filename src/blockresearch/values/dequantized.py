@@ -86,8 +86,8 @@ class RowSample:
             yield panel
 
     def rows(self) -> np.ndarray:
-        """The rows [k, cols] that passed, at most `ROWS`."""
-        return np.concatenate(self._kept)[:ROWS]
+        """The rows [k, cols] that passed, at most `ROWS`; [0, 0] if nothing was read."""
+        return np.concatenate(self._kept)[:ROWS] if self._kept else np.empty((0, 0))
 
 
 def find_codes(rows: np.ndarray) -> Codes | None:
