@@ -1,5 +1,6 @@
 """A copy of the project in which Snakemake really runs."""
 
+import hashlib
 import os
 import re
 import shutil
@@ -74,7 +75,25 @@ def copy_of_the_project(folder: Path) -> Project:
         else:
             folder.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, folder / part)
+    copy_machine_code(folder)
     return Project(folder)
+
+
+def copy_machine_code(folder: Path) -> None:
+    """Copy the compiled loops of the project to a copy of it, which would take 15 s to compile.
+
+    numba names the folder of a cache by the path of the sources. If it ever names them otherwise,
+    the copy compiles its loops.
+    """
+
+    def name(sources: Path) -> str:
+        return f"{sources.name}_{hashlib.sha1(str(sources).encode()).hexdigest()}"
+
+    for sources in {path.parent for path in (ROOT / "src").rglob("*.py")}:
+        copied = folder.resolve() / sources.relative_to(ROOT)
+        for cache in ROOT.glob(f"src/blockresearch/*/__pycache__/compiled-*/{name(sources)}"):
+            target = folder / cache.relative_to(ROOT).with_name(name(copied))
+            shutil.copytree(cache, target, ignore=shutil.ignore_patterns("*.tmp.*"))
 
 
 @pytest.fixture(scope="session")
