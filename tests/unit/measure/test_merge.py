@@ -18,7 +18,7 @@ def test_rows_are_sorted_by_component_layer_and_name(analyzed):
     assert params.set_index("param_name").loc["model.norm.weight", "block_type"] == "norm"
 
 
-def test_spectra_have_the_rows_of_matrices_in_their_order(analyzed):
+def test_spectra_have_the_order_of_matrices(analyzed):
     found, matrices = analyzed[0].spectra, analyzed[0].matrices
     keys = ["param_name", "slice", "rows", "cols"]
     pd.testing.assert_frame_equal(found[keys], matrices[keys])

@@ -32,7 +32,7 @@ def test_the_rank_before_rounding_is_found(tmp_path):
     assert row["storage_rank_min"] <= 20 and row["mp_sigma"] is None
 
 
-def test_equal_rows_mislead_the_estimate_of_the_rank_only(tmp_path):
+def test_equal_rows_mislead_only_the_estimated_rank(tmp_path):
     """The counterexample of docs/metrics.md: rounding errors that repeat are no noise."""
     scales = np.array([1.37, 1.11, 1.73, 1.52])[np.arange(512) % 4]
     matrix = np.outer(scales, np.random.default_rng(0).standard_normal(512)) * 0.02

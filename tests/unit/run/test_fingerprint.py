@@ -81,12 +81,8 @@ def test_every_spelling_of_an_import_is_followed(tree, line):
 
 def test_only_pages_count_texts_of_columns(tree):
     records = tree / "src/blockresearch/tables/columns.py"
-    stated = '"spikes",\n        "integer",\n        "singular values beyond'
-    edits = [
-        stated,
-        stated.replace("singular", "all singular"),
-        stated.replace("integer", "number"),
-    ]
+    stated = 'Column("rms", "number", "root of'
+    edits = [stated, stated.replace("root", "a root"), stated.replace("number", "integer")]
     names = ("analyze", "merge", "embedding_analysis", "model_page", "10_summary_stats.ipynb")
     command = f"from blockresearch.run.fingerprint import *; print(*map(fingerprint, {names}))"
     found = []
@@ -103,9 +99,10 @@ def test_only_pages_count_texts_of_columns(tree):
         )
         found.append(done.stdout.split())
         records.write_text(text, encoding="utf-8")
-    before, described, retyped = found
-    assert [a == b for a, b in zip(before, described, strict=True)] == [True] * 3 + [False] * 2
-    assert not set(before) & set(retyped)
+    as_stated, other_text, other_type = found
+    same = [one == other for one, other in zip(as_stated, other_text, strict=True)]
+    assert same == [True] * 3 + [False] * 2
+    assert not set(as_stated) & set(other_type)
 
 
 def test_a_template_counts(tree):

@@ -70,7 +70,7 @@ def tables():
 
 
 @pytest.mark.slow
-def test_the_choice_of_a_metric_is_the_same_for_ten_seeds():
+def test_ten_seeds_choose_the_same_metric():
     for name, rows in tables().items():
         curves = [find_curve(rows, "auto", 2, 4, random_state=seed) for seed in range(10)]
         assert len({(curve.metric, curve.rule, curve.clear) for curve in curves}) == 1, name
