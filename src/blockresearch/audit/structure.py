@@ -55,7 +55,7 @@ FEW_OTHERS = 0.1
 
 NAMED = 3
 
-# What is read of the table params: rows of all its columns take five times as long to go through.
+# What is read of the table params: rows of all its columns would take five times as long.
 COLUMNS = (
     "param_name component layer_index block_type shape rows cols numel dtype quantisation".split()
 )
