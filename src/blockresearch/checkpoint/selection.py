@@ -154,8 +154,13 @@ def _stale(index: str, missing: list[str], complete: list[str], files: list[str]
     """That an index is not of the set that is read. Raises CheckpointError if there is none."""
     absent = f"The index {index} names {len(missing)} file(s) that are not there, e.g. {missing[0]}"
     if not complete:
-        here = f" (here: {_named(files)})" if files else ""
-        raise CheckpointError(f"{absent}: the checkpoint is incomplete{here}; download it again.")
+        if not files:
+            raise CheckpointError(f"{absent}: the checkpoint is incomplete; download it again.")
+        raise CheckpointError(
+            f"{absent}: the checkpoint is incomplete (here: {_named(files)}), or the index is of "
+            f"another one; download the missing files, or choose one with file={files[0]} "
+            f"(scripts: --file {files[0]})."
+        )
     size = "the single file" if len(complete) == 1 else f"the complete set of {len(complete)},"
     return Problem("stale_index", index, f"{absent}; {size} {_named(complete)} is read instead")
 

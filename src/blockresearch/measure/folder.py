@@ -50,8 +50,9 @@ def analyze_folder(
 ) -> Analysis:
     """Measure a local folder on `threads` cores (one part per core, longest first).
 
-    Disagreements of headers, index and files are logged as warnings. With a `memory_limit` (bytes)
-    fewer parts run at once. Raises ValueError if one exceeds it.
+    Disagreements of headers, index and files are logged as warnings, and so are tensors that are
+    not supported. With a `memory_limit` (bytes) fewer parts run at once. Raises ValueError if one
+    exceeds it.
     """
     manifest = describe_folder(
         folder, created_at, hashed=False, subfolder=subfolder, variant=variant, file=file
@@ -69,12 +70,14 @@ def analyze_folder(
     params = merge.with_roles(stacked["params"], "params", manifest)
     numel = params.set_index("param_name")["numel"]
     spectra = merge.in_order_of(params, stacked["spectra"])
+    coverage = merge.coverage(manifest, numel, merge.refused(params, spectra))
+    _warn(_unsupported(coverage))
     return Analysis(
         manifest,
         params,
         merge.with_roles(stacked["matrices"], "matrices", manifest),
         spectra,
-        merge.coverage(manifest, numel, merge.refused(params, spectra)),
+        coverage,
     )
 
 
@@ -88,6 +91,14 @@ def _warn(problems: Iterable[Problem]) -> None:
     for check, count in counts.items():
         if count > WARNED:
             log.warning("%s: %d more; --coverage lists all tensors", check, count - WARNED)
+
+
+def _unsupported(coverage: pd.DataFrame) -> Iterator[Problem]:
+    """Tensors that are not supported, those of one reason together."""
+    rows = coverage[coverage["status"] == "unsupported"]
+    for reason, names in rows.groupby("reason", sort=False)["param_name"]:
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        yield Problem("unsupported", f"{names.iloc[0]}{more}", str(reason))
 
 
 def _within(memory_limit: int | None, parts: list[Part], threads: int) -> int:

@@ -9,6 +9,8 @@ import pytest
 from blockresearch.checkpoint.cost import BASE_BYTES
 from blockresearch.measure.folder import WARNED, _within, analyze_folder
 from blockresearch.measure.part import Settings
+from tests.cases.checkpoints import save
+from tests.cases.quantized import CASES
 from tests.conftest import write_safetensors
 
 
@@ -53,3 +55,13 @@ def test_a_memory_limit_lowers_the_workers():
     assert _within(BASE_BYTES + 5 * 10**8, parts, 3) == 1
     with pytest.raises(ValueError, match="--memory_limit"):
         _within(BASE_BYTES + 4 * 10**8, parts, 3)
+
+
+def test_weights_that_are_not_read_are_warnings(tmp_path, caplog):
+    tensors, config, right = CASES["fp8_that_lost_the_scales_of_one_kind"]()
+    save(tmp_path / "model.safetensors", tensors)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (warning,), _ = warnings_of(tmp_path, caplog)
+    lost = [name for name, why in right.items() if isinstance(why, str)]
+    assert warning.startswith(f"unsupported: {lost[0]} and {len(lost) - 1} more (")
+    assert "its scale is missing" in warning
