@@ -747,3 +747,47 @@ def svdquant_is_named():
         f"{module}.smooth_factor": brain(np.ones(64)),
     }
     return tensors, config, {f"{module}.qweight": "SVDQuant"}
+
+
+@case
+def fp8_fused_with_a_scale_for_each_part():
+    """Three scales for q, k and v: nothing stored says which rows are whose."""
+    codes, scales = codes_and_scales(3)
+    codes = Raw("F8_E4M3", codes.view("u1") & 0xF7)
+    return scaled(codes, scales, {"num_bits": 8, "type": "float"}, "scale")
+
+
+@case
+def int8_of_an_old_kernel_is_named():
+    """bitsandbytes' weight_format: 0 is rows, 2 is the order of a Turing kernel."""
+    tensors, config = llama(hidden=64)
+    module = mlp(0, "gate_proj")
+    tensors |= {
+        f"{module}.weight": np.ones((64, 64), "i1"),
+        f"{module}.SCB": np.ones(64, "<f4"),
+        f"{module}.weight_format": np.array(2, "u1"),
+    }
+    config["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_8bit": True}
+    return tensors, config, {f"{module}.weight": "LLM.int8 other than rows"}
+
+
+@case
+def nvfp4_stacks_with_a_scale_for_each_expert():
+    random = np.random.default_rng(44)
+    tensors, config = llama(hidden=64)
+    name = mlp(0, "experts.down_proj")
+    codes, scales = random.integers(0, 16, (3, 32, 64)), random.integers(40, 120, (3, 32, 4))
+    overall = random.uniform(5e3, 1e4, (3, 1, 1)).astype("<f4")
+    tensors |= {
+        f"{name}_packed": (codes[..., 0::2] | codes[..., 1::2] << 4).astype("u1"),
+        f"{name}_scale": Raw("F8_E4M3", scales.astype("u1")),
+        f"{name}_global_scale": overall,
+        f"{name}_input_global_scale": np.ones((3, 1), "<f4"),
+    }
+    weights = {"num_bits": 4, "type": "float", "strategy": "tensor_group", "group_size": 16}
+    config["quantization_config"] = {
+        **{"quant_method": "compressed-tensors", "format": "nvfp4-pack-quantized"},
+        "config_groups": {"group_0": {"targets": ["Linear"], "weights": weights}},
+    }
+    right = E2M1[codes] * E4M3[scales].repeat(16, 2) / overall
+    return tensors, config, {f"{name}_packed": right}
