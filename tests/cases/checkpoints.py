@@ -55,9 +55,9 @@ def to_e4m3(values):
     return distance.argmin(-1).astype("u1") | (np.signbit(values).astype("u1") << 7)
 
 
-def save(path, tensors):
+def save(path, tensors, metadata=None):
     """Write tensors (arrays or Raw) as a safetensors file."""
-    header, blobs, position = {}, [], 0
+    header, blobs, position = {"__metadata__": metadata} if metadata else {}, [], 0
     for name, tensor in tensors.items():
         shape = list(np.shape(tensor.codes if isinstance(tensor, Raw) else tensor))
         raw = tensor if isinstance(tensor, Raw) else Raw(NAMES[tensor.dtype.str], tensor)

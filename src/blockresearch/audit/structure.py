@@ -71,9 +71,12 @@ def findings(manifest: Manifest, params: pd.DataFrame, coverage: pd.DataFrame) -
             "the headers list no tensor at all",
             "the export failed, or wrote the weights elsewhere",
         )
-    if manifest.adapter is not None or not manifest.tensors:
+    # An adapter may change any of the layers, and any weights in them.
+    of_model = params[params["component"] != "adapter"]
+    is_adapter = manifest.adapter is not None or (len(params) > 0 and not len(of_model))
+    if is_adapter or not manifest.tensors:
         return
-    rows = params[COLUMNS].assign(family=params["param_name"].map(family))
+    rows = of_model[COLUMNS].assign(family=of_model["param_name"].map(family))
     config = manifest.config
     if _is_draft(config, rows):
         # It may name the class of the model that it drafts for, but has other tables and shapes.
