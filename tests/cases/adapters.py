@@ -192,7 +192,8 @@ def kohya_with_alpha():
     for number, alpha in ((0, 1), (1, 16)):
         module = f"lora_te_text_model_encoder_layers_{number}_mlp_fc1"
         factors, product = lora(draw, module, 24, 4, 16, ("lora_down.weight", "lora_up.weight"))
-        tensors |= factors | {f"{module}.alpha": np.array(alpha, "<f4")}
+        # Some writers make it a whole number.
+        tensors |= factors | {f"{module}.alpha": np.array(alpha, "<i8" if number else "<f4")}
         right[module] = product * (alpha / 4)
     return {"adapter.safetensors": tensors}, right
 

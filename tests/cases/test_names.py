@@ -71,6 +71,8 @@ def one_table(folder, names, kept, model_type, ties=None, metadata=True):
         (GPT2, "lm_head", "gpt2", None, False),
         (LLAMA, "lm_head", "llama", None, True),
         (LLAMA, "lm_head", "llama", True, False),
+        (LLAMA, "lm_head", "llama", False, True),
+        (LLAMA, "model.embed_tokens", "llama", False, True),
     ],
 )
 def test_a_tied_table_is_found(names, kept, model_type, ties, metadata, tmp_path):
@@ -80,6 +82,11 @@ def test_a_tied_table_is_found(names, kept, model_type, ties, metadata, tmp_path
     guessed = kept == "lm_head" and ties is None and not metadata
     assert manifest.tied in (True, None) and notes == ["assumed_tie"] * guessed
     assert manifest.totals.parameters == 64 * 32 + 32 * 32
+    result = analyze_folder(str(tmp_path), Settings(1e-6), 1, NOW)
+    ledger = merge.coverage(result.manifest, result.params.set_index("param_name")["numel"])
+    found = audit.audit(result.manifest, result.params, ledger)["findings"]
+    tables = ("token embedding", "output layer", f"{kept}.weight")
+    assert not [f for f in found if f["severity"] != "note" and f["where"] in tables]
 
 
 @pytest.mark.parametrize("ties", [None, False])

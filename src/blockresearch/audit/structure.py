@@ -367,7 +367,9 @@ def _tokens(manifest: Manifest, config: Mapping[str, Any], rows: pd.DataFrame) -
             "the download or the upload is incomplete; loaders start it at random",
         )
     is_untied = ModelConfig(config).stated_ties == {False}
-    if generates and name and is_untied and not manifest.output and "output" not in kinds:
+    # The header may say that both are one table, whatever the config says.
+    is_lost = not manifest.tied and not manifest.output and "output" not in kinds
+    if generates and name and is_untied and is_lost:
         yield Finding(
             "error",
             "missing_tensor",

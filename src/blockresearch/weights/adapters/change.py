@@ -25,7 +25,7 @@ import numpy as np
 
 from blockresearch.safetensors import dtypes
 from blockresearch.safetensors.reader import read_bytes
-from blockresearch.weights.adapters.delta import Delta, Kronecker, Product, hadamard
+from blockresearch.weights.adapters.delta import Delta, Kronecker, Product, Whole, hadamard
 from blockresearch.weights.stored import Stored, stored_from_json, stored_json
 
 Factors = Mapping[str, np.ndarray]
@@ -109,8 +109,7 @@ def _loha(f: Factors, scale: float) -> Delta:
         first = Product(f["w1_a"] * scale, _flat(f["w1_b"]))
         return hadamard(first, Product(f["w2_a"], _flat(f["w2_b"])))
     one, two = (_kernel(f[f"t{n}"], f[f"w{n}_a"], f[f"w{n}_b"]) for n in (1, 2))
-    whole = _flat(one * two) * scale
-    return Product(whole, np.eye(whole.shape[1]))
+    return Whole(_flat(one * two) * scale)
 
 
 def _lokr(f: Factors, scale: float) -> Delta:
@@ -126,8 +125,8 @@ def _lokr(f: Factors, scale: float) -> Delta:
 
 def _lokr_line(f: Factors, scale: float) -> Delta:
     first = f["w1"] if "w1" in f else f["w1_a"] @ f["w1_b"]
-    whole = np.kron(first[None] * scale, f["w2"]).reshape(len(first) * len(f["w2"]), -1)
-    return Product(whole, np.eye(whole.shape[1]))
+    whole = np.kron(first[None] * scale, f["w2"])
+    return Whole(whole.reshape(len(first) * len(f["w2"]), -1))
 
 
 def _kernel(core: np.ndarray, out: np.ndarray, into: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 `Product` is left · right: LoRA's B · A. Its singular values are those of the r x r matrix
 R_left · R_rightᵀ of the two QR factors, and zeros. LoHa's Hadamard product of two products is one
 too, of rank r₁ · r₂ (`hadamard`). `Kronecker` is LoKr's: its singular values are all products of a
-singular value of each factor.
+singular value of each factor. Kernels with a core between their factors are made `Whole`.
 """
 
 from collections.abc import Iterator
@@ -63,10 +63,31 @@ class Kronecker:
         return _padded(np.sort(np.outer(one, other).reshape(-1))[::-1], self.shape)
 
 
-Delta = Product | Kronecker
+@dataclass(frozen=True)
+class Whole:
+    """A matrix [rows, cols] itself, float64."""
+
+    matrix: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.matrix.shape[0], self.matrix.shape[1]
+
+    def blocks(self, block_bytes: int) -> Iterator[np.ndarray]:
+        """The matrix in blocks of whole rows, [n, cols] float32 each."""
+        step = max(1, block_bytes // (8 * max(1, self.shape[1])))
+        for first in range(0, len(self.matrix), step):
+            yield self.matrix[first : first + step].astype(np.float32)
+
+    def singular_values(self) -> np.ndarray:
+        """All singular values of the matrix [rows, cols], largest first, float64."""
+        return np.linalg.svd(self.matrix, compute_uv=False)
 
 
-def hadamard(first: Product, second: Product) -> Product:
+Delta = Product | Kronecker | Whole
+
+
+def hadamard(first: Product, second: Product) -> Delta:
     """The elementwise product of two products of the same shape.
 
     As a product its factors have r₁ · r₂ columns and rows: (A B) ∘ (C D) = (A ⊙ C)(Bᵀ ⊙ Dᵀ)ᵀ with
@@ -75,8 +96,7 @@ def hadamard(first: Product, second: Product) -> Product:
     rows, cols = first.shape
     rank = first.left.shape[1] * second.left.shape[1]
     if rank >= min(rows, cols):
-        whole = (first.left @ first.right) * (second.left @ second.right)
-        return Product(whole, np.eye(cols)) if cols <= rows else Product(np.eye(rows), whole)
+        return Whole((first.left @ first.right) * (second.left @ second.right))
     left = (first.left[:, :, None] * second.left[:, None, :]).reshape(rows, rank)
     right = (first.right[:, None, :] * second.right[None, :, :]).reshape(rank, cols)
     return Product(left, right)

@@ -132,7 +132,7 @@ def _product(module: Module, roles: Mapping[str, Role]) -> Product:
     method = methods.pop()
     if method not in PEFT_TYPES:
         raise Unknown(f"the change that {method} makes is not computed from its parameters")
-    for tensor in module.parameters.values():
+    for tensor in module.factors.values():
         if DTYPES[tensor.dtype].kind != "float" or DTYPES[tensor.dtype].bits < 8:
             raise Unknown(f"its factors are stored as {tensor.dtype}")
         if not tensor.numel:
@@ -245,8 +245,8 @@ def _stated(module: Module, product: Product, said: Statements) -> Change | None
             raise Unknown("both a tensor and a config state its alpha")
         return _peft(product, *settings)
     if alpha is not None:
-        if alpha.numel != 1:
-            raise Unknown(f"its alpha has the shape {list(alpha.shape)}")
+        if alpha.numel != 1 or DTYPES[alpha.dtype].bits < 8:
+            raise Unknown(f"its alpha has the shape {list(alpha.shape)} and type {alpha.dtype}")
         # LyCORIS gives two whole factors the scale 1, whatever alpha is stored.
         return product.change(1.0) if rank is None else product.change(1 / rank, alpha)
     own = scaling.own_scale(said.config, module.adapter, rank or 0)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from blockresearch.weights.adapters.delta import Kronecker, Product, hadamard
+from blockresearch.weights.adapters.delta import Kronecker, Product, Whole, hadamard
 
 RANDOM = np.random.default_rng(8)
 
@@ -16,6 +16,7 @@ A, B, C, D = normal(9, 2), normal(2, 7), normal(9, 3), normal(3, 7)
 
 CASES = {
     "product": (Product(A, B), A @ B),
+    "whole": (Whole(A @ B), A @ B),
     "product of a rank above both sides": (
         Product(normal(3, 8), np.eye(8)[:, :5]),
         None,
