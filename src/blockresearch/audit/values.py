@@ -62,13 +62,15 @@ UNIFORM = 0.85
 UNSCALED_RMS = 16.0
 
 # What is read of the table params: rows of all its columns would take three times as long.
-COLUMNS = """
-    param_name block_type shape rows cols dtype quantisation nbytes content is_bias numel
-    finite_count nan_count posinf_count neginf_count mean std min max rms absmax top_values
-    top_rows top_cols distinct_values fp16_exact_fraction entropy_exponent_bits zero_rows
-    zero_cols spectral_norm resolved_rank storage_rank effective_rank_energy coded_bits
-    coded_group coded_format
-""".split()
+COLUMNS = [
+    "quantisation",
+    *"""
+    param_name block_type shape rows cols dtype nbytes content is_bias numel finite_count
+    nan_count posinf_count neginf_count mean std min max rms absmax top_values top_rows top_cols
+    distinct_values fp16_exact_fraction entropy_exponent_bits zero_rows zero_cols spectral_norm
+    resolved_rank storage_rank effective_rank_energy coded_bits coded_group coded_format
+    """.split(),
+]
 
 
 def findings(manifest: Manifest, params: pd.DataFrame) -> Iterator[Finding]:
