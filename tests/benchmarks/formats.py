@@ -41,12 +41,12 @@ def naming_speed() -> dict[str, float]:
         for layer in range(30)
         for module in PLAIN
     ]
-    large = [(name, tuple(shape), dtype) for name, dtype, shape in planning.tensors()]
+    large = [(name, tuple(shape), dtype) for name, dtype, shape in planning.MODEL.tensors()]
     speeds = {}
     for tensors in (small, large):
         for state in ("cold", "warm"):
             started = time.process_time()
-            classify(tensors, planning.CONFIG)
+            classify(tensors, planning.MODEL.config())
             seconds = time.process_time() - started
             speeds[f"{len(tensors):,} names, {state}"] = len(tensors) / seconds
     return speeds
