@@ -23,7 +23,7 @@ from blockresearch.files import write_json
 from blockresearch.run import cli
 from blockresearch.tables.io import write_table
 from blockresearch.tokens.analysis import PROJECTIONS, analyze_embedding, nothing, with_output
-from blockresearch.tokens.describe import SEARCH_OPERATIONS, paired_cosines
+from blockresearch.tokens.describe import SEARCHED_TOKENS, paired_cosines
 from blockresearch.tokens.metric import METRICS
 from blockresearch.tokens.rows import find_output, read_row_tokens, read_rows
 
@@ -64,7 +64,7 @@ def analyze(options, device):
             metric=options.metric,
             projection=options.projection,
             probe_tokens=options.probe_tokens,
-            search_operations=options.search_operations,
+            searched_tokens=options.searched_tokens,
             random_state=options.random_state,
             device=device,
             progress=lambda k, last: log.info("k-means, k = %d of %d", k, last),
@@ -77,7 +77,7 @@ def analyze(options, device):
             del rows  # the output layer takes their place in memory
             tokens = read_row_tokens(manifest, place, head.matrix.rows)
             result = with_output(
-                result, head.read(), tokens, cosines, options.search_operations, device
+                result, head.read(), tokens, cosines, options.searched_tokens, options.random_state, device
             )
     clusters = write(result, Path(options.out))
     if options.model_path:
@@ -140,10 +140,10 @@ if __name__ == "__main__":
         help="tokens whose neighbors are wanted: words with commas, or a JSON list",
     )
     parser.add_argument(
-        "--search_operations",
-        type=cli.threshold,
-        default=SEARCH_OPERATIONS,
-        help="floating-point operations that the search for nearest tokens may take",
+        "--searched_tokens",
+        type=cli.positive_int,
+        default=SEARCHED_TOKENS,
+        help="random tokens whose nearest tokens are searched (all, if there are no more)",
     )
     parser.add_argument(
         "--random_state", type=cli.seed, default=0, help="seed of everything random"

@@ -80,9 +80,11 @@ def geometry(summary: Mapping[str, Any]) -> pd.DataFrame:
             s["isotropy"]["mean_cosine_centred"], 3
         ),
         "rows equal to an earlier one": lambda s: integer(s["duplicate_rows"]),
-        "rows with a neighbor at a cosine of 0.99 or more": lambda s: (
-            f"{_with_error(s)} ({integer(s['near_duplicate_rows'])} of "
-            f"{integer(s['near_duplicate_sample'])} evenly spaced rows)"
+        "rows found with a neighbor at a cosine of 0.99 or more": lambda s: integer(
+            s["near_duplicate_rows"]
+        ),
+        "share of such rows, from a random sample": lambda s: (
+            f"{_with_error(s)} of {integer(s['near_duplicate_sample'])} rows"
         ),
         "rows of zeros": lambda s: integer(s["zero_rows"]),
         "rows without a token in the tokenizer": lambda s: integer(s["padding_rows"]),
@@ -109,8 +111,8 @@ def neighbors_note(summary: Mapping[str, Any]) -> str:
     if searched < rows - summary["left_out_rows"]:
         note = (
             f"Nearest tokens were computed for {integer(searched)} of {integer(rows)} tokens: the "
-            "probe tokens, those that look most untrained, and an even sample of the ids. Each was "
-            "compared with all tokens; a larger clustering.search_operations covers more."
+            "probe tokens, those that look most untrained, and a random sample. Each was compared "
+            "with all tokens; a larger clustering.searched_tokens covers more."
         )
     unknown = [short(probe) for probe in summary["unknown_probes"]]
     return f"{note} Not in the vocabulary of this model: {', '.join(unknown)}." if unknown else note

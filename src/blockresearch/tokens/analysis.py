@@ -17,7 +17,7 @@ from blockresearch.tokens.clustering import (
     cluster_rows,
     silhouette_scorer,
 )
-from blockresearch.tokens.describe import SEARCH_OPERATIONS, describe_rows
+from blockresearch.tokens.describe import SEARCHED_TOKENS, describe_rows
 from blockresearch.tokens.elbow import elbow, elbow_table, explains_all, heights
 from blockresearch.tokens.metric import METRICS, find_curve
 from blockresearch.tokens.stability import NULL_SAMPLES, SAMPLES, Check, is_beyond_null, sample_size
@@ -85,20 +85,22 @@ def analyze_embedding(
     metric: str = "auto",
     projection: str = "pca",
     probe_tokens: Sequence[str | int] = (),
-    search_operations: float = SEARCH_OPERATIONS,
+    searched_tokens: int = SEARCHED_TOKENS,
     random_state: int = 0,
     device: str = "cpu",
     progress: Progress | None = None,
+    threads: int = 1,
 ) -> EmbeddingAnalysis:
     """Cluster the `rows` [n, d] (float32) of an embedding and describe them.
 
     `tokens` [n] name the rows. K-means is tried for k from `k_min` to `k_max`; the elbow of its
     inertia chooses k unless `n_clusters` sets it. For `metric` see `metric`; distances,
     inertia and coordinates are computed in its space. ``spherical`` changes `rows` in place.
-    `probe_tokens` are texts or ids whose neighbors are searched; `search_operations` limits the
-    search for the neighbors of all others. `device` is the CPU or a GPU by torch's name.
-    `progress` is called with (k, k_max). Rows that are not finite (or beyond 1e12) are left out:
-    their cluster, distance and coordinates are missing. Raises ValueError if there are not n
+    `probe_tokens` are texts or ids whose neighbors are searched; `searched_tokens` is
+    the number of random tokens whose neighbors are searched, too. `device` is the CPU or a GPU by
+    torch's name. `progress` is called with (k, k_max); what is found does not depend on the number
+    of `threads`. Rows that are not finite (or beyond 1e12) are left out: their cluster, distance
+    and coordinates are missing. Raises ValueError if there are not n
     tokens, or for an unknown metric or projection.
     """
     n, d = rows.shape
@@ -115,9 +117,11 @@ def analyze_embedding(
     about = [traits(token) for token in tokens]
     probes, unknown_probes = find_probes(tokens, probe_tokens)
     wanted = [probe["token_id"] for probe in probes]
-    table, facts = describe_rows(rows, tokens, about, wanted, search_operations, device)
+    table, facts = describe_rows(rows, tokens, about, wanted, searched_tokens, random_state, device)
     norms = table["norm"].to_numpy(float, na_value=np.nan)
-    curve = find_curve(values, metric, k_min, k_max, n_clusters, random_state, device, progress)
+    curve = find_curve(
+        values, metric, k_min, k_max, n_clusters, random_state, device, progress, threads
+    )
     fits, checked = curve.fits, curve.checked
     best = elbow(fits)
     chosen = best if n_clusters is None else n_clusters
@@ -167,7 +171,8 @@ def with_output(
     rows: np.ndarray,
     tokens: list[Token],
     cosines: np.ndarray,
-    search_operations: float = SEARCH_OPERATIONS,
+    searched_tokens: int = SEARCHED_TOKENS,
+    random_state: int = 0,
     device: str = "cpu",
 ) -> EmbeddingAnalysis:
     """The analysis, extended by the `rows` [m, d] of an untied output layer.
@@ -185,7 +190,9 @@ def with_output(
     # What agrees with the embedding is scored as the embedding, or chance would choose for each.
     agrees = known.size > 0 and known.mean() >= AGREES
     indicator = analysis.summary["undertrained"]["indicator"] if agrees else None
-    table, facts = describe_rows(rows, tokens, about, wanted, search_operations, device, indicator)
+    table, facts = describe_rows(
+        rows, tokens, about, wanted, searched_tokens, random_state, device, indicator
+    )
     paired = np.full(len(rows), np.nan)
     paired[: len(cosines)] = cosines[: len(rows)]
     facts |= {

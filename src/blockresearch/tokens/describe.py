@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from blockresearch.tables.io import typed
-from blockresearch.tokens.neighbors import nearest, operations
+from blockresearch.tokens.near_duplicates import NEAR_DUPLICATE, near_duplicates
+from blockresearch.tokens.neighbors import nearest
 from blockresearch.tokens.tokenizer import Token
 from blockresearch.tokens.traits import Traits, is_impossible
 from blockresearch.tokens.undertrained import (
@@ -23,9 +24,7 @@ from blockresearch.tokens.undertrained import (
 )
 from blockresearch.tokens.vectors import blocks, usable_rows
 
-SEARCH_OPERATIONS = 2e12
-
-NEAR_DUPLICATE = 0.99
+SEARCHED_TOKENS = 1_024
 
 LISTED = 100
 
@@ -38,16 +37,17 @@ def describe_rows(
     tokens: list[Token],
     traits: list[Traits],
     wanted: Sequence[int] = (),
-    search_operations: float = SEARCH_OPERATIONS,
+    searched_tokens: int = SEARCHED_TOKENS,
+    random_state: int = 0,
     device: str = "cpu",
     indicator: str | None = None,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The table tokens of `rows` [n, d] (float32), and facts for a summary.
 
-    Rows that are not finite have no numbers. Neighbors are exact, among all rows. If the search for
-    all would take more than `search_operations`, it covers the `wanted` rows, those of highest
-    score, and as many others, evenly spaced over the ids, as that allows. `indicator` sets that of
-    untrained rows (see `undertrained`).
+    Rows that are not finite have no numbers. Neighbors are exact, among all rows, and searched for
+    the `wanted` rows, those of highest score, and `searched_tokens` others drawn with
+    `random_state`, or for all rows if there are no more. `indicator` sets that of untrained rows
+    (see `undertrained`).
     """
     values, mask = usable_rows(rows)
     places = np.flatnonzero(mask)
@@ -71,7 +71,9 @@ def describe_rows(
     suspects = np.argsort(np.where(ranks > 0, ranks, np.inf), kind="stable")[:LISTED]
     inside = np.isin(np.asarray(wanted, np.int64), places)
     asked = np.searchsorted(places, np.asarray(wanted, np.int64)[inside])
-    queries, even = _queries(values, np.concatenate([asked, suspects]), search_operations)
+    generator = np.random.default_rng(random_state)
+    drawn = generator.choice(len(values), min(searched_tokens, len(values)), replace=False)
+    queries = np.unique(np.concatenate([asked, suspects, drawn]))
     found = nearest(values, norms[mask], queries, device)
 
     neighbors: list[list[int] | None] = [None] * len(rows)
@@ -104,7 +106,8 @@ def describe_rows(
     table.loc[mask, "undertrained_score"] = untrained.scores
     for name, found_values in magikarp_indicators(values, untrained.reference).items():
         table.loc[mask, name] = found_values
-    close = int((cosines[places[even]] >= NEAR_DUPLICATE).sum())
+    close = near_duplicates(values, norms[mask], random_state)
+    close_drawn = int((cosines[places[drawn]] >= NEAR_DUPLICATE).sum())
     lowest = untrained.scores[untrained.reference].min(initial=np.inf)
     facts = {
         "mean_norm": _number(norms[mask].mean()) if len(values) else None,
@@ -115,9 +118,9 @@ def describe_rows(
         },
         "padding_rows": int(padding.sum()),
         "duplicate_rows": int(duplicate.sum()),
-        "near_duplicate_rows": close,
-        "near_duplicate_sample": len(even),
-        **_near_duplicate_share(close, len(even), len(values)),
+        "near_duplicate_rows": int(close.sum()),
+        "near_duplicate_sample": len(drawn),
+        **_near_duplicate_share(close_drawn, len(drawn), len(values)),
         "neighbours_searched": len(queries),
         "zero_rows": int((norms == 0).sum()),
         "left_out_rows": int(len(rows) - len(values)),
@@ -133,19 +136,8 @@ def describe_rows(
     return typed(table, "tokens"), facts
 
 
-def _queries(rows: np.ndarray, first: np.ndarray, budget: float) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of the rows whose neighbors are searched: all, or `first` and an even sample; and
-    those of the sample, which alone stands for all rows."""
-    count, d = rows.shape
-    if operations(count, d, count) <= budget:
-        return np.arange(count), np.arange(count)
-    room = int(budget / operations(count, d, 1)) - len(first)
-    even = np.unique(np.linspace(0, count - 1, max(room, 0)).astype(np.int64))
-    return np.unique(np.concatenate([first, even])), even
-
-
 def _near_duplicate_share(close: int, sample: int, rows: int) -> dict[str, float | None]:
-    """The share of near-duplicates in an even sample, and its standard error for all `rows`."""
+    """The share of near-duplicates in a random sample, and its standard error for all `rows`."""
     if not sample:
         return {"near_duplicate_share": None, "near_duplicate_share_error": None}
     share = close / sample

@@ -87,6 +87,7 @@ def find_curve(
     random_state: int = 0,
     device: str = "cpu",
     progress: Progress | None = None,
+    threads: int = 1,
 ) -> Curve:
     """The curve of usable `rows` [m, d] (float32) for k from `k_min` to `k_max`.
 
@@ -104,7 +105,7 @@ def find_curve(
         reduced = components.project(rows)
         most = max(k_max, n_clusters or 0)
         unit_length = metric in ("spherical", "whitened")
-        checked = checks(reduced, components, most, random_state, unit_length)
+        checked = checks(reduced, components, most, random_state, unit_length, threads=threads)
         clear = is_clear(fits, {k: 1.0 - check.null_share for k, check in checked.items()})
         return Curve(metric, rule, rows, components, reduced, fits, checked, clear)
 
@@ -116,7 +117,12 @@ def find_curve(
         k = elbow(fits)
         # One more than the elbow counts as well: a small cluster bends the curve too little.
         checked = checks(
-            components.project(rows), components, k + 1, TRIAL_SEED, sample_rows=TRIAL_ROWS
+            components.project(rows),
+            components,
+            k + 1,
+            TRIAL_SEED,
+            sample_rows=TRIAL_ROWS,
+            threads=threads,
         )
         again = any(is_found_again(checked[j]) for j in (k, k + 1) if j in checked)
         clear = is_clear(fits, {j: 1.0 - check.null_share for j, check in checked.items()})

@@ -31,14 +31,6 @@ class Neighbors:
     cosines: np.ndarray
 
 
-def operations(count: int, d: int, queries: int) -> float:
-    """Floating-point operations of the search for `queries` of `count` rows of `d` dimensions.
-
-    Half as many per row if all are queried, because every pair is multiplied once.
-    """
-    return float(count) * d * (queries if queries == count else 2 * queries)
-
-
 def nearest(
     rows: np.ndarray, norms: np.ndarray, queries: np.ndarray, device: str = "cpu"
 ) -> Neighbors:

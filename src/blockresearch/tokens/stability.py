@@ -11,6 +11,7 @@ too.
 
 import math
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -18,6 +19,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from blockresearch.tokens.clustering import path
+from blockresearch.tokens.lloyd import nearest_center
 from blockresearch.tokens.vectors import Components
 
 SAMPLE_ROWS = 8_192
@@ -66,11 +68,13 @@ def checks(
     random_state: int = 0,
     unit_length: bool = False,
     sample_rows: int = SAMPLE_ROWS,
+    threads: int = 1,
 ) -> dict[int, Check]:
     """Stability and null of each k from 2 to `k_max`, on samples of `sample_size` rows.
 
     `reduced` [n, p] are the rows along `components`, `unit_length` whether the rows have length 1.
-    Everything random comes from `random_state`.
+    Everything random comes from `random_state`. Samples are cut on several `threads`; what is found
+    does not depend on their number.
     """
     n = len(reduced)
     size = sample_size(n, sample_rows)
@@ -92,9 +96,9 @@ def checks(
             places = (points - components.mean) @ components.axes
         return places.astype(np.float32)
 
-    with threadpool_limits(1):
-        real = _agreement(drawn, size, k_max, rest, SAMPLES)
-        null = _agreement(simulated, size, k_max, rest, NULL_SAMPLES)
+    with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
+        real = _agreement(drawn, size, k_max, rest, SAMPLES, pool)
+        null = _agreement(simulated, size, k_max, rest, NULL_SAMPLES, pool)
     return {
         k: Check(
             stability=real[k].stability,
@@ -136,36 +140,24 @@ class _Agreement:
 
 
 def _agreement(
-    draw: Draw, size: int, k_max: int, rest: float, samples: int
+    draw: Draw, size: int, k_max: int, rest: float, samples: int, pool: Executor
 ) -> dict[int, _Agreement]:
     """Per k: the mean adjusted Rand index, and mean and standard deviation of the explained share.
 
-    `rest` is the variance outside of the directions that `draw` gives.
+    `rest` is the variance outside of the directions that `draw` gives. All samples are drawn before
+    the first is cut, so the order of the threads changes nothing.
     """
-    from sklearn.metrics import adjusted_rand_score
-
     common = draw(size)
-    labels: dict[int, list[np.ndarray]] = {}
-    shares: dict[int, list[float]] = {}
-    for _ in range(samples):
-        sample = draw(size)
-        mean = sample.mean(axis=0, dtype=np.float64)
-        total = float(((sample - mean) ** 2).sum()) + rest * size
-        for k, own, centers in path(sample, k_max):
-            between = np.bincount(own, minlength=k) @ ((centers - mean) ** 2).sum(axis=1)
-            shares.setdefault(k, []).append(float(between) / total if total > 0 else 0.0)
-            labels.setdefault(k, []).append(_nearest(common, centers))
-    return {
-        k: _Agreement(
-            *_mean_of_pairs(
-                [adjusted_rand_score(a, b) for a, b in combinations(found, 2)], samples
-            ),
-            float(np.mean(shares[k])),
-            float(np.std(shares[k], ddof=1)),
+    drawn = [draw(size) for _ in range(samples)]
+    cuts = list(pool.map(lambda sample: _cut(sample, common, k_max, rest), drawn))
+    found = {}
+    for k in set.intersection(*map(set, cuts)):
+        labels, shares = zip(*(cut[k] for cut in cuts), strict=True)
+        indices = [adjusted_rand_index(a, b) for a, b in combinations(labels, 2)]
+        found[k] = _Agreement(
+            *_mean_of_pairs(indices, samples), float(np.mean(shares)), float(np.std(shares, ddof=1))
         )
-        for k, found in labels.items()
-        if k > 1 and len(found) == samples
-    }
+    return found
 
 
 def _mean_of_pairs(indices: list[float], samples: int) -> tuple[float, float]:
@@ -180,5 +172,34 @@ def _mean_of_pairs(indices: list[float], samples: int) -> tuple[float, float]:
     return float(np.mean(indices)), math.sqrt(variance)
 
 
-def _nearest(rows: np.ndarray, centers: np.ndarray) -> np.ndarray:
-    return ((centers**2).sum(axis=1) - 2 * rows @ centers.T).argmin(axis=1)
+def _cut(
+    sample: np.ndarray, common: np.ndarray, k_max: int, rest: float
+) -> dict[int, tuple[np.ndarray, float]]:
+    """Per k from 2: the path of `sample` carried over to `common`, and its explained share."""
+    mean = sample.mean(axis=0, dtype=np.float64)
+    total = float(((sample - mean) ** 2).sum()) + rest * len(sample)
+    cuts = {}
+    for k, own, centers in path(sample, k_max):
+        if k > 1:
+            between = np.bincount(own, minlength=k) @ ((centers - mean) ** 2).sum(axis=1)
+            share = float(between) / total if total > 0 else 0.0
+            cuts[k] = nearest_center(common, centers), share
+    return cuts
+
+
+def adjusted_rand_index(a: np.ndarray, b: np.ndarray) -> float:
+    """Agreement of two partitions given by labels [m]: 1 for the same groups, 0 for chance.
+
+    Source: Hubert and Arabie 1985, equation 5.
+    """
+    width = int(b.max()) + 1
+    table = np.bincount(a.astype(np.int64) * width + b, minlength=(int(a.max()) + 1) * width)
+    table = table.reshape(-1, width)
+
+    def pairs(counts: np.ndarray) -> float:
+        return float((counts * (counts - 1)).sum()) / 2
+
+    both, of_a, of_b = pairs(table), pairs(table.sum(axis=1)), pairs(table.sum(axis=0))
+    chance = of_a * of_b / (len(a) * (len(a) - 1) / 2)
+    most = (of_a + of_b) / 2
+    return (both - chance) / (most - chance) if most != chance else 1.0

@@ -25,6 +25,17 @@ def test_curve_agrees_with_scikit_learn():
         assert curve["explained_share"][k] == pytest.approx(1 - curve["inertia"][k] / total)
 
 
+def test_the_path_of_a_sample_is_nearly_as_good(monkeypatch):
+    rows = cloud(4000, 20)
+    whole = warm_path(rows, 2, 9)
+    monkeypatch.setattr("blockresearch.tokens.clustering.PATH_ROWS", 1000)
+    sampled = warm_path(rows, 2, 9)
+    for a, b in zip(whole, sampled, strict=True):
+        assert len(b.labels) == 4000 and b.inertia == pytest.approx(a.inertia, rel=0.02)
+    rare = np.repeat(np.eye(5, dtype=np.float32), [2000, 1000, 900, 99, 1], axis=0)
+    assert warm_path(rare, 2, 9)[-1].k == 5
+
+
 def test_inertia_and_silhouette_follow_the_labels():
     rows = cloud(800)
     for fit in warm_path(rows, 3, 5):

@@ -5,21 +5,21 @@ import numpy as np
 from blockresearch.report.tokens import neighbors_note
 from blockresearch.tables.io import typed
 from blockresearch.tokens.describe import describe_rows
-from blockresearch.tokens.neighbors import operations
 from blockresearch.tokens.traits import traits
 from tests.unit.tokens.samples import token, untrained_sample
 
 
-def test_a_small_budget_is_spent_on_an_even_sample():
+def test_some_tokens_are_searched_at_random():
     rows = np.random.default_rng(0).standard_normal((3000, 8)).astype(np.float32)
     tokens = [token(f" w{i}") for i in range(3000)]
     about = list(map(traits, tokens))
-    budget = operations(3000, 8, 700)
-    table, facts = describe_rows(rows, tokens, about, [7], budget)
+    table, facts = describe_rows(rows, tokens, about, [7], 600, random_state=3)
     searched = np.flatnonzero(table["neighbours"].notna())
-    assert facts["neighbours_searched"] == len(searched) <= 700
-    assert 7 in searched and np.diff(searched).max() < 8 and searched[-1] == 2999
-    whole, _ = describe_rows(rows, tokens, about, [7])
+    assert 600 < facts["neighbours_searched"] == len(searched) <= 701
+    assert 7 in searched and facts["near_duplicate_share"]["sample"] == 600
+    again, _ = describe_rows(rows, tokens, about, [7], 600, random_state=3)
+    assert again["neighbours"].equals(table["neighbours"])
+    whole, _ = describe_rows(rows, tokens, about, [7], 3000)
     assert whole["neighbours"].notna().all()
     assert (whole["neighbours"][searched] == table["neighbours"][searched]).all()
     facts |= {"rows": 3000, "unknown_probes": ["Paris", 9999]}
@@ -69,13 +69,13 @@ def test_the_table_of_tokens(monkeypatch):
     rows, known = untrained_sample()
     rows[5], rows[9], rows[11, 3] = rows[2], rows[2], np.nan
     tokens = [token(f"[unused{i}]") if k else token(f" w{i}") for i, k in enumerate(known)]
-    table, facts = describe_rows(rows, tokens, list(map(traits, tokens)), [7, 11], 0.0)
+    table, facts = describe_rows(rows, tokens, list(map(traits, tokens)), [7, 11], 1)
     assert table.dtypes.equals(typed(table, "tokens").dtypes)
     assert table["duplicate_of"].dropna().to_dict() == {5: 2, 9: 2}
     assert facts["duplicate_rows"] == 2 and facts["left_out_rows"] == 1
     assert table.loc[11, ["norm", "undertrained_score", "nearest_cosine"]].isna().all()
     searched = table["neighbours"].notna()
-    assert searched.sum() == facts["neighbours_searched"] == 101 and searched[7]
+    assert searched.sum() == facts["neighbours_searched"] == 102 and searched[7]
     assert not table.loc[known, "undertrained_rank"].notna().any()
     ranked = table.dropna(subset=["undertrained_rank"]).sort_values("undertrained_rank")
     assert (ranked["undertrained_score"].diff().dropna() <= 1e-5).all()
