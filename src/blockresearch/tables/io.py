@@ -8,6 +8,7 @@ import csv
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -45,6 +46,8 @@ TEXT_ROWS = 4096
 
 # A spreadsheet runs a cell with such a start as a formula; such text gets a leading apostrophe.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+NEEDS_QUOTES = re.compile('[,"\r\n]')
 
 
 def columns(table: str) -> list[str]:
@@ -270,8 +273,10 @@ def _write_csv(data: pd.DataFrame, path: Path) -> None:
 
 def _csv_cells(column: pd.Series) -> list[str]:
     if isinstance(column.dtype, pd.StringDtype):
-        texts = column.to_numpy(object, na_value="")
-        return [_quoted(guarded(text)) for text in texts]
+        # Most texts, such as block types, occur many times.
+        places, values = pd.factorize(column, use_na_sentinel=True)
+        written = [*(_quoted(guarded(text)) for text in values), ""]
+        return [written[place] for place in places.tolist()]
     if column.dtype == object:
         return [_quoted(text or "") for text in _texts(column)]
     # A number needs no quotes: infinities have them in JSON only.
@@ -280,7 +285,7 @@ def _csv_cells(column: pd.Series) -> list[str]:
 
 def _quoted(text: str) -> str:
     """A CSV field by RFC 4180; Python's csv leaves a carriage return bare, which ends the row."""
-    if any(sign in text for sign in ',"\r\n'):
+    if NEEDS_QUOTES.search(text):
         return '"' + text.replace('"', '""') + '"'
     return text
 

@@ -3,7 +3,7 @@
 Rows get the same key if their directions lie on the same sides of random planes through the mean
 direction, as directions close to each other mostly do (Charikar 2002). Only rows of equal keys are
 compared, exactly, so every row that is found is one. Further sets of planes find what one set has
-torn apart, until two in a row find nothing new.
+torn apart, until three in a row find nothing new.
 """
 
 import numpy as np
@@ -14,9 +14,10 @@ from blockresearch.tokens.vectors import blocks
 
 NEAR_DUPLICATE = 0.99
 
-PLANES = 18
-
 MAX_TABLES = 32
+
+# Tables in a row without a new one end the search.
+WITHOUT_NEWS = 3
 
 # Rows of one key that a row is compared with, next to it in order.
 CANDIDATES = 128
@@ -35,19 +36,20 @@ def near_duplicates(rows: np.ndarray, norms: np.ndarray, random_state: int) -> n
     generator = np.random.default_rng(random_state)
     total = sum((scale[part] @ rows[part] for part in blocks(rows)), np.zeros(rows.shape[1]))
     mean = total / max(np.count_nonzero(scale), 1)
+    count = max(int(np.log2(max(len(rows), 1))), 1)  # about one row per key
     without_news = 0
     with threadpool_limits(1):
         for _ in range(MAX_TABLES):
-            planes = generator.standard_normal((rows.shape[1], PLANES)).astype(np.float32)
+            planes = generator.standard_normal((rows.shape[1], count)).astype(np.float32)
             keys = np.empty(len(rows), np.int64)
             for part in blocks(rows):
                 sides = (rows[part] @ planes) * scale[part, None] > mean @ planes
-                keys[part] = sides @ (1 << np.arange(PLANES))
+                keys[part] = sides @ (1 << np.arange(count))
             order = np.argsort(keys, kind="stable")
             before = found.sum()
             _compare(rows, scale, order, keys, 2 - 2 * NEAR_DUPLICATE, found)
             without_news = without_news + 1 if found.sum() == before else 0
-            if without_news == 2:
+            if without_news == WITHOUT_NEWS:
                 break
     return found
 

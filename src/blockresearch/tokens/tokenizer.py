@@ -194,8 +194,10 @@ def _spaced(piece: str, suffix: str, space: str) -> str:
 def _byte_level(piece: str, suffix: str) -> Token:
     piece = _spaced(piece, suffix, "Ġ")
     try:
-        data = bytes(BYTE_OF[char] for char in piece)
-    except KeyError:  # as the tokenizers library does: not in the byte alphabet, so plain text
+        data = piece.translate(BYTE_OF).encode("latin-1")
+    except (
+        UnicodeEncodeError
+    ):  # as the tokenizers library does: not in the byte alphabet, so plain text
         return _token(piece, "normal")
     raw = _bytes_as_text(data)
     kind = "byte" if SURROGATE.search(raw) else "normal"
@@ -207,12 +209,15 @@ def _bytes_as_text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
-def _byte_alphabet() -> dict[str, int]:
-    """GPT-2's characters for bytes: printable Latin-1 is itself, the rest follows from U+0100."""
+def _byte_alphabet() -> dict[int, int]:
+    """GPT-2's characters for bytes: printable Latin-1 is itself, the rest follows from U+0100.
+
+    Other characters that Latin-1 has become one that it has not.
+    """
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     others = [byte for byte in range(0x100) if byte not in printable]
-    alphabet = {chr(byte): byte for byte in printable}
-    alphabet.update({chr(0x100 + at): byte for at, byte in enumerate(others)})
+    alphabet = {byte: byte if byte in printable else 0xFFFF for byte in range(0x100)}
+    alphabet.update({0x100 + at: byte for at, byte in enumerate(others)})
     return alphabet
 
 

@@ -242,11 +242,10 @@ def _closeness(rows: np.ndarray, target: np.ndarray, axis: np.ndarray) -> np.nda
 
 def _chance(scores: np.ndarray, held_out: np.ndarray, others: np.ndarray) -> float | None:
     """Chance that a held-out row scores above one of the others; ties count half."""
-    from scipy.stats import rankdata
-
     own, rest = scores[held_out], scores[others]
     own, rest = own[np.isfinite(own)], rest[np.isfinite(rest)]
     if not own.size or not rest.size:
         return None
-    ranks = rankdata(np.concatenate([own, rest]))[: len(own)]
-    return float((ranks.sum() - len(own) * (len(own) + 1) / 2) / (len(own) * len(rest)))
+    rest.sort()
+    below, not_above = (np.searchsorted(rest, own, side) for side in ("left", "right"))
+    return float((below + not_above).mean() / (2 * len(rest)))
