@@ -77,7 +77,13 @@ def analyze(options, device):
             del rows  # the output layer takes their place in memory
             tokens = read_row_tokens(manifest, place, head.matrix.rows)
             result = with_output(
-                result, head.read(), tokens, cosines, options.searched_tokens, options.random_state, device
+                result,
+                head.read(),
+                tokens,
+                cosines,
+                options.searched_tokens,
+                options.random_state,
+                device,
             )
     clusters = write(result, Path(options.out))
     if options.model_path:

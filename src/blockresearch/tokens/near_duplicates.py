@@ -34,8 +34,10 @@ def near_duplicates(rows: np.ndarray, norms: np.ndarray, random_state: int) -> n
     scale = np.divide(1.0, norms, out=np.zeros(len(norms)), where=norms > 0)
     found = np.zeros(len(rows), bool)
     generator = np.random.default_rng(random_state)
-    total = sum((scale[part] @ rows[part] for part in blocks(rows)), np.zeros(rows.shape[1]))
-    mean = total / max(np.count_nonzero(scale), 1)
+    mean = np.zeros(rows.shape[1])
+    for part in blocks(rows):
+        mean += scale[part] @ rows[part]
+    mean /= max(int(np.count_nonzero(scale)), 1)
     count = max(int(np.log2(max(len(rows), 1))), 1)  # about one row per key
     without_news = 0
     with threadpool_limits(1):
