@@ -1,7 +1,7 @@
 """Lloyd's iteration for K-means, compiled, without the work that cannot change anything.
 
 The score of row x for center c is x·c - |c|²/2, and the nearest center has the highest. Each row
-keeps a lower bound of its lead, the score of its own center less the highest of the others. When
+keeps a lower bound of its lead, its score for its center less the highest for another. When
 centers move, the lead shrinks by at most
 
     |x| (|Δ_own| + max |Δ_other|) + (Δ|c_own|² - min Δ|c_other|²) / 2
@@ -56,7 +56,7 @@ def split(rows: np.ndarray, labels: np.ndarray, centers: np.ndarray) -> np.ndarr
     """Centers [k + 1, p] with one cluster of `rows` [m, p] split; None if all equal their centers.
 
     The cluster whose scatter matrix has the largest eigenvalue gets two centers, one standard
-    deviation to either side of its own along the eigenvector.
+    deviation to either side of its center along the eigenvector.
     """
     own = np.ascontiguousarray(centers, np.float32)
     scatters, squares, sizes = _scatters(rows, labels, own)
