@@ -18,7 +18,7 @@ IDENTITY = frozenset(
 
 @dataclass(frozen=True)
 class Guidance:
-    """What is said of some `columns`; `trained` is what they show in trained weights."""
+    """What holds for some `columns`; `trained` is what they show in trained weights."""
 
     columns: tuple[str, ...]
     accuracy: str
@@ -158,8 +158,8 @@ GUIDANCE = (
         "short and long vectors follow the frequency of tokens",
         "compare within one table",
     ),
-    _of(
-        "nearest_cosine neighbours duplicate_of output_cosine",
+    Guidance(
+        ("nearest_cosine", "neighbours", "duplicate_of", "output_cosine"),
         "1e-6 (float32); equally near rows can change places",
         "most tokens have a neighbor at 0.3 to 0.7; 1 means the same direction",
         "missing for tokens that were not searched is not the same as no neighbor",
