@@ -37,7 +37,7 @@ BOUNDS = {
     "bottom_decile_energy": 2e-6,
     # Quadrature here, a closed form there; absolute.
     "mp_ks": 1e-6,
-    "mp_sigma": 1e-8,
+    **dict.fromkeys(("mp_sigma", "mp_edge", "mp_lower_edge"), 1e-7),
     # Rounding runs in float32.
     **{f"{each.name}_max_error": 1e-4 for each in LOW_BIT_FORMATS},
     **{f"{each.name}_sqnr_db": 1e-4 for each in LOW_BIT_FORMATS},
@@ -278,9 +278,8 @@ def check_layers(result, own, spectra, table: Table) -> None:
     params = result.params.assign(**{key: result.params[key].astype(object) for key in keys})
     for place, members in params.groupby(keys, dropna=False):
         names = list(members["param_name"])
-        weights = [
-            n for n, bias in zip(names, members["is_bias"], strict=True) if bias is not True
-        ] or names
+        is_bias = members["is_bias"].fillna(False).astype(bool)
+        weights = list(members["param_name"][~is_bias]) or names
         count = np.array([own[n]["finite_count"] for n in weights], float)
         mine = pd.DataFrame([own[n] for n in weights])
         of_matrices = pd.DataFrame([spectra[n] for n in names if n in spectra])

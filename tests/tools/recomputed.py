@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import scipy.linalg
-from scipy.integrate import quad
 from scipy.optimize import brentq
 
 QUANTILES = "q001 q01 q05 q25 q50 q75 q95 q99 q999".split()
@@ -159,16 +158,15 @@ def power_law(eigenvalues: np.ndarray) -> tuple[float, float, float, int]:
     return best[1], best[2], best[0], best[3]
 
 
-def noise_density(x: float, beta: float) -> float:
-    low, high = (1 - math.sqrt(beta)) ** 2, (1 + math.sqrt(beta)) ** 2
-    return math.sqrt(max((high - x) * (x - low), 0)) / (2 * math.pi * beta * x) if x > 0 else 0
-
-
-def noise_share(x: float, beta: float) -> float:
-    """Share of the Marchenko-Pastur law below x, by quadrature in √x, which is smooth at 0."""
-    low, high = abs(1 - math.sqrt(beta)), 1 + math.sqrt(beta)
-    end = min(max(math.sqrt(max(x, 0)), low), high)
-    return quad(lambda r: 2 * r * noise_density(r * r, beta), low, end, limit=200)[0]
+def noise_shares(x: np.ndarray, beta: float) -> np.ndarray:
+    """Shares of the Marchenko-Pastur law below `x` [n], by quadrature of its density in √x."""
+    low, high = 1 - math.sqrt(beta), 1 + math.sqrt(beta)
+    nodes, weights = np.polynomial.legendre.leggauss(400)
+    ends = np.clip(np.sqrt(x), low, high)[:, None]
+    r = low + (ends - low) * (nodes + 1) / 2
+    # The density of r = √x: that of x times 2r.
+    density = np.sqrt(np.maximum((high**2 - r**2) * (r**2 - low**2), 0)) / (math.pi * beta)
+    return (density / np.where(r > 0, r, 1) * weights).sum(axis=1) * (ends[:, 0] - low) / 2
 
 
 def of_spectrum(s: np.ndarray, tensor: Stored, rows: int, cols: int) -> dict:
@@ -232,9 +230,9 @@ def of_spectrum(s: np.ndarray, tensor: Stored, rows: int, cols: int) -> dict:
     if min(found["resolved_rank"], found["storage_rank"]) * 2 < q or tensor.values.std() == 0:
         return found
     low, high = (1 - math.sqrt(beta)) ** 2, (1 + math.sqrt(beta)) ** 2
-    median = brentq(lambda x: noise_share(x, beta) - 0.5, low + 1e-12, high, xtol=1e-15)
+    median = brentq(lambda x: noise_shares(np.array([x]), beta)[0] - 0.5, low, high, xtol=1e-15)
     sigma = np.median(s) / math.sqrt(p * median)
-    law = np.array([noise_share((x / sigma) ** 2 / p, beta) for x in s[::-1]])
+    law = noise_shares((s[::-1] / sigma) ** 2 / p, beta)
     steps = np.arange(q + 1) / q
     wide, narrow = math.sqrt(p), math.sqrt(q)
     t = 3.2724 + 20.6 * beta**1.1 * q ** (-2 / 3) * (1 + 8 / q**2)
