@@ -99,8 +99,10 @@ def what(manifest: Mapping[str, Any], params: pd.DataFrame) -> str:
         made_of = [name for name, members in INSIDE.items() if blocks & set(members)]
         depth += f" of {listed(made_of)}" if made_of else ""
     kind = model_type(manifest)
+    if len(params) and (params["component"] == "adapter").all():
+        kind = "adapter"
     kind = "model" if kind == "–" else kind
-    article = "an" if kind[:1] in tuple("AEIO") else "a"
+    article = "an" if kind[:1] in tuple("aAEIO") else "a"
     stored = params.groupby("dtype")["numel"].sum().sort_values(ascending=False)
     dtypes = ", ".join(map(str, stored.index[:3]))
     return (

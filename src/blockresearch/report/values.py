@@ -234,7 +234,9 @@ def value_findings(params: pd.DataFrame, matrices: pd.DataFrame) -> list[str]:
             f"{integer(len(broken))} of {integer(len(params))} tensors contain NaN or infinite "
             f"values, first {short(broken['param_name'].iloc[0])}: their results are unusable."
         )
-    ranked = matrices[matrices["resolved_rank_ratio"].notna()]
+    # The change that an adapter makes has the rank of its factors, whatever was learned.
+    is_change = matrices["slice"].fillna("").str.endswith("delta")
+    ranked = matrices[matrices["resolved_rank_ratio"].notna() & ~is_change]
     telling = False
     if len(ranked):
         low = ranked[ranked["resolved_rank_ratio"] < 1]
