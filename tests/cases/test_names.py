@@ -208,7 +208,7 @@ def test_experts_as_other_converters_spell_them(name, shape, expert, projection)
     assert (role.expert_index, role.projection) == (expert, projection)
 
 
-def test_a_mixture_with_linear_attention_and_further_parts():
+def test_a_mixture_with_linear_attention():
     """Qwen3.5-MoE: each part in its place."""
     start = "model.language_model.layers.0."
     shapes = {

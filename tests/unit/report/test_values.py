@@ -31,7 +31,7 @@ def test_largest_weights_say_where_they_are():
     assert table["top_value"].iloc[0] == -5.0 and table["top_row"].iloc[1] == 4
 
 
-def test_the_rank_of_a_change_by_an_adapter_is_no_finding():
+def test_the_rank_of_an_adapter_is_no_finding():
     row = {"rows": 64, "cols": 64, "resolved_rank": 4, "resolved_rank_ratio": 4 / 64}
     for part, found in (("delta", []), ("[3].delta", []), (None, ["rank 4 of 64"])):
         matrices = frame([{"param_name": "a", "slice": part} | row], "matrices")
