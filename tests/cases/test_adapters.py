@@ -52,6 +52,7 @@ def test_changes_are_right_or_left_out(name, tmp_path):
             assert row.std == pytest.approx(change.std(), rel=1e-6)
             limit = values[0] * max(change.shape) * np.finfo("f4").eps
             assert row.rank == (values > limit).sum()
+    assert not {tensor for tensor in result.params["param_name"] if tensor.endswith(".alpha")}
     adapters = result.params[result.params["param_name"].map(module_of).notna()]
     assert (adapters["component"] == "adapter").all() and len(adapters)
     places = adapters[adapters["param_name"].str.contains("layers|transformer_blocks")]

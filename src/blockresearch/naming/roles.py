@@ -263,6 +263,8 @@ def classify(tensors: Iterable[Tensor], config: Mapping[str, Any]) -> dict[str, 
         key = (text, dims, len(shape), is_code)
         if key not in kinds:
             is_buffer = is_code or is_unlearned(name.rpartition(".")[2], len(shape))
+            # The alpha of an adapter is a setting.
+            is_buffer |= t.adapter == "lora_alpha"
             kinds[key] = (
                 checkpoint.component(t),
                 *checkpoint.block(text, dims, is_buffer),

@@ -118,7 +118,9 @@ def layouts(
             result[name] = Layout("unsupported", found.unsupported[name])
         elif scheme is None and _is_table(shape, dtype):
             result[name] = Layout("buffer", "integers or truth values, not learned")
-        elif is_unlearned(name.rpartition(".")[2], len(shape)):
+        elif is_unlearned(name.rpartition(".")[2], len(shape)) or (
+            roles[name].component == "adapter" and roles[name].is_buffer
+        ):
             result[name] = Layout("buffer", "not a learned weight")
         else:
             result[name] = _layout(name, shape, dtype, roles[name], scheme, facts, across, orders)
