@@ -3,6 +3,7 @@
 # Everything about a model lies in <results>/{model}; the names of its artifacts follow
 #
 #     manifest.json plan.json       resolve_model: what the model is, what to measure
+#     shards/{shard}.ready          measure_shard: the shard is there, or was measured ahead
 #     parts/{part}.*.parquet        analyze: one job per part of a shard
 #     params.* matrices.* …         merge
 #     layers.csv figures/           transformer_analysis
@@ -11,7 +12,8 @@
 #     reports/ index.html           notebooks and pages
 #     comparison.json               model_page: the numbers that the page of all models compares
 #
-# Downloaded weights lie in <weights>/{key}/, key being the start of their hash.
+# Downloaded weights lie in <weights>/{key}/, key being the start of their hash, and marks of them in
+# <results>/downloads/{key}/.
 import os
 
 from snakemake.utils import min_version
@@ -31,14 +33,12 @@ include: "workflow/rules/handlers.smk"
 
 pathvars:
     results=config["results"],
-    weights=config["weights"],
     model="<results>/{model}",
 
 
 report: "workflow/report/workflow.rst"
 
 
-include: "workflow/rules/low_disk.smk"
 include: "workflow/rules/fetch.smk"
 include: "workflow/rules/analyze.smk"
 include: "workflow/rules/embedding.smk"

@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +17,14 @@ import pytest
 
 from tests.conftest import bf16, write_safetensors
 from tests.tools.hub_server import HubServer
-from tests.workflow.conftest import assert_same_tables, copy_of_the_project
+from tests.workflow.conftest import Project, assert_same_tables, copy_of_the_project
+from tests.workflow.test_quantised_model import quantized_model
 
 pytestmark = pytest.mark.workflow
 
 SHARDS = [f"model-{number:05d}-of-00004.safetensors" for number in range(1, 5)]
 TABLES = ("coverage.csv", "embedding/summary.json")
+AGAIN = {"measure_shard": 4, "analyze": 4, "merge": 1}
 
 
 def sharded_model(folder: Path) -> Path:
@@ -49,7 +53,7 @@ def watched(weights: Path):
 
     def look():
         while not end.is_set():
-            files = [*weights.glob("*/*.safetensors"), *weights.glob("*/.partial-*")]
+            files = [*weights.rglob("*.safetensors"), *weights.rglob(".partial-*")]
             seen[0] = max(seen[0], len({path.parent for path in files}))
             time.sleep(0.002)
 
@@ -62,67 +66,134 @@ def watched(weights: Path):
         thread.join()
 
 
-def test_few_shards_on_disk_give_the_same_tables(tmp_path):
-    project = copy_of_the_project(tmp_path / "project")
+@dataclass(frozen=True)
+class OnHub:
+    """A project, and a hub on this machine with the model org/model."""
+
+    project: Project
+    hub: HubServer
+    home: Path
+
+    def run(self, results, *settings, options=(), tables=TABLES):
+        """Make tables in the folder `results`; returns the jobs that ran."""
+        self.hub.requests.clear()
+        done = self.project.snakemake(
+            *options,
+            *("--config", "model=org/model", f"results={results}", "clustering={k_max: 4}"),
+            *(f"weights=weights-{results}", *settings),
+            *("--", *(f"{results}/org--model/{table}" for table in tables)),
+            **{"HF_ENDPOINT": self.hub.url, "HF_HOME": str(self.home), "HF_TOKEN": ""},
+        )
+        assert done.code == 0, done.text
+        return done.jobs
+
+    def copy_date(self, one, other):
+        """Give a model the date of another folder of results, so that tables can be compared."""
+        manifest = self.project.folder / other / "org--model/manifest.json"
+        manifest.parent.mkdir(parents=True)
+        shutil.copy(self.project.folder / one / "org--model/manifest.json", manifest)
+
+    def sent(self):
+        """Names of the shards that were fetched as a whole, each as often as it was."""
+        whole = [r.path.rpartition("/")[2] for r in self.hub.requests if r.cdn and not r.range]
+        return sorted(name for name in whole if name.endswith(".safetensors"))
+
+    def on_disk(self, results):
+        """Weights in the folder of these results."""
+        return list((self.project.folder / f"weights-{results}").rglob("*.safetensors"))
+
+
+@pytest.fixture
+def on_hub(tmp_path):
     sharded_model(tmp_path / "hub/org/model")
-    weights = project.folder / "low"
-
     with HubServer(tmp_path / "hub", {}) as hub:
-        environment = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": ""}
+        yield OnHub(copy_of_the_project(tmp_path / "project"), hub, tmp_path / "home")
 
-        def run(results, *settings, tables=TABLES):
-            hub.requests.clear()
-            targets = [f"{results}/org--model/{table}" for table in tables]
-            profile = ("--profile", "profiles/low-disk", "--cores", 2) if results == "few" else ()
-            done = project.snakemake(
-                *(*profile, "--config", "model=org/model", f"results={results}"),
-                *("clustering={k_max: 4}", *settings, "--", *targets),
-                **environment,
-            )
-            assert done.code == 0, done.text
-            return done.jobs
 
-        jobs = {
-            "resolve_model": 1,
-            "download": 4,
-            "analyze": 4,
-            "merge": 1,
-            "embedding_analysis": 1,
-        }
-        with watched(project.folder / "resources/weights") as seen:
-            assert run("all") == jobs
-        assert seen == [4]
+def test_few_shards_on_disk_give_the_same_tables(on_hub):
+    folder = on_hub.project.folder
+    few = ("few", "keep_weights=false", "shards_on_disk=2")
+    jobs = {"resolve_model": 1, "download": 4, **AGAIN, "embedding_analysis": 1}
+    with watched(folder / "weights-all") as seen:
+        assert on_hub.run("all") == jobs
+    assert seen == [4] and on_hub.sent() == SHARDS
 
-        # The same date, so that the tables can be compared byte for byte.
-        (project.folder / "few/org--model").mkdir(parents=True)
-        dated = (project.folder / "all/org--model/manifest.json").read_bytes()
-        (project.folder / "few/org--model/manifest.json").write_bytes(dated)
-        low = ("weights=low", "shards_on_disk=2")
-        with watched(weights) as seen:
-            assert run("few", *low) == jobs
-        assert seen == [2]
-        assert not list(weights.glob("*/*.safetensors"))
-        assert_same_tables(project.folder / "all/org--model", project.folder / "few/org--model")
+    on_hub.copy_date("all", "few")
+    with watched(folder / "weights-few") as seen:
+        assert on_hub.run(*few) == jobs
+    assert seen == [2]
+    # Embedding and output layer are read a second time.
+    assert on_hub.sent() == sorted([*SHARDS, SHARDS[0], SHARDS[3]])
+    assert_same_tables(folder / "all/org--model", folder / "few/org--model")
+    assert not on_hub.on_disk("few") and not list((folder / "few/org--model/staged").iterdir())
 
-        # An order is no reason to download or to measure.
-        assert run("few", "weights=low", "shards_on_disk=3") == {} and not hub.requests
-        # Nor is what stays; and what reads tables needs no weights.
-        layers = run("few", *low, "keep_weights=true", tables=("layers.csv",))
-        assert layers == {"transformer_analysis": 1} and not hub.requests
+    # A switch measures nothing again, in either direction, nor does another number of slots.
+    assert on_hub.run("all", *few[1:]) == {} == on_hub.run("few", "shards_on_disk=3")
+    assert not on_hub.hub.requests
 
-        # A setting of the clustering needs the shards of embedding and output layer. Snakemake
-        # takes along what else reads a shard that comes anew.
-        with watched(weights) as seen:
-            assert run("few", *low, "clustering={k_max: 5}") == {
-                "download": 2,
-                "embedding_analysis": 1,
-                "analyze": 2,
-                "merge": 1,
-            }
-        assert seen == [2]
-        again = project.folder / "few/org--model/params.csv"
-        assert again.read_bytes() == (project.folder / "all/org--model/params.csv").read_bytes()
-        assert not list(weights.glob("*/*.safetensors"))
+    # A setting measures again, and clusters nothing.
+    assert on_hub.run(*few, "sparsity_threshold=0.01") == AGAIN
+    assert on_hub.sent() == SHARDS and not on_hub.on_disk("few")
+
+
+@pytest.mark.slow
+def test_no_table_is_stale_whatever_weights_are_there(on_hub):
+    low, new = "keep_weights=false", "sparsity_threshold=0.01"
+    on_hub.run("all")
+    # What a broken run has measured ahead is taken by the next one.
+    on_hub.copy_date("all", "few")
+    on_hub.run("few", low)
+    ahead = on_hub.run("few", low, new, options=("--until", "measure_shard"))
+    assert ahead == {"measure_shard": 4} and on_hub.sent() == SHARDS
+    assert on_hub.run("few", low, new) == {"analyze": 4, "merge": 1} and not on_hub.hub.requests
+    # Weights that are there are used and stay.
+    assert on_hub.run("all", low, new) == AGAIN and not on_hub.hub.requests
+    assert len(on_hub.on_disk("all")) == 4
+    folder = on_hub.project.folder
+    assert_same_tables(folder / "all/org--model", folder / "few/org--model")
+
+    # If weights are kept from now on, what is measured is fetched to stay, once.
+    new = "sparsity_threshold=0.02"
+    assert on_hub.run("few", new) == AGAIN and on_hub.sent() == SHARDS
+    assert len(on_hub.on_disk("few")) == 4
+
+    # Nothing depends on weights that are deleted; what reads them fetches them again.
+    shutil.rmtree(folder / "weights-few")
+    assert on_hub.run("few", new) == {} and not on_hub.hub.requests
+    clusters = "clustering={k_max: 5}"
+    assert on_hub.run("few", new, clusters) == {"embedding_analysis": 1}
+    assert on_hub.sent() == [SHARDS[0], SHARDS[3]] and not on_hub.on_disk("few")
+    all_again = ("--until", "download", "--forcerun", "download")
+    assert on_hub.run("few", new, clusters, options=all_again) == {"download": 4}
+    assert on_hub.run("few", new, clusters) == {} and len(on_hub.on_disk("few")) == 4
+
+
+def test_a_lost_part_is_measured_again_alone(on_hub):
+    settings = ("keep_weights=false", "spectra=none")
+    on_hub.run("few", *settings, tables=["coverage.csv"])
+    folder = on_hub.project.folder / "few/org--model"
+    before = {path: path.read_bytes() for path in folder.glob("parts/00002-*")}
+    for path in (*before, folder / "coverage.csv"):
+        path.unlink()
+    again = on_hub.run("few", *settings, tables=["coverage.csv"])
+    assert again == {"analyze": 1, "merge": 1} and on_hub.sent() == SHARDS[1:2]
+    assert before == {path: path.read_bytes() for path in before} and not on_hub.on_disk("few")
+
+
+@pytest.mark.slow
+def test_companions_in_another_shard_are_fetched_alone(on_hub, tmp_path):
+    shutil.rmtree(tmp_path / "hub/org/model")
+    quantized_model(tmp_path / "hub/org/model")
+    tables = ["coverage.csv", "params.parquet"]
+    on_hub.run("all", tables=tables)
+    on_hub.copy_date("all", "few")
+    on_hub.run("few", "keep_weights=false", tables=tables)
+    assert len(on_hub.sent()) == 4 and not on_hub.on_disk("few")
+    ranges = [r for r in on_hub.hub.requests if r.range and r.path.endswith("scales.safetensors")]
+    assert ranges
+    for table in tables:
+        one, other = (on_hub.project.folder / name / "org--model" for name in ("all", "few"))
+        assert (one / table).read_bytes() == (other / table).read_bytes(), table
 
 
 @pytest.mark.slow
@@ -143,9 +214,9 @@ def test_what_is_in_a_cache_stays_there(tmp_path):
             *("--", "results/org--model/coverage.csv"),
             **environment,
         )
-    assert run.code == 0 and run.jobs["download"] == 4, run.text
+    assert run.code == 0 and run.jobs["measure_shard"] == 4, run.text
     assert before == {path: path.read_bytes() for path in home.rglob("*.safetensors")}
-    assert not list(project.folder.glob("resources/weights/*/*.safetensors"))
+    assert not list(project.folder.glob("resources/weights/**/*.safetensors"))
 
 
 def test_only_the_embedding_fetches_only_its_bytes(tmp_path):

@@ -83,8 +83,14 @@ def test_a_clustering_setting_rebuilds_the_clusters(finished):
 
 def test_the_threshold_measures_but_does_not_cluster(finished):
     jobs = planned(finished, *CONFIG, "sparsity_threshold=0.01")
-    assert jobs["analyze"] == 2 and "embedding_analysis" not in jobs
+    assert jobs["measure_shard"] == jobs["analyze"] == 2 and "embedding_analysis" not in jobs
     assert "resolve_model" not in jobs
+    assert planned(finished, *CONFIG, "sparsity_threshold=0.01", "keep_weights=false") == jobs
+
+
+@pytest.mark.parametrize("setting", ["keep_weights=false", "shards_on_disk=2", "weights=elsewhere"])
+def test_where_weights_are_measures_nothing_again(finished, setting):
+    assert planned(finished, *CONFIG, setting) == {}
 
 
 def test_the_device_is_no_reason_to_measure_again(finished):
@@ -123,6 +129,15 @@ def test_a_changed_shard_measures_its_parts_again(finished):
     assert "embedding_analysis" not in run.jobs, "the embedding lies in the other shard"
     assert untouched.stat().st_mtime_ns == before
     assert planned(finished) == {}
+
+
+def test_the_program_of_a_shard_measures_again(finished, edited):
+    edited(
+        finished.folder / "workflow/scripts/measure_shard.py",
+        lambda text: text + "\nEXTRA = 1\n",
+    )
+    jobs = planned(finished)
+    assert jobs["analyze"] == 2 and "resolve_model" not in jobs and "embedding_analysis" not in jobs
 
 
 def test_the_eigensolver_measures_but_resolves_nothing(finished, edited):

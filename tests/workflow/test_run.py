@@ -30,8 +30,8 @@ reports/30_embedding_output.ipynb
 """.split()
 
 RULES = """
-resolve_model analyze merge transformer_analysis embedding_analysis figures audit_model notebook
-model_page
+resolve_model measure_shard analyze merge transformer_analysis embedding_analysis figures
+audit_model notebook model_page
 """.split()
 
 

@@ -1,11 +1,57 @@
 # From weights to tables: parts measured in parallel, merged, and summed up per layer.
 
 
+# Weights that are kept are read where they lie. Others are measured in this job, which downloads a
+# shard and deletes it; analyze then takes the tables. Inputs and compared parameters are the same in
+# both cases, so a switch of keep_weights measures nothing again.
+rule measure_shard:
+    input:
+        manifest=ancient("<model>/manifest.json"),
+        plan=ancient("<model>/plan.json"),
+        files=lambda wildcards: available(wildcards, shards_of(wildcards)),
+    output:
+        touch("<model>/shards/{shard}.ready"),
+    log:
+        "<model>/logs/measure_shard/{shard}.log",
+    benchmark:
+        "<model>/benchmarks/measure_shard/{shard}.tsv"
+    # Only looks whether the shard is there, then.
+    localrule: config["keep_weights"]
+    conda:
+        "../../envs/numeric.yaml"
+    threads:
+        1
+        if config["keep_weights"]
+        else max((workflow.cores or 1) // config["shards_on_disk"], 1)
+    resources:
+        **resources_for("measure_shard"),
+        disk_slots=lambda wildcards: slots(wildcards, 1),
+        gpu=1 if MEASURES_ON_GPU and not config["keep_weights"] else 0,
+    params:
+        args=arguments.measure_flags(config),
+        code=fingerprint("measure_shard"),
+        device=uncompared(lambda wildcards: config["device"]),
+        digests=lambda wildcards: [part["digest"] for part in parts_of(wildcards)],
+        file=uncompared(
+            lambda wildcards: weights_of(wildcards, shards_of(wildcards))[0]
+        ),
+        keep=uncompared(lambda wildcards: flags({"keep": config["keep_weights"]})),
+        model_dir=subpath(input.plan, parent=True),
+        program=program("measure_shard"),
+        weights=uncompared(lambda wildcards: config["weights"]),
+    shell:
+        "{params.program} --manifest {input.manifest:q} --plan {input.plan:q}"
+        " --shard {wildcards.shard} --file {params.file:q} {params.keep}"
+        " --weights {params.weights:q} --staged {params.model_dir:q}/staged"
+        " --threads {threads} --device {params.device:q}"
+        " --code {params.code:q} {params.args} 2> {log:q}"
+
+
 rule analyze:
     input:
+        manifest=ancient("<model>/manifest.json"),
         plan=ancient("<model>/plan.json"),
-        shard=lambda wildcards: weights_of(wildcards, [part_of(wildcards)["shard"]]),
-        companions=lambda wildcards: weights_of(wildcards, companions_of(wildcards)),
+        shard=shard_of,
     output:
         "<model>/parts/{batch}{piece}.params.parquet",
         "<model>/parts/{batch}{piece}.matrices.parquet",
@@ -20,20 +66,34 @@ rule analyze:
     threads: 1
     resources:
         **resources_for("analyze"),
+        # It downloads its shard again if tables that were measured ahead are gone.
+        disk_slots=lambda wildcards: slots(wildcards, 1),
         # One GPU if the configuration names one: `--resources gpu=N`, or what a cluster grants.
-        gpu=1 if config["device"].startswith("cuda") else 0,
+        gpu=1 if MEASURES_ON_GPU else 0,
     params:
-        args=analyze_flags,
+        args=lambda wildcards: arguments.part_flags(config, part_of(wildcards)),
         code=fingerprint("analyze"),
-        companions=uncompared(companion_flags),
+        companions=uncompared(
+            lambda wildcards: arguments.companion_flags(
+                part_of(wildcards), manifest_of(wildcards), config["weights"]
+            )
+        ),
         # Every device gives the same numbers.
         device=uncompared(lambda wildcards: config["device"]),
+        measured_by=fingerprint("measure_shard"),
+        model_dir=subpath(input.plan, parent=True),
         prefix=subpath(output[0], strip_suffix=".params.parquet"),
         program=program("analyze"),
+        shard=uncompared(
+            lambda wildcards: weights_of(wildcards, [part_of(wildcards)["shard"]])[0]
+        ),
+        weights=uncompared(lambda wildcards: config["weights"]),
     shell:
         "{params.program} --plan {input.plan:q} --part {wildcards.batch}{wildcards.piece}"
-        " --shard {input.shard:q} {params.companions} --out {params.prefix:q} --device {params.device:q}"
-        " {params.args} 2> {log:q}"
+        " --shard {params.shard:q} {params.companions}"
+        " --staged {params.model_dir:q}/staged --code {params.measured_by:q}"
+        " --manifest {input.manifest:q} --weights {params.weights:q}"
+        " --out {params.prefix:q} --device {params.device:q} {params.args} 2> {log:q}"
 
 
 rule merge:

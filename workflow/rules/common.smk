@@ -1,6 +1,6 @@
 # Input functions and parameters that the rules share. They read files and change nothing, also in a
 # dry run. Python that does not speak of jobs and wildcards belongs into src/blockresearch.
-import json
+import os
 import re
 
 from snakemake.exceptions import WorkflowError
@@ -10,7 +10,7 @@ try:
     from blockresearch.checkpoint import records
     from blockresearch.files import read_json, read_yaml
     from blockresearch.project import command, project_file
-    from blockresearch.run import closing, lookup
+    from blockresearch.run import arguments, closing, lookup
     from blockresearch.run.config import ConfigError, checked, models
     from blockresearch.run.fingerprint import fingerprint, flags
 except ModuleNotFoundError as error:
@@ -23,11 +23,12 @@ try:
     config.update(
         checked(config, read_yaml(project_file("workflow/schemas/config.schema.yaml")))
     )
-    RUN = lookup.Run(config["results"], models(config))
+    RUN = lookup.Run(config["results"], models(config), config["keep_weights"])
 except ConfigError as error:
     raise WorkflowError(str(error))
 
 MODELS = RUN.models
+MEASURES_ON_GPU = config["device"].startswith("cuda")
 closing.announce(RUN.results, MODELS)
 
 
@@ -37,6 +38,7 @@ wildcard_constraints:
     # job: so what changes in one shard never moves a part of another one to another batch.
     batch=r"\d{5}-\d\d",
     piece=r"\d",
+    shard=r"\d{5}",
     notebook="|".join(map(re.escape, results.REPORTS)),
     key="[0-9a-f]{12}",
     file="[^/]+",
@@ -59,7 +61,10 @@ def resources_for(rule):
     """What a rule's jobs need of a machine, predicted from what is known of the model."""
 
     def resource(name):
-        return lambda wildcards, attempt: RUN.needs(rule, wildcards, attempt)[name]
+        def predicted(wildcards, attempt, threads):
+            return RUN.needs(rule, wildcards, attempt, threads)[name]
+
+        return predicted
 
     names = ("mem_mb", "runtime", "disk_mb", "predicted_s")
     return {name: resource(name) for name in names}
@@ -83,16 +88,17 @@ def part_of(wildcards):
     return lookup.planned_parts(plan)[wildcards.batch + wildcards.piece]
 
 
-def companions_of(wildcards):
-    """Further shards, with companions of the part's tensors."""
-    return [other["shard"] for other in part_of(wildcards)["companions"]]
+def parts_of(wildcards):
+    """The entries of the plan for a shard."""
+    parts = plan_of(wildcards)["parts"]
+    return [part for part in parts if part["part"].startswith(f"{wildcards.shard}-")]
 
 
-def companion_flags(wildcards):
-    names = companions_of(wildcards)
-    paths = weights_of(wildcards, names)
-    each = [flags({"companion_shard": f"{n}={p}"}) for n, p in zip(names, paths)]
-    return " ".join(each)
+def shards_of(wildcards):
+    """All shards that the parts of a shard are read from, its own first."""
+    parts = parts_of(wildcards)
+    others = [other["shard"] for part in parts for other in part["companions"]]
+    return list(dict.fromkeys([parts[0]["shard"], *others]))
 
 
 def part_tables(wildcards):
@@ -105,12 +111,35 @@ def part_tables(wildcards):
 
 
 def weights_of(wildcards, files):
-    """Paths of files of a model. Their content is in the parameters, so their age is no matter."""
+    """Paths of files of a model."""
     manifest = manifest_of(wildcards)
-    return [
-        ancient(records.weight_path(manifest, file, config["weights"]))
-        for file in files
-    ]
+    return [records.weight_path(manifest, file, config["weights"]) for file in files]
+
+
+def available(wildcards, files):
+    """What stands for files of a model: marks of downloads, or the files of a local folder.
+
+    Their content is in the parameters, so the age of a file is no matter. A mark is not `ancient`:
+    Snakemake would not look at the parameters of jobs behind a mark that is made again.
+    """
+    if MODELS[wildcards.model].is_folder:
+        return [ancient(path) for path in weights_of(wildcards, files)]
+    manifest = manifest_of(wildcards)
+    keys = {file["path"]: records.file_key(file) for file in manifest["files"]}
+    marks = f"{config['results']}/downloads"
+    return [f"{marks}/{keys[file]}/{os.path.basename(file)}.ready" for file in files]
+
+
+def shard_of(wildcards):
+    """The mark that the shard of a part is there, or was measured ahead."""
+    return f"{config['results']}/{wildcards.model}/shards/{wildcards.batch[:5]}.ready"
+
+
+def slots(wildcards, shards):
+    """The share of `disk_slots` (profiles/default) of a job that may download so many shards."""
+    if config["keep_weights"] or MODELS[wildcards.model].is_folder:
+        return 0
+    return min(1000 * shards // config["shards_on_disk"], 1000)
 
 
 def embedding_files(wildcards):
@@ -118,47 +147,3 @@ def embedding_files(wildcards):
     manifest = manifest_of(wildcards)
     files = [file["path"] for file in manifest["files"] if file["role"] == "tokenizer"]
     return records.token_shards(manifest) + files
-
-
-def resolve_flags(wildcards):
-    model = MODELS[wildcards.model]
-    return flags(
-        {
-            "model": model.source,
-            "revision": model.revision,
-            **model.selection,
-            "only_tokens": "tensors" not in config["analyses"],
-        }
-    )
-
-
-def space_flags(wildcards):
-    at_once = None if config["keep_weights"] else config["shards_on_disk"]
-    return flags({"weights": config["weights"], "shards_on_disk": at_once})
-
-
-def analyze_flags(wildcards):
-    sketches = config["spectra"] == "sketch"
-    return flags(
-        {
-            "digest": part_of(wildcards)["digest"],
-            "sparsity_threshold": config["sparsity_threshold"],
-            "spectra": config["spectra"],
-            "sketch_above": config["sketch_above"] if sketches else None,
-        }
-    )
-
-
-def embedding_flags(wildcards):
-    settings = config["clustering"]
-    digest = records.embedding_digest(manifest_of(wildcards))
-    words = json.dumps(settings["probe_tokens"])
-    return flags({**settings, "probe_tokens": words, "digest": digest})
-
-
-def report_flags(wildcards):
-    """The settings that a report shows."""
-    used = {name: config[name] for name in results.REPORTS[wildcards.notebook].settings}
-    if config["spectra"] != "sketch":
-        used.pop("sketch_above", None)
-    return flags({"settings": json.dumps(used) if used else None})

@@ -4,7 +4,7 @@
 rule embedding_analysis:
     input:
         manifest=ancient("<model>/manifest.json"),
-        files=lambda wildcards: weights_of(wildcards, embedding_files(wildcards)),
+        files=lambda wildcards: available(wildcards, embedding_files(wildcards)),
     output:
         clusters="<model>/embedding/clusters.csv",
         clusters_summary=report(
@@ -28,8 +28,9 @@ rule embedding_analysis:
     threads: 1
     resources:
         **resources_for("embedding_analysis"),
+        disk_slots=lambda wildcards: slots(wildcards, RUN.token_shards(wildcards.model)),
     params:
-        args=embedding_flags,
+        args=lambda wildcards: arguments.embedding_flags(config, manifest_of(wildcards)),
         code=fingerprint("embedding_analysis"),
         device=uncompared(lambda wildcards: config["device"]),
         out_dir=subpath(output.clusters, parent=True),

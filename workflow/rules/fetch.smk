@@ -21,10 +21,10 @@ checkpoint resolve_model:
     resources:
         **resources_for("resolve_model"),
     params:
-        args=resolve_flags,
+        args=lambda wildcards: arguments.resolve_flags(config, MODELS[wildcards.model]),
         code=fingerprint("resolve_model"),
         program=program("resolve_model"),
-        space=uncompared(space_flags),
+        space=uncompared(lambda wildcards: arguments.space_flags(config)),
     shell:
         "{params.program} {params.args} {params.space}"
         " --manifest {output.manifest:q} --plan {output.plan:q}"
@@ -53,25 +53,30 @@ rule plan:
         ' {params.program} --manifest "$manifest" 2>> {log:q} || exit 1; done'
 
 
-# The content is named by the path and verified, so neither a setting nor newer code can change it.
+# The content is named by its hash and verified, so neither a setting nor newer code can change it. A
+# mark stands for the file, which may be deleted later: what was made from it stays as it is. If no
+# weights are kept the job that reads the file downloads it.
 rule download:
-    input:
-        measured_before,
     output:
-        weights_file("<weights>/{key}/{file}"),
+        touch("<results>/downloads/{key}/{file}.ready"),
     log:
-        "<weights>/{key}/logs/{file}.log",
+        "<results>/downloads/{key}/logs/{file}.log",
     benchmark:
-        "<weights>/{key}/benchmarks/{file}.tsv"
+        "<results>/downloads/{key}/benchmarks/{file}.tsv"
+    localrule: not config["keep_weights"]
     conda:
         "../../envs/hub.yaml"
     resources:
         **resources_for("download"),
-        download=1,
+        download=1 if config["keep_weights"] else 0,
     params:
+        later=uncompared(lambda wildcards: flags({"later": not config["keep_weights"]})),
         # Which of several models that share a file names its address is no matter.
         manifest=uncompared(lambda wildcards: RUN.provider(wildcards.key)),
+        place=uncompared(
+            lambda wildcards: f"{config['weights']}/{wildcards.key}/{wildcards.file}"
+        ),
         program=program("download"),
     shell:
         "{params.program} --manifest {params.manifest:q} --key {wildcards.key}"
-        " --out {output:q} 2> {log:q}"
+        " --out {params.place:q} {params.later} 2> {log:q}"

@@ -24,9 +24,7 @@ def begin():
 def end():
     """After the last job."""
     integrity.record(config["results"], MODELS, STARTED["at"])
-    lost = session.lost_jobs(
-        config["results"], config["weights"], MODELS, STARTED["at"]
-    )
+    lost = session.lost_jobs(config["results"], MODELS, STARTED["at"])
     if lost:
         end_after_failure()
         raise WorkflowError(
@@ -41,10 +39,9 @@ def end_after_failure():
     try:
         shell(
             "mkdir -p {results:q}/logs; {program} --results {results:q}"
-            " --weights {weights:q} --also {unknown:q} --html {results:q}/index.html"
+            " --also {unknown:q} --html {results:q}/index.html"
             " --json {results:q}/index.json 2> {results:q}/logs/portal.log",
             results=config["results"],
-            weights=config["weights"],
             unknown=unknown,
             program=command("portal"),
         )

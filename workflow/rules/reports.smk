@@ -171,7 +171,7 @@ rule notebook:
     resources:
         **resources_for("notebook"),
     params:
-        args=report_flags,
+        args=lambda wildcards: arguments.report_flags(config, wildcards.notebook),
         code=fingerprint(
             "notebook", "style.css", "notebook/index.html.j2", "notebook/conf.json"
         ),
@@ -246,10 +246,9 @@ rule portal:
     params:
         code=fingerprint("portal", *PAGE, "portal.html.j2", "portal.js"),
         program=program("portal"),
-        weights=uncompared(lambda wildcards: config["weights"]),
         results=subpath(output.html, parent=True),
     shell:
-        "{params.program} --results {params.results:q} --weights {params.weights:q}"
+        "{params.program} --results {params.results:q}"
         " --html {output.html:q} --json {output.json:q} 2> {log:q}"
 
 

@@ -6,20 +6,25 @@ measures a local folder and writes the table params. What headers, index and fil
 a warning; --coverage FILE lists every tensor, with the reason if it is not measured. The rule of
 the workflow measures one part of a plan: --plan PLAN --part NAME --shard FILE --out PREFIX, which
 writes PREFIX.params.parquet, PREFIX.matrices.parquet, PREFIX.spectra.parquet and
-PREFIX.histograms.parquet.
+PREFIX.histograms.parquet. With --staged DIR it takes tables that measure_shard has left there, and
+with --manifest it downloads shards that are not in place and deletes them afterwards.
 """
 
 import logging
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
+from blockresearch.checkpoint.borrow import borrowed, job_folder, shards_of
+from blockresearch.checkpoint.manifest import read_manifest
 from blockresearch.checkpoint.plan import part_from_json
 from blockresearch.device import resolve_device
 from blockresearch.files import read_json
+from blockresearch.measure import stage
 from blockresearch.measure.folder import analyze_folder
-from blockresearch.measure.part import TABLES, Settings, measure_part
+from blockresearch.measure.part import Settings, measure_part
 from blockresearch.run import cli
-from blockresearch.tables.io import frame, table_format, write_table
+from blockresearch.tables.io import table_format, write_table
 
 log = logging.getLogger("analyze")
 
@@ -48,7 +53,12 @@ def main(options):
         if options.coverage:
             write_table(result.coverage, "coverage", options.coverage)
         log.info("%d tensors in %s", len(result.params), options.out)
-        return
+    else:
+        analyze_part(options, settings)
+
+
+def analyze_part(options, settings):
+    """Measure a part of a plan, or take its tables if they were measured ahead."""
     part = next(
         part_from_json(part)
         for part in read_json(options.plan)["parts"]
@@ -56,16 +66,30 @@ def main(options):
     )
     if options.digest and options.digest != part.digest:
         raise ValueError(f"part {options.part} has changed in {options.plan}: start the run again.")
+    if options.staged:
+        staged = stage.staged_prefix(options.staged, part, settings, options.code)
+        if stage.is_staged(staged):
+            log.info("measured ahead, while the shard was on the disk")
+            stage.take(staged, options.out)
+            return
+    with shards(options, part) as files:
+        rows = measure_part(files, part, settings)
+    stage.write_tables(rows, options.out)
+
+
+def shards(options, part):
+    """The files that a part is read from by the names of shards, as long as they are needed."""
     files = {part.content.shard: Path(options.shard), **dict(options.companion_shard)}
+    if options.manifest and not all(path.exists() for path in files.values()):
+        manifest = read_manifest(options.manifest)
+        folder = job_folder(options.weights, options.manifest, part.part)
+        return borrowed(manifest, shards_of(manifest, [part]), options.weights, folder)
     missing = [other.shard for other in part.companions if other.shard not in files]
     if missing:
         raise ValueError(
             f"part {options.part} also reads {missing[0]}: add --companion_shard {missing[0]}=FILE."
         )
-    rows = measure_part(files, part, settings)
-    for table in TABLES:
-        path = f"{options.out}.{table}.parquet"
-        write_table(frame(getattr(rows, table), table), table, path)
+    return nullcontext(files)
 
 
 if __name__ == "__main__":
@@ -85,26 +109,17 @@ if __name__ == "__main__":
         metavar="NAME=FILE",
         help="another shard, which holds scales or other companions of the part's tensors",
     )
+    parser.add_argument("--staged", help="folder of parts that were measured ahead")
+    parser.add_argument("--code", default="", help="fingerprint of the program that did that")
+    parser.add_argument("--manifest", help="manifest of the model, to download missing shards")
+    parser.add_argument("--weights", default="", help="folder of downloaded weights")
     parser.add_argument("--out", required=True, help="table to write (with --plan: prefix)")
     parser.add_argument("--format", choices=("csv", "json", "parquet"), help="default: by --out")
     parser.add_argument("--coverage", help="with --model_path: list of all tensors to write")
-    parser.add_argument("--sparsity_threshold", type=cli.threshold, default=cli.SPARSITY_THRESHOLD)
-    parser.add_argument(
-        "--spectra",
-        choices=("full", "rank", "sketch", "none"),
-        default="full",
-        help="all singular values, what the rank needs, estimates for costly matrices, or none",
-    )
-    parser.add_argument(
-        "--sketch_above",
-        type=cli.threshold,
-        default=60.0,
-        help="with --spectra sketch: seconds of one core above which a matrix is only estimated",
-    )
+    cli.add_measuring(parser)
     parser.add_argument(
         "--memory_limit", type=cli.threshold, help="GB for all parts measured at once"
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument(
         "--threads",
         type=cli.positive_int,

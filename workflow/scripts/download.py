@@ -3,8 +3,9 @@
     python workflow/scripts/download.py --model_id Qwen/Qwen3-4B --out models/Qwen3-4B
 
 fetches config, index, tokenizer and shards into a folder. The rule of the workflow fetches one
-file of a manifest: --manifest M --key HASH --out PATH. Files that are already in the user's hub
-cache are linked, not copied. HF_ENDPOINT (mirrors), HF_TOKEN and HF_HUB_OFFLINE are honored.
+file of a manifest if it is missing: --manifest M --key HASH --out PATH. Files that are already in
+the user's hub cache are linked, not copied. HF_ENDPOINT (mirrors), HF_TOKEN and HF_HUB_OFFLINE are
+honored.
 """
 
 import logging
@@ -19,9 +20,12 @@ log = logging.getLogger("download")
 
 
 def main(options):
+    if options.later:
+        log.info("the job that reads %s downloads it", options.out)
+        return
     if options.manifest:
         manifest = read_manifest(options.manifest)
-        fetch(manifest, file_of_key(manifest, options.key), Path(options.out))
+        fetch_missing(manifest, file_of_key(manifest, options.key), Path(options.out))
         return
     model = config.parse_model(options.model_id, options.revision)
     if model.is_folder:
@@ -41,6 +45,14 @@ def main(options):
     log.info("%s at commit %s is in %s", model.source, manifest.commit, folder)
 
 
+def fetch_missing(manifest, file, place):
+    """Fetch a file, unless an earlier run has: it was verified before it got its name."""
+    if place.exists() and place.stat().st_size == file.size:
+        log.info("%s is in place", place)
+    else:
+        fetch(manifest, file, place)
+
+
 if __name__ == "__main__":
     parser = cli.parser(__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
@@ -48,6 +60,9 @@ if __name__ == "__main__":
     what.add_argument("--manifest", help="manifest of a model (with --key)")
     cli.add_selection(parser)
     parser.add_argument("--key", help="start of the hash of the file to fetch")
+    parser.add_argument(
+        "--later", action="store_true", help="with --manifest: leave it to the job that reads it"
+    )
     parser.add_argument("--revision", default=config.MAIN, help="branch, tag, commit or refs/pr/N")
     parser.add_argument("--out", required=True, help="folder to fill (with --manifest: the file)")
     cli.run(parser, main)

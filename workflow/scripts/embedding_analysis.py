@@ -5,7 +5,8 @@
 writes one row per token to clusters.csv and everything else beside it; when --out is no table it
 is the folder for all of it: clusters.csv, clusters_summary.csv, elbow.csv, tokens.csv,
 output_tokens.csv, projection.parquet, summary.json, elbow.png and cluster_map.png. The rule of the
-workflow gives a manifest instead of a folder.
+workflow gives a manifest instead of a folder; files that are not in --weights are downloaded, and
+deleted afterwards.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from blockresearch.checkpoint.borrow import borrowed, job_folder, token_files
 from blockresearch.checkpoint.describe import describe_folder
 from blockresearch.checkpoint.manifest import read_manifest
 from blockresearch.device import resolve_device, slot
@@ -46,9 +48,16 @@ def analyze(options, device):
     else:
         manifest = read_manifest(options.manifest)
 
-    def place(file):
-        return manifest.path_of(file, options.weights or "")
+    folder = job_folder(options.weights, options.manifest or "", "embedding")
+    with borrowed(manifest, token_files(manifest), options.weights, folder) as places:
+        result = cluster(manifest, places.__getitem__, options, device)
+    clusters = write(result, Path(options.out))
+    if options.model_path:
+        draw(clusters)
 
+
+def cluster(manifest, place, options, device):
+    """The analysis of the tokens of a model whose files lie at `place(name)`."""
     rows, reason = read_rows(manifest, place)
     if rows is None:
         log.info("nothing to cluster: %s", reason)
@@ -85,9 +94,7 @@ def analyze(options, device):
                 options.random_state,
                 device,
             )
-    clusters = write(result, Path(options.out))
-    if options.model_path:
-        draw(clusters)
+    return result
 
 
 def write(result, out):

@@ -1,7 +1,6 @@
 """Write the page of all models analyzed so far, and the same list as JSON.
 
-    python workflow/scripts/portal.py --results results --weights resources/weights \\
-        --html index.html --json index.json
+python workflow/scripts/portal.py --results results --html index.html --json index.json
 """
 
 import logging
@@ -18,12 +17,12 @@ log = logging.getLogger("portal")
 
 def main(options):
     """Write page and list."""
-    results, weights = Path(options.results), Path(options.weights)
+    results = Path(options.results)
     failures = {
         folder.name: found
         for folder in results.iterdir()
         if (folder / "manifest.json").is_file() or folder.name in options.also
-        if (found := failure(folder, download_folders(folder, weights)))
+        if (found := failure(folder, download_folders(folder)))
     }
     page, entries = portal.portal(results, failures)
     write_text(page, options.html)
@@ -31,19 +30,18 @@ def main(options):
     log.info("%d models in %s", len(entries), options.html)
 
 
-def download_folders(folder, weights):
-    """Where the files of the model in `folder` are downloaded to; none without a manifest."""
+def download_folders(folder):
+    """Marks and logs of the downloads of the model in `folder`; none without a manifest."""
     try:
         files = read_json(folder / "manifest.json")["files"]
     except (OSError, ValueError, KeyError):
         return []
-    return [weights / file_key(file) for file in files]
+    return [folder.parent / "downloads" / file_key(file) for file in files]
 
 
 if __name__ == "__main__":
     parser = cli.parser(__doc__)
     parser.add_argument("--results", required=True, help="folder with the models' folders")
-    parser.add_argument("--weights", required=True, help="folder of downloaded files")
     parser.add_argument("--also", nargs="*", default=[], help="models to list without a manifest")
     parser.add_argument("--html", required=True, help="page to write")
     parser.add_argument("--json", required=True, help="list to write")

@@ -3,19 +3,17 @@
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from blockresearch.checkpoint.cost import BASE_BYTES
 from blockresearch.checkpoint.describe import describe_folder
 from blockresearch.checkpoint.manifest import Manifest, Problem
 from blockresearch.checkpoint.plan import Part, make_plan
 from blockresearch.measure import merge
-from blockresearch.measure.part import TABLES, Rows, Settings, measure_part
+from blockresearch.measure.part import TABLES, Rows, Settings, measure_parts
 from blockresearch.tables.io import frame
 
 log = logging.getLogger(__name__)
@@ -62,8 +60,8 @@ def analyze_folder(
     log.info("%s: %d tensors in %d parts", folder, manifest.totals.tensors, len(parts))
     threads = _within(memory_limit, parts, threads)
     rows = Rows()
-    root = Path(manifest.model_path)
-    for done, measured in enumerate(_measured(root, parts, settings, threads), 1):
+    files = {file.path: Path(manifest.model_path, file.path) for file in manifest.shards}
+    for done, (_, measured) in enumerate(measure_parts(files, parts, settings, threads), 1):
         rows.extend(measured)
         log.info("%d of %d parts done", done, len(parts))
     stacked = {table: frame(getattr(rows, table), table) for table in TABLES}
@@ -114,17 +112,3 @@ def _within(memory_limit: int | None, parts: list[Part], threads: int) -> int:
         )
     together = (BASE_BYTES + sum(needs[:count]) for count in range(1, threads + 1))
     return sum(needed <= memory_limit for needed in together)
-
-
-def _measured(folder: Path, parts: list[Part], settings: Settings, threads: int) -> Iterator[Rows]:
-    def measured(part: Part) -> Rows:
-        files = {content.shard: folder / content.shard for content in part.shards}
-        return measure_part(files, part, settings)
-
-    # One core per part: two single-threaded solvers are faster than one on two threads.
-    with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
-        waiting = [pool.submit(measured, part) for part in parts]
-        try:
-            yield from (future.result() for future in as_completed(waiting))
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)

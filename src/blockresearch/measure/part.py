@@ -1,4 +1,4 @@
-"""Measure the tensors of one part: values, matrices, singular values.
+"""Measure the tensors of parts: values, matrices, singular values.
 
 The results are rows of the tables params, matrices, spectra and histograms, without the columns
 for its role (block type, layer …) and origin. `merge` adds those, so that a better name never
@@ -10,12 +10,14 @@ import json
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from blockresearch.checkpoint.plan import Part
 from blockresearch.device import slot
@@ -90,6 +92,22 @@ def measure_part(files: Mapping[str, Path], part: Part, settings: Settings) -> R
     sizes = {files[content.shard]: content.size for content in part.shards}
     with unchanged(sizes):
         return _measure_tensors(files, part, settings)
+
+
+def measure_parts(
+    files: Mapping[str, Path], parts: Iterable[Part], settings: Settings, threads: int
+) -> Iterator[tuple[Part, Rows]]:
+    """Measure parts on `threads` cores, one part per core; yield each part with its rows.
+
+    Parts start in the order given. `files` has the paths of all shards that they are read from.
+    """
+    # Two single-threaded solvers are faster than one on two threads.
+    with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
+        waiting = {pool.submit(measure_part, files, part, settings): part for part in parts}
+        try:
+            yield from ((waiting[done], done.result()) for done in as_completed(waiting))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _measure_tensors(files: Mapping[str, Path], part: Part, settings: Settings) -> Rows:

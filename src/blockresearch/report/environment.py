@@ -26,7 +26,7 @@ LIBRARIES = (
 )
 
 # The stages whose results the report on the set-up shows, in their order.
-STAGES = ("resolve_model", "download", "analyze", "merge", "audit_model")
+STAGES = ("resolve_model", "download", "measure_shard", "analyze", "merge", "audit_model")
 
 MEBIBYTE = 2**20
 

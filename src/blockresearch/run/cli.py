@@ -125,6 +125,24 @@ def selection(options: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(options, name) for name in ("subfolder", "variant", "file")}
 
 
+def add_measuring(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that set how weights are measured."""
+    parser.add_argument("--sparsity_threshold", type=threshold, default=SPARSITY_THRESHOLD)
+    parser.add_argument(
+        "--spectra",
+        choices=("full", "rank", "sketch", "none"),
+        default="full",
+        help="all singular values, what the rank needs, estimates for costly matrices, or none",
+    )
+    parser.add_argument(
+        "--sketch_above",
+        type=threshold,
+        default=60.0,
+        help="with --spectra sketch: seconds of one core above which a matrix is only estimated",
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+
+
 def named_file(text: str) -> tuple[str, Path]:
     """Argument type: NAME=FILE. Raises ArgumentTypeError if one of them is missing."""
     name, equals, path = text.partition("=")

@@ -27,29 +27,33 @@ from blockresearch.run.resources import (
 
 @dataclass(frozen=True)
 class Profile:
-    """A way to run: cores that measure at once, parts that one of them measures in turn.
+    """A way to run.
 
-    `shards` lie on the disk at once (None: all). `alone`: each job has its own memory.
+    cores    that measure at once
+    shards   on the disk at once with keep_weights: false; None if weights are kept
+    alone    each job has its own memory
+    batches  a core measures the parts of a batch one after the other, as profiles/slurm groups them
     """
 
     cores: int
-    in_turn: int = 1
     shards: int | None = None
     alone: bool = False
+    batches: bool = False
 
 
 PROFILES = {
     "default, 8 cores": Profile(8),
     "default, 64 cores": Profile(64),
-    "low-disk, 8 cores": Profile(8, shards=4),
-    "slurm, 200 jobs": Profile(200, in_turn=8, alone=True),
-    "slurm, parts=1": Profile(200, alone=True),
+    "low disk, 8 cores": Profile(8, shards=4),
+    "slurm, 200 jobs": Profile(200, alone=True, batches=True),
+    "slurm, part = job": Profile(200, alone=True),
 }
 
 # Bytes per second of a fast connection.
 LINE = 100e6
 
-# Jobs of a model beside its parts, downloads and needs.JOBS: tokens, portal, glossary, the target.
+# Jobs of a model beside its parts, shards, downloads and resources.JOBS: tokens, portal, glossary
+# and the target.
 OTHER_JOBS = 4
 
 ASSUMED = (
@@ -66,6 +70,7 @@ def forecast(manifest: Manifest, parts: Sequence[Part]) -> dict[str, Any]:
     """
     size = resources.size(manifest_json(manifest), plan_json(parts))
     fetched = [file.fetched_bytes for file in fetched_files(manifest)]
+    shards = {part.content.shard for part in parts}
     seconds = [START_SECONDS + part.seconds for part in parts]
     return {
         "model": manifest.model,
@@ -76,7 +81,7 @@ def forecast(manifest: Manifest, parts: Sequence[Part]) -> dict[str, Any]:
         "shards": len(manifest.shards),
         "parameters_by_block": parameters_by_block(manifest),
         "bytes_by_dtype": bytes_by_dtype(manifest),
-        "jobs": len(parts) + len(fetched) + len(JOBS) + OTHER_JOBS,
+        "jobs": len(parts) + len(shards) + len(fetched) + len(JOBS) + OTHER_JOBS,
         "parts": len(parts),
         "seconds": sum(seconds),
         "longest_part": max(seconds, default=0.0),
@@ -92,10 +97,8 @@ def _with_profile(
     profile: Profile, parts: Sequence[Part], size: Size, fetched: list[int]
 ) -> dict[str, float]:
     download = sum(fetched) / LINE
-    seconds = [START_SECONDS + part.seconds for part in parts]
-    measure = max(
-        elapsed(seconds, profile.cores, profile.in_turn), clustering_seconds(size.elements)
-    )
+    jobs = job_seconds(parts, profile.batches)
+    measure = max(elapsed(jobs, profile.cores), clustering_seconds(size.elements))
     both = max(download, measure) + min(download, measure) / max(len(fetched), 1)
     reports = reports_seconds(size, in_turn=profile.alone)
     memory = sorted((part.memory for part in parts), reverse=True)
@@ -122,10 +125,19 @@ def fetched_files(manifest: Manifest) -> list[SourceFile]:
     return [file for file in manifest.files_of("shard", "tokenizer") if file.fetched_bytes]
 
 
-def elapsed(seconds: list[float], cores: int, in_turn: int) -> float:
-    """Seconds for parts on `cores`, `in_turn` consecutive ones to a job: the bound from below."""
-    jobs = [sum(seconds[start : start + in_turn]) for start in range(0, len(seconds), in_turn)]
-    return max(max(jobs, default=0.0), sum(jobs) / cores)
+def job_seconds(parts: Iterable[Part], batches: bool) -> list[float]:
+    """Seconds of the jobs that measure: of the parts, or of their `batches`."""
+    found: dict[str, float] = {}
+    for part in parts:
+        # A batch is named by all but the last digit: up to ten parts of a shard.
+        job = part.part[:-1] if batches else part.part
+        found[job] = found.get(job, 0.0) + START_SECONDS + part.seconds
+    return list(found.values())
+
+
+def elapsed(seconds: list[float], cores: int) -> float:
+    """Seconds for jobs on `cores`: the bound from below."""
+    return max(max(seconds, default=0.0), sum(seconds) / cores)
 
 
 def reports_seconds(size: Size, in_turn: bool) -> float:

@@ -12,8 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from blockresearch.checkpoint.records import fetched_bytes, file_key
-from blockresearch.files import Version, _read_json, version
+from blockresearch.checkpoint.records import fetched_bytes, file_key, token_shards
+from blockresearch.files import Version, _read_json, read_json, version
 from blockresearch.run import resources
 from blockresearch.run.config import Model
 
@@ -81,10 +81,11 @@ def _listed_files(manifest: Version) -> Mapping[str, int]:
 
 @dataclass(frozen=True)
 class Run:
-    """The models of a run by name, and the folder of their results."""
+    """The models of a run by name, the folder of their results, and whether weights are kept."""
 
     results: str
     models: Mapping[str, Model]
+    keep_weights: bool = True
 
     def known(self, model: str, name: str) -> str | None:
         """The path of a file of a model, if it exists."""
@@ -105,18 +106,28 @@ class Run:
         """A manifest that names where the file of this content key is downloaded from."""
         return provider(key, self.manifests())
 
-    def needs(self, rule: str, wildcards: Any, attempt: int) -> resources.Need:
+    def token_shards(self, model: str) -> int:
+        """How many shards embedding and output layer of a model are read from; 1 if unknown."""
+        manifest = self.known(model, "manifest.json")
+        return len(token_shards(read_json(manifest))) if manifest else 1
+
+    def needs(self, rule: str, wildcards: Any, attempt: int, threads: int = 1) -> resources.Need:
         """What a job needs of a machine, predicted from what is known of its model."""
         if rule == "resolve_model":
             return resources.to_resolve(self.model_files(wildcards.model), attempt)
         if rule == "download":
-            return resources.to_download(size_of(wildcards.key, self.manifests()), attempt)
+            fetched = size_of(wildcards.key, self.manifests()) if self.keep_weights else 0
+            return resources.to_download(fetched, attempt)
         if rule in ("portal", "glossary"):
             return resources.to_list(len(self.models), attempt)
         plan = self.known(wildcards.model, "plan.json")
+        parts = planned_parts(plan) if plan else {}
+        if rule == "measure_shard":
+            streams = not (self.keep_weights or self.models[wildcards.model].is_folder)
+            some = [part for name, part in parts.items() if name.startswith(wildcards.shard)]
+            return resources.to_stream(some if streams else [], threads, attempt)
         if rule == "analyze":
-            part = wildcards.batch + wildcards.piece
-            return resources.to_measure(planned_parts(plan).get(part) if plan else None, attempt)
+            return resources.to_measure(parts.get(wildcards.batch + wildcards.piece), attempt)
         size = resources.size_of(self.known(wildcards.model, "manifest.json"), plan)
         if rule == "embedding_analysis":
             return resources.to_cluster(size, attempt)

@@ -10,7 +10,7 @@ library and reads plain JSON values.
 
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -34,6 +34,9 @@ DISK = 100e6
 
 # Start of Python and its libraries in a job of analyze; the plan has the seconds of the tensors.
 START_SECONDS = 1.4
+
+# Of measure_shard if there is nothing to be done.
+LOOK_MB, LOOK_SECONDS = 50, 0.3
 
 # Of resolve_model: without a tensor, and for a byte of the shards' headers.
 RESOLVE_MB, RESOLVE_SECONDS = 130, 0.7
@@ -189,6 +192,20 @@ def to_measure(part: Mapping[str, Any] | None, attempt: int = 1) -> Need:
     size = part["size"] + sum(other["size"] for other in part["companions"])
     seconds = START_SECONDS + part["seconds"] + size / DISK
     return need(seconds, part["memory"], size, attempt)
+
+
+def to_stream(parts: Sequence[Mapping[str, Any]], threads: int, attempt: int = 1) -> Need:
+    """Of measure_shard: download a shard, then measure its `parts`, `threads` of them at once.
+
+    Without parts it only looks if the shard is in place.
+    """
+    if not parts:
+        return need(LOOK_SECONDS, LOOK_MB * MB, attempt=attempt)
+    size = parts[0]["size"] + sum(other["size"] for part in parts for other in part["companions"])
+    longest = max(part["seconds"] for part in parts)
+    measure = max(longest, sum(part["seconds"] for part in parts) / threads)
+    memory = sorted((part["memory"] for part in parts), reverse=True)[:threads]
+    return need(START_SECONDS + size / LINE + measure, sum(memory), size, attempt)
 
 
 def to_make(job: str, model: Size, attempt: int = 1) -> Need:

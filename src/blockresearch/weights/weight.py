@@ -50,10 +50,15 @@ class Weight:
         return self.stored.nbytes + sum(other.nbytes for other in self.companions.values())
 
     @property
+    def others(self) -> list[Stored]:
+        """Companions and factors, which are read beside the tensor."""
+        factors = self.change.factors if self.change else {}
+        return [*self.companions.values(), *factors.values()]
+
+    @property
     def other_shards(self) -> list[str]:
         """Shards of companions and factors that are read beside the tensor's own."""
-        factors = self.change.factors if self.change else {}
-        return [other.shard for other in (*self.companions.values(), *factors.values())]
+        return [other.shard for other in self.others]
 
     def matrices(self) -> tuple[Matrix, ...]:
         """The matrices in the tensor, as far as headers give its shape."""

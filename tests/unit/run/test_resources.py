@@ -7,12 +7,14 @@ from blockresearch.checkpoint.manifest import manifest_json
 from blockresearch.checkpoint.plan import make_plan, plan_json
 from blockresearch.run import resources
 from blockresearch.run.resources import (
+    MB,
     MEMORY_FACTOR,
     Size,
     clustering_seconds,
     to_cluster,
     to_make,
     to_resolve,
+    to_stream,
 )
 
 # Of simulated models: dense of 36 and of 126 layers, experts; see tests/benchmarks/predictions.py.
@@ -79,3 +81,15 @@ def test_the_size_of_a_model_is_that_of_its_tables(model):
 def test_a_further_attempt_asks_for_more():
     first, second = (to_make("merge", EXPERTS, attempt) for attempt in (1, 2))
     assert second["mem_mb"] == 2 * first["mem_mb"] and second["runtime"] == 2 * first["runtime"]
+
+
+def test_a_streamed_shard_takes_its_largest_parts():
+    sizes = ((60.0, 3 * MB * 1000), (20.0, MB * 1000), (40.0, 2 * MB * 1000))
+    parts = [
+        {"size": 5_000_000_000, "companions": [], "seconds": seconds, "memory": memory}
+        for seconds, memory in sizes
+    ]
+    one, two = (to_stream(parts, threads) for threads in (1, 2))
+    assert one["mem_mb"] == 1.2 * 3000 and two["mem_mb"] == 1.2 * 5000
+    assert one["predicted_s"] - two["predicted_s"] == 60
+    assert one["disk_mb"] > 4768 and to_stream([], 1)["mem_mb"] < 100

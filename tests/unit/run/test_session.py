@@ -24,8 +24,7 @@ def job(tmp_path):
 
 
 def lost(tmp_path):
-    folders = (str(tmp_path / "results"), str(tmp_path / "weights"))
-    return lost_jobs(*folders, ["local--m"], since=100 * 10**9)
+    return lost_jobs(str(tmp_path / "results"), ["local--m"], since=100 * 10**9)
 
 
 def test_jobs_without_success_are_lost(tmp_path, job):
@@ -34,7 +33,7 @@ def test_jobs_without_success_are_lost(tmp_path, job):
     assert lost(tmp_path) == []
     never = job("analyze/00001-002", 104)
     again = job("figures", 105, 50)
-    download = job("model.safetensors", 106, None, "weights/0123456789ab")
+    download = job("model.safetensors", 106, None, "results/downloads/0123456789ab")
     assert lost(tmp_path) == [again, never, download]
 
 

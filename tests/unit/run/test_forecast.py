@@ -1,0 +1,34 @@
+"""The time of a model on a machine or a cluster, from its plan."""
+
+from dataclasses import replace
+
+import pytest
+
+from blockresearch.checkpoint.describe import describe_folder
+from blockresearch.checkpoint.plan import make_plan
+from blockresearch.run.forecast import PROFILES, elapsed, forecast, job_seconds, lines
+from blockresearch.run.resources import START_SECONDS
+
+
+@pytest.fixture
+def manifest(model):
+    return describe_folder(str(model), "2026-01-01T00:00:00Z")
+
+
+def test_a_batch_is_up_to_ten_parts_of_one_shard(manifest):
+    part = make_plan(manifest)[0]
+    names = [f"00001-{number:03d}" for number in range(1, 13)] + ["00002-001"]
+    parts = [replace(part, part=name, seconds=10.0) for name in names]
+    each = START_SECONDS + 10
+    assert job_seconds(parts, batches=False) == [each] * 13
+    assert job_seconds(parts, batches=True) == pytest.approx([9 * each, 3 * each, each])
+
+
+def test_the_longest_job_is_a_bound_from_below():
+    assert elapsed([6.0, 1.0, 1.0], 2) == 6 and elapsed([2.0, 2.0, 2.0], 2) == 3
+    assert elapsed([], 8) == 0
+
+
+def test_every_profile_has_a_line(manifest):
+    text = "\n".join(lines(forecast(manifest, make_plan(manifest))))
+    assert all(f"  {name} " in text for name in PROFILES)
