@@ -117,7 +117,7 @@ def _power_law(energies: np.ndarray, scale: float, rows: int, cols: int) -> Metr
     metrics: Metrics = {}
     half = len(energies) // 2
     if half and energies[half] > 0:
-        slope = float(np.sum(np.log(energies[:half] / energies[half])))
+        slope = float(np.sum(np.log(energies[:half]) - np.log(energies[half])))
         metrics["alpha_hill"] = 1 + half / slope if slope > 0 else None
     if len(ascending) < 2:
         return metrics
@@ -126,7 +126,7 @@ def _power_law(energies: np.ndarray, scale: float, rows: int, cols: int) -> Metr
     if best < 0:
         return metrics
     tail = len(ascending) - best
-    against = power_law.compare(ascending[best:] / ascending[best], alpha)
+    against = power_law.compare(logs[best:] - logs[best], alpha)
     usual = noise.power_law_distance(rows, cols)
     for name, found in against.items():
         metrics |= {f"alpha_vs_{name}": found.ratio, f"alpha_vs_{name}_p": found.p}
@@ -144,6 +144,7 @@ def _power_law(energies: np.ndarray, scale: float, rows: int, cols: int) -> Metr
             tail >= power_law.FEWEST_TAIL
             and alpha <= power_law.LARGEST_ALPHA
             and distance < usual
+            and bool(against)
             and not any(found.is_against for found in against.values())
         ),
         "weightwatcher_alpha": power_law.weightwatcher_alpha(logs + 2 * math.log(scale)),

@@ -47,6 +47,10 @@ NODES, WEIGHTS = np.polynomial.legendre.leggauss(80)
 # Scales between 0 and the center of a lognormal, at most: beyond it is a power law.
 MOST_SCALES = 30.0
 
+# ln of the largest over the smallest eigenvalue of a tail that is compared with other laws. Below,
+# the eigenvalues are equal within rounding; above, likelihoods exceed the range of floats.
+LEAST_SPAN, LARGEST_SPAN = 1e-6, 300.0
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -160,15 +164,18 @@ def weightwatcher_alpha(logs: np.ndarray) -> float | None:
     return float(found[1]) if found else None
 
 
-def compare(tail: np.ndarray, alpha: float) -> dict[str, Comparison]:
-    """The power law of exponent `alpha` against alternatives, on the ascending `tail` [n] of λ/xmin
-    (so ≥ 1): ``lognormal``, ``exponential`` and ``truncated``, all restricted to λ ≥ xmin.
+def compare(logs: np.ndarray, alpha: float) -> dict[str, Comparison]:
+    """The power law of exponent `alpha` against alternatives, on the ascending `logs` [n] of λ/xmin
+    (so ≥ 0): ``lognormal``, ``exponential`` and ``truncated``, all restricted to λ ≥ xmin.
 
     p is Vuong's for the lognormal and the exponential, and that of the likelihood-ratio test with
-    one degree of freedom for the truncated power law, as in powerlaw 1.5. The tail has two
-    different values at least. Source: arXiv:0706.1062, appendix C; Vuong 1989.
+    one degree of freedom for the truncated power law, as in powerlaw 1.5. Nothing is returned for a
+    tail of (nearly) equal values and for one that spans more than 130 orders of magnitude. Source:
+    arXiv:0706.1062, appendix C; Vuong 1989.
     """
-    logs = np.log(tail)
+    if not LEAST_SPAN <= logs[-1] <= LARGEST_SPAN:
+        return {}
+    tail = np.exp(logs)
     power = math.log(alpha - 1) - alpha * logs
     mean = float(tail.mean()) - 1
     truncated = truncated_likelihood(float(logs.mean()), mean, alpha, NODES, WEIGHTS)

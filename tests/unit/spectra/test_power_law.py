@@ -69,7 +69,7 @@ def test_alternatives_have_their_largest_likelihood():
         logs = np.log(tail)
         alpha = 1 + len(tail) / logs.sum()
         power = np.sum(math.log(alpha - 1) - alpha * logs)
-        found = power_law.compare(tail, alpha)
+        found = power_law.compare(np.log(tail), alpha)
         start = np.array([logs.mean(), math.log(logs.std())])
         best = minimize(negative_lognormal, start, (logs,), "Nelder-Mead", options={"fatol": 1e-9})
         assert found["lognormal"].ratio == pytest.approx(power + best.fun, abs=1e-5)
@@ -79,9 +79,26 @@ def test_alternatives_have_their_largest_likelihood():
         assert found["truncated"].ratio <= min(0.0, found["exponential"].ratio) + 1e-6
         assert found["truncated"].is_against and 0 <= found["truncated"].p < 0.1
     heavy = np.sort(random.pareto(1, 200) + 1)
-    found = power_law.compare(heavy / heavy[0], 1 + 200 / np.log(heavy / heavy[0]).sum())
+    found = power_law.compare(np.log(heavy / heavy[0]), 1 + 200 / np.log(heavy / heavy[0]).sum())
     assert -2 < found["lognormal"].ratio <= 1e-9 and -2 < found["truncated"].ratio <= 0
     assert found["exponential"].ratio > 0 and found["exponential"].p < 0.1
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", ["one value", "nearly one", "wide", "low rank", "tiny"])
+def test_odd_spectra_have_numbers_or_none(kind):
+    rng = np.random.default_rng(0)
+    for count in (1, 2, 3, 60, 80):
+        values = {
+            "one value": np.ones(count),
+            "nearly one": 1 + 1e-15 * rng.random(count),
+            "wide": np.exp(-700 * rng.random(count)),
+            "low rank": np.r_[1.0, np.full(count - 1, 1e-160)],
+            "tiny": 1e-300 * rng.random(count),
+        }[kind]
+        found = spectral_metrics(np.sort(values)[::-1], count + 7, count)
+        assert found.get("alpha_passes") in (False, None)
+        assert all(value is None or math.isfinite(value) for value in found.values())
 
 
 def test_a_truncated_law_is_found_again():
