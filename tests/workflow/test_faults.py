@@ -214,6 +214,7 @@ def spoil_a_bit_secretly(path):
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
+@pytest.mark.slow
 def test_verify_finds_altered_and_deleted_results(finished_small, tmp_path):
     results = finished_small.folder / "results"
     before = tmp_path / "before"

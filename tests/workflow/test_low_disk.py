@@ -110,6 +110,7 @@ def on_hub(tmp_path):
         yield OnHub(copy_of_the_project(tmp_path / "project"), hub, tmp_path / "home")
 
 
+@pytest.mark.slow
 def test_few_shards_on_disk_give_the_same_tables(on_hub):
     folder = on_hub.project.folder
     few = ("few", "keep_weights=false", "shards_on_disk=2")
@@ -219,6 +220,7 @@ def test_what_is_in_a_cache_stays_there(tmp_path):
     assert not list(project.folder.glob("resources/weights/**/*.safetensors"))
 
 
+@pytest.mark.slow
 def test_only_the_embedding_fetches_only_its_bytes(tmp_path):
     project = copy_of_the_project(tmp_path / "project")
     sharded_model(tmp_path / "hub/org/model")
