@@ -6,6 +6,7 @@ import time
 from urllib.parse import unquote, urldefrag
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from blockresearch import results
@@ -237,7 +238,9 @@ def large(tmp_path_factory):
     )
     for name in model_page.COLUMNS:
         if data[name].isna().all():
-            data[name] = random.lognormal(0, 1, len(data)) / 50
+            numbers = random.lognormal(0, 1, len(data)) / 50
+            is_count = isinstance(data[name].dtype, pd.Int64Dtype)
+            data[name] = (1e4 * numbers).astype(int) if is_count else numbers
     for name in ("nan_count", "posinf_count", "neginf_count", "finite_count"):
         data[name] = 0
     write_table(data, "params", folder / "params.parquet")
