@@ -71,7 +71,7 @@ def measuring(run):
     jobs = []
     for process in psutil.Process(run).children(recursive=True):
         with suppress(psutil.NoSuchProcess):
-            if "workflow/scripts/analyze.py" in process.cmdline():
+            if any(word.endswith("workflow/scripts/analyze.py") for word in process.cmdline()):
                 jobs.append(process)
     return jobs
 
@@ -90,9 +90,9 @@ def long_job(tmp_path):
     folder = project.folder / "model"
     for path in folder.glob("model*"):
         path.unlink()
-    values = np.random.default_rng(0).random((4000, 4000), np.float32)
+    values = np.random.default_rng(0).random((6000, 6000), np.float32)
     name = "model.layers.0.mlp.up_proj.weight"
-    write_safetensors(folder / "model.safetensors", {name: ("F32", [4000, 4000], values.tobytes())})
+    write_safetensors(folder / "model.safetensors", {name: ("F32", [6000, 6000], values.tobytes())})
 
     @contextmanager
     def running():
