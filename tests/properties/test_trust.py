@@ -324,7 +324,9 @@ def check_tokens(rows: np.ndarray, table: Table) -> None:
     """The tables of an embedding [n, d], of which the first eight rows count as unused."""
     names = [f"[unused{i}]" if i < 8 else f"w{i}" for i in range(len(rows))]
     tokens = [Token(name, "normal", name) for name in names]
-    done = analyze_embedding(rows.copy(), tokens, k_max=12, metric="whitened")
+    done = analyze_embedding(
+        rows.copy(), tokens, k_max=12, metric="whitened", searched_tokens=len(rows)
+    )
     w, found = rows.astype(float), done.tokens
     known = found["reference"].to_numpy(bool)
     axis = np.linalg.svd(w, full_matrices=False)[2][0]
