@@ -40,16 +40,16 @@ ROW_FACTS = (
     Column(
         "near_duplicate_rows",
         "integer",
-        "rows with a neighbor at a cosine of 0.99 or more, of the even sample",
+        "rows found to have a neighbor at a cosine of 0.99 or more, of the whole table",
         TOKENS,
     ),
-    Column("near_duplicate_sample", "integer", "evenly spaced rows that were searched", TOKENS),
+    Column("near_duplicate_sample", "integer", "random rows that were searched", TOKENS),
     Column(
         "near_duplicate_share",
         "number",
-        "near_duplicate_rows as a share of the sample",
+        "share of the random sample with such a neighbor",
         SHARE,
-        "near_duplicate_rows / near_duplicate_sample",
+        "such rows of the sample / near_duplicate_sample",
     ),
     Column(
         "near_duplicate_share_error",

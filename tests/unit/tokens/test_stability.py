@@ -1,4 +1,4 @@
-"""Clusters are told from one cloud by samples and by a null."""
+"""Samples and a null distinguish clusters from one cloud."""
 
 import numpy as np
 import pytest
