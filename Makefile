@@ -7,7 +7,7 @@ CORES ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count())")
 
 BIN := $(CURDIR)/.venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
-GPU := $(if $(filter no,$(TORCH)),,gpu)
+EXTRA := $(if $(filter no,$(TORCH)),,[gpu])
 STAMP := .venv/.with-torch-$(TORCH)
 DEV_STAMP := .venv/.for-development
 BENCH_STAMP := .venv-bench/.complete
@@ -30,7 +30,7 @@ setup: $(STAMP) ## make .venv with all that a run needs (TORCH=no: without torch
 	$(PYTHON) -m venv .venv
 
 $(STAMP): pyproject.toml constraints.txt | .venv/bin/python
-	$(PIP) --editable ".[$(GPU)]"
+	$(PIP) --editable ".$(EXTRA)"
 	rm -f .venv/.with-torch-*
 	touch $@
 
