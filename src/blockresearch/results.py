@@ -71,7 +71,7 @@ DOWNLOADS = {
     "matrices.parquet": "one row per weight matrix (fused ones split, quantized ones dequantized)",
     "spectra.parquet": "all singular values",
     "histograms.parquet": "exact distributions of the stored values",
-    "layers.csv": "statistics per layer and block type",
+    "layers.csv": "statistics per layer, block type and role (self, cross; shared, routed)",
     "coverage.csv": "status of every tensor, with the reason if it is not analyzed",
     "audit.json": "integrity findings",
     "embedding/clusters.csv": "cluster, distance and norm of every token",

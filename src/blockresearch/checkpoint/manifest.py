@@ -295,6 +295,7 @@ def _tensor_from_json(entry: Mapping[str, Any]) -> Tensor:
     role = {
         "layer_index": None,
         "projection": None,
+        "role": None,
         "expert_index": None,
         "is_bias": False,
         "is_buffer": False,

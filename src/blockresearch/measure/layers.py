@@ -1,15 +1,15 @@
-"""Transformer layers: the tables params and matrices aggregated per layer and block type."""
+"""Transformer layers: the tables params and matrices aggregated per layer, block type and role."""
 
 import numpy as np
 import pandas as pd
 
 from blockresearch.tables.io import typed
 
-KEYS = ["component", "layer_index", "block_type"]
+KEYS = ["component", "layer_index", "block_type", "role"]
 
 
 def layer_table(params: pd.DataFrame, matrices: pd.DataFrame) -> pd.DataFrame:
-    """The table layers: one row per component, layer and block type.
+    """The table layers: one row per component, layer, block type and role.
 
     Values are pooled over all elements of the tensors (mean, std, shares, weighted by their
     number), but additive biases, which are few and large, count only in groups without other

@@ -17,7 +17,7 @@ STATUS = {"matrix": "analysed", "experts": "analysed", "values": "analysed"}
 # Columns that do not come from a tensor's data.
 ROLE_COLUMNS = [
     *("model_path", "model_id", "revision", "created_at", "param_name", "shard", "layer_index"),
-    *("block_type", "component", "projection", "expert_index", "is_bias"),
+    *("block_type", "component", "projection", "role", "expert_index", "is_bias"),
 ]
 
 # Order of rows: component by component, layer by layer, then by name.
@@ -81,6 +81,7 @@ def role_rows(manifest: Manifest) -> Iterator[dict[str, Any]]:
             "block_type": role.block_type,
             "component": role.component,
             "projection": role.projection,
+            "role": role.role,
             "expert_index": role.expert_index,
             "is_bias": role.is_bias,
         }

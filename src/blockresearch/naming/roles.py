@@ -15,6 +15,9 @@ decoder of two, whether `w2` is a gate, whether `fc1` contains gate and up toget
               before a head); layer_scale; else the module's own name: q_a_proj,
               kv_a_proj_with_mqa, input_layernorm, q_norm, A_log, in_proj_qkvz, sinks ...
 
+`Role.role` keeps apart what has one block type in one layer: `self` or `cross` attention, the
+`indexer` and the `compressor` of sparse attention, `shared` or `routed` experts.
+
 Conventions of `block_type`: matrices for several of q, k and v (also MLA's kv_*) are `qkv_proj`;
 token types and segments are `position_embedding`; patch embeddings are `conv`; poolers and
 projectors are `mlp`; attention sinks are `bias`; updates of a router's balance are `router`.
@@ -62,6 +65,8 @@ class Role:
 
     component      text, vision, audio, projector, encoder, decoder, mtp or adapter
     layer_index    number of the repeated block in its component; None outside
+    role           self, cross, indexer or compressor (attention), shared or routed (experts);
+                   None for everything else
     expert_index   of a routed expert that is stored separately
     is_bias        an additive bias
     is_buffer      not learned: rotary frequencies, masks, position ids, counters
@@ -71,9 +76,19 @@ class Role:
     layer_index: int | None
     block_type: str
     projection: str | None
+    role: str | None
     expert_index: int | None
     is_bias: bool
     is_buffer: bool
+
+
+class Part(NamedTuple):
+    """What all tensors of one template and shape are in their layer: fields of `Role`."""
+
+    block_type: str
+    projection: str | None
+    role: str | None
+    is_bias: bool
 
 
 def _dims(shape: tuple[int, ...]) -> int:
@@ -154,8 +169,8 @@ class _Checkpoint:
             return stack_side(self._above(t)) or "text"
         return t.component or self.default_component
 
-    def block(self, text: str, dims: int, is_buffer: bool) -> tuple[str, str | None, bool]:
-        """Block type, projection and is_bias; `dims` of the module's weight, 0 without one."""
+    def part(self, text: str, dims: int, is_buffer: bool) -> Part:
+        """The part of a layer that a template is; `dims` of the module's weight, 0 without one."""
         t, path, found = self.templates[text], self.paths[text], self.blocks[text]
         vague = found is None or found[0].block_type == "other"
         if (is_buffer or (vague and not t.leaf)) and (of_norm := find_block(path[:-1])):
@@ -172,6 +187,7 @@ class _Checkpoint:
         zones = {zone_of(segment) for segment in path}
         is_shared = "shared" in zones and self.has_experts
         is_expert = is_shared or "expert" in zones or (block_type in MLP and dims == 3)
+        role = self._role(t, path, block_type, "shared" if is_shared else "routed" * is_expert)
         plain = (projection or "").removeprefix("attention ")
         if block_type in ATTENTION or plain != projection:
             contexts = list(filter(None, map(context_of, t.prefix + t.path)))
@@ -183,7 +199,23 @@ class _Checkpoint:
             projection = f"{t.adapter} {projection or ''}".strip()
         is_bias = t.leaf in ("bias", "beta") or bare_bias or block_type == "bias"
         is_bias = is_bias and not is_buffer and block_type != "position_embedding"
-        return block_type, projection, is_bias
+        return Part(block_type, projection, role, is_bias)
+
+    def _role(self, t: Template, path: tuple[str, ...], block_type: str, expert: str) -> str | None:
+        """`expert` (shared, routed or empty), else the kind of attention that contains a module.
+
+        The last segment counts for the matrices of attention alone: a norm before or after
+        attention is named after it but is no part of it.
+        """
+        if expert and block_type != "router":
+            return expert
+        is_matrix = block_type in ATTENTION
+        above = t.prefix + (t.path if is_matrix else t.path[:-1])
+        kind = next(filter(None, map(context_of, above)), None)
+        if kind:
+            return kind.removesuffix("_attention")
+        is_inside = any(zone_of(segment) == "attention" for segment in path[:-1])
+        return "self" if is_matrix or is_inside else None
 
     def _correction(
         self,
@@ -247,7 +279,7 @@ def classify(tensors: Iterable[Tensor], config: Mapping[str, Any]) -> dict[str, 
     mtp_layers = _mtp_layers({(templates[text], number) for text, number in layers}, depth)
 
     roles: dict[str, Role] = {}
-    kinds: dict[tuple[str, int, int, bool], tuple[str, str, str | None, bool, bool]] = {}
+    kinds: dict[tuple[str, int, int, bool], tuple[str, Part, bool]] = {}
     for name, (shape, dtype) in stored.items():
         text, numbers = names[name]
         t = templates[text]
@@ -265,17 +297,23 @@ def classify(tensors: Iterable[Tensor], config: Mapping[str, Any]) -> dict[str, 
             is_buffer = is_code or is_unlearned(name.rpartition(".")[2], len(shape))
             # The alpha of an adapter is a setting.
             is_buffer |= t.adapter == "lora_alpha"
-            kinds[key] = (
-                checkpoint.component(t),
-                *checkpoint.block(text, dims, is_buffer),
-                is_buffer,
-            )
-        component, block_type, projection, is_bias, is_buffer = kinds[key]
+            part = checkpoint.part(text, dims, is_buffer)
+            kinds[key] = checkpoint.component(t), part, is_buffer
+        component, part, is_buffer = kinds[key]
         layer = None if t.layer is None else int(numbers[t.layer])
         expert = None if t.expert is None else int(numbers[t.expert])
         if component == "text" and layer is not None and (t.stack, layer) in mtp_layers:
             component = "mtp"
-        roles[name] = Role(component, layer, block_type, projection, expert, is_bias, is_buffer)
+        roles[name] = Role(
+            component,
+            layer,
+            part.block_type,
+            part.projection,
+            part.role,
+            expert,
+            part.is_bias,
+            is_buffer,
+        )
     return roles
 
 

@@ -131,8 +131,14 @@ LAYER_INDEX = Column(
 BLOCK_TYPE = Column(
     "block_type",
     "string",
-    "role in the block, e.g. embedding, q_proj, moe, norm",
+    "what it is in the block, e.g. embedding, q_proj, moe, norm",
     label="block type",
+)
+
+ATTENTION_OR_EXPERT = Column(
+    "role",
+    "string",
+    "self, cross, indexer or compressor (attention), shared or routed (experts); empty otherwise",
 )
 
 COMPONENT = Column(
@@ -144,6 +150,7 @@ COMPONENT = Column(
 ROLE = (
     COMPONENT,
     Column("projection", "string", "finer name inside the block, e.g. q_norm or gate_proj"),
+    ATTENTION_OR_EXPERT,
     Column("expert_index", "integer", "number of the routed expert, from 0", NONE, label="expert"),
     Column("is_bias", "boolean", "true for an additive bias"),
 )
@@ -871,11 +878,12 @@ def _from_matrices(name: str, meaning: str, new_name: str = "", type: str = "") 
 
 LAYERS = Schema(
     "layers.csv",
-    "one block type of one layer of one component (layer empty: outside the layers)",
+    "one block type and role in one layer of one component (layer empty: outside the layers)",
     (
         COMPONENT,
         LAYER_INDEX,
         BLOCK_TYPE,
+        ATTENTION_OR_EXPERT,
         Column("tensors", "integer", "number of stored tensors", NONE),
         Column("matrices", "integer", "number of matrices", NONE),
         Column("parameters", "integer", "number of elements", ELEMENTS),

@@ -19,6 +19,16 @@ def test_layers_pool_their_tensors(analyzed):
     assert moe["frobenius_norm"] == pytest.approx(np.sqrt((norms**2).sum()), rel=1e-9)
 
 
+def test_self_and_cross_attention_are_kept_apart():
+    place = {"component": "decoder", "layer_index": 1, "block_type": "k_proj"}
+    rows = [
+        place | {"param_name": role, "role": role, "rows": 2, "cols": 2, "stable_rank": value}
+        for role, value in (("self", 8.7), ("cross", 35.0))
+    ]
+    table = layers.layer_table(frame(rows, "params"), frame(rows, "matrices")).set_index("role")
+    assert table["stable_rank"].to_dict() == {"cross": 35.0, "self": 8.7}
+
+
 def test_biases_do_not_count_as_weights_of_their_block():
     place = {"component": "text", "layer_index": 0, "block_type": "up_proj", "finite_count": 4}
     weight = place | {"param_name": "w", "mean": 0.0, "std": 1.0, "var": 1.0, "absmax": 2.0}

@@ -54,7 +54,8 @@ def test_blocks_of_a_plain_decoder():
     roles = classify(tensors_of(*names), {})
     for name in names:
         block = name.split(".")[-2]
-        assert roles[name] == Role("text", 3, block, block, None, name.endswith("bias"), False)
+        is_bias = name.endswith("bias")
+        assert roles[name] == Role("text", 3, block, block, "self", None, is_bias, False)
 
 
 @pytest.mark.parametrize(
@@ -92,9 +93,29 @@ def test_block(name, block_type, projection):
     assert not found.is_bias
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("model.layers.0.self_attn.q_proj.weight", "self"),
+        ("model.layers.0.self_attn.q_norm.weight", "self"),
+        ("model.layers.0.post_attention_layernorm.weight", None),
+        ("model.decoder.layers.0.encoder_attn.k_proj.bias", "cross"),
+        ("model.decoder.layers.0.encoder_attn_layer_norm.weight", None),
+        ("decoder.block.0.layer.1.EncDecAttention.q.weight", "cross"),
+        ("model.layers.0.self_attn.indexer.wk.weight", "indexer"),
+        ("model.layers.0.mlp.experts.3.up_proj.weight", "routed"),
+        ("model.layers.0.mlp.shared_experts.up_proj.weight", "shared"),
+        ("model.layers.0.mlp.experts.router.weight", None),
+        ("model.layers.0.mlp.up_proj.weight", None),
+    ],
+)
+def test_attention_and_experts_have_roles(name, expected):
+    assert role(name).role == expected
+
+
 def test_experts():
     one = role("model.layers.7.mlp.experts.41.down_proj.weight")
-    assert one == Role("text", 7, "moe", "down_proj", 41, False, False)
+    assert one == Role("text", 7, "moe", "down_proj", "routed", 41, False, False)
     stack = role("model.layers.7.mlp.experts.gate_up_proj", shape=(4, 16, 8))
     assert (stack.block_type, stack.projection, stack.expert_index) == ("moe", "gate_up_proj", None)
     assert role("layers.0.moe.up_proj.weight", shape=(4, 16, 8)).block_type == "moe"
@@ -194,7 +215,7 @@ def test_companions_have_the_role_of_their_owner(owner, companions):
 def test_packed_experts():
     names = [f"model.layers.0.mlp.experts.gate_up_proj_{part}" for part in ("blocks", "scales")]
     roles = classify([(names[0], (4, 8, 2, 16), "U8"), (names[1], (4, 8, 2), "U8")], {})
-    expected = Role("text", 0, "moe", "gate_up_proj", None, False, False)
+    expected = Role("text", 0, "moe", "gate_up_proj", "routed", None, False, False)
     assert list(roles.values()) == [expected, expected]
 
 
@@ -211,7 +232,7 @@ def test_buffers():
 def test_adapters():
     prefix = "base_model.model.model"
     lora = role(f"{prefix}.layers.5.self_attn.q_proj.lora_A.default.weight")
-    assert lora == Role("adapter", 5, "q_proj", "lora_A q_proj", None, False, False)
+    assert lora == Role("adapter", 5, "q_proj", "lora_A q_proj", "self", None, False, False)
     tensors = tensors_of(f"{prefix}.embed_tokens.weight", f"{prefix}.embed_tokens.lora_embedding_A")
     roles = classify(tensors, {})
     assert input_embedding(tensors, roles, {}) == f"{prefix}.embed_tokens.weight"

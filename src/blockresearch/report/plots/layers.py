@@ -15,8 +15,8 @@ from matplotlib.ticker import MaxNLocator
 
 from blockresearch.report.plots import style
 from blockresearch.report.plots.style import (
+    DIVERGING,
     HEAT,
-    MISSING,
     PALETTE,
     canvas,
     color,
@@ -37,23 +37,41 @@ EFFECTIVE_SHARE = Column(
     label="effective rank",
 )
 
-# Column -> note below its title, scale of the colors. symlog is linear within ±1. No scale
-# exaggerates small differences: less than a fifth (log), 2 dB (decibel) or 1 (symlog).
+# Column -> note below its title, scale of the colors: `ratio` and `decibel` are relative to the
+# median of the column of the map, because block types differ in more than layers do; `symlog` has
+# the values themselves, is linear within ±1 and exaggerates no difference below 1.
 MAPS = {
-    "std": ("of the weights", "log"),
+    "std": ("of the weights", "ratio"),
     "kurtosis_excess": ("0 for a normal distribution", "symlog"),
-    "spectral_norm": ("largest singular value σ₁", "log"),
-    "stable_rank": ("Σσ² / σ₁²", "log"),
-    "effective_share": ("share of the smaller side", "linear"),
-    "alpha": ("of the power law fitted to the tail of the spectrum σ²", "log"),
-    "int4_g128_sym_sqnr_db": ("dB, groups of 128", "decibel"),
-    "nvfp4_sqnr_db": ("dB, blocks of 16", "decibel"),
+    "spectral_norm": ("largest singular value σ₁", "ratio"),
+    "stable_rank": ("Σσ² / σ₁²", "ratio"),
+    "effective_share": ("share of the smaller side", "ratio"),
+    "alpha": ("of the power law fitted to the tail of σ²", "ratio"),
+    "int4_g128_sym_sqnr_db": ("groups of 128", "decibel"),
+    "nvfp4_sqnr_db": ("blocks of 16", "decibel"),
+}
+
+# Deviations from the median at the ends of the scale: a factor of 2^1.5, 3 dB.
+DEVIATIONS = {"ratio": 1.5, "decibel": 3.0}
+
+DEVIATION_TICKS: dict[str, dict[float, str]] = {
+    "ratio": dict(
+        zip(
+            (-1.5, -1, -0.5, 0, 0.5, 1, 1.5),
+            ("÷ 2.8", "÷ 2", "÷ 1.4", "median", "× 1.4", "× 2", "× 2.8"),
+            strict=True,
+        )
+    ),
+    "decibel": {-3: "−3 dB", -2: "−2", -1: "−1", 0: "median", 1: "+1", 2: "+2", 3: "+3 dB"},
 }
 
 # Ticks at round numbers.
 ROUND: dict[str, Any] = {"nbins": 6, "steps": [1, 2, 5, 10]}
 
-KEYS = ["component", "layer_index", "block_type"]
+KEYS = ["component", "layer_index", "block_type", "role"]
+
+# The usual one first; lines of the others are dashed.
+ROLES = ("self", "cross", "indexer", "compressor", "routed", "shared")
 
 # Share of the largest singular value; smaller ones would compress the rest of the figure.
 LOWEST = 1e-3
@@ -88,19 +106,44 @@ def by_block(layers: pd.DataFrame, matrices: pd.DataFrame) -> pd.DataFrame:
     return layers.merge(means, on=KEYS, how="left")
 
 
+def with_labels(layers: pd.DataFrame) -> pd.DataFrame:
+    """Blocks with matrices in numbered layers, and `label`: the block type, with its role in front
+    if the model has several of the type."""
+    rows = layers[layers["layer_index"].notna() & (layers["matrices"] > 0)]
+    roles = rows["role"].fillna("")
+    several = roles.groupby(rows["block_type"]).transform("nunique") > 1
+    named = roles.where(roles == "", roles + " ") + rows["block_type"].astype(str)
+    return rows.assign(label=named.where(several, rows["block_type"]))
+
+
+def ordered_labels(rows: pd.DataFrame) -> list[str]:
+    """The distinct labels of `with_labels` in the order in which data passes, the usual role
+    first."""
+    blocks = dict(zip(ordered(rows["block_type"]), itertools.count()))
+    roles = dict(zip(ROLES, itertools.count()))
+    found = rows.drop_duplicates("label")
+    places = {
+        label: (blocks[str(block)], roles.get(role, -1))
+        for label, block, role in zip(
+            found["label"], found["block_type"], found["role"], strict=True
+        )
+    }
+    return sorted(places, key=lambda label: places[label])
+
+
 def layer_maps(layers: pd.DataFrame, columns: Sequence[str]) -> Figure | None:
-    """Heat maps of columns of the table layers (or `by_block`): layers down, block types across.
+    """Heat maps of columns of the table layers (or `by_block`): layers down, blocks across.
 
     A map per column, side by side, and a row of them per component. Only blocks with matrices are
     shown; a column that no block has is left out. None if nothing is left.
     """
-    rows = layers[layers["layer_index"].notna() & (layers["matrices"] > 0)]
+    rows = with_labels(layers)
     columns = [name for name in columns if rows[name].notna().any()]
     if rows.empty or not columns:
         return None
     parts = {name: rows[rows["component"] == name] for name in by_component(rows["component"])}
     depths = [len(_layer_numbers(part)) for part in parts.values()]
-    blocks = max(part["block_type"].nunique() for part in parts.values())
+    blocks = max(part["label"].nunique() for part in parts.values())
     height = min(max(ROW * sum(depths), 0.9), TALLEST)
     width = max(3.4, 1.5 + 0.6 * blocks) if len(columns) == 1 else 4.9
     figure, panels = canvas(
@@ -113,7 +156,7 @@ def layer_maps(layers: pd.DataFrame, columns: Sequence[str]) -> Figure | None:
     annotated = sum(depths) <= ANNOTATED_LAYERS and blocks * 0.45 <= width
     for place, column in enumerate(columns):
         about, scale = MAPS[column]
-        norm = _norm(rows[column].dropna().to_numpy(dtype=float), scale)
+        norm = _color_scale(rows, column)
         own = panels[place :: len(columns)]
         for panel, (component, part), depth in zip(own, parts.items(), depths, strict=True):
             _map(panel, part, column, norm, annotated)
@@ -121,8 +164,9 @@ def layer_maps(layers: pd.DataFrame, columns: Sequence[str]) -> Figure | None:
             axis = f"{component} layer" if len(parts) > 1 else "layer"
             panel.set_ylabel(literal(axis) if place == 0 else "")
         style.heading(own[0], _title(column), about)
-        bar = figure.colorbar(own[0].collections[0], ax=own, aspect=height / 0.16, pad=0.02)
-        _bar_ticks(bar, norm)
+        picture = own[0].collections[0]
+        bar = figure.colorbar(picture, ax=own, aspect=height / 0.16, pad=0.02, extend="both")
+        _bar_ticks(bar, norm, scale)
     return figure
 
 
@@ -132,22 +176,41 @@ def _title(name: str) -> str:
     return column.title[0].upper() + column.title[1:]
 
 
-def _bar_ticks(bar: Any, norm: Normalize) -> None:
+def _bar_ticks(bar: Any, norm: Normalize, scale: str = "") -> None:
     """Ticks of a color bar at round numbers."""
     bar.outline.set_visible(False)
+    if scale in DEVIATION_TICKS:
+        bar.set_ticks(list(DEVIATION_TICKS[scale]), labels=list(DEVIATION_TICKS[scale].values()))
+        return
     if type(norm) is Normalize:
         bar.locator = MaxNLocator(**ROUND)
     style.plain_ticks(bar.ax.yaxis, isinstance(norm, LogNorm))
 
 
+def _color_scale(rows: pd.DataFrame, column: str) -> Normalize:
+    """The scale of the colors of a map: that of `_deviations`, or of the values."""
+    scale = MAPS[column][1]
+    if scale in DEVIATIONS:
+        return Normalize(-DEVIATIONS[scale], DEVIATIONS[scale])
+    return _norm(rows[column].dropna().to_numpy(dtype=float), scale)
+
+
+def _deviations(grid: pd.DataFrame, scale: str) -> pd.DataFrame:
+    """What the colors of a map show: deviations from the median of each column, or the values."""
+    if scale == "ratio":
+        return np.log2((grid / grid.median()).where(grid > 0))
+    return grid - grid.median() if scale == "decibel" else grid
+
+
 def _map(panel: Axes, part: pd.DataFrame, column: str, norm: Normalize, annotated: bool) -> None:
-    grid = part.pivot(index="layer_index", columns="block_type", values=column)
-    grid = grid.reindex(_layer_numbers(part))[ordered(grid.columns)].astype(float)
-    text = fixed if MAPS[column][1] == "symlog" else _short
+    grid = part.pivot(index="layer_index", columns="label", values=column)
+    grid = grid.reindex(_layer_numbers(part))[ordered_labels(part)].astype(float)
+    scale = MAPS[column][1]
+    text = fixed if scale == "symlog" else _short
     sns.heatmap(
-        grid,
+        _deviations(grid, scale),
         ax=panel,
-        cmap=HEAT,
+        cmap=DIVERGING if scale in DEVIATIONS else HEAT,
         norm=norm,
         cbar=False,
         annot=_cell_texts(grid, text) if annotated else False,
@@ -158,7 +221,7 @@ def _map(panel: Axes, part: pd.DataFrame, column: str, norm: Normalize, annotate
         xticklabels=False,
         yticklabels=False,
     )
-    panel.set_facecolor(MISSING)
+    style.hatch(panel)
     panel.set_xlabel("")
     labels = [literal(label) for label in grid.columns]
     panel.set_xticks(np.arange(len(labels)) + 0.5, labels, rotation=40, ha="right")
@@ -175,10 +238,9 @@ def _layer_numbers(part: pd.DataFrame) -> list[int]:
 def _norm(values: np.ndarray, scale: str) -> Normalize:
     values = values[np.isfinite(values)]
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
-    narrowest = {"decibel": 2.0, "symlog": 1.0}.get(scale, 0.0)
-    if high - low < narrowest:
+    if scale == "symlog" and high - low < 1:
         middle = (low + high) / 2
-        return Normalize(middle - narrowest / 2, middle + narrowest / 2)
+        return Normalize(middle - 0.5, middle + 0.5)
     if scale == "log" and low > 0:
         if high < 1.2 * low:
             low, high = (low + high) / 2.2, (low + high) / 2 * 1.1
@@ -219,7 +281,7 @@ def depth_curves(layers: pd.DataFrame, metrics: Mapping[str, tuple[str, bool]]) 
 
     A row of panels per metric, a column of them per component.
     """
-    rows = layers[layers["layer_index"].notna() & (layers["matrices"] > 0)]
+    rows = with_labels(layers)
     metrics = {name: how for name, how in metrics.items() if rows[name].notna().any()}
     if rows.empty or not metrics or rows["layer_index"].nunique() < 2:
         return None
@@ -238,17 +300,21 @@ def depth_curves(layers: pd.DataFrame, metrics: Mapping[str, tuple[str, bool]]) 
         component = components[place % cols]
         column, (label, logarithmic) = list(metrics.items())[place // cols]
         own = rows[rows["component"] == component]
-        for block, line in own.groupby("block_type", sort=True):
+        for label, line in own.groupby("label", sort=True):
             line = line[line[column].notna()].sort_values("layer_index")
+            if line.empty:
+                continue
+            block, role = str(line["block_type"].iloc[0]), line["role"].iloc[0]
             (drawn,) = panel.plot(
                 line["layer_index"].astype(float),
                 line[column].astype(float),
-                marker=marker(str(block)),
+                marker=marker(block),
                 markersize=4 if len(line) <= 60 else 2,
                 linewidth=1.3,
-                color=color(str(block)),
+                linestyle="--" if label != block and role not in ("self", "routed") else "-",
+                color=color(block),
             )
-            seen.setdefault(str(block), drawn)
+            seen.setdefault(str(label), drawn)
         if logarithmic:
             panel.set_yscale("log")
         panel.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=True))
@@ -260,7 +326,7 @@ def depth_curves(layers: pd.DataFrame, metrics: Mapping[str, tuple[str, bool]]) 
             panel.set_xlabel("layer (0 is next to the input)")
     for panel, (_, logarithmic) in zip(panels[::cols], metrics.values(), strict=True):
         style.plain_ticks(panel.yaxis, logarithmic)
-    names = ordered(seen)
+    names = [label for label in ordered_labels(rows) if label in seen]
     figure.legend([seen[name] for name in names], names, loc="outside right upper")
     return figure
 
@@ -383,6 +449,7 @@ def in_order(layers: pd.DataFrame) -> pd.DataFrame:
     names = {
         "component": by_component(rows["component"]),
         "block_type": ordered(rows["block_type"]),
+        "role": list(ROLES),
     }
 
     def place(column: pd.Series) -> pd.Series:
@@ -407,8 +474,8 @@ def experts(matrices: pd.DataFrame, metrics: Mapping[str, str]) -> Figure | None
     figure, panels = canvas(width * len(metrics), height, cols=len(metrics), sharey=True)
     for panel, (column, label) in zip(panels, metrics.items(), strict=True):
         grid = means[column].unstack().astype(float)
-        panel.set_facecolor(MISSING)
-        norm = _norm(grid.to_numpy(), MAPS[column][1])
+        style.hatch(panel)
+        norm = _norm(grid.to_numpy(), "log")
         picture = panel.pcolormesh(grid.to_numpy(), cmap=HEAT, norm=norm)
         across, down = _thinned(grid.columns), _thinned(grid.index)
         panel.set_xticks(across + 0.5, [str(number) for number in grid.columns[across]])

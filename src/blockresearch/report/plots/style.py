@@ -60,7 +60,11 @@ PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#7
 
 HEAT = "cividis"
 
-MISSING = "#e4e4e4"
+# White is the middle.
+DIVERGING = "RdBu_r"
+
+# Lines of the hatching.
+MISSING = "#c4c4c4"
 
 DOTS_PER_INCH = 192
 
@@ -101,6 +105,11 @@ def heading(axes: Axes, title: str, about: str) -> None:
     axes.annotate(
         about, (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", fontsize=9
     )
+
+
+def hatch(axes: Axes) -> None:
+    """Hatch the background of a map, which shows through the cells without a value."""
+    axes.patch.set(facecolor="white", edgecolor=MISSING, hatch="////")
 
 
 def message(text: str) -> Figure:

@@ -238,7 +238,7 @@ def rounding(matrices: pd.DataFrame) -> Figure | None:
         xticklabels=False,
         yticklabels=False,
     )
-    axes.set_facecolor(style.MISSING)
+    style.hatch(axes)
     axes.set_xlabel("")
     axes.set_ylabel("")
     axes.set_yticks(np.arange(len(grid.index)) + 0.5)

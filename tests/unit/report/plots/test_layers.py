@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from blockresearch.report.plots import style
-from blockresearch.report.plots.layers import experts, in_order, layer_figures, layer_maps
+from blockresearch.report.plots.layers import (
+    depth_curves,
+    experts,
+    in_order,
+    layer_figures,
+    layer_maps,
+)
 from blockresearch.tables.io import frame
 from tests.unit.report.plots.samples import layer_rows
 
@@ -95,8 +101,26 @@ def test_maps_of_several_components_share_their_colors():
     assert layer_maps(layers, ["alpha"]) is None
 
 
-def test_small_differences_are_not_blown_up():
-    close = [row | {"std": 0.02 + row["layer_index"] * 1e-5} for row in layer_rows(4)]
-    figure = layer_maps(frame(close, "layers"), ["std"])
-    low, high = figure.axes[0].collections[0].get_clim()
-    assert high / low > 1.15
+def test_colors_are_relative_to_the_median_of_a_column():
+    rows = [row | {"std": 1 + row["layer_index"]} for row in layer_rows(3)]
+    for row in rows[1::3]:
+        row["std"] *= 100
+    panel = layer_maps(frame(rows, "layers"), ["std"]).axes[0]
+    ratios = 2 ** np.asarray(panel.collections[0].get_array()).reshape(3, 3)
+    np.testing.assert_allclose(ratios, np.array([[0.5], [1], [1.5]]) * np.ones(3))
+    assert panel.collections[0].get_clim() == (-1.5, 1.5)
+
+
+def test_self_and_cross_attention_have_columns():
+    rows = [
+        row | {"role": name, "std": std}
+        for name, std in (("cross", 2.0), ("self", 1.0))
+        for row in layer_rows(2, ("q_proj",), "decoder")
+    ]
+    rows += [row | {"role": "self"} for row in layer_rows(2, ("v_proj",), "decoder")]
+    rows = frame(rows, "layers")
+    panel = layer_maps(rows, ["std"]).axes[0]
+    labels = [label.get_text() for label in panel.get_xticklabels()]
+    assert labels == ["self q_proj", "cross q_proj", "v_proj"]
+    legend = depth_curves(rows, {"std": ("std", True)}).legends[0]
+    assert [text.get_text() for text in legend.get_texts()] == labels
