@@ -22,10 +22,12 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from blockresearch.checkpoint.describe import describe_folder
 from blockresearch.checkpoint.plan import make_plan
+from blockresearch.compiled import read_only
 from blockresearch.measure.part import Settings, measure_part
 from blockresearch.safetensors.dtypes import decode
 from blockresearch.safetensors.reader import read_bytes
 from blockresearch.values.distribution import Distribution
+from blockresearch.values.loops import count_codes
 from tests.benchmarks.alternatives import peak
 from tests.benchmarks.results import machine, write_section
 
@@ -117,7 +119,10 @@ def matrices(folder, manifest):
 
 
 def value_pass():
-    """Rows for the statistics of 64 MB of BF16."""
+    """Rows for the statistics of 64 MB of BF16.
+
+    The roofline: counting alone (a load and a store per value) and one copy of the bytes.
+    """
     import torch
 
     torch.set_num_threads(1)
@@ -138,9 +143,11 @@ def value_pass():
         w = weights.float().numpy()
         return w.mean(), w.std(), w.var(), w.min(), w.max(), (np.abs(w) <= 1e-6).mean()
 
+    codes, counts = read_only(raw.view(np.uint16)), np.zeros(2**16, dtype=np.int64)
     ours()
     seconds = best(ours)
     cells = {"ours (all statistics)": seconds, "torch": best(plain, 3)}
+    cells["ours, counting alone"] = best(lambda: count_codes(codes, counts))
     cells |= {"numpy": best(numpy_plain, 3), "memcpy": best(lambda: np.copyto(target, raw))}
     for method, spent in cells.items():
         rate = len(raw) / spent / 1e9

@@ -30,78 +30,124 @@ def scan(codes, tile, counts, form, position, cols, sides, top):
     sorted. Codes of NaN and Inf count as zero in `sides` and `top`.
     """
     row_sums, row_peaks, col_sums, col_peaks = sides
-    zero = codes.dtype.type(0)
+    sizes = np.empty(min(tile, len(codes)), dtype=codes.dtype)
     for first in range(0, len(codes), tile):
         part, place = codes[first : first + tile], position + first
+        size = sizes[: len(part)]
         if len(counts):
             count_codes(part, counts)
+        take_sizes(part, form, size)
+        peak = largest(size)
         if len(row_peaks):
-            peak = add_peaks(part, form, place, cols, row_peaks, col_peaks)
-            add_squares(part, form, place, cols, form[0], zero, row_sums[0], col_sums[0])
-            add_squares(part, form, place, cols, form[1], form[3], row_sums[1], col_sums[1])
-        else:
-            peak = largest(part, form)
+            add_peaks(size, place, cols, row_peaks, col_peaks)
+            add_squares(size, form[4], place, cols, row_sums[0], col_sums[0])
+            keep_powers(size, form)
+            add_squares(size, form[4], place, cols, row_sums[1], col_sums[1])
         if peak > top[0][-1] & form[0]:
             keep_largest(part, form, place, top[0], top[1])
 
 
 @compiled
-def add_peaks(codes, form, position, cols, row_peaks, col_peaks):
-    """Largest magnitude code of each row and column; returns the largest of `codes`."""
+def take_sizes(codes, form, sizes):
+    """Write the magnitude codes, 0 for NaN and Inf, to `sizes`."""
     magnitude, infinity = form[0], form[2]
-    zero = highest = codes.dtype.type(0)
-    start = 0
-    while start < len(codes):
-        i, j = (position + start) // cols, (position + start) % cols
-        width = min(cols - j, len(codes) - start)
-        row, peaks = codes[start : start + width], col_peaks[j:]
-        peak = zero
-        for k in range(width):
-            size = row[k] & magnitude
-            size = size if size < infinity else zero
-            peak = max(peak, size)
-            peaks[k] = max(peaks[k], size)
-        row_peaks[i] = max(row_peaks[i], peak)
-        highest = max(highest, peak)
-        start += width
+    zero = codes.dtype.type(0)
+    for i in range(len(codes)):
+        size = codes[i] & magnitude
+        sizes[i] = size if size < infinity else zero
+
+
+@compiled
+def largest(sizes):
+    """The largest of magnitude codes."""
+    highest = sizes.dtype.type(0)
+    for i in range(len(sizes)):
+        highest = max(highest, sizes[i])
     return highest
 
 
-@compiled(fastmath={"reassoc", "contract"})
-def add_squares(codes, form, position, cols, kept, least, row_sums, col_sums):
-    """Sums of squares of each row and column, of |w| or of the power of two at or below it.
+@compiled
+def keep_powers(sizes, form):
+    """Replace magnitude codes by that of the power of two at or below them, 0 by 0."""
+    exponent, least = form[1], form[3]
+    zero = sizes.dtype.type(0)
+    for i in range(len(sizes)):
+        power = max(sizes[i] & exponent, least)
+        sizes[i] = power if sizes[i] else zero
 
-    A magnitude code that is not zero counts as the float of `code & kept`, at least `least`.
-    """
-    magnitude, infinity, shift = form[0], form[2], form[4]
-    zero = codes.dtype.type(0)
+
+@compiled
+def add_peaks(sizes, position, cols, row_peaks, col_peaks):
+    """Largest magnitude code of each row and column."""
     start = 0
-    while start < len(codes):
+    while start < len(sizes):
         i, j = (position + start) // cols, (position + start) % cols
-        width = min(cols - j, len(codes) - start)
-        row, sums = codes[start : start + width], col_sums[j:]
-        total = 0.0
+        width = min(cols - j, len(sizes) - start)
+        row, peaks = sizes[start : start + width], col_peaks[j:]
+        peak = sizes.dtype.type(0)
         for k in range(width):
-            size = row[k] & magnitude
-            size = size if size < infinity else zero
-            size = max(size & kept, least) if size else size
-            value = np.float64(float_of(size, shift))  # type: ignore[call-arg]
-            value *= value
-            total += value
-            sums[k] += value
-        row_sums[i] += total
+            peak = max(peak, row[k])
+            peaks[k] = max(peaks[k], row[k])
+        row_peaks[i] = max(row_peaks[i], peak)
         start += width
 
 
 @compiled
-def largest(codes, form):
-    """Largest finite magnitude code."""
-    magnitude, infinity = form[0], form[2]
-    zero = highest = codes.dtype.type(0)
-    for i in range(len(codes)):
-        size = codes[i] & magnitude
-        highest = max(highest, size if size < infinity else zero)
-    return highest
+def add_squares(sizes, shift, position, cols, row_sums, col_sums):
+    """Sums of the squares of magnitude codes of each row and column.
+
+    Whole rows are taken four at a time: a column's sum is loaded and stored once for the four.
+    """
+    start = 0
+    while start < len(sizes):
+        i, j = (position + start) // cols, (position + start) % cols
+        if j == 0 and len(sizes) - start >= 4 * cols:
+            four = sizes[start : start + 4 * cols]
+            add_squares_of_four(four, shift, row_sums[i : i + 4], col_sums)
+            start += 4 * cols
+        else:
+            width = min(cols - j, len(sizes) - start)
+            row = sizes[start : start + width]
+            row_sums[i] += add_squares_of_one(row, shift, col_sums[j : j + width])
+            start += width
+
+
+@compiled(fastmath={"reassoc", "contract"})
+def add_squares_of_one(row, shift, col_sums):
+    """Add the squares of a row [n] to the columns' sums [n]; returns their sum."""
+    total = 0.0
+    for k in range(len(row)):
+        value = np.float64(float_of(row[k], shift))  # type: ignore[call-arg]
+        value *= value
+        total += value
+        col_sums[k] += value
+    return total
+
+
+@compiled(fastmath={"reassoc", "contract"})
+def add_squares_of_four(sizes, shift, row_sums, col_sums):
+    """Add the squares of four rows, joined in `sizes` [4 n], to the sums [4] and [n]."""
+    n = len(col_sums)
+    first, second, third, fourth = sizes[:n], sizes[n : 2 * n], sizes[2 * n : 3 * n], sizes[3 * n :]
+    a = b = c = d = 0.0
+    for k in range(n):
+        p = np.float64(float_of(first[k], shift))  # type: ignore[call-arg]
+        q = np.float64(float_of(second[k], shift))  # type: ignore[call-arg]
+        r = np.float64(float_of(third[k], shift))  # type: ignore[call-arg]
+        s = np.float64(float_of(fourth[k], shift))  # type: ignore[call-arg]
+        p *= p
+        q *= q
+        r *= r
+        s *= s
+        a += p
+        b += q
+        c += r
+        d += s
+        col_sums[k] += (p + q) + (r + s)
+    row_sums[0] += a
+    row_sums[1] += b
+    row_sums[2] += c
+    row_sums[3] += d
 
 
 @compiled
