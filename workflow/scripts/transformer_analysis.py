@@ -9,10 +9,7 @@ measures a local folder first. The rule of the workflow starts from existing tab
 import logging
 import os
 
-from blockresearch.device import resolve_device
 from blockresearch.measure import layers
-from blockresearch.measure.folder import analyze_folder
-from blockresearch.measure.part import Settings
 from blockresearch.run import cli
 from blockresearch.tables.io import read_table, table_format, write_table
 
@@ -22,6 +19,11 @@ log = logging.getLogger("transformer_analysis")
 def main(options):
     table_format(options.out, options.format)  # refused now, not after hours
     if options.model_path:
+        # The libraries that measure take longer to import than the tables to aggregate.
+        from blockresearch.device import resolve_device
+        from blockresearch.measure.folder import analyze_folder
+        from blockresearch.measure.part import Settings
+
         settings = Settings(cli.SPARSITY_THRESHOLD, device=resolve_device(options.device))
         model = analyze_folder(
             options.model_path,

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from blockresearch.report import comparison, glossary
+from blockresearch.report.blocks import color
 from blockresearch.report.layers import expert_finding, layer_findings
 from blockresearch.report.model import (
     NOTHING_FOUND,
@@ -19,7 +20,6 @@ from blockresearch.report.model import (
     what,
 )
 from blockresearch.report.pages import packed, read_json, render
-from blockresearch.report.plots.style import color
 from blockresearch.report.tokens import embedding_findings
 from blockresearch.report.values import passing_alpha, value_findings
 from blockresearch.report.wording import integer, parameter_count, percent, shape, size, unbroken

@@ -1,12 +1,8 @@
 """Run a notebook and turn it into a page; the bytes of both depend only on its content."""
 
 import json
-import os
 import re
-import sys
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +17,6 @@ TEMPLATES = PACKAGE / "report" / "templates"
 # Name -> label, in the order in which they are read.
 REPORTS = {name: report.label for name, report in results.REPORTS.items()}
 
-SECONDS_PER_CELL = 3600
-
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -35,35 +29,32 @@ class NotebookError(ValueError):
 
 
 def run(notebook: Path, parameters: Mapping[str, Any]) -> Any:
-    """The notebook with its outputs, executed in the repository's root by this interpreter.
+    """The notebook with its outputs, executed in the repository's root by this process.
 
     Raises NotebookError if a cell fails.
     """
-    import nbformat
     from papermill import execute_notebook
     from papermill.exceptions import PapermillExecutionError
-    from traitlets.config import Config
 
-    with tempfile.TemporaryDirectory(prefix="notebook-") as folder, _kernel(Path(folder)):
-        executed = Path(folder, notebook.name)
-        try:
-            execute_notebook(
-                str(notebook.resolve()),
-                str(executed),
-                parameters=dict(parameters),
-                kernel_name="python3",
-                cwd=str(PROJECT),
-                progress_bar=False,
-                execution_timeout=SECONDS_PER_CELL,
-                config=Config({"KernelManager": _transport(folder)}),
-            )
-        except PapermillExecutionError as error:
-            raise NotebookError(
-                f"{notebook}: cell {error.exec_count} failed with {error.ename}: "
-                f"{visible(str(error.evalue))[:300]}.",
-                ANSI.sub("", "\n".join(error.traceback)),
-            ) from None
-        return cleaned(nbformat.read(executed, as_version=4))
+    from blockresearch.report import notebook_engine
+
+    try:
+        executed = execute_notebook(
+            notebook.resolve(),
+            None,
+            parameters=dict(parameters),
+            engine_name=notebook_engine.NAME,
+            kernel_name="python3",
+            cwd=PROJECT,
+            progress_bar=False,
+        )
+    except PapermillExecutionError as error:
+        raise NotebookError(
+            f"{notebook}: cell {error.exec_count} failed with {error.ename}: "
+            f"{visible(str(error.evalue))[:300]}.",
+            ANSI.sub("", "\n".join(error.traceback)),
+        ) from None
+    return cleaned(executed)
 
 
 def cleaned(notebook: Any) -> Any:
@@ -110,54 +101,3 @@ def write(notebook: Any, name: str, model: str, ipynb: Path, html: Path) -> None
     page = to_html(notebook, name, model)
     write_text(to_ipynb(notebook), ipynb)
     write_text(page, html)
-
-
-def _transport(folder: str) -> dict[str, str]:
-    """Sockets in `folder`, private to this user and job; else local TCP.
-
-    The name of a socket is limited to 107 bytes. Without `ip` Jupyter may put sockets of one name
-    into the working directory, where concurrent jobs receive each other's messages.
-    """
-    if os.name == "posix" and len(os.fsencode(folder)) <= 80:
-        return {"transport": "ipc", "ip": os.path.join(folder, "kernel")}
-    return {"transport": "tcp"}
-
-
-@contextmanager
-def _kernel(folder: Path) -> Iterator[None]:
-    """A kernel `python3` that is this interpreter, without the user's own configuration."""
-    spec = {
-        "argv": [
-            sys.executable,
-            "-m",
-            "ipykernel_launcher",
-            "-f",
-            "{connection_file}",
-            "--HistoryManager.enabled=False",
-            # The output of cells is in the notebook; the kernel's own notices are noise in the log.
-            "--log-level=50",
-        ],
-        "display_name": "Python 3",
-        "language": "python",
-    }
-    place = folder / "kernels" / "python3"
-    place.mkdir(parents=True)
-    (place / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
-    paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    ours = {
-        "JUPYTER_PATH": str(folder),
-        "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
-        "IPYTHONDIR": str(folder / "ipython"),
-        "PYTHONPATH": os.pathsep.join(paths),
-        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-    }
-    before = {name: os.environ.get(name) for name in ours}
-    os.environ.update(ours)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name)
-            else:
-                os.environ[name] = value

@@ -2,8 +2,7 @@
 
 import re
 
-from blockresearch.report import comparison, glossary, model_page
-from blockresearch.report.plots import style
+from blockresearch.report import blocks, comparison, glossary, model_page
 from blockresearch.tables.columns import SCHEMAS
 
 
@@ -18,4 +17,4 @@ def test_the_glossary_has_every_column_and_anchor():
 
 
 def test_block_types_have_a_color_and_a_definition():
-    assert set(glossary.BLOCK_TYPES) == set(style.BLOCKS)
+    assert set(glossary.BLOCK_TYPES) == set(blocks.BLOCKS)

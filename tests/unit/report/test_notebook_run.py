@@ -41,6 +41,17 @@ def test_a_run_gives_one_offline_page_twice(tmp_path):
     assert "papermill" not in files[0] and str(tmp_path) not in files[0]
 
 
+def test_outputs_are_those_of_a_kernel(tmp_path):
+    source = "from IPython.display import display\nprint('one')\ndisplay(2)\nprint('three')\n[4]"
+    cell = run(executed(tmp_path, source), {"model_dir": "x"}).cells[-1]
+    assert cell.execution_count == 3
+    assert [output.output_type for output in cell.outputs] == [
+        *("stream", "display_data", "stream", "execute_result")
+    ]
+    assert cell.outputs[2] == {"output_type": "stream", "name": "stdout", "text": "three\n"}
+    assert cell.outputs[3]["data"] == {"text/plain": "[4]"}
+
+
 def test_a_failing_cell_is_named(tmp_path):
     path = executed(tmp_path, "raise KeyError('lost')")
     with pytest.raises(NotebookError, match=r"cell 3 failed with KeyError: 'lost'") as e:

@@ -6,24 +6,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize, SymLogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from blockresearch.report.blocks import color, marker, ordered
 from blockresearch.report.plots import style
 from blockresearch.report.plots.style import (
     DIVERGING,
     HEAT,
     PALETTE,
     canvas,
-    color,
     literal,
-    marker,
     message,
-    ordered,
 )
 from blockresearch.report.wording import by_component, fixed
 from blockresearch.tables.columns import SHARE, Column, find_column
@@ -203,11 +200,13 @@ def _deviations(grid: pd.DataFrame, scale: str) -> pd.DataFrame:
 
 
 def _map(panel: Axes, part: pd.DataFrame, column: str, norm: Normalize, annotated: bool) -> None:
+    from seaborn import heatmap
+
     grid = part.pivot(index="layer_index", columns="label", values=column)
     grid = grid.reindex(_layer_numbers(part))[ordered_labels(part)].astype(float)
     scale = MAPS[column][1]
     text = fixed if scale == "symlog" else _short
-    sns.heatmap(
+    heatmap(
         _deviations(grid, scale),
         ax=panel,
         cmap=DIVERGING if scale in DEVIATIONS else HEAT,
@@ -494,18 +493,14 @@ def experts(matrices: pd.DataFrame, metrics: Mapping[str, str]) -> Figure | None
 def _first_middle_last(matrices: pd.DataFrame) -> pd.DataFrame:
     """The first matrix of each block type in its first, middle and last layer."""
     main = matrices.groupby("component").size().idxmax()
-    picked = []
-    for _, own in matrices[matrices["component"] == main].groupby("block_type"):
-        layers = sorted(own["layer_index"].unique())
-        places = {"first": layers[0], "last": layers[-1], "middle": layers[len(layers) // 2]}
-        if len(layers) < 3:
-            places.pop("middle")
-        if len(layers) < 2:
-            places.pop("last")
-        for place, layer in places.items():
-            row = own[own["layer_index"] == layer].sort_values("param_name").head(1)
-            picked.append(row.assign(place=place))
-    return pd.concat(picked, ignore_index=True)
+    known = matrices[matrices["component"] == main].sort_values("param_name", kind="stable")
+    known = known.drop_duplicates(["block_type", "layer_index"]).sort_values("layer_index")
+    picked = {
+        rows[at]: place
+        for rows in known.groupby("block_type").indices.values()
+        for at, place in ((0, "first"), (-1, "last"), (len(rows) // 2, "middle"))[: len(rows)]
+    }
+    return known.iloc[list(picked)].assign(place=[*picked.values()]).reset_index(drop=True)
 
 
 def _span(numbers: pd.Series | None) -> str:

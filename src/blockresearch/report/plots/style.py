@@ -1,22 +1,16 @@
-"""Style of all figures: colors, fonts, text from data, and writing to a file.
-
-The same block type has the same color everywhere. Attention is blue, the feed-forward network
-orange, embeddings green, experts purple, the rest gray or brown; members of a family differ in
-lightness and marker, so pictures can also be read without colors.
-"""
+"""Style of all figures: text from data, plain numbers, and writing to a file."""
 
 import io
 import math
 import unicodedata
-from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
 import matplotlib
-import pandas as pd
-import seaborn as sns
+from cycler import cycler
 from matplotlib import font_manager
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import (
     FuncFormatter,
@@ -31,30 +25,6 @@ from blockresearch.report.wording import SUPERSCRIPTS
 
 matplotlib.use("Agg")
 
-# Block type -> color, marker; in the order in which data passes through a model.
-BLOCKS = {
-    "embedding": ("#00734f", "o"),
-    "position_embedding": ("#5fb89a", "s"),
-    "conv": ("#8c6d1f", "p"),
-    "q_proj": ("#003f7d", "o"),
-    "k_proj": ("#0072b2", "s"),
-    "v_proj": ("#4aa3df", "^"),
-    "qkv_proj": ("#1f5fa8", "D"),
-    "o_proj": ("#8cc8ee", "v"),
-    "ssm": ("#b8860b", "h"),
-    "router": ("#5e2a84", "X"),
-    "moe": ("#b35aa5", "P"),
-    "gate_proj": ("#9e2f00", "o"),
-    "up_proj": ("#d55e00", "s"),
-    "gate_up_proj": ("#b94700", "D"),
-    "down_proj": ("#f2a65a", "v"),
-    "mlp": ("#e07b28", "^"),
-    "norm": ("#777777", "."),
-    "bias": ("#a8a8a8", "1"),
-    "output": ("#9aa200", "*"),
-    "other": ("#4d4d4d", "x"),
-}
-
 # Okabe and Ito's palette, for groups other than block types; only adjacent ones always differ.
 PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#7a6a00", "#555555")
 
@@ -68,26 +38,45 @@ MISSING = "#c4c4c4"
 
 DOTS_PER_INCH = 192
 
-sns.set_theme(
-    context="notebook",
-    style="whitegrid",
-    palette=PALETTE,
-    rc={
+# White with gray lines, after the style "whitegrid" of seaborn. Only figures that are drawn with
+# seaborn import it: that takes as long as drawing three of the others.
+matplotlib.rcParams.update(
+    {
         "font.family": "DejaVu Sans",
         "font.size": 10,
+        "text.color": ".15",
+        "axes.axisbelow": True,
+        "axes.edgecolor": "#999999",
+        "axes.grid": True,
+        "axes.labelcolor": ".15",
+        "axes.labelsize": 10,
+        "axes.linewidth": 1.25,
+        "axes.prop_cycle": cycler(color=PALETTE),
+        "axes.spines.right": False,
+        "axes.spines.top": False,
+        "axes.titlelocation": "left",
         "axes.titlesize": 11,
         "axes.titleweight": "bold",
-        "axes.titlelocation": "left",
-        "axes.labelsize": 10,
-        "xtick.labelsize": 9,
-        "ytick.labelsize": 9,
+        # No axis has its ticks at the top, and looking for them takes a seventh of the time.
+        "axes.titley": 1.0,
+        "grid.color": "#e2e2e2",
+        "grid.linewidth": 1,
         "legend.fontsize": 9,
         "legend.frameon": False,
-        "axes.edgecolor": "#999999",
-        "grid.color": "#e2e2e2",
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-    },
+        "lines.solid_capstyle": "round",
+        "patch.edgecolor": "w",
+        "patch.force_edgecolor": True,
+        "xtick.bottom": False,
+        "xtick.color": ".15",
+        "xtick.labelsize": 9,
+        "xtick.major.size": 6,
+        "xtick.major.width": 1.25,
+        "ytick.color": ".15",
+        "ytick.labelsize": 9,
+        "ytick.left": False,
+        "ytick.major.size": 6,
+        "ytick.major.width": 1.25,
+    }
 )
 
 
@@ -128,8 +117,10 @@ def save(figure: Figure, path: Any) -> None:
 
 def png(figure: Figure) -> bytes:
     """A figure as PNG at twice the resolution of a page, without date or program name."""
+    figure.set_dpi(DOTS_PER_INCH)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    # Figure.savefig would draw it a second time, to lay it out.
+    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
     return buffer.getvalue()
 
 
@@ -144,23 +135,6 @@ def alternative(figure: Figure) -> str:
     whole = [figure.get_suptitle(), figure.get_supylabel(), figure.get_supxlabel()]
     shown = [text.replace("\n", ", ").replace(r"\$", "$") for text in (*whole, *parts) if text]
     return "Chart. " + "; ".join(dict.fromkeys(shown)) + "." if shown else "Chart."
-
-
-def color(block_type: str) -> str:
-    """Color of a block type."""
-    return BLOCKS.get(block_type, BLOCKS["other"])[0]
-
-
-def marker(block_type: str) -> str:
-    """Marker of a block type."""
-    return BLOCKS.get(block_type, BLOCKS["other"])[1]
-
-
-def ordered(block_types: Iterable[Any]) -> list[str]:
-    """The distinct block types in the order in which data passes through a model."""
-    places = {name: place for place, name in enumerate(BLOCKS)}
-    present = {str(name) for name in block_types if not pd.isna(name)}
-    return sorted(present, key=lambda name: (places.get(name, len(places)), name))
 
 
 def literal(text: Any, longest: int = 80) -> str:

@@ -2,18 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
-from scipy.stats import norm as normal
 
+from blockresearch.report.blocks import color, marker, ordered
 from blockresearch.report.plots import style
-from blockresearch.report.plots.style import PALETTE, canvas, color, literal, marker, ordered
+from blockresearch.report.plots.style import PALETTE, canvas, literal
 from blockresearch.report.wording import aligned
 from blockresearch.safetensors.dtypes import DTYPES, code_values
 from blockresearch.tables.columns import LOW_BIT_FORMATS, QUANTILES
@@ -95,8 +95,10 @@ def distributions(params: pd.DataFrame, histograms: Iterable[pd.DataFrame]) -> F
         top = density.max() * 3
         if std > 0:
             x = np.linspace(edges[0], edges[-1], 400)
-            panel.plot(x, normal.pdf(x, mean, std), color="black", linewidth=1.1, linestyle="--")
-            top = max(top, normal.pdf(mean, mean, std) * 3)
+            peak = 1 / (std * np.sqrt(2 * np.pi))
+            normal = peak * np.exp(-(((x - mean) / std) ** 2) / 2)
+            panel.plot(x, normal, color="black", linewidth=1.1, linestyle="--")
+            top = max(top, peak * 3)
         panel.set_yscale("log")
         panel.set_ylim(floor, top)
         style.plain_ticks(panel.yaxis)
@@ -115,7 +117,7 @@ def quantile_plot(matrices: pd.DataFrame) -> Figure | None:
     if rows.empty:
         return None
     figure, (axes,) = canvas(7.6, 4.6)
-    x = normal.ppf(list(QUANTILES.values()))
+    x = np.array([NormalDist().inv_cdf(share) for share in QUANTILES.values()])
     blocks = rows["block_type"].fillna("other")
     for block in ordered(blocks):
         own = rows[blocks == block]
@@ -163,6 +165,8 @@ def strips(data: pd.DataFrame, measures: Sequence[Measure]) -> Figure | None:
     columns = {measure: values for measure, values in columns.items() if len(values)}
     if not columns:
         return None
+    from seaborn import stripplot
+
     named = data["block_type"].fillna("other").astype(str)
     blocks = ordered(named[sorted(set().union(*(values.index for values in columns.values())))])
     wide = {1: 8.6, 2: 10.4}.get(len(columns), 11.5)
@@ -172,7 +176,7 @@ def strips(data: pd.DataFrame, measures: Sequence[Measure]) -> Figure | None:
         groups = values.groupby(named[values.index])
         medians = groups.median()[groups.size() > 1]
         shown = values.iloc[:: -(-len(values) // MANY)]
-        sns.stripplot(
+        stripplot(
             x=shown.to_numpy(),
             y=named[shown.index].to_numpy(),
             order=blocks,
@@ -225,7 +229,9 @@ def rounding(matrices: pd.DataFrame) -> Figure | None:
         return None
     grid = grid.loc[ordered(grid.index)].rename(columns=columns)
     figure, (axes,) = canvas(9.4, 1.7 + 0.32 * max(len(grid), 2))
-    sns.heatmap(
+    from seaborn import heatmap
+
+    heatmap(
         grid,
         ax=axes,
         cmap=style.HEAT,

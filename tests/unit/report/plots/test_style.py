@@ -3,11 +3,12 @@
 from blockresearch.report.plots import style
 
 
-def test_every_block_type_has_its_own_look():
-    assert len(set(style.BLOCKS.values())) == len(style.BLOCKS)
-    assert style.ordered(["norm", "zzz", "q_proj", None, "embedding"]) == [
-        "embedding",
-        "q_proj",
-        "norm",
-        "zzz",
-    ]
+def test_a_figure_gives_the_same_bytes_twice():
+    def drawn():
+        figure, (axes,) = style.canvas(2, 1)
+        axes.set_title("title")
+        return style.png(figure)
+
+    png = drawn()
+    assert png == drawn()
+    assert [int.from_bytes(png[at : at + 4]) for at in (16, 20)] == [384, 192]
