@@ -8,7 +8,7 @@ from pathlib import Path
 from blockresearch.files import write_text
 from blockresearch.report.comparison import ROWS
 from blockresearch.tables.columns import SCHEMAS, Column
-from blockresearch.tables.documents import INDEX, SUMMARY
+from blockresearch.tables.documents import FINDINGS, INDEX, SUMMARY
 from blockresearch.tables.guidance import GUIDANCE
 
 HEAD = """\
@@ -76,6 +76,11 @@ def manual() -> str:
         "",
         *KEYS,
         *map(row, SUMMARY),
+        "",
+        "`findings.json` is a list with an object for each finding, the most severe first.",
+        "",
+        *KEYS,
+        *map(row, FINDINGS),
         "",
         "`comparison.json` has `figures`, the pictures of the model's page, and `numbers` with "
         "these keys. Medians are over the matrices of the model, each with the same weight, while "

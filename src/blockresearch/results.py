@@ -31,18 +31,24 @@ REPORTS = {
     "10_summary_stats": Report(
         "Summary statistics",
         "Parameters by block type, distributions, outliers, ranks, entropy, rounding errors.",
-        ("manifest.json", "params.parquet", "matrices.parquet", "histograms.parquet"),
+        (
+            *("manifest.json", "params.parquet", "matrices.parquet", "histograms.parquet"),
+            "findings.json",
+        ),
     ),
     "20_per_layer": Report(
         "Layers",
         "Maps and curves over depth, spectra, normalization, experts.",
-        ("manifest.json", "params.parquet", "matrices.parquet", "spectra.parquet", "layers.csv"),
+        (
+            *("manifest.json", "params.parquet", "matrices.parquet", "spectra.parquet"),
+            *("layers.csv", "findings.json"),
+        ),
     ),
     "30_embedding_output": Report(
         "Embedding and output",
         "Clusters of the token vectors, nearest tokens, untrained tokens, the output layer.",
         (
-            *("manifest.json", "params.parquet", "spectra.parquet"),
+            *("manifest.json", "params.parquet", "spectra.parquet", "findings.json"),
             *("embedding/clusters.csv", "embedding/clusters_summary.csv", "embedding/elbow.csv"),
             *("embedding/projection.parquet", "embedding/tokens.csv"),
             *("embedding/output_tokens.csv", "embedding/summary.json"),
@@ -73,7 +79,8 @@ DOWNLOADS = {
     "histograms.parquet": "exact distributions of the stored values",
     "layers.csv": "statistics per layer, block type and role (self, cross; shared, routed)",
     "coverage.csv": "status of every tensor, with the reason if it is not analyzed",
-    "audit.json": "integrity findings",
+    "audit.json": "file integrity: what looks damaged",
+    "findings.json": "findings: text, tensors, value and reference, why it matters, what to do",
     "embedding/clusters.csv": "cluster, distance and norm of every token",
     "embedding/clusters_summary.csv": "size, contents and typical tokens of every cluster",
     "embedding/tokens.csv": "every token: traits, neighbors, similarity to untrained ones",

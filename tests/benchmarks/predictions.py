@@ -52,6 +52,7 @@ SCRIPTS = {
     " --matrices matrices.parquet --out layers.csv",
     "audit_model": "audit_model --manifest manifest.json --params params.parquet"
     " --coverage coverage.csv --out audit.json",
+    "findings": "findings --model_dir . --out findings.json",
     "figures": "figures --layers layers.csv --embedding embedding --out figures",
     **{
         name: f"notebook --notebook notebooks/{name}.ipynb --model_dir ."

@@ -50,7 +50,9 @@ def read(path: Path) -> dict[str, Stored]:
     data = path.read_bytes()
     (length,) = struct.unpack("<Q", data[:8])
     found = {}
-    for name, entry in json.loads(data[8 : 8 + length]).items():
+    header = json.loads(data[8 : 8 + length])
+    header.pop("__metadata__", None)
+    for name, entry in header.items():
         begin, end = (8 + length + at for at in entry["data_offsets"])
         raw, dtype = data[begin:end], entry["dtype"]
         codes = np.frombuffer(raw, "<u4" if dtype == "F32" else "<u2")

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.workflow
 
 ARTIFACTS = """
 manifest.json plan.json params.csv params.json params.parquet matrices.parquet spectra.parquet
-histograms.parquet coverage.csv layers.csv audit.json index.html comparison.json
+histograms.parquet coverage.csv layers.csv audit.json findings.json index.html comparison.json
 embedding/clusters.csv embedding/clusters_summary.csv embedding/elbow.csv
 embedding/tokens.csv embedding/output_tokens.csv embedding/projection.parquet
 embedding/summary.json
@@ -31,7 +31,7 @@ reports/30_embedding_output.ipynb
 
 RULES = """
 resolve_model measure_shard analyze merge transformer_analysis embedding_analysis figures
-audit_model notebook model_page
+audit_model findings notebook model_page
 """.split()
 
 

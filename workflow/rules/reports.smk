@@ -145,6 +145,34 @@ rule figures:
         " --embedding {params.embedding:q} --out {params.out_dir:q} 2> {log:q}"
 
 
+rule findings:
+    input:
+        manifest="<model>/manifest.json",
+        params="<model>/params.parquet",
+        matrices="<model>/matrices.parquet",
+        tokens="<model>/embedding/tokens.csv",
+        output_tokens="<model>/embedding/output_tokens.csv",
+        elbow="<model>/embedding/elbow.csv",
+        summary="<model>/embedding/summary.json",
+    output:
+        "<model>/findings.json",
+    log:
+        "<model>/logs/findings.log",
+    benchmark:
+        "<model>/benchmarks/findings.tsv"
+    conda:
+        "../../envs/reports.yaml"
+    resources:
+        **resources_for("findings"),
+    params:
+        code=fingerprint("findings"),
+        program=program("findings"),
+        model_dir=subpath(input.manifest, parent=True),
+    shell:
+        "{params.program} --model_dir {params.model_dir:q} --out {output:q}"
+        " 2> {log:q}"
+
+
 # One job for each entry of REPORTS in src/blockresearch/results.py.
 rule notebook:
     input:

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from blockresearch.audit import structure, values
-from blockresearch.audit.finding import Finding, as_record
+from blockresearch.audit.finding import AuditFinding, as_record
 from blockresearch.checkpoint.manifest import Manifest
 from blockresearch.weights.quantized.scheme import CONTRADICTORY, DOES_NOT_FIT
 
@@ -62,18 +62,18 @@ def audit(manifest: Manifest, params: pd.DataFrame, coverage: pd.DataFrame) -> d
     }
 
 
-def _index(manifest: Manifest) -> Iterator[Finding]:
+def _index(manifest: Manifest) -> Iterator[AuditFinding]:
     for problem in manifest.problems:
         severity, meaning = PROBLEMS[problem.check]
-        yield Finding(severity, problem.check, problem.where, problem.evidence, meaning)
+        yield AuditFinding(severity, problem.check, problem.where, problem.evidence, meaning)
 
 
-def _totals(manifest: Manifest) -> Iterator[Finding]:
+def _totals(manifest: Manifest) -> Iterator[AuditFinding]:
     """Totals stated by the index that differ from those of the headers."""
     totals, stated = manifest.totals, manifest.index
     size, count = stated.get("total_size"), stated.get("total_parameters")
     if size is not None and size != totals.bytes:
-        yield Finding(
+        yield AuditFinding(
             "note",
             "total_size",
             "index",
@@ -82,7 +82,7 @@ def _totals(manifest: Manifest) -> Iterator[Finding]:
         )
     known = (totals.stored, totals.logical, totals.parameters)
     if count is not None and count not in known:
-        yield Finding(
+        yield AuditFinding(
             "note",
             "total_parameters",
             "index",
@@ -91,10 +91,10 @@ def _totals(manifest: Manifest) -> Iterator[Finding]:
         )
 
 
-def _coverage(coverage: pd.DataFrame) -> Iterator[Finding]:
+def _coverage(coverage: pd.DataFrame) -> Iterator[AuditFinding]:
     for row in coverage[coverage["status"] == "unsupported"].itertuples():
         contradicts = row.reason.startswith((DOES_NOT_FIT, CONTRADICTORY))
-        yield Finding(
+        yield AuditFinding(
             "warning" if contradicts else "note",
             "contradictory" if contradicts else "not_analysed",
             row.param_name,

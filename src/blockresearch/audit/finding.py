@@ -9,7 +9,7 @@ FEWEST_SIBLINGS = 3
 
 
 @dataclass(frozen=True)
-class Finding:
+class AuditFinding:
     """One finding of the audit."""
 
     severity: str
@@ -19,7 +19,7 @@ class Finding:
     meaning: str
 
 
-def as_record(finding: Finding) -> dict[str, str]:
+def as_record(finding: AuditFinding) -> dict[str, str]:
     """A finding as written to audit.json."""
     return asdict(finding)
 

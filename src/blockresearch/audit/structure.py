@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from blockresearch.audit.finding import FEWEST_SIBLINGS, NUMBER, Finding, family
+from blockresearch.audit.finding import FEWEST_SIBLINGS, NUMBER, AuditFinding, family
 from blockresearch.checkpoint.manifest import Manifest
 from blockresearch.model_config import ModelConfig
 
@@ -61,10 +61,12 @@ COLUMNS = (
 )
 
 
-def findings(manifest: Manifest, params: pd.DataFrame, coverage: pd.DataFrame) -> Iterator[Finding]:
+def findings(
+    manifest: Manifest, params: pd.DataFrame, coverage: pd.DataFrame
+) -> Iterator[AuditFinding]:
     """All findings about names, shapes and types of the stored tensors."""
     if not manifest.tensors:
-        yield Finding(
+        yield AuditFinding(
             "error",
             "missing_tensor",
             "all tensors",
@@ -112,7 +114,7 @@ def stated_layers(config: Mapping[str, Any], component: str) -> int | None:
     return ModelConfig(config).number(*keys)
 
 
-def _layers(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
+def _layers(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[AuditFinding]:
     """Missing layer numbers (between others, or by the config), and layers beyond the config."""
     for component, some in rows[rows["layer_index"].notna()].groupby("component", sort=True):
         if component == "mtp":
@@ -124,7 +126,7 @@ def _layers(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
         missing, extra = sorted(wanted - present), sorted(present - wanted)
         stated = f"config.json states {depth}" if depth else f"the highest is {max(present)}"
         if missing:
-            yield Finding(
+            yield AuditFinding(
                 "error",
                 "missing_layer",
                 f"{component} layers {_listed(missing)}",
@@ -133,7 +135,7 @@ def _layers(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
                 "the download or the upload is incomplete, or the config is another model's",
             )
         if extra:
-            yield Finding(
+            yield AuditFinding(
                 "warning",
                 "extra_layer",
                 f"{component} layers {_listed(extra)}",
@@ -142,13 +144,13 @@ def _layers(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
             )
 
 
-def _beyond(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
+def _beyond(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[AuditFinding]:
     """Layers after the last one of config.json, unless a name marks them as prediction layers."""
     declared = any("mtp" in key or "nextn" in key for key in {**config, **ModelConfig(config).text})
     silent = rows[~rows["family"].str.contains("mtp|nextn", case=False)]
     if len(silent) and not declared:
         layers = sorted(set(map(int, silent["layer_index"])))
-        yield Finding(
+        yield AuditFinding(
             "warning",
             "extra_layer",
             f"layers {_listed(layers)}",
@@ -158,7 +160,9 @@ def _beyond(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
         )
 
 
-def _alike(config: Mapping[str, Any], rows: pd.DataFrame, unread: set[str]) -> Iterator[Finding]:
+def _alike(
+    config: Mapping[str, Any], rows: pd.DataFrame, unread: set[str]
+) -> Iterator[AuditFinding]:
     """Single layers without a tensor that all others have, or with an additional one.
 
     An error between layers that have it, or if the architecture requires it in each. The first and
@@ -201,7 +205,7 @@ def _alike(config: Mapping[str, Any], rows: pd.DataFrame, unread: set[str]) -> I
                 lacking = []
             if lacking and not surplus:
                 proven = first < layer < last or any(name.endswith(wanted) for name in lacking)
-                yield Finding(
+                yield AuditFinding(
                     "error" if proven else "warning",
                     "missing_tensor",
                     lacking[0].replace("#", str(layer), 1),
@@ -213,7 +217,7 @@ def _alike(config: Mapping[str, Any], rows: pd.DataFrame, unread: set[str]) -> I
                 )
             # The first block may contain what a stack shares, such as relative positions.
             if surplus and not lacking and layer != first:
-                yield Finding(
+                yield AuditFinding(
                     "warning",
                     "extra_tensor",
                     surplus[0].replace("#", str(layer), 1),
@@ -222,7 +226,7 @@ def _alike(config: Mapping[str, Any], rows: pd.DataFrame, unread: set[str]) -> I
                 )
 
 
-def _odd_shapes(rows: pd.DataFrame) -> Iterator[Finding]:
+def _odd_shapes(rows: pd.DataFrame) -> Iterator[AuditFinding]:
     """A tensor whose shape differs from that of all its siblings, at least three.
 
     Stacks often begin or end differently (a wider first layer, the last layer of a perceptron): at
@@ -241,7 +245,7 @@ def _odd_shapes(rows: pd.DataFrame) -> Iterator[Finding]:
     for row, usual, at_end in odd:
         if at_end and (pd.isna(row.layer_index) or in_layer[row.component, row.layer_index] > 1):
             continue
-        yield Finding(
+        yield AuditFinding(
             "warning",
             "mis_shaped",
             row.param_name,
@@ -282,7 +286,7 @@ def _expected(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     return result | {"embed_tokens.weight": (0, width), "lm_head.weight": (0, width)}
 
 
-def _against_config(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
+def _against_config(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[AuditFinding]:
     expected = _expected(config)
     plain = rows[(rows["component"] == "text") & rows["quantisation"].isna()]
     for name, shape in expected.items():
@@ -291,7 +295,7 @@ def _against_config(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[F
         # The same contradiction in every layer is one finding, about the config.
         for row in wrong[:1] if len(wrong) == len(same) else wrong:
             many = f" (and {len(wrong) - 1} more like it)" if len(wrong) == len(same) > 1 else ""
-            yield Finding(
+            yield AuditFinding(
                 "error",
                 "mis_shaped",
                 row.param_name,
@@ -310,7 +314,7 @@ def _required(shape: tuple[int, ...]) -> str:
     return "[" + ", ".join(str(size) if size else "any" for size in shape) + "]"
 
 
-def _types(rows: pd.DataFrame) -> Iterator[Finding]:
+def _types(rows: pd.DataFrame) -> Iterator[AuditFinding]:
     """Siblings stored in different types."""
     stored = rows["dtype"].where(rows["quantisation"].isna(), rows["quantisation"])
     for name, same in rows.assign(stored=stored).groupby("family", sort=True):
@@ -320,7 +324,7 @@ def _types(rows: pd.DataFrame) -> Iterator[Finding]:
         others = same[same["stored"] != counts.index[0]]
         few = len(others) <= max(1, FEW_OTHERS * len(same)) and rows["quantisation"].isna().all()
         mixture = ", ".join(f"{count} {kind}" for kind, count in counts.items())
-        yield Finding(
+        yield AuditFinding(
             "warning" if few else "note",
             "dtype_mixture",
             others["param_name"].iloc[0] if len(others) == 1 else name,
@@ -331,14 +335,16 @@ def _types(rows: pd.DataFrame) -> Iterator[Finding]:
         )
 
 
-def _tokens(manifest: Manifest, config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
+def _tokens(
+    manifest: Manifest, config: Mapping[str, Any], rows: pd.DataFrame
+) -> Iterator[AuditFinding]:
     """Token tables, and the norm between the last layer and the output, against the config."""
     name, kinds = manifest.embedding, set(rows["block_type"])
     vocabulary = ModelConfig(config).number("vocab_size")
     table = rows[rows["param_name"] == name]
     is_norm = rows["block_type"] == "norm"
     if vocabulary and len(table) and 1 < table["rows"].iloc[0] < vocabulary:
-        yield Finding(
+        yield AuditFinding(
             "warning",
             "vocab_size",
             str(name),
@@ -349,7 +355,7 @@ def _tokens(manifest: Manifest, config: Mapping[str, Any], rows: pd.DataFrame) -
     classes = ModelConfig(config).architectures
     generates = any(name.endswith(GENERATES) for name in classes)
     if generates and vocabulary and not name and not kinds & {"embedding", "output"}:
-        yield Finding(
+        yield AuditFinding(
             "error",
             "missing_tensor",
             "token embedding",
@@ -359,7 +365,7 @@ def _tokens(manifest: Manifest, config: Mapping[str, Any], rows: pd.DataFrame) -
     known = generates and manifest.asked is None and _expected(config)
     is_text = rows["component"] == "text"
     if known and not (rows["layer_index"].isna() & is_norm & is_text).any():
-        yield Finding(
+        yield AuditFinding(
             "error",
             "missing_tensor",
             "final norm",
@@ -370,7 +376,7 @@ def _tokens(manifest: Manifest, config: Mapping[str, Any], rows: pd.DataFrame) -
     # The header may say that both are one table, whatever the config says.
     is_lost = not manifest.tied and not manifest.output and "output" not in kinds
     if generates and name and is_untied and is_lost:
-        yield Finding(
+        yield AuditFinding(
             "error",
             "missing_tensor",
             "output layer",
@@ -379,13 +385,13 @@ def _tokens(manifest: Manifest, config: Mapping[str, Any], rows: pd.DataFrame) -
         )
 
 
-def _width(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[Finding]:
+def _width(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[AuditFinding]:
     """A config with a hidden size that no tensor has, in any architecture."""
     width = ModelConfig(config).number("hidden_size")
     sizes = {size for shape in rows["shape"].unique() for size in json.loads(shape)}
     sizes |= {*rows["rows"].dropna(), *rows["cols"].dropna()}
     if width and len(rows) and width not in sizes and not _expected(config):
-        yield Finding(
+        yield AuditFinding(
             "warning",
             "hidden_size",
             "config.json",

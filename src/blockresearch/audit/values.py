@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from blockresearch.audit.finding import FEWEST_SIBLINGS, Finding, family
+from blockresearch.audit.finding import FEWEST_SIBLINGS, AuditFinding, family
 from blockresearch.checkpoint.manifest import Manifest
 from blockresearch.model_config import ModelConfig
 from blockresearch.naming.roles import states_tied
@@ -73,7 +73,7 @@ COLUMNS = [
 ]
 
 
-def findings(manifest: Manifest, params: pd.DataFrame) -> Iterator[Finding]:
+def findings(manifest: Manifest, params: pd.DataFrame) -> Iterator[AuditFinding]:
     """All findings about values of the table params."""
     rows = params[COLUMNS].assign(family=params["param_name"].map(family))
     alone = [
@@ -91,9 +91,9 @@ def findings(manifest: Manifest, params: pd.DataFrame) -> Iterator[Finding]:
     yield from _copies(rows, manifest)
 
 
-def _empty(row: Any) -> Iterator[Finding]:
+def _empty(row: Any) -> Iterator[AuditFinding]:
     if row.numel == 0:
-        yield Finding(
+        yield AuditFinding(
             "warning",
             "empty",
             row.param_name,
@@ -102,9 +102,9 @@ def _empty(row: Any) -> Iterator[Finding]:
         )
 
 
-def _not_finite(row: Any) -> Iterator[Finding]:
+def _not_finite(row: Any) -> Iterator[AuditFinding]:
     if row.nan_count > 0:
-        yield Finding(
+        yield AuditFinding(
             "error",
             "nan",
             row.param_name,
@@ -113,7 +113,7 @@ def _not_finite(row: Any) -> Iterator[Finding]:
         )
     infinite = row.posinf_count + row.neginf_count
     if infinite > 0:
-        yield Finding(
+        yield AuditFinding(
             "error",
             "infinite",
             row.param_name,
@@ -122,7 +122,7 @@ def _not_finite(row: Any) -> Iterator[Finding]:
         )
 
 
-def _dead(row: Any) -> Iterator[Finding]:
+def _dead(row: Any) -> Iterator[AuditFinding]:
     by_design = row.is_bias or row.block_type == "norm" or row.param_name.endswith(DECAYS)
     if by_design or row.numel == 0 or row.finite_count != row.numel or row.absmax == 0:
         return
@@ -132,7 +132,7 @@ def _dead(row: Any) -> Iterator[Finding]:
         if pd.isna(count) or count == 0:
             continue
         padding = is_table and axis == "rows"
-        yield Finding(
+        yield AuditFinding(
             "note" if padding or row.block_type == "conv" else "warning",
             f"dead_{axis}",
             row.param_name,
@@ -143,7 +143,7 @@ def _dead(row: Any) -> Iterator[Finding]:
         )
 
 
-def _isolated(row: Any) -> Iterator[Finding]:
+def _isolated(row: Any) -> Iterator[AuditFinding]:
     largest = row.top_values
     # Codes, ids and masks may have any magnitude.
     is_code = DTYPES[row.dtype].kind in ("int", "bool") and pd.isna(row.quantisation)
@@ -152,7 +152,7 @@ def _isolated(row: Any) -> Iterator[Finding]:
     first, second, last = (abs(largest[place]) for place in (0, 1, -1))
     if first > ISOLATED_FACTOR * second or (first >= HUGE and last < HUGE):
         place = f"[{row.top_rows[0]}, {row.top_cols[0]}]"
-        yield Finding(
+        yield AuditFinding(
             "error" if first >= HUGE else "warning",
             "isolated_value",
             row.param_name,
@@ -161,7 +161,7 @@ def _isolated(row: Any) -> Iterator[Finding]:
         )
 
 
-def _dequantized(rows: pd.DataFrame) -> Iterator[Finding]:
+def _dequantized(rows: pd.DataFrame) -> Iterator[AuditFinding]:
     """Matrices that look like dequantized codes, one finding for each format."""
     known = rows[
         rows["coded_bits"].notna() & (rows["block_type"] != "position_embedding").fillna(True)
@@ -169,7 +169,7 @@ def _dequantized(rows: pd.DataFrame) -> Iterator[Finding]:
     keys = ["coded_bits", "coded_group", "coded_format"]
     for (bits, group, formats), own in known.groupby(keys, dropna=False, sort=True):
         length = "rows" if pd.isna(group) else f"aligned groups of {group:,} weights"
-        yield Finding(
+        yield AuditFinding(
             "note",
             "dequantized",
             str(own["param_name"].iloc[0]),
@@ -180,14 +180,14 @@ def _dequantized(rows: pd.DataFrame) -> Iterator[Finding]:
         )
 
 
-def _coded(row: Any) -> Iterator[Finding]:
+def _coded(row: Any) -> Iterator[AuditFinding]:
     """A matrix measured as weights whose values look like codes, bit fields or scales."""
     is_matrix = pd.notna(row.cols) and min(row.rows, row.cols) > 1 and row.numel >= CODED
     if not is_matrix or pd.notna(row.quantisation) or row.is_bias:
         return
     evidence = _sign_of_codes(row)
     if evidence:
-        yield Finding(
+        yield AuditFinding(
             "note",
             "looks_coded",
             row.param_name,
@@ -238,7 +238,7 @@ def _is_counted(row: Any) -> bool:
     return all_whole and pd.notna(row.fp16_exact_fraction) and row.fp16_exact_fraction == 1
 
 
-def _single_valued(rows: pd.DataFrame, zero_centered: bool) -> Iterator[Finding]:
+def _single_valued(rows: pd.DataFrame, zero_centered: bool) -> Iterator[AuditFinding]:
     """Constant tensors; a whole family of norms may have the value that changes nothing."""
     single = (rows["numel"] > 1) & (rows["min"] == rows["max"])
     single = (single & (rows["finite_count"] == rows["numel"])).fillna(False)
@@ -248,7 +248,7 @@ def _single_valued(rows: pd.DataFrame, zero_centered: bool) -> Iterator[Finding]
         if is_norm and all_are and (row.absmax > 0 or zero_centered):
             continue
         if row.absmax == 0:
-            yield Finding(
+            yield AuditFinding(
                 "note" if row.is_bias else "warning",
                 "all_zero",
                 row.param_name,
@@ -258,7 +258,7 @@ def _single_valued(rows: pd.DataFrame, zero_centered: bool) -> Iterator[Finding]
         else:
             # Gains and skips with one value per channel start at 1 and may stay there.
             initial = all_are and (pd.isna(row.cols) or min(row.rows, row.cols) == 1)
-            yield Finding(
+            yield AuditFinding(
                 "note" if row.is_bias or is_norm or initial else "warning",
                 "constant",
                 row.param_name,
@@ -267,7 +267,7 @@ def _single_valued(rows: pd.DataFrame, zero_centered: bool) -> Iterator[Finding]
             )
 
 
-def _scale(rows: pd.DataFrame) -> Iterator[Finding]:
+def _scale(rows: pd.DataFrame) -> Iterator[AuditFinding]:
     plain = rows[(rows["numel"] > 1) & ~rows["is_bias"].fillna(False) & (rows["rms"] > 0)]
     plain = plain[plain["dtype"].str.startswith(("F", "BF")) | plain["quantisation"].notna()]
     for _, siblings in plain.groupby("family", sort=True):
@@ -285,7 +285,7 @@ def _scale(rows: pd.DataFrame) -> Iterator[Finding]:
         for row, distance in zip(siblings.itertuples(), off, strict=True):
             factor = 2.0**distance
             if len(siblings) >= FEWEST_SIBLINGS and distance > limit:
-                yield Finding(
+                yield AuditFinding(
                     "error" if factor >= BROKEN_FACTOR else "warning",
                     "scale",
                     row.param_name,
@@ -294,7 +294,7 @@ def _scale(rows: pd.DataFrame) -> Iterator[Finding]:
                     "a scale applied twice or not at all, or a layer of another checkpoint",
                 )
             elif row.cols > 1 and not PLAUSIBLE_RMS[0] < row.rms < PLAUSIBLE_RMS[1]:
-                yield Finding(
+                yield AuditFinding(
                     "error" if row.rms >= HUGE else "warning",
                     "scale",
                     row.param_name,
@@ -303,7 +303,7 @@ def _scale(rows: pd.DataFrame) -> Iterator[Finding]:
                 )
 
 
-def _rank(rows: pd.DataFrame) -> Iterator[Finding]:
+def _rank(rows: pd.DataFrame) -> Iterator[AuditFinding]:
     energy = rows["effective_rank_energy"]
     usual = energy.groupby(rows["family"]).transform("median")
     count = energy.groupby(rows["family"]).transform("count")
@@ -321,7 +321,7 @@ def _rank(rows: pd.DataFrame) -> Iterator[Finding]:
                 else ""
             )
         if pd.notna(rank) and 0 < rank < COLLAPSED_RANK * smaller:
-            yield Finding(
+            yield AuditFinding(
                 "warning",
                 "rank_collapse",
                 row.param_name,
@@ -335,7 +335,7 @@ def _rank(rows: pd.DataFrame) -> Iterator[Finding]:
             and row.effective_rank_energy < COLLAPSED_ENERGY
             and typical > ENERGY_FACTOR * row.effective_rank_energy
         ):
-            yield Finding(
+            yield AuditFinding(
                 "warning",
                 "rank_collapse",
                 row.param_name,
@@ -345,7 +345,7 @@ def _rank(rows: pd.DataFrame) -> Iterator[Finding]:
             )
 
 
-def _copies(rows: pd.DataFrame, manifest: Manifest) -> Iterator[Finding]:
+def _copies(rows: pd.DataFrame, manifest: Manifest) -> Iterator[AuditFinding]:
     """Tensors with the same bytes; a token table under two names is only a note."""
     varied = rows[(rows["numel"] >= LEAST_COPIED) & (rows["min"] != rows["max"]).fillna(True)]
     varied = varied[~varied["param_name"].str.endswith(DECAYS)]
@@ -356,7 +356,7 @@ def _copies(rows: pd.DataFrame, manifest: Manifest) -> Iterator[Finding]:
             continue
         is_table = same["block_type"].isin(["embedding", "output"]).all()
         others = ", ".join(names[1:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-        yield Finding(
+        yield AuditFinding(
             "note" if is_table else "warning",
             "stored_twice" if is_table else "copy",
             names[0],
@@ -367,7 +367,7 @@ def _copies(rows: pd.DataFrame, manifest: Manifest) -> Iterator[Finding]:
         )
     tables = rows[rows["param_name"].isin([manifest.embedding, output])]
     if len(tables) == 2 and states_tied(manifest.config) and tables["content"].nunique() == 2:
-        yield Finding(
+        yield AuditFinding(
             "warning",
             "untied",
             str(output),

@@ -1,7 +1,6 @@
-"""Sentences about a model: its identity, composition and the main findings.
+"""Sentences about a model: its identity, composition, coverage and audit.
 
 Everything returned is plain text, even if it contains names from the model: the caller escapes it.
-A finding states what was measured; an interpretation is worded as a possibility.
 """
 
 from collections.abc import Mapping
@@ -193,7 +192,7 @@ def audit_finding(audit: Mapping[str, Any]) -> str:
 
 
 NOTHING_FOUND = (
-    "The audit found no damage: no NaN or infinite values; no weights that are all zero, copies of "
+    "No damage found: no NaN or infinite values; no weights that are all zero, copies of "
     "others, out of scale or of collapsed rank; no missing or unexpected tensor, no wrong shape."
 )
 

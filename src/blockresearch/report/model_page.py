@@ -9,7 +9,7 @@ import pandas as pd
 
 from blockresearch.report import comparison, glossary
 from blockresearch.report.blocks import color
-from blockresearch.report.layers import expert_finding, layer_findings
+from blockresearch.report.findings.record import TOPICS, Finding, from_records
 from blockresearch.report.model import (
     NOTHING_FOUND,
     SHOWN,
@@ -19,9 +19,8 @@ from blockresearch.report.model import (
     title,
     what,
 )
-from blockresearch.report.pages import packed, read_json, render
-from blockresearch.report.tokens import embedding_findings
-from blockresearch.report.values import passing_alpha, value_findings
+from blockresearch.report.pages import linked, packed, read_json, render
+from blockresearch.report.values import passing_alpha
 from blockresearch.report.wording import integer, parameter_count, percent, shape, size, unbroken
 from blockresearch.results import DOWNLOADS, EMBEDDING_FIGURES, LAYER_FIGURES, REPORTS
 from blockresearch.tables.columns import NONE, find_column
@@ -64,7 +63,6 @@ def model_page(folder: Path) -> tuple[str, dict[str, Any]]:
     matrices = read_table(folder / "matrices.parquet", "matrices")
     layers = read_table(folder / "layers.csv", "layers")
     clusters = read_table(folder / "embedding" / "clusters_summary.csv", "clusters_summary")
-    elbow = read_table(folder / "embedding" / "elbow.csv", "elbow")
     audit = read_json(folder / "audit.json")
     embedding = read_json(folder / "embedding" / "summary.json")
     numbers = comparison.numbers(manifest, params, matrices, audit, embedding)
@@ -73,10 +71,7 @@ def model_page(folder: Path) -> tuple[str, dict[str, Any]]:
         **(LAYER_FIGURES if depth else {}),
         **(EMBEDDING_FIGURES if len(clusters) else {}),
     }
-    # The page leaves out what a model does not have; the reports mention it.
-    by_layer = layer_findings(layers)[:2] if depth > 1 else []
-    has_tokens = len(clusters) or manifest["embedding"]
-    of_tokens = embedding_findings(embedding, clusters, elbow)[:2] if has_tokens else []
+    findings = from_records(read_json(folder / "findings.json"))
     data = parameters(params)
     page = render(
         "model.html.j2",
@@ -88,16 +83,12 @@ def model_page(folder: Path) -> tuple[str, dict[str, Any]]:
         glance=_glance(numbers, audit),
         composition=_composition(params),
         bar=_bar(params),
-        findings=[
-            unbroken(finding)
-            for finding in (
-                *value_findings(params, matrices)[:SHOWN],
-                *by_layer,
-                expert_finding(matrices),
-                *of_tokens,
-            )
-            if finding
+        findings=_shown(findings[:SHOWN]),
+        other_findings=[
+            (label, _shown([one for one in findings[SHOWN:] if one.topic == topic]))
+            for topic, label in TOPICS.items()
         ],
+        number_of_findings=len(findings),
         identity=identity(manifest),
         audit=audit,
         audit_words=audit_finding(audit) if audit["findings"] else NOTHING_FOUND,
@@ -120,6 +111,19 @@ def model_page(folder: Path) -> tuple[str, dict[str, Any]]:
         tensors=integer(len(params)),
     )
     return page, {"numbers": numbers, "figures": list(figures)}
+
+
+def _shown(findings: list[Finding]) -> list[dict[str, Any]]:
+    """Findings as the template prints them."""
+    return [
+        {
+            "id": finding.id,
+            "severity": finding.severity,
+            "text": linked(unbroken(finding.text), [place.name for place in finding.tensors]),
+            "about": unbroken(f"{finding.why} {finding.action}".strip()),
+        }
+        for finding in findings
+    ]
 
 
 def parameters(params: pd.DataFrame) -> dict[str, Any]:
@@ -204,7 +208,7 @@ def _glance(numbers: dict[str, Any], audit: dict[str, Any]) -> list[tuple[str, s
         ("layers", values["layers"], "params.layer_index"),
         *experts,
         ("entropy per weight", entropy, "params.entropy_bits"),
-        ("audit", ", ".join(counts) or "nothing unusual", ""),
+        ("file integrity", ", ".join(counts) or "no damage found", ""),
     ]
 
 

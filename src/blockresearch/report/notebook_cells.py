@@ -16,8 +16,9 @@ from IPython.display import display
 from blockresearch.files import read_json
 from blockresearch.model_config import ModelConfig
 from blockresearch.report import environment
+from blockresearch.report.findings.record import Finding, from_records
 from blockresearch.report.model import SHOWN, as_sentence, what
-from blockresearch.report.pages import escape
+from blockresearch.report.pages import escape, linked
 from blockresearch.report.wording import (
     aligned,
     fixed,
@@ -37,6 +38,7 @@ __all__ = [
     "aligned",
     "cluster_cards",
     "definitions",
+    "explain",
     "facts",
     "fixed",
     "headline",
@@ -61,6 +63,9 @@ ROWS = 25
 
 CSS_PIXELS = 96  # per inch
 
+# The page of the model, seen from a report.
+MODEL_PAGE = "../index.html"
+
 
 @dataclass(frozen=True)
 class Analysis:
@@ -79,6 +84,14 @@ class Analysis:
     @cached_property
     def audit(self) -> dict[str, Any]:
         return read_json(self.folder / "audit.json")
+
+    @cached_property
+    def findings(self) -> list[Finding]:
+        return from_records(read_json(self.folder / "findings.json"))
+
+    def about(self, *topics: str) -> list[Finding]:
+        """The findings of some topics, most severe first."""
+        return [finding for finding in self.findings if finding.topic in topics]
 
     @cached_property
     def summary(self) -> dict[str, Any]:
@@ -172,14 +185,33 @@ def open_analysis(model_dir: str) -> Analysis:
     return Analysis(Path(model_dir))
 
 
-def lead(sentences: Iterable[str]) -> Html:
+def lead(first: str, findings: Iterable[Finding | str]) -> Html:
     """The first paragraph of a report: the model and the main findings."""
-    first, *rest = sentences
-    items = "".join(f"<li>{escape(unbroken(sentence))}</li>" for sentence in rest)
+    found = list(findings)
+    items = "".join(f"<li>{_sentence(finding)}</li>" for finding in found)
+    texts = [finding if isinstance(finding, str) else finding.text for finding in found]
     return Html(
         f'<div class="lead"><p>{escape(unbroken(first))}</p><ul>{items}</ul></div>',
-        "\n- ".join([first, *rest]),
+        "\n- ".join([first, *texts]),
     )
+
+
+def _sentence(finding: Finding | str) -> str:
+    """A finding as HTML, with links to its tensors on the model's page."""
+    if isinstance(finding, str):
+        return escape(unbroken(finding))
+    return linked(unbroken(finding.text), [place.name for place in finding.tensors], MODEL_PAGE)
+
+
+def explain(analysis: Analysis, *ids: str) -> Html | None:
+    """The findings of the rules `ids` as paragraphs, what to do included; nothing without them."""
+    found = [finding for name in ids for finding in analysis.findings if finding.id == name]
+    html = "".join(
+        f"<p>{_sentence(finding)} {escape(unbroken(f'{finding.why} {finding.action}').strip())}</p>"
+        for finding in found
+    )
+    texts = [f"{one.text} {one.why} {one.action}".strip() for one in found]
+    return Html(html, "\n".join(texts)) if found else None
 
 
 def say(text: str) -> Html | None:
@@ -325,10 +357,9 @@ def output_sentence(manifest: Mapping[str, Any], summary: Mapping[str, Any]) -> 
     return "The checkpoint stores no output layer over tokens."
 
 
-def headline(analysis: Analysis, found: Iterable[str]) -> Html:
+def headline(analysis: Analysis, found: Iterable[Finding | str]) -> Html:
     """What the model is, then at most three findings."""
-    first = what(analysis.manifest, analysis.params)
-    return lead([first, *list(found)[:SHOWN]])
+    return lead(what(analysis.manifest, analysis.params), list(found)[:SHOWN])
 
 
 def _caption(text: str) -> str:

@@ -9,11 +9,15 @@ from collections.abc import Iterable
 from html import escape as html_escape
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 from markupsafe import Markup
 
-from blockresearch.text import visible
+from blockresearch.text import short, visible
+
+# Links behind a sentence that names none of its tensors.
+MOST_LINKS = 3
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 
@@ -62,6 +66,29 @@ def _made_visible(value: Any) -> Any:
 def escape(text: Any) -> str:
     """Text escaped for HTML, in an element or a quoted attribute."""
     return html_escape(visible(text), quote=True)
+
+
+def linked(text: str, names: Iterable[str], page: str = "") -> Markup:
+    """A sentence as HTML in which each tensor is a link to its row on the model's page.
+
+    `names` are tensors; one that the sentence does not mention follows it. `page` is the address of
+    that page, empty on the page itself.
+    """
+    links = {short(name): f"{page}#tensor={quote(name)}" for name in dict.fromkeys(names)}
+    if not links:
+        return Markup(escape(text))
+    longest_first = "|".join(map(re.escape, sorted(links, key=len, reverse=True)))
+    pieces = re.split(rf"(?<![\w.])({longest_first})(?![\w]|\.\w)", text)
+    html = "".join(
+        _link(links[piece], piece) if place % 2 else escape(piece)
+        for place, piece in enumerate(pieces)
+    )
+    others = [_link(links[name], name) for name in links if name not in pieces[1::2]]
+    return Markup(f"{html} ({', '.join(others[:MOST_LINKS])})" if others else html)
+
+
+def _link(address: str, text: str) -> str:
+    return f'<a href="{escape(address)}">{escape(text)}</a>'
 
 
 def script_json(value: Any) -> str:

@@ -1,53 +1,28 @@
-"""Sentences about tokens: clusters, neighbors, geometry, undertrained tokens."""
+"""Sentences and tables about tokens: samples, neighbors, geometry, undertrained tokens."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
-from blockresearch.report.model import as_sentence
+from blockresearch.report.findings.tokens import compared
 from blockresearch.report.wording import (
     fixed,
     integer,
-    listed,
-    number,
     percent,
     plural,
     with_spread,
 )
 from blockresearch.text import short
 
-# Metric of the clustering -> the vectors whose variance the clusters explain.
-SPACES = {"spherical": " of the directions", "whitened": " of the whitened vectors"}
 
-
-def cluster_finding(summary: Mapping[str, Any], elbow: pd.DataFrame) -> str | None:
-    """One sentence that compares the clusters with those of one cloud of the same covariance.
-
-    `elbow` is the table. None if this was not measured.
-    """
-    row = _compared(elbow)
-    if row is None:
-        return None
-    verdict = (
-        "the rows have more structure than that, but not necessarily separate clusters"
-        if summary["beyond_null"]
-        else "by this measure the clusters only divide a single cloud"
-    )
-    return (
-        f"{integer(row['k'])} clusters explain {percent(row['sample_share'])} of the variance"
-        f"{SPACES.get(summary['metric'], '')}, compared with {percent(row['null_share'])} in a "
-        f"normal distribution of the same covariance: {verdict}."
-    )
-
-
-def cluster_worth(summary: Mapping[str, Any], elbow: pd.DataFrame) -> str | None:
-    """`cluster_finding`, its samples, and the stability of the clusters."""
-    row = _compared(elbow)
+def cluster_samples(summary: Mapping[str, Any], elbow: pd.DataFrame) -> str | None:
+    """How the clusters were compared, with standard errors; None if they were not."""
+    row = compared(elbow)
     if row is None:
         return None
     return (
-        f"{cluster_finding(summary, elbow)} These are means of {integer(summary['samples'])} "
+        f"Shares are means of {integer(summary['samples'])} "
         f"samples of {integer(summary['sample_rows'])} rows, and of "
         f"{integer(summary['null_samples'])} samples of the normal distribution. Clusterings of "
         "two samples agree with an adjusted Rand index of "
@@ -55,12 +30,6 @@ def cluster_worth(summary: Mapping[str, Any], elbow: pd.DataFrame) -> str | None
         f"distribution it is {with_spread(row['null_stability'], row['null_stability_error'])} "
         "(± standard error)."
     )
-
-
-def _compared(elbow: pd.DataFrame) -> pd.Series | None:
-    """The row of the chosen number of clusters, if it was compared with one cloud."""
-    rows = elbow[elbow["chosen"].fillna(False).astype(bool) & elbow["null_share"].notna()]
-    return None if rows.empty else rows.iloc[0]
 
 
 def geometry(summary: Mapping[str, Any]) -> pd.DataFrame:
@@ -87,7 +56,7 @@ def geometry(summary: Mapping[str, Any]) -> pd.DataFrame:
             f"{_with_error(s)} of {integer(s['near_duplicate_sample'])} rows"
         ),
         "rows of zeros": lambda s: integer(s["zero_rows"]),
-        "rows without a token in the tokenizer": lambda s: integer(s["padding_rows"]),
+        "rows without a token in the tokenizer": lambda s: integer(s["unnamed_rows"]),
         "rows that are not finite": lambda s: integer(s["left_out_rows"]),
     }
     texts = [
@@ -137,49 +106,3 @@ def undertrained_finding(tokens: pd.DataFrame, facts: Mapping[str, Any]) -> str:
         f"score of the reference rows and {integer(facts['above_lowest_reference'])} the lowest. "
         "Tokens with equal scores share a rank."
     )
-
-
-def embedding_findings(
-    summary: Mapping[str, Any], overview: pd.DataFrame, elbow: pd.DataFrame
-) -> list[str]:
-    """The main findings about the token embedding."""
-    if overview.empty:
-        return [as_sentence(summary.get("reason") or "this model has no token embedding")]
-    worth = cluster_finding(summary, elbow)
-    found = [worth] if worth else []
-    cosine = summary["isotropy"]["mean_cosine"]
-    if cosine is not None:
-        cone = (
-            "the vectors share a common direction"
-            if cosine > 0.2
-            else "the vectors share no strong common direction"
-        )
-        found.append(
-            f"The mean cosine between two different tokens is {fixed(cosine)}: {cone}. Their "
-            f"length is {with_spread(summary['mean_norm'], summary['std_norm'])} (mean ± std)."
-        )
-    odd = [
-        f"{integer(summary[key])} {label}"
-        for key, label in (
-            ("duplicate_rows", "equal an earlier row"),
-            ("zero_rows", "are all zero"),
-            ("padding_rows", "have no token in the tokenizer"),
-            ("left_out_rows", "are not finite and were left out"),
-        )
-        if summary.get(key)
-    ]
-    if odd:
-        found.append(f"Of {integer(summary['rows'])} rows, {listed(odd)}.")
-    largest = overview.loc[overview["size"].idxmax()]
-    return [
-        *found,
-        f"Over all rows the clusters explain {percent(summary['explained_share'])} of the "
-        f"variance{SPACES.get(summary['metric'], '')}, with a mean silhouette of "
-        f"{_silhouette(summary)}; the largest has {percent(largest['share'])} of the "
-        "rows.",
-    ]
-
-
-def _silhouette(summary: Mapping[str, Any]) -> str:
-    value, error = summary["silhouette"], summary["silhouette_error"]
-    return with_spread(value, error) if error else number(value)

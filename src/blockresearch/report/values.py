@@ -1,4 +1,4 @@
-"""Tables and sentences about all weights, by block type, format and status."""
+"""Tables about all weights, by block type and status."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,12 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from blockresearch.report.wording import aligned, integer, number, percent
 from blockresearch.safetensors.dtypes import DTYPES
-from blockresearch.tables.columns import LOW_BIT_FORMATS
-from blockresearch.text import short
-
-NOTABLE_ZEROS = 0.01
 
 
 def coverage_table(coverage: pd.DataFrame) -> pd.DataFrame:
@@ -87,31 +82,6 @@ def matrix_names(matrices: pd.DataFrame) -> pd.Series:
     return matrices["param_name"].astype(str) + parts.where(parts == "", " " + parts)
 
 
-def rounding_table(matrices: pd.DataFrame) -> pd.DataFrame:
-    """Errors per low-bit format, most bits first; only formats that some matrix has.
-
-    Columns: format and bits, the median and the lowest signal-to-error ratio in decibel, the median
-    error as a share of the rms, and the matrix with the lowest ratio.
-    """
-    rows = []
-    for each in sorted(LOW_BIT_FORMATS, key=lambda each: -each.bits):
-        ratios = matrices[f"{each.name}_sqnr_db"].dropna().astype(float)
-        if len(ratios):
-            median, worst = float(ratios.median()), ratios.idxmin()
-            rows.append(
-                {
-                    "format": each.label,
-                    "bits": each.bits,
-                    "median": median,
-                    "error": 10 ** (-median / 20),
-                    "lowest": float(ratios[worst]),
-                    "matrix": matrix_names(matrices.loc[[worst]]).iloc[0],
-                }
-            )
-    names = ["format", "bits", "median", "error", "lowest", "matrix"]
-    return pd.DataFrame(rows, columns=names)
-
-
 def information_table(params: pd.DataFrame) -> pd.DataFrame:
     """Entropy per block type, over the tensors that have one.
 
@@ -144,132 +114,8 @@ def information_table(params: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def rounding_finding(formats: pd.DataFrame) -> str | None:
-    """One or two sentences on the errors of low-bit formats, by `rounding_table`."""
-    four = formats[formats["bits"] < 5].sort_values("median", ascending=False)
-    if four.empty:
-        return None
-    best, last = four.iloc[0], four.iloc[-1]
-    text = (
-        f"Of the 4-bit formats, {best['format']} has the smallest rounding error: in the median "
-        f"matrix {percent(best['error'])} of the weights' root mean square "
-        f"({number(best['median'])} dB)"
-    )
-    if len(four) == 1:
-        return f"{text}."
-    largest = f"{percent(last['error'])} ({number(last['median'])} dB)"
-    return f"{text}; {last['format']} has the largest, {largest}."
-
-
-def sparsity_finding(params: pd.DataFrame) -> str:
-    """One or two sentences: how many values are exactly or nearly zero, and where most are."""
-    known = params[params["zero_fraction"].notna() & (params["finite_count"] > 0)]
-    if known.empty:
-        return "No tensor has finite values, so there are no zeros to count."
-    weight = known["finite_count"].astype(float)
-    zero, near = (
-        float((known[name].astype(float) * weight).sum() / weight.sum())
-        for name in ("zero_fraction", "sparsity")
-    )
-    worst = known.loc[known["zero_fraction"].idxmax()]
-    text = (
-        f"{percent(zero)} of all values are exactly zero and {percent(near)} are near zero (|w| at "
-        "most the sparsity threshold)."
-    )
-    if worst["zero_fraction"] < NOTABLE_ZEROS:
-        return f"{text} No tensor has {NOTABLE_ZEROS * 100:.0f} % or more exact zeros."
-    share = percent(worst["zero_fraction"])
-    return f"{text} The largest share of exact zeros is {share}, in {short(worst['param_name'])}."
-
-
 def _first(values: Any) -> Any:
     return values[0] if isinstance(values, list | np.ndarray) and len(values) else None
-
-
-LOW_RANK = 0.9
-
-
-def noise_finding(matrices: pd.DataFrame) -> str | None:
-    """One or two sentences: whether the spectra follow the law of noise. None without spectra."""
-    known = matrices[matrices["mp_ks"].notna()]
-    if known.empty:
-        return None
-    rejected = known["mp_rejected"].fillna(False).astype(bool)
-    distance = number(known["mp_ks"].median(), 2)
-    if not rejected.any():
-        return (
-            "All spectra are as close to the Marchenko-Pastur law as those of noise "
-            f"(median distance {distance})."
-        )
-    return (
-        f"The Marchenko-Pastur law of noise is rejected for {integer(rejected.sum())} of "
-        f"{integer(len(known))} matrices (median distance {distance}). There, the noise level is "
-        "only a scaled median of σ, and spikes and energy beyond the edge describe the shape of "
-        "the spectrum, not signal above noise."
-    )
-
-
-def power_law_finding(matrices: pd.DataFrame) -> str | None:
-    """One or two sentences: how many power laws may be cited, and their exponents."""
-    fitted = matrices[matrices["alpha"].notna()]
-    if fitted.empty:
-        return None
-    passing = passing_alpha(fitted).dropna()
-    short_tails = int(fitted["alpha_short_tail"].fillna(False).sum())
-    text = (
-        f"The power law passes its checks in {integer(len(passing))} of {integer(len(fitted))} "
-        f"matrices; {integer(short_tails)} have fewer than 50 eigenvalues in the fitted tail."
-    )
-    if passing.empty:
-        return f"{text} No exponent α is shown."
-    return f"{text} The median exponent of those that pass is {aligned(passing.median())}."
-
-
-def value_findings(params: pd.DataFrame, matrices: pd.DataFrame) -> list[str]:
-    """The main findings about values, ranks and information, most important first."""
-    found, ranks = [], []
-    broken = params[(params["nan_count"] + params["posinf_count"] + params["neginf_count"]) > 0]
-    if len(broken):
-        found.append(
-            f"{integer(len(broken))} of {integer(len(params))} tensors contain NaN or infinite "
-            f"values, first {short(broken['param_name'].iloc[0])}: their results are unusable."
-        )
-    # The change that an adapter makes has the rank of its factors, whatever was learned.
-    is_change = matrices["slice"].fillna("").str.endswith("delta")
-    ranked = matrices[matrices["resolved_rank_ratio"].notna() & ~is_change]
-    telling = False
-    if len(ranked):
-        low = ranked[ranked["resolved_rank_ratio"] < 1]
-        if len(low):
-            worst = low.loc[low["resolved_rank_ratio"].idxmin()]
-            telling = worst["resolved_rank_ratio"] < LOW_RANK
-            ranks.append(
-                f"{integer(len(ranked) - len(low))} of {integer(len(ranked))} matrices have full "
-                f"rank; the lowest for its size is {short(worst['param_name'])} with rank "
-                f"{integer(worst['resolved_rank'])} of "
-                f"{integer(min(worst['rows'], worst['cols']))}."
-            )
-        else:
-            all_of = f"All {integer(len(ranked))} matrices have"
-            ranks.append(f"{all_of if len(ranked) > 1 else 'The one matrix has'} full rank.")
-    found += ranks if telling else []
-    tails = matrices[matrices["max_over_rms"].notna()]
-    if len(tails):
-        far = tails.loc[tails["max_over_rms"].idxmax()]
-        found.append(
-            f"The largest weight relative to its matrix is {number(far['max_over_rms'])} times the "
-            f"root mean square, in {short(far['param_name'])}; in a large matrix of normally "
-            "distributed weights it would be about 4 to 6."
-        )
-    bits = information(params)
-    if bits:
-        carried, stored = bits
-        found.append(
-            f"The entropy of the stored codes is {number(carried)} of {number(stored)} bits per "
-            f"weight, so lossless compression (entropy coding) could save "
-            f"about {percent(1 - carried / stored)}."
-        )
-    return found if telling else [*found, *ranks]
 
 
 def information(params: pd.DataFrame) -> tuple[float, float] | None:

@@ -88,9 +88,9 @@ def _scaled(count: float, units: Mapping[str, float]) -> str:
     return ""
 
 
-def plural(count: int, noun: str) -> str:
-    """A count of things: 1 tensor, 1,137 tensors."""
-    return f"{integer(count)} {noun}{'s'[: count != 1]}"
+def plural(count: int, noun: str, several: str = "") -> str:
+    """A count of things: 1 tensor, 1,137 tensors; `several` is an irregular plural."""
+    return f"{integer(count)} {noun if count == 1 else several or noun + 's'}"
 
 
 def seconds(value: Any) -> str:

@@ -936,7 +936,7 @@ TOKEN_ID = Column("token_id", "integer", "row of the embedding", NONE, label="id
 
 TOKEN = Column("token", "string", "its text with visible escapes; empty if the tokenizer has none")
 
-KIND = Column("kind", "string", "normal, special, added, byte, or padding (beyond the tokenizer)")
+KIND = Column("kind", "string", "normal, special, added, byte, or unnamed (not in tokenizer.json)")
 
 NORM = Column("norm", "number", "L2 norm of the row", WEIGHT, "‖x‖₂")
 

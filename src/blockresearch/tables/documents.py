@@ -35,7 +35,7 @@ ROW_FACTS = (
         NONE,
         "the same of x − mean(x)",
     ),
-    Column("padding_rows", "integer", "rows beyond the tokenizer", TOKENS),
+    Column("unnamed_rows", "integer", "rows without a name in tokenizer.json", TOKENS),
     Column("duplicate_rows", "integer", "rows equal to an earlier one, of the whole table", TOKENS),
     Column(
         "near_duplicate_rows",
@@ -147,6 +147,28 @@ SUMMARY = (
         "mean of x·y / (‖x‖₂ ‖y‖₂), y: the output row of x",
     ),
     Column("output_reason", "string", "why there is no output layer to describe"),
+)
+
+FINDINGS = (
+    Column("id", "string", "rule that made it (docs/findings.md); at most one finding of a rule"),
+    Column("topic", "string", "training, formats, depth, values or tokens"),
+    Column(
+        "severity",
+        "string",
+        "warning (something to do before the model is used), notable (unusual) or note",
+    ),
+    Column("text", "string", "one to three sentences"),
+    Column(
+        "tensors",
+        "objects",
+        "what it is about, most important first: name, slice (null for the whole tensor), and row "
+        "and col of one weight or row (null for all)",
+    ),
+    Column("metric", "string", "table.column of the value; null if it is derived from several"),
+    Column("value", "number", "the number of the finding", "that of the metric", "see the rule"),
+    Column("reference", "number", "what it is compared with", "the same", "see the rule"),
+    Column("why", "string", "why it matters"),
+    Column("action", "string", "what to do"),
 )
 
 INDEX = (

@@ -218,7 +218,7 @@ def find_probes(
     """
     places: dict[str, int] = {}
     for number, token in enumerate(tokens):
-        if token.raw and token.kind != "padding":
+        if token.raw and token.kind != "unnamed":
             places.setdefault(token.raw, number)
     found: list[dict[str, Any]] = []
     unknown: list[str | int] = []

@@ -59,15 +59,15 @@ def describe_rows(
     first = first_equal(values)
     duplicate = first < np.arange(len(values))
     impossible = np.array([is_impossible(token) for token in tokens])
-    padding = np.array([token.kind == "padding" for token in tokens])
+    unnamed = np.array([token.kind == "unnamed" for token in tokens])
     untrained = untrained_scores(
         values,
         impossible[mask],
-        padding[mask],
+        unnamed[mask],
         np.array([token.kind == "special" for token in tokens])[mask],
         indicator,
     )
-    ranks = _ranks(untrained, (impossible | padding)[mask])
+    ranks = _ranks(untrained, (impossible | unnamed)[mask])
     suspects = np.argsort(np.where(ranks > 0, ranks, np.inf), kind="stable")[:LISTED]
     inside = np.isin(np.asarray(wanted, np.int64), places)
     asked = np.searchsorted(places, np.asarray(wanted, np.int64)[inside])
@@ -116,7 +116,7 @@ def describe_rows(
             "mean_cosine": mean_cosine(values),
             "mean_cosine_centred": mean_cosine(values, mean),
         },
-        "padding_rows": int(padding.sum()),
+        "unnamed_rows": int(unnamed.sum()),
         "duplicate_rows": int(duplicate.sum()),
         "near_duplicate_rows": int(close.sum()),
         "near_duplicate_sample": len(drawn),

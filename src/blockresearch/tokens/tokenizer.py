@@ -26,6 +26,10 @@ MAX_VALUES = 4_000_000
 BYTE_PIECE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
 
 
+# The token of Whisper before those of time, and their number.
+NO_TIMES, TIMES = "<|notimestamps|>", 1501
+
+
 class TokenizerError(ValueError):
     """A tokenizer.json that cannot be read."""
 
@@ -35,9 +39,9 @@ class Token:
     """One row of the embedding: its readable text, and what it is.
 
     `kind` is normal, special (a control token), added (after training), byte (not a text by itself)
-    or padding (no token has this id). `raw` is the unescaped text, for `traits` and never for
-    display: cut to 200 characters, bytes that are not UTF-8 as lone surrogates, and a space before
-    a WordPiece that begins a word.
+    or unnamed (the file has no token of this id). `raw` is the unescaped text, for `traits` and
+    never for display: cut to 200 characters, bytes that are not UTF-8 as lone surrogates, and a
+    space before a WordPiece that begins a word.
     """
 
     text: str
@@ -51,7 +55,7 @@ def _token(raw: str, kind: str) -> Token:
 
 NO_TOKENIZER = Token("", "normal")
 
-PADDING = Token("", "padding")
+UNNAMED = Token("", "unnamed")
 
 
 def read_tokens(tokenizer_json: Path | None, rows: int) -> list[Token]:
@@ -65,7 +69,7 @@ def read_tokens(tokenizer_json: Path | None, rows: int) -> list[Token]:
         return [NO_TOKENIZER] * rows
     spec = _load(Path(tokenizer_json))
     model = _dict(spec.get("model"))
-    found = [PADDING] * rows
+    found = [UNNAMED] * rows
     read = _reader(spec)
     empty = True
     for piece, number in _vocabulary(model):
@@ -84,7 +88,22 @@ def read_tokens(tokenizer_json: Path | None, rows: int) -> list[Token]:
             f"{tokenizer_json}: no vocabulary found; give a tokenizer.json of the tokenizers "
             "library or none."
         )
+    _name_times(found)
     return found
+
+
+def _name_times(tokens: list[Token]) -> None:
+    """Name the times in `tokens` if they follow NO_TIMES and the file does not list them.
+
+    Whisper's code makes them: <|0.00|> to <|30.00|> in steps of 0.02 seconds.
+    Source: openai/whisper, tokenizer.py.
+    """
+    start = next((at + 1 for at, token in enumerate(tokens) if token.raw == NO_TIMES), len(tokens))
+    times = tokens[start : start + TIMES]
+    if len(times) == TIMES and all(token is UNNAMED for token in times):
+        tokens[start : start + TIMES] = [
+            _token(f"<|{step / 50:.2f}|>", "added") for step in range(TIMES)
+        ]
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -53,14 +53,14 @@ def traits(token: Token) -> Traits:
 
 def is_impossible(token: Token) -> bool:
     """Whether no text contains the token: a name such as [unused7], or a byte not in UTF-8."""
-    if token.kind != "padding" and _category(token) == "unused":
+    if token.kind != "unnamed" and _category(token) == "unused":
         return True
     return token.kind == "byte" and token.raw in IMPOSSIBLE_BYTES
 
 
 def _category(token: Token) -> str | None:
     text = token.raw.strip(" ")
-    if token.kind == "padding" or UNUSED.fullmatch(text):
+    if token.kind == "unnamed" or UNUSED.fullmatch(text):
         return "unused"
     if token.kind == "special" or (token.kind == "added" and BRACKETED.fullmatch(text)):
         return "special"

@@ -2,9 +2,9 @@
 
 Vectors of tokens that occur in no training text stay together: they all get the same gradient, or
 none. So tokens are compared with reference rows that cannot be trained: entries named as unused and
-bytes that UTF-8 never contains; else rows beyond the tokenizer (which may be tokens that its file
-leaves out); else, if they are alike, the control tokens, of which many models use few.
-Rows of zeros beyond the tokenizer were filled in, not left untrained: they come last.
+bytes that UTF-8 never contains; else rows without a name in the tokenizer (which may be tokens that
+its file leaves out); else, if they are alike, the control tokens, of which many models use few.
+Rows of zeros without a name were filled in, not left untrained: they come last.
 
 Two indicators are tried, modeled on Land and Bartolo 2024, arXiv:2405.05417, for tied and untied
 models: the cosine to the mean reference row after the leading direction of all rows is removed, and
@@ -50,9 +50,11 @@ MAGIKARP = (
 
 IMPOSSIBLE = "rows that no text can train (named as unused, or bytes that UTF-8 never contains)"
 
-PADDING = "rows beyond the tokenizer"
+UNNAMED = "rows without a name in the tokenizer"
 
-FILLED = "rows of zeros beyond the tokenizer, so that short rows score high: a weak indicator"
+FILLED = (
+    "rows of zeros without a name in the tokenizer, so that short rows score high: a weak indicator"
+)
 
 CONTROL = "control tokens, the only rows likely to be untrained"
 
@@ -91,13 +93,14 @@ class Untrained:
 def untrained_scores(
     rows: np.ndarray,
     impossible: np.ndarray,
-    padding: np.ndarray,
+    unnamed: np.ndarray,
     control: np.ndarray,
     indicator: str | None = None,
 ) -> Untrained:
     """Scores of `rows` [m, d].
 
-    The masks [m] mark tokens that no text has, rows beyond the tokenizer, and control tokens.
+    The masks [m] mark tokens that no text has, rows without a name in the tokenizer, and control
+    tokens.
     `indicator` sets which one is used if there are references.
     """
     axis = leading_direction(rows)
@@ -107,9 +110,9 @@ def untrained_scores(
 
     if impossible.sum() >= ENOUGH:
         return scored(impossible, IMPOSSIBLE)
-    filled = padding & ~rows.any(axis=1)
-    if (padding & ~filled).any():
-        return scored(padding & ~filled, PADDING)
+    filled = unnamed & ~rows.any(axis=1)
+    if (unnamed & ~filled).any():
+        return scored(unnamed & ~filled, UNNAMED)
     if control.sum() >= ENOUGH:
         found = scored(control, CONTROL)
         if (found.held_out or 0.0) >= CONVINCING:

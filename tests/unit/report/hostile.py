@@ -4,6 +4,7 @@ import re
 from html.parser import HTMLParser
 
 from blockresearch.files import write_json
+from blockresearch.report.findings.record import Finding, Place, as_records
 from blockresearch.results import ALL
 from blockresearch.tables.io import frame, write_table
 
@@ -80,6 +81,8 @@ def write_results(folder, names=NAMES, commit=None):
         (folder / path).write_text("x")
     write_json(manifest, folder / "manifest.json")
     write_json(audit, folder / "audit.json")
+    insight = Finding("rule", "values", "warning", names[0], tuple(map(Place, names)), why=names[1])
+    write_json(as_records([insight]), folder / "findings.json")
     write_json({"reason": names[0]}, folder / "embedding" / "summary.json")
     write_table(params, "params", folder / "params.parquet")
     write_table(frame([], "matrices"), "matrices", folder / "matrices.parquet")

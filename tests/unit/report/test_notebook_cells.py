@@ -6,6 +6,7 @@ import nbformat
 import pandas as pd
 import pytest
 
+from blockresearch.report.findings.record import Finding, Place
 from blockresearch.report.notebook_cells import (
     Picture,
     cluster_cards,
@@ -19,6 +20,7 @@ from blockresearch.results import REPORTS
 from tests.conftest import ROOT
 
 NAMES = list(REPORTS)
+FOUND = Finding("rule", "values", "note", "in <b>w</b>", (Place("<b>w</b>"), Place("x'y")))
 HOSTILE = ["<img src=x onerror=alert(1)>", "$x$", "\u202eabc\x07", "</td><script>1</script>"]
 
 
@@ -37,8 +39,9 @@ def test_tables_escape_everything():
     data = pd.DataFrame({"name": HOSTILE, "value": [1.0, None, 3.0, 4.0]})
     columns = {"name": (HOSTILE[0], None), "value": ("value", number)}
     html = table(data, columns, HOSTILE[3]).html
-    html += lead(HOSTILE).html + facts([(HOSTILE[0], HOSTILE[3])]).html
-    assert "<img" not in html and "<script" not in html
+    html += lead(HOSTILE[0], [FOUND, *HOSTILE]).html + facts([(HOSTILE[0], HOSTILE[3])]).html
+    assert "<img" not in html and "<script" not in html and "<b>" not in html
+    assert 'href="../index.html#tensor=%3Cb%3Ew%3C/b%3E">&lt;b&gt;w&lt;/b&gt;</a>' in html
     assert "\u202e" not in html and "\x07" not in html and "\\u202eabc\\x07" in html
     assert "$x$" in html and "<td>–</td>" in html
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from blockresearch.report.values import information_table, largest_weights, value_findings
+from blockresearch.report.values import information_table, largest_weights
 from blockresearch.tables.io import frame
 
 
@@ -29,12 +29,3 @@ def test_largest_weights_say_where_they_are():
     table = largest_weights(frame(rows, "matrices"))
     assert list(table["matrix"]) == ["b k_proj", "a"]
     assert table["top_value"].iloc[0] == -5.0 and table["top_row"].iloc[1] == 4
-
-
-def test_the_rank_of_an_adapter_is_no_finding():
-    row = {"rows": 64, "cols": 64, "resolved_rank": 4, "resolved_rank_ratio": 4 / 64}
-    for part, found in (("delta", []), ("[3].delta", []), (None, ["rank 4 of 64"])):
-        matrices = frame([{"param_name": "a", "slice": part} | row], "matrices")
-        sentences = value_findings(frame([], "params"), matrices)
-        assert len(sentences) == len(found)
-        assert all(words in text for words, text in zip(found, sentences, strict=True))

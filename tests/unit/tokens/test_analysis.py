@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from blockresearch.report.tokens import cluster_worth
+from blockresearch.report.findings.record import Place
+from blockresearch.report.findings.tokens import clusters
 from blockresearch.tables.io import columns, typed, write_table
 from blockresearch.tokens.analysis import analyze_embedding, find_probes, nothing, with_output
 from blockresearch.tokens.describe import first_equal, mean_cosine, paired_cosines
@@ -20,7 +21,7 @@ def sample(n: int = 600, d: int = 20) -> tuple[np.ndarray, list[Token]]:
     rows = (8 * np.eye(3, d)[truth] + rng.standard_normal((n, d))).astype(np.float32)
     tokens = [Token(f"{'abc'[c]}{i}", "normal") for i, c in enumerate(truth)]
     rows[0:2] = 0
-    tokens[0], tokens[1] = Token("<s>", "special"), Token("", "padding")
+    tokens[0], tokens[1] = Token("<s>", "special"), Token("", "unnamed")
     return rows, tokens
 
 
@@ -63,7 +64,7 @@ def test_geometry(analysis):
     summary = analysis.summary
     assert summary["mean_norm"] == pytest.approx(norms.mean())
     assert summary["std_norm"] == pytest.approx(norms.std())
-    assert (summary["zero_rows"], summary["duplicate_rows"], summary["padding_rows"]) == (2, 1, 1)
+    assert (summary["zero_rows"], summary["duplicate_rows"], summary["unnamed_rows"]) == (2, 1, 1)
     centered = wide - wide.mean(axis=0)
     variances = np.linalg.svd(centered, compute_uv=False) ** 2
     assert summary["pca_explained"] == pytest.approx((variances / variances.sum())[:2].tolist())
@@ -159,10 +160,12 @@ def test_structureless_rows_are_told_from_clusters():
     rows = np.random.default_rng(0).standard_normal((2000, 30)).astype(np.float32)
     cloud = analyze_embedding(rows, read_tokens(None, 2000), k_max=8)
     assert cloud.summary["beyond_null"] is False
-    assert "only divide a single cloud" in cluster_worth(cloud.summary, cloud.elbow)
+    (alone,) = clusters(cloud.summary, cloud.elbow, Place("e"))
+    assert "slices of one cloud: mean silhouette" in alone.text
     found = analyze_embedding(*sample(), k_max=8)
     assert found.summary["beyond_null"] is True
-    assert "more structure" in cluster_worth(found.summary, found.elbow)
+    (apart,) = clusters(found.summary, found.elbow, Place("e"))
+    assert "are stable groups that overlap" in apart.text
 
 
 def test_the_spherical_metric_ignores_lengths():
@@ -270,7 +273,7 @@ def test_an_output_layer_ranks_untrained_tokens_first():
         assert table["output_cosine"].to_numpy(float) == pytest.approx(expected, abs=1e-6)
 
 
-def test_rows_beyond_the_tokenizer_are_not_ranked(tmp_path):
+def test_rows_without_a_name_are_not_ranked(tmp_path):
     rows, known = untrained_sample(n=400)
     order = np.argsort(known, kind="stable")  # the known ones last, as padding rows are
     rows = rows[order]
@@ -280,9 +283,9 @@ def test_rows_beyond_the_tokenizer_are_not_ranked(tmp_path):
         json.dumps({"model": {"type": "BPE", "byte_fallback": True, "vocab": vocabulary}})
     )
     analysis = analyze_embedding(rows, read_tokens(path, len(rows)), k_max=4)
-    assert analysis.summary["padding_rows"] == 30
-    assert "rows beyond the tokenizer" in analysis.summary["undertrained"]["method"]
-    padding = analysis.tokens[analysis.tokens["kind"] == "padding"]
+    assert analysis.summary["unnamed_rows"] == 30
+    assert "rows without a name in the tokenizer" in analysis.summary["undertrained"]["method"]
+    padding = analysis.tokens[analysis.tokens["kind"] == "unnamed"]
     assert len(padding) == 30 and padding["reference"].all()
     assert padding["undertrained_rank"].isna().all() and padding["category"].eq("unused").all()
     first = analysis.tokens.nsmallest(30, "undertrained_rank")["token_id"]
@@ -291,7 +294,7 @@ def test_rows_beyond_the_tokenizer_are_not_ranked(tmp_path):
 
 
 def test_probes_are_looked_for_with_a_space_first():
-    tokens = [token("a"), token(" a"), token(" b"), Token("", "padding")]
+    tokens = [token("a"), token(" a"), token(" b"), Token("", "unnamed")]
     found, unknown = find_probes(tokens, ["a", "B", "c", 3, -1, 9])
     assert found == [
         {"token_id": 1, "token": "␣a"},

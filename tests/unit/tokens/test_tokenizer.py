@@ -37,7 +37,7 @@ def test_byte_level_agrees_with_the_library(tmp_path):
         text = tokenizer.decode([number], skip_special_tokens=False)
         assert token.kind == "byte" if "\ufffd" in text else token.text == readable(text)
     assert tokens[size - 2 : size] == [Token("<|end|>", "special"), Token("␣␣", "added")]
-    assert tokens[size:] == [Token("", "padding")] * 3
+    assert tokens[size:] == [Token("", "unnamed")] * 3
     assert Token("<0xE2>", "byte") in tokens
 
 
@@ -80,7 +80,7 @@ def test_sentence_pieces(tmp_path, kind):
         Token("<0x0A>", "byte"),
         Token("<0xe2>", "byte"),
         Token("é", "normal"),
-        Token("", "padding"),
+        Token("", "unnamed"),
     ]
 
 
@@ -91,7 +91,7 @@ def test_word_pieces_keep_their_marks(tmp_path):
     tokenizer.save(str(path))
     texts = [token.text for token in read_tokens(path, 5)]
     assert texts == ["[UNK]", "play", "##ing", "", "▁"]
-    assert read_tokens(path, 5)[3].kind == "padding"
+    assert read_tokens(path, 5)[3].kind == "unnamed"
 
 
 def test_no_tokenizer():
@@ -151,14 +151,14 @@ def test_hostile_entries_are_passed_over(tmp_path):
     }
     assert read_tokens(saved(tmp_path, spec), 5) == [
         Token("good", "normal"),
-        Token("", "padding"),
+        Token("", "unnamed"),
         Token("second", "normal"),
         Token("<x>", "added"),
         Token("=cmd|'/c␣calc'!A1<script>", "normal"),
     ]
     listed = {"model": {"type": "Unigram", "vocab": [["▁a", 0.0], 7, [], [3, 1], ["b"]]}}
     kinds = [token.kind for token in read_tokens(saved(tmp_path, listed), 5)]
-    assert kinds == ["normal", "padding", "padding", "padding", "normal"]
+    assert kinds == ["normal", "unnamed", "unnamed", "unnamed", "normal"]
 
 
 def test_word_pieces_and_bytes_keep_what_they_are(tmp_path):

@@ -27,7 +27,7 @@ from tests.unit.tokens.samples import token
         ("<tool_call>", "added", "special", None, False, 11),
         (" [unused7]", "normal", "unused", None, True, 9),
         ("<|reserved_special_token_3|>", "special", "unused", None, False, 28),
-        ("", "padding", "unused", None, None, None),
+        ("", "unnamed", "unused", None, None, None),
         ("", "normal", None, None, None, None),
     ],
 )
@@ -40,5 +40,5 @@ def test_traits(raw, kind, category, script, spaced, length):
 def test_impossible_tokens():
     assert is_impossible(token("\udcc0", "byte")) and is_impossible(token("\udcff", "byte"))
     assert is_impossible(token("<unused12>")) and is_impossible(token("[unused1]", "special"))
-    for other in (token("\udcc3", "byte"), token("unused"), token("", "padding"), token("<s>")):
+    for other in (token("\udcc3", "byte"), token("unused"), token("", "unnamed"), token("<s>")):
         assert not is_impossible(other)

@@ -26,7 +26,7 @@ def test_any_kind_of_reference_finds_untrained_rows(tied_like, group):
     assert (np.sort(top) == np.arange(len(rows) - 59, len(rows), 2)).all()
 
 
-def test_padding_rows_of_zeros_are_no_reference():
+def test_unnamed_rows_of_zeros_are_no_reference():
     rows, control = untrained_sample()
     rows[:20] = 0
     padding = np.arange(len(rows)) < 20

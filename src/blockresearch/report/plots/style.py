@@ -28,7 +28,7 @@ matplotlib.use("Agg")
 # Okabe and Ito's palette, for groups other than block types; only adjacent ones always differ.
 PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#7a6a00", "#555555")
 
-HEAT = "cividis"
+HEAT = "viridis"
 
 # White is the middle.
 DIVERGING = "RdBu_r"

@@ -187,5 +187,18 @@
     controls.append(element("label", {}, [label, select]));
   }
   update();
+  // A link to a tensor shows its row: #tensor=NAME.
+  const follow = () => {
+    const [, name] = /^#tensor=(.*)$/.exec(location.hash) || [];
+    if (name === undefined) return;
+    search.value = decodeURIComponent(name);
+    read("");
+    state.conditions = [(row) => names[row] === search.value];
+    update();
+    document.getElementById("parameters").scrollIntoView();
+    search.focus({ preventScroll: true });
+  };
+  addEventListener("hashchange", follow);
+  follow();
   box.dataset.ready = "yes";
 })();

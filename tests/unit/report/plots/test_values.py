@@ -12,7 +12,6 @@ from blockresearch.report.plots.values import (
     rounding,
     strips,
 )
-from blockresearch.report.values import rounding_finding, rounding_table
 from blockresearch.safetensors.dtypes import code_values
 from blockresearch.tables.io import frame
 from tests.unit.report.plots.samples import layer_rows
@@ -63,12 +62,6 @@ def test_rounding_errors_by_format():
     matrices = frame(rows, "matrices")
     figure = rounding(matrices)
     np.testing.assert_allclose(figure.axes[0].collections[0].get_array().ravel(), [32, 17])
-    table = rounding_table(matrices).set_index("format")
-    assert list(table.index) == ["INT8 by row", "NVFP4"]
-    assert table.loc["NVFP4", "matrix"] == "w2 [1]" and table.loc["NVFP4", "lowest"] == 14
-    np.testing.assert_allclose(table["error"], [10 ** (-32 / 20), 10 ** (-17 / 20)])
-    sentence = rounding_finding(table.reset_index())
-    assert "NVFP4" in sentence and "14.1 %" in sentence and "most" not in sentence
     assert rounding(frame([], "matrices")) is None
     assert parameters_by_block(frame([], "params")) is None
     blocks = by_block(frame(layer_rows(1), "layers"), matrices)

@@ -1,0 +1,193 @@
+"""Findings about low-bit formats: the error of the whole model, and the matrices to keep in 8 bit.
+
+The error of a set of matrices is that of their energy: Σ‖W − Q(W)‖² / Σ‖W‖², in decibel. A median
+over matrices would count the token embedding, often most of the weights, as one matrix of many.
+Tables of positions are left out: they are added, often fixed, and can dominate the energy.
+"""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from blockresearch.report.findings.kinds import in_layers, is_table
+from blockresearch.report.findings.record import Finding, Place, place_of
+from blockresearch.report.wording import fixed, integer, listed, percent, plural
+from blockresearch.tables.columns import LOW_BIT_FORMATS, LowBitFormat
+
+# Differences in decibel below which formats are called equal: 7 % of the error's energy.
+TIE = 0.3
+
+# Fewer bits than this are the formats of "4 bits".
+FOUR_BITS = 5.0
+
+# A matrix that INT4 rounds so much worse than the median of the layers loses twice the energy.
+# Source of the practice: llama.cpp keeps some matrices at more bits in Q4_K_M.
+MUCH_WORSE = 3.0
+
+# Matrices to keep are few, or the advice is another format.
+MOST_KEPT = 0.1
+
+# Signal to error that 8 bits must reach for the advice to help.
+LEAST_IN_8_BITS = 30.0
+
+INT4, INT8, NVFP4 = "int4_g128_sym_sqnr_db", "int8_channel_sqnr_db", "nvfp4_sqnr_db"
+
+
+def multiplied(matrices: pd.DataFrame) -> pd.DataFrame:
+    """The matrices without tables of positions."""
+    return matrices[matrices["block_type"] != "position_embedding"]
+
+
+def format_findings(matrices: pd.DataFrame) -> Iterator[Finding]:
+    """The findings about formats, most important first."""
+    matrices = multiplied(matrices)
+    yield from keep_in_8_bits(matrices)
+    yield from four_bits(matrices)
+
+
+def energy(matrices: pd.DataFrame) -> pd.Series:
+    """Σw² of each matrix, float64."""
+    return matrices["rms"].astype(float) ** 2 * matrices["finite_count"].astype(float)
+
+
+def decibel(matrices: pd.DataFrame, column: str) -> float | None:
+    """Signal to rounding error of all `matrices` together; None if none has the column.
+
+    A matrix without error (inf) adds energy but no error.
+    """
+    known = matrices[matrices[column].notna() & matrices["rms"].notna()]
+    whole = energy(known)
+    error = float((whole * 10 ** (-known[column].astype(float) / 10)).sum())
+    if whole.sum() <= 0:
+        return None
+    return 10 * math.log10(float(whole.sum()) / error) if error > 0 else math.inf
+
+
+def error_share(ratio: float) -> float:
+    """Root of the energy of the error as a share of that of the weights."""
+    return 10 ** (-ratio / 20)
+
+
+def format_table(matrices: pd.DataFrame) -> pd.DataFrame:
+    """Errors per low-bit format, most bits first; only formats that some matrix has.
+
+    Columns: format and bits; whole and layers, the ratio in decibel of all matrices together and of
+    those that are no tables of tokens; error, as a share of the rms; lowest, the ratio
+    of the worst matrix, and matrix, its name.
+    """
+    matrices = multiplied(matrices)
+    rows, layers = [], matrices[~is_table(matrices)]
+    for each in sorted(LOW_BIT_FORMATS, key=lambda each: -each.bits):
+        column = f"{each.name}_sqnr_db"
+        whole = decibel(matrices, column)
+        if whole is not None:
+            worst = matrices[column].astype(float).idxmin()
+            rows.append(
+                {
+                    "format": each.label,
+                    "bits": each.bits,
+                    "whole": whole,
+                    "layers": decibel(layers, column),
+                    "error": error_share(whole),
+                    "lowest": float(matrices.loc[worst, column]),
+                    "matrix": place_of(matrices.loc[worst]).matrix,
+                }
+            )
+    names = ["format", "bits", "whole", "layers", "error", "lowest", "matrix"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def four_bits(matrices: pd.DataFrame) -> Iterator[Finding]:
+    """The formats of 4 to 5 bits with the smallest and the largest error of the whole model."""
+    found = [
+        (whole, each)
+        for each in LOW_BIT_FORMATS
+        if each.bits < FOUR_BITS
+        and (whole := decibel(matrices, f"{each.name}_sqnr_db")) is not None
+        and math.isfinite(whole)
+    ]
+    if not found:
+        return
+    found.sort(key=lambda pair: -pair[0])
+    (most, best), (least, last) = found[0], found[-1]
+    ties = [each for whole, each in found[1:] if most - whole < TIE]
+    places: list[Place] = []
+
+    def numbers(each: LowBitFormat, whole: float) -> str:
+        column = f"{each.name}_sqnr_db"
+        layers = decibel(matrices[~is_table(matrices)], column)
+        worst = matrices.loc[matrices[column].astype(float).idxmin()]
+        place = place_of(worst)
+        if place not in places:
+            places.append(place)
+        others = "" if layers is None else f", {fixed(layers, 1)} dB without tables of tokens"
+        return (
+            f"{fixed(whole, 1)} dB (error {percent(error_share(whole))} of the rms){others}, "
+            f"{fixed(worst[column], 1)} dB in the worst matrix, {place.matrix}"
+        )
+
+    text = (
+        f"Rounded to nearest at 4 to 5 bits, {best.label} ({best.bits:g} bits) has the smallest "
+        f"error over the whole model: {numbers(best, most)}."
+    )
+    if ties:
+        names = listed([f"{each.label} ({each.bits:g} bits)" for each in ties])
+        text += f" {names} {'is' if len(ties) == 1 else 'are'} equal within {TIE} dB."
+    if last is not best and last not in ties:
+        text += f" {last.label} ({last.bits:g} bits) has the largest error: {numbers(last, least)}."
+    yield Finding(
+        "four_bits",
+        "formats",
+        "note",
+        text,
+        tuple(places),
+        f"matrices.{best.name}_sqnr_db",
+        most,
+        least,
+        why="Errors add up by energy, so large matrices count more; formats with more bits should "
+        "have less error.",
+        action="Compare formats at equal bits; calibration (GPTQ, AWQ) lowers the errors of INT4.",
+    )
+
+
+def keep_in_8_bits(matrices: pd.DataFrame) -> Iterator[Finding]:
+    """The matrices that INT4 rounds much worse than the others, if they are few."""
+    known = in_layers(matrices[matrices[INT4].notna()])
+    if len(known) < 8:
+        return
+    ratios = known[INT4].astype(float)
+    median = float(ratios[np.isfinite(ratios)].median())
+    kept = known[ratios < median - MUCH_WORSE]
+    share = float(kept["numel"].sum()) / float(matrices["numel"].sum())
+    eight = kept[INT8].astype(float)
+    if kept.empty or share > MOST_KEPT or not (eight >= LEAST_IN_8_BITS).all():
+        return
+    kept = kept.sort_values(INT4, kind="stable")
+    places = tuple(place_of(row) for _, row in kept.iterrows())
+    low, high = float(kept[INT4].min()), float(kept[INT4].max())
+    span = f"{fixed(low, 1)} dB" if len(kept) == 1 else f"{fixed(low, 1)} to {fixed(high, 1)} dB"
+    shown = listed([place.matrix for place in places[:3]])
+    more = f" and {integer(len(kept) - 3)} more" if len(kept) > 3 else ""
+    text = (
+        f"INT4 rounds {plural(len(kept), 'matrix', 'matrices')} ({percent(share)} of the weights) "
+        f"much worse than the others: {span}, against a median of {fixed(median, 1)} dB. "
+        f"{'It is' if len(kept) == 1 else 'They are'} {shown}{more}."
+    )
+    other = kept[NVFP4].astype(float)
+    fine = other.notna().all() and float(other.min()) >= float(known[NVFP4].median()) - 1
+    instead = f", or use NVFP4, which rounds them to {fixed(other.min(), 1)} dB or more"
+    yield Finding(
+        "keep_in_8_bits",
+        "formats",
+        "warning",
+        text,
+        places,
+        f"matrices.{INT4}",
+        low,
+        median,
+        why="A few matrices with large errors can dominate the loss of a quantized model.",
+        action=f"Keep {'it' if len(kept) == 1 else 'them'} in 8 bits ({fixed(eight.min(), 1)} dB "
+        f"or more in INT8 by row){instead if fine else ''}.",
+    )

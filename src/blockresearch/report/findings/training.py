@@ -1,0 +1,237 @@
+"""Findings about training: tokens that look untrained, and an output layer like the embedding.
+
+Tokens look untrained if they score like rows that are known to be (see `tokens.undertrained`): at
+least the 5 % quantile of the reference rows. Control tokens as references are not known to be
+untrained, so of these only a group that is nearly alike counts.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from blockresearch.report.findings.record import Finding, Place
+from blockresearch.report.wording import fixed, integer, listed, number, percent, plural
+
+# The score must rank a held-out reference above another token with this probability.
+LEAST_AUC = 0.9
+
+FEWEST_REFERENCES = 4
+
+# Quantile of the scores of reference rows from which another token looks untrained.
+REFERENCE_QUANTILE = 0.05
+
+# Scores this close are those of rows that training left alike.
+ALIKE = 0.005
+
+# Rounding of a score.
+ROUNDING = 1e-5
+
+# A score that calls more of the rows untrained separates nothing.
+MOST_UNTRAINED = 0.25
+
+# Of a script with so many tokens, a share this large and so many times that of all other scripts.
+SCRIPT_TOKENS, SCRIPT_SHARE, SCRIPT_FACTOR = 100, 0.1, 5.0
+
+# Cosine between the two rows of a token that 95 % of the tokens must reach.
+TWIN_COSINE, TWIN_TOKENS = 0.99, 100
+
+SHOWN = 6
+
+# What special tokens are for, by words in them; the first that matches.
+PURPOSES = {
+    "times": r"^<\|\d+\.\d\d\|>$",
+    "tool calls": r"tool|function|python_tag|ipython",
+    "fill-in-the-middle": r"fim|prefix|suffix|middle",
+    "images, audio and video": r"vision|image|img|video|audio|box_|quad|object_ref|patch",
+    "chat": r"im_start|im_end|_turn|eot|eom|header_id|inst\b|user|assistant|system|think",
+    "languages": r"^<\|[a-z]{2,3}\|>$",
+}
+
+OTHER = "other uses"
+
+
+def training_findings(
+    manifest: Mapping[str, Any],
+    params: pd.DataFrame,
+    tokens: pd.DataFrame,
+    output_tokens: pd.DataFrame,
+    summary: Mapping[str, Any],
+) -> Iterator[Finding]:
+    """The findings about training, most important first."""
+    yield from twin_tables(manifest, params, tokens, output_tokens)
+    table = Place(str(manifest["embedding"]))
+    untrained = looks_untrained(tokens, summary.get("undertrained") or {})
+    if untrained is None:
+        return
+    yield from special_tokens(tokens, untrained, table)
+    yield from scripts(tokens, untrained, table)
+    yield from untrained_tokens(tokens, untrained, table)
+
+
+def looks_untrained(tokens: pd.DataFrame, facts: Mapping[str, Any]) -> pd.Series | None:
+    """Which rows of the table tokens look untrained; None if the score cannot tell.
+
+    `facts` are those of the summary about the score.
+    """
+    reference = tokens["reference"].fillna(False).astype(bool)
+    auc = facts.get("held_out_auc")
+    if reference.sum() < FEWEST_REFERENCES or auc is None or auc < LEAST_AUC:
+        return None
+    scores = tokens["undertrained_score"].astype(float)
+    known = scores[reference].dropna()
+    level = float(known.quantile(REFERENCE_QUANTILE))
+    if tokens["kind"][reference].isin(["special", "added"]).all():
+        level = float(known.median()) - ALIKE
+        if float(known.max()) > level + 2 * ALIKE:
+            return None
+    found = scores.ge(level - ROUNDING).fillna(False)
+    return found if found.mean() <= MOST_UNTRAINED else None
+
+
+def special_tokens(tokens: pd.DataFrame, untrained: pd.Series, table: Place) -> Iterator[Finding]:
+    """Chat, tool and other special tokens that look untrained, and those that do not."""
+    special = tokens["kind"].isin(["special", "added"]) & (tokens["category"] != "unused")
+    special &= tokens["undertrained_score"].notna()
+    if not (special & untrained).any():
+        return
+    purposes = tokens["token"][special].map(purpose)
+    parts, trained, bad = [], [], set()
+    for name in [*PURPOSES, OTHER]:
+        own = purposes.index[purposes == name]
+        odd = own[untrained[own]]
+        if len(odd):
+            bad.add(name)
+            shown = [str(text) for text in tokens["token"][odd[:SHOWN]]]
+            more = f" and {integer(len(odd) - SHOWN)} more" if len(odd) > SHOWN else ""
+            parts.append(f"{name} ({len(odd)} of {len(own)}): {', '.join(shown)}{more}")
+        elif len(own):
+            trained.append(name)
+    is_used = bad & {"chat", "tool calls"}
+    rest = f" Those for {listed(trained)} look trained." if trained else ""
+    odd = tokens[special & untrained]
+    yield Finding(
+        "special_tokens",
+        "training",
+        "warning" if is_used else "notable",
+        f"{plural(len(odd), 'special token')} of {integer(special.sum())} "
+        f"look{'s' * (len(odd) == 1)} untrained, by use: {'; '.join(parts)}.{rest}",
+        tuple(Place(table.name, None, int(number), None) for number in odd["token_id"].head(20)),
+        "tokens.undertrained_score",
+        float(len(odd)),
+        float(special.sum()),
+        why="A model cannot follow a template whose tokens it never saw in training, as in base "
+        "models."
+        if is_used
+        else "A token that was never trained means nothing to the model.",
+        action="Train these tokens before you use them, or use a checkpoint that was trained with "
+        "them.",
+    )
+
+
+def purpose(token: Any) -> str:
+    """What a special token is for: a key of PURPOSES, or OTHER."""
+    text = str(token).lower()
+    return next((name for name, words in PURPOSES.items() if re.search(words, text)), OTHER)
+
+
+def scripts(tokens: pd.DataFrame, untrained: pd.Series, table: Place) -> Iterator[Finding]:
+    """Scripts of which many more tokens look untrained than of all others."""
+    written = tokens["script"].notna()
+    rows = untrained[written].groupby(tokens["script"][written]).agg(["sum", "size", "mean"])
+    others = rows[["sum", "size"]].sum() - rows[["sum", "size"]]
+    rows = rows.assign(others=others["sum"] / others["size"].clip(lower=1))
+    rows = rows[rows["size"] >= SCRIPT_TOKENS]
+    is_odd = (rows["mean"] >= SCRIPT_SHARE) & (rows["mean"] >= SCRIPT_FACTOR * rows["others"])
+    odd = rows[is_odd]
+    if odd.empty or len(rows) < 2:
+        return
+    odd = odd.sort_values("mean", ascending=False).head(3)
+    shown = [
+        f"{percent(row['mean'])} of {name} ({integer(row['sum'])} of {integer(row['size'])} tokens)"
+        for name, row in odd.iterrows()
+    ]
+    largest = rows["size"].idxmax()
+    against = f"{percent(rows['mean'][largest])} of {largest}"
+    yield Finding(
+        "scripts",
+        "training",
+        "warning" if odd["mean"].iloc[0] >= 0.5 else "notable",
+        f"Tokens that look untrained by script: {listed(shown)}, against {against}.",
+        (table,),
+        "tokens.undertrained_score",
+        float(odd["mean"].iloc[0]),
+        float(odd["others"].iloc[0]),
+        why="Text in such a script is made of tokens that were hardly trained.",
+        action="Test the model in languages of this script, or train it on such text.",
+    )
+
+
+def untrained_tokens(tokens: pd.DataFrame, untrained: pd.Series, table: Place) -> Iterator[Finding]:
+    """How many ranked tokens look untrained."""
+    special = tokens["kind"].isin(["special", "added"])
+    ranked = tokens["undertrained_rank"].notna() & ~special
+    found = tokens[ranked & untrained]
+    if found.empty:
+        return
+    named = found[found["token"].fillna("") != ""].sort_values(["undertrained_rank", "token_id"])
+    shown = ", ".join(str(text) for text in named["token"].head(SHOWN))
+    among = f", among them {shown}" if shown else ""
+    yield Finding(
+        "untrained_tokens",
+        "training",
+        "note",
+        f"{plural(len(found), 'other token')} of {integer(ranked.sum())} "
+        f"look{'s' * (len(found) == 1)} untrained{among}.",
+        tuple(Place(table.name, None, int(number), None) for number in named["token_id"].head(20)),
+        "tokens.undertrained_score",
+        float(len(found)),
+        float(ranked.sum()),
+        why="Such tokens can make a model behave strangely (Land and Bartolo 2024, "
+        "arXiv:2405.05417). The score is a likeness to untrained rows, not a proof.",
+        action="Prompt the model with them before you rely on it.",
+    )
+
+
+def twin_tables(
+    manifest: Mapping[str, Any],
+    params: pd.DataFrame,
+    tokens: pd.DataFrame,
+    output_tokens: pd.DataFrame,
+) -> Iterator[Finding]:
+    """An untied output layer that is nearly the embedding. Source: arXiv:1608.05859."""
+    cosines = tokens["output_cosine"].dropna().astype(float)
+    if len(cosines) < TWIN_TOKENS or not manifest["output"]:
+        return
+    low, high = float(cosines.quantile(0.05)), float(cosines.quantile(0.95))
+    if low < TWIN_COSINE:
+        return
+    embedding, output = str(manifest["embedding"]), str(manifest["output"])
+    own = params[params["param_name"] == output]
+    count = float(own["numel"].sum())
+    share = count / float(params["numel"].sum())
+    pair = tokens.loc[cosines.index, "norm"].astype(float)
+    lengths = (output_tokens["norm"].astype(float).reindex(cosines.index) / pair).dropna()
+    factor = f"; rows of the output layer are {number(lengths.median())} times as long"
+    both = params[params["param_name"].isin([embedding, output])]["content"].dropna()
+    is_same = len(both) == 2 and both.nunique() == 1
+    text = (
+        f"{output} has the same bytes as {embedding}"
+        if is_same
+        else f"The rows of {output} and {embedding} are nearly parallel: cosine {fixed(low, 4)} to "
+        f"{fixed(high, 4)} (90 % of the tokens){factor if len(lengths) else ''}"
+    )
+    yield Finding(
+        "twin_tables",
+        "training",
+        "notable",
+        f"{text}. It has {percent(share)} of the parameters.",
+        (Place(output), Place(embedding)),
+        "tokens.output_cosine",
+        low,
+        TWIN_COSINE,
+        why="The model stores and computes with nearly the same table twice (tied weights: Press "
+        "and Wolf 2017, arXiv:1608.05859).",
+        action="Tie the two tables to save memory, after a test of the loss.",
+    )

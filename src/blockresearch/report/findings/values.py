@@ -1,0 +1,272 @@
+"""Findings about values, ranks and information."""
+
+from collections.abc import Iterator
+from statistics import NormalDist
+
+import pandas as pd
+
+from blockresearch.report.findings.kinds import in_layers, is_change, is_table
+from blockresearch.report.findings.record import Finding, Place, place_of
+from blockresearch.report.values import information, passing_alpha
+from blockresearch.report.wording import aligned, integer, listed, number, percent, plural
+
+# Share of the smaller side below which a rank is notable.
+LOW_RANK = 0.9
+
+# Exact zeros below which nothing is said about a tensor.
+FEW_ZEROS = 0.01
+
+# Exact zeros above which a matrix is worth naming.
+MANY_ZEROS = 0.05
+
+# A weight of this many rms in a down projection of the first quarter of the layers. The publication
+# finds such weights by activations, so the threshold is ours.
+SUPER_WEIGHT = 100.0
+
+# Decibel that do not matter.
+TIE = 0.3
+
+
+def value_findings(params: pd.DataFrame, matrices: pd.DataFrame) -> Iterator[Finding]:
+    """The findings about values, most important first."""
+    yield from not_finite(params)
+    yield from super_weights(matrices)
+    yield from ranks(matrices)
+    yield from largest_outlier(matrices)
+    yield from entropy(params)
+    yield from zeros(params)
+    yield from noise_law(matrices)
+    yield from power_law(matrices)
+
+
+def not_finite(params: pd.DataFrame) -> Iterator[Finding]:
+    """NaN and infinite values."""
+    broken = params[(params["nan_count"] + params["posinf_count"] + params["neginf_count"]) > 0]
+    if len(broken):
+        names = tuple(Place(str(name)) for name in broken["param_name"].head(10))
+        yield Finding(
+            "not_finite",
+            "values",
+            "warning",
+            f"{integer(len(broken))} of {plural(len(params), 'tensor')} contain NaN or infinite "
+            f"values, first {names[0].matrix}.",
+            names,
+            "params.nan_count",
+            float(len(broken)),
+            0.0,
+            why="The output of a model with such weights is unusable.",
+            action="Download the file again, or export it in a wider type.",
+        )
+
+
+def super_weights(matrices: pd.DataFrame) -> Iterator[Finding]:
+    """Single huge weights in down projections of early layers. Source: arXiv:2411.07191."""
+    rows = in_layers(matrices)
+    down = rows["projection"].fillna("").isin(["down_proj", "shared_down_proj"])
+    depth = rows.groupby("component")["layer_index"].transform("max").astype(float) + 1
+    early = rows["layer_index"].astype(float) < (depth / 4).clip(lower=1)
+    found = rows[down & early & (rows["max_over_rms"] >= SUPER_WEIGHT).fillna(False)]
+    if found.empty:
+        return
+    found = found.sort_values("max_over_rms", ascending=False).head(3)
+    places = tuple(place_of(row, True) for _, row in found.iterrows())
+    shown = [
+        f"{place.weight} is {number(ratio)} × rms"
+        for place, ratio in zip(places, found["max_over_rms"], strict=True)
+    ]
+    yield Finding(
+        "super_weights",
+        "values",
+        "notable",
+        f"Single weights stand out in early down projections: {listed(shown)}.",
+        places,
+        "matrices.max_over_rms",
+        float(found["max_over_rms"].iloc[0]),
+        SUPER_WEIGHT,
+        why="This is the pattern of super weights: in some models one such weight set to zero "
+        "destroys the output (Yu and others 2024, arXiv:2411.07191).",
+        action="Keep these weights in full precision and out of pruning; set one to zero to test.",
+    )
+
+
+def ranks(matrices: pd.DataFrame) -> Iterator[Finding]:
+    """How many weight matrices have full rank, and the lowest."""
+    known = matrices[
+        matrices["resolved_rank_ratio"].notna() & ~is_change(matrices) & ~is_table(matrices)
+    ]
+    if known.empty:
+        return
+    low = known[known["resolved_rank_ratio"] < 1]
+    full = f"{integer(len(known) - len(low))} of {plural(len(known), 'weight matrix', 'matrices')}"
+    metric = "matrices.resolved_rank_ratio"
+    if low.empty:
+        text = f"All {integer(len(known))} weight matrices" if len(known) > 1 else "The one matrix"
+        verb = "have" if len(known) > 1 else "has"
+        yield Finding("ranks", "values", "note", f"{text} {verb} full rank.", (), metric, 1.0, 1.0)
+        return
+    worst = low.loc[low["resolved_rank_ratio"].idxmin()]
+    share, place = float(worst["resolved_rank_ratio"]), place_of(worst)
+    yield Finding(
+        "ranks",
+        "values",
+        "notable" if share < LOW_RANK else "note",
+        f"{full} have full rank; the lowest for its size is {place.matrix} with rank "
+        f"{integer(worst['resolved_rank'])} of {integer(min(worst['rows'], worst['cols']))}.",
+        (place,),
+        metric,
+        share,
+        1.0,
+        why="A matrix of low rank maps many inputs to the same output.",
+        action="Store it as two factors, or check whether a part of it was never trained."
+        if share < LOW_RANK
+        else "",
+    )
+
+
+def largest_outlier(matrices: pd.DataFrame) -> Iterator[Finding]:
+    """The largest weight relative to its matrix, and whether INT4 rounds that matrix worse."""
+    known = matrices[matrices["max_over_rms"].notna()]
+    if known.empty:
+        return
+    row = known.loc[known["max_over_rms"].idxmax()]
+    place, ratio = place_of(row, True), float(row["max_over_rms"])
+    count = float(row["rows"]) * float(row["cols"])
+    normal = NormalDist().inv_cdf(1 - 0.5 / count) if count > 1 else 1.0
+    value = row["top_values"]
+    value = float(value[0]) if hasattr(value, "__len__") and len(value) else None
+    is_weight = "" if value is None else f" = {aligned(value)}"
+    text = (
+        f"Largest weight relative to its matrix: {place.weight}{is_weight}, {number(ratio)} × rms "
+        f"(about {number(normal, 2)} in a normal matrix of this size)."
+    )
+    ratios = matrices["int4_g128_sym_sqnr_db"].dropna().astype(float)
+    own = row["int4_g128_sym_sqnr_db"]
+    if len(ratios) > 1 and not pd.isna(own):
+        median = float(ratios.median())
+        verdict = (
+            "no worse than other matrices"
+            if own >= median - TIE
+            else "worse than the typical matrix"
+        )
+        text += f" INT4 rounds this matrix {verdict}: {own:.1f} dB (median {median:.1f} dB)."
+    yield Finding(
+        "largest_outlier",
+        "values",
+        "note",
+        text,
+        (place,),
+        "matrices.max_over_rms",
+        ratio,
+        normal,
+        why="A large weight sets the scale of its group in a low-bit format, but groups confine "
+        "the loss: the measured error decides, not the outlier.",
+        action="Look at its row and column in other layers; the same ones often recur.",
+    )
+
+
+def entropy(params: pd.DataFrame) -> Iterator[Finding]:
+    """What an ideal coder of single weights would save."""
+    bits = information(params)
+    if bits:
+        carried, stored = bits
+        yield Finding(
+            "entropy",
+            "values",
+            "note",
+            f"The stored codes have an entropy of {number(carried)} of {number(stored)} bits per "
+            f"weight: lossless compression (entropy coding) could save about "
+            f"{percent(1 - carried / stored)}.",
+            (),
+            "params.entropy_bits",
+            carried,
+            stored,
+            why="The rest of the stored bits carries no information.",
+        )
+
+
+def zeros(params: pd.DataFrame) -> Iterator[Finding]:
+    """How many values are exactly or nearly zero, and which matrices have most zeros."""
+    known = params[params["zero_fraction"].notna() & (params["finite_count"] > 0)]
+    if known.empty:
+        return
+    weight = known["finite_count"].astype(float)
+    zero, near = (
+        float((known[name].astype(float) * weight).sum() / weight.sum())
+        for name in ("zero_fraction", "sparsity")
+    )
+    text = (
+        f"{percent(zero)} of all values are exactly zero and {percent(near)} are near zero (|w| at "
+        "most the sparsity threshold)."
+    )
+    # A vector of zeros, such as a new bias, is common.
+    tensors = known[known["rank"].notna()]
+    worst = tensors.sort_values("zero_fraction", ascending=False, kind="stable").head(3)
+    worst = worst[worst["zero_fraction"] >= MANY_ZEROS]
+    places = tuple(place_of(row) for _, row in worst.iterrows())
+    if places:
+        shown = [
+            f"{place.matrix} ({percent(share)})"
+            for place, share in zip(places, worst["zero_fraction"], strict=True)
+        ]
+        count = int((tensors["zero_fraction"] >= MANY_ZEROS).sum())
+        text += (
+            f" {plural(count, 'matrix', 'matrices')} {'has' if count == 1 else 'have'} "
+            f"{100 * MANY_ZEROS:.0f} % or more exact zeros, most {listed(shown)}."
+        )
+    elif (known["zero_fraction"] < FEW_ZEROS).all():
+        text += f" No tensor has {FEW_ZEROS * 100:.0f} % or more exact zeros."
+    yield Finding(
+        "zeros",
+        "values",
+        "notable" if places else "note",
+        text,
+        places,
+        "params.zero_fraction",
+        zero,
+        None,
+        why="Exact zeros come from pruning, from rounding to few values, or from rows that were "
+        "never trained.",
+        action="See zero_rows and zero_cols: whole rows of zeros are unused units.",
+    )
+
+
+def noise_law(matrices: pd.DataFrame) -> Iterator[Finding]:
+    """Whether the spectra follow the law of noise."""
+    known = matrices[matrices["mp_ks"].notna()]
+    if known.empty:
+        return
+    rejected = known["mp_rejected"].fillna(False).astype(bool)
+    distance = float(known["mp_ks"].median())
+    text = (
+        f"The Marchenko-Pastur law of noise is rejected for {integer(rejected.sum())} of "
+        f"{integer(len(known))} matrices (median distance {number(distance, 2)}). For these, "
+        "spikes and energy beyond the edge describe the shape of the spectrum, not signal above "
+        "noise."
+    )
+    if not rejected.any():
+        text = (
+            "All spectra are as close to the Marchenko-Pastur law as those of noise "
+            f"(median distance {number(distance, 2)})."
+        )
+    yield Finding("noise_law", "depth", "note", text, (), "matrices.mp_ks", distance)
+
+
+def power_law(matrices: pd.DataFrame) -> Iterator[Finding]:
+    """How many power laws may be cited, and their exponents."""
+    fitted = matrices[matrices["alpha"].notna()]
+    if fitted.empty:
+        return
+    passing = passing_alpha(fitted).dropna()
+    short_tails = int(fitted["alpha_short_tail"].fillna(False).sum())
+    text = (
+        f"The power law passes its checks in {integer(len(passing))} of {integer(len(fitted))} "
+        f"matrices; {integer(short_tails)} of the fits have fewer than 50 eigenvalues in the "
+        "fitted tail."
+    )
+    median = float(passing.median()) if len(passing) else None
+    text += (
+        " No exponent α is shown."
+        if median is None
+        else f" The median exponent of those that pass is {aligned(median)}."
+    )
+    yield Finding("power_law", "depth", "note", text, (), "matrices.alpha", median)
