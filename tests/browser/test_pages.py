@@ -137,6 +137,15 @@ def test_the_table_filters_by_name_number_and_type(site, visit):
     assert column(page, 1) == [] and page.locator("#shown").inner_text().startswith("0 of 68")
 
 
+def test_a_link_in_a_finding_shows_its_tensor(site, visit):
+    page = visit(f"{site.as_uri()}/local--demo/reports/20_per_layer.html").page
+    link = page.locator(".lead a").first
+    name = link.text_content()
+    link.click()
+    assert ready(page).url.endswith(f"index.html#tensor={name}")
+    assert column(page, 1) == [name]
+
+
 def test_the_table_is_printed_whole(site, visit):
     page = ready(visit(f"{site.as_uri()}/local--demo/index.html").page)
     assert len(column(page, 1)) < 68

@@ -95,7 +95,7 @@ JOBS = {
     "merge": Job(200, 1.0, row=(10, 0.3)),
     "transformer_analysis": Job(287, 2.0, row=(7, 0.04)),
     "audit_model": Job(138, 0.7, row=(9, 0.16)),
-    "findings": Job(150, 1.2, row=(9, 0.1), token=(2, 0.01)),
+    "findings": Job(160, 1.7, row=(9, 0.1), token=(3, 0.035)),
     "figures": Job(290, 2.8),
     "00_setup": Job(306, 2.2, row=(8, 0.06)),
     "10_summary_stats": Job(480, 5.2, row=(7, 0.2)),

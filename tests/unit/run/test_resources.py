@@ -30,6 +30,7 @@ EXPERTS = Size(rows=46_177, values=91_000_000, parts=387, tokens=49_152)
         ("merge", LLAMA_405B, 578, 9.5),
         ("transformer_analysis", EXPERTS, 573, 3.4),
         ("audit_model", EXPERTS, 521, 8.4),
+        ("findings", QWEN3_4B, 275, 3.4),
         ("figures", LLAMA_405B, 304, 3.2),
         ("00_setup", EXPERTS, 642, 4.9),
         ("10_summary_stats", EXPERTS, 798, 12.4),
