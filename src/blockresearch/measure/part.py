@@ -20,22 +20,18 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from blockresearch.checkpoint.plan import Part
-from blockresearch.device import slot
-from blockresearch.safetensors import dtypes
+from blockresearch.measure.elements import Computed, compute, compute_values
+from blockresearch.measure.settings import TABLES, Settings
 from blockresearch.safetensors.reader import unchanged
-from blockresearch.spectra.cost import predicted_seconds
 from blockresearch.spectra.metrics import Rounding, spectral_metrics
-from blockresearch.spectra.singular_values import Spectrum, singular_values
 from blockresearch.text import quoted
-from blockresearch.values.dequantized import RowSample, find_codes
+from blockresearch.values.dequantized import find_codes
 from blockresearch.values.distribution import Distribution
-from blockresearch.values.rounding.errors import rounding_errors
-from blockresearch.values.rows_and_columns import TILE_BYTES
 from blockresearch.weights.adapters.change import read_change
 from blockresearch.weights.adapters.delta import Delta
 from blockresearch.weights.layout import Matrix, matrices, whole
 from blockresearch.weights.quantized.source import Contradiction
-from blockresearch.weights.reading import TensorReader, blocks, extent, open_tensor, panels
+from blockresearch.weights.reading import TensorReader, open_tensor
 from blockresearch.weights.stored import Stored
 from blockresearch.weights.weight import Weight
 
@@ -45,28 +41,8 @@ NOT_FINITE = "none: the matrix has NaN or infinite elements"
 
 NOT_REQUESTED = "none: not requested"
 
-TABLES = ("params", "matrices", "spectra", "histograms")
-
 # Columns that depend on the smallest singular values: missing if those are not refined (mode rank).
 SMALL_END = ("condition_number", "bottom_decile_energy", "storage_rank", "storage_rank_min")
-
-# Panels that are decoded stay in the cache.
-PANEL_BYTES = 2**20
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Settings that the numbers depend on (the first three) and how they are computed.
-
-    `spectra` is full, rank, sketch or none (see `singular_values`); sketch applies to the matrices
-    whose full spectrum would take more than `sketch_above` predicted seconds of one core.
-    """
-
-    sparsity_threshold: float
-    spectra: str = "full"
-    sketch_above: float = 60.0
-    device: str = "cpu"
-    chunk_bytes: int = 32 * 1024**2
 
 
 @dataclass
@@ -131,8 +107,7 @@ def measure_tensor(files: Mapping[str, Path], weight: Weight, settings: Settings
     """Measure one tensor.
 
     A quantized weight whose companions contradict it is not measured: its only row is one of
-    spectra, whose method states the reason. Memory: one chunk for the values; for the spectra
-    `cost.predicted_bytes`.
+    spectra, whose method states the reason.
     """
     try:
         source = open_tensor(files, weight)
@@ -146,18 +121,21 @@ def measure_tensor(files: Mapping[str, Path], weight: Weight, settings: Settings
     view = whole(source.shape, weight.layout)
     parts = matrices(source.shape, weight.layout)
     content = content_hash(source, settings.chunk_bytes)
-    distribution = values(source, view, settings)
-    numbers = summary_row(distribution)
+    if parts == (view,):
+        found = compute(source, view, settings)
+        distribution = found.distribution
+        numbers = summary_row(distribution)
+        solved = [measure_matrix(source, view, found, numbers)]
+    else:
+        distribution = compute_values(source, view, settings)
+        numbers = summary_row(distribution)
+        solved = [
+            measure_matrix(source, matrix, compute(source, matrix, settings)) for matrix in parts
+        ]
     storage = {
         "quantisation": weight.layout.scheme.method if weight.layout.scheme else None,
         "bits_per_weight": 8 * weight.stored_bytes / numel if numel else None,
     }
-    solved = [
-        measure_matrix(
-            source, matrix, (distribution, numbers) if matrix == view else None, settings
-        )
-        for matrix in parts
-    ]
     result = Rows(
         params=[
             {
@@ -215,27 +193,20 @@ class Measured:
 def measure_matrix(
     source: TensorReader,
     matrix: Matrix,
-    known: tuple[Distribution, dict[str, Any]] | None,
-    settings: Settings,
+    found: Computed,
+    numbers: dict[str, Any] | None = None,
 ) -> Measured:
-    """Values and spectrum of one matrix of a tensor.
+    """Values and spectrum of one matrix of a tensor, from what was computed of its elements.
 
-    `known`: its distribution and summary, if already computed.
-    A matrix with NaN or infinite elements has no singular values: they and everything computed
-    from them are missing.
+    `numbers`: the summary of its distribution, if already computed. A matrix with NaN or infinite
+    elements has no singular values: they and everything computed from them are missing.
     """
-    stored = source.weight.stored
-    if known is None:
-        distribution = values(source, matrix, settings)
-        numbers = summary_row(distribution)
-    else:
-        distribution, numbers = known
+    stored, distribution, spectrum = source.weight.stored, found.distribution, found.spectrum
+    numbers = numbers or summary_row(distribution)
     if numbers["finite_count"] != numbers["numel"]:
         return _measured(stored, matrix, numbers, None, NOT_FINITE, {})
     metrics: dict[str, Any] = {}
-    spectrum = None
-    if settings.spectra != "none":
-        spectrum = _spectrum(source, matrix, settings)
+    if spectrum is not None:
         metrics = spectral_metrics(
             spectrum.values,
             matrix.rows,
@@ -244,25 +215,19 @@ def measure_matrix(
             None if source.weight.is_quantized else _rounding(distribution),
             numbers["min"] == numbers["max"],
         )
-        if settings.spectra == "rank":
+        if spectrum.mode == "rank":
             metrics |= dict.fromkeys(SMALL_END)
-    if dtypes.DTYPES[source.grid.dtype].kind == "float":
-        sample = RowSample(matrix.rows)
-        metrics |= rounding_errors(
-            sample.passing(panels(source, matrix, PANEL_BYTES)),
-            numbers["absmax"] or 0.0,
-        )
+    if found.rounded is not None:
+        metrics |= found.rounded.errors
         if not source.weight.is_quantized:
-            metrics |= _former_codes(sample)
+            metrics |= _former_codes(found.rounded.sample)
     if spectrum is None:
         return _measured(stored, matrix, numbers, None, NOT_REQUESTED, metrics)
-    return _measured(
-        source.weight.stored, matrix, numbers, spectrum.values, spectrum.method, metrics
-    )
+    return _measured(stored, matrix, numbers, spectrum.values, spectrum.method, metrics)
 
 
-def _former_codes(sample: RowSample) -> dict[str, Any]:
-    found = find_codes(sample.rows())
+def _former_codes(sample: np.ndarray) -> dict[str, Any]:
+    found = find_codes(sample)
     if found is None:
         return {}
     return {
@@ -332,20 +297,6 @@ def _measured(
     )
 
 
-def _spectrum(source: TensorReader, matrix: Matrix, settings: Settings) -> Spectrum:
-    mode = settings.spectra
-    if mode == "sketch" and predicted_seconds(matrix.rows, matrix.cols) <= settings.sketch_above:
-        mode = "full"
-    with slot(settings.device) as device:
-        return singular_values(
-            lambda: panels(source, matrix, PANEL_BYTES),
-            matrix.rows,
-            matrix.cols,
-            device=device,
-            mode=mode,
-        )
-
-
 def summary_row(distribution: Distribution) -> dict[str, Any]:
     """Summary of a distribution and its largest |w| with their positions, as in the tables."""
     found = distribution.top()
@@ -364,29 +315,3 @@ def content_hash(source: TensorReader, chunk_bytes: int) -> str:
     for chunk in source.chunks(stored.begin, stored.end, chunk_bytes):
         digest.update(chunk.data)
     return digest.hexdigest()[:16]
-
-
-def values(source: TensorReader, matrix: Matrix, settings: Settings) -> Distribution:
-    """Exact value statistics of one matrix of a tensor, read in chunks."""
-    distribution = Distribution(
-        source.grid.dtype, matrix.rows, matrix.cols, settings.sparsity_threshold
-    )
-
-    def pieces() -> Iterator[np.ndarray]:
-        if not source.is_plain(matrix):
-            return blocks(source.grid, matrix, settings.chunk_bytes)
-        begin, end = extent(source.weight.stored, matrix)
-        return source.chunks(begin, end, _whole_elements(settings.chunk_bytes))
-
-    for piece in pieces():
-        distribution.update(piece)
-    if distribution.needs_second_pass():
-        for piece in pieces():
-            distribution.update_second_pass(piece)
-    return distribution
-
-
-def _whole_elements(chunk_bytes: int) -> int:
-    """A chunk size that cuts no element (three bytes hold four of six bits) and no tile, so that
-    sums are the same for every size."""
-    return max(1, chunk_bytes // (3 * TILE_BYTES)) * 3 * TILE_BYTES

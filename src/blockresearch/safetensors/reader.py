@@ -175,6 +175,12 @@ def _kind(mode: int) -> str | None:
 def read_bytes(path: str | os.PathLike[str], begin: int, end: int) -> np.ndarray:
     """Bytes `begin` to `end` of a file: uint8 [bytes]. Raises SafetensorsError if it is shorter."""
     out = np.empty(end - begin, np.uint8)
+    read_into(out, path, begin)
+    return out
+
+
+def read_into(out: np.ndarray, path: str | os.PathLike[str], begin: int) -> None:
+    """Fill `out` (uint8 [n]) with the bytes of a file from `begin` on; raises as `read_bytes`."""
     with open(path, "rb", buffering=0) as file:
         file.seek(begin)
         view, done = out.data, 0
@@ -186,7 +192,6 @@ def read_bytes(path: str | os.PathLike[str], begin: int, end: int) -> np.ndarray
                     "it was truncated while it was read."
                 )
             done += count
-    return out
 
 
 def read_chunks(

@@ -22,17 +22,15 @@ route); Demmel, Grigori, Hoemmen & Langou, arXiv:0808.2664 (streamed QR); Halko,
 arXiv:0909.4061 (sketch).
 """
 
-import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from blockresearch.spectra import eigen, lapack
-from blockresearch.spectra.cost import BLOCK_BYTES, block_length
-
-logger = logging.getLogger(__name__)
+from blockresearch.spectra.cost import block_length
 
 Panels = Callable[[], Iterable[np.ndarray]]
 
@@ -42,8 +40,8 @@ REFINE_BELOW = 3e-4
 # Elements up to which the whole matrix goes to LAPACK's SVD.
 DIRECT_ELEMENTS = 2**14
 
-# Number of values that a sketch estimates.
-SKETCH_RANK = 256
+# Number of values that a sketch estimates, and passes that turn its directions to the largest.
+SKETCH_RANK, POWER_ITERATIONS = 256, 2
 
 EPS32 = float(np.finfo(np.float32).eps)
 
@@ -55,65 +53,136 @@ class Spectrum:
     `method` is ``direct``, ``gram``, ``gram+projection``, ``gram+deflation`` or ``sketch`` (an
     estimate of the largest values only), followed by ``@device`` if that is not the CPU. `values`
     are float64 [n]. `refined_from` is the index of the first value that was computed again, or
-    len(values) if none was.
+    len(values) if none was. `mode` is the one requested.
     """
 
     values: np.ndarray
     method: str
     seconds: float
     refined_from: int
+    mode: str
 
 
-def singular_values(
-    panels: Panels, rows: int, cols: int, device: str = "cpu", mode: str = "full"
-) -> Spectrum:
+def singular_values(panels: Panels, rows: int, cols: int, mode: str = "full") -> Spectrum:
     """Singular values of the matrix [rows, cols] that `panels()` yields from top to bottom.
 
     `panels` is called once for each pass (one, and one more to refine; a wide matrix needs one for
-    each column block of `WIDE_BYTES`). Panels are finite float32 or float64
-    C arrays [r, cols]. `device` is ``cpu`` (SciPy), ``cuda`` or ``cuda:N`` (float64 on the GPU), or
-    ``torch-cpu`` (the GPU's code on the CPU).
+    each column block of `WIDE_BYTES`). Panels are finite float32 or float64 C arrays [r, cols];
+    `on_device.singular_values` takes tensors of torch.
 
     `mode`: ``full``; ``rank`` (values are refined only if the rank depends on them); ``sketch``
     (randomized estimate of the `SKETCH_RANK` largest values); ``none`` (no values). Raises
     ValueError if the mode is unknown or the panels do not make up the shape.
     """
+    return spectrum_of(_Matrix(panels, rows, cols), mode)
+
+
+def spectrum_of(matrix: "MatrixForm", mode: str) -> Spectrum:
+    """The route that `singular_values` describes, for a matrix on the CPU or on a device."""
     if mode not in ("full", "rank", "sketch", "none"):
         raise ValueError(f"unknown spectra mode {mode!r}: expected full, rank, sketch or none")
     start = time.perf_counter()
-    matrix = _Matrix(panels, rows, cols)
-    if mode == "none" or matrix.n == 0:
+    rows, cols = matrix.rows, matrix.cols
+    n = min(rows, cols)
+    if mode == "none" or n == 0:
         values, method, refined_from = np.empty(0), "none", 0
     elif rows * cols <= DIRECT_ELEMENTS:
-        values, method = _svdvals(matrix.whole()), "direct"
+        values, method = svdvals(matrix.whole()), "direct"
         refined_from = len(values)
-    elif mode == "sketch" and matrix.n > 2 * SKETCH_RANK:
-        values, method = _sketch(matrix), "sketch"
+    elif mode == "sketch" and n > 2 * SKETCH_RANK:
+        values, method = svdvals(matrix.sketch())[:SKETCH_RANK], "sketch" + matrix.suffix
         refined_from = len(values)
     else:
-        values, method, refined_from = _gram_route(matrix, device, mode)
+        values, method, refined_from = _gram_route(matrix, mode)
     values = np.ascontiguousarray(values * matrix.scale)
-    return Spectrum(values, method, time.perf_counter() - start, refined_from)
+    return Spectrum(values, method, time.perf_counter() - start, refined_from, mode)
+
+
+class MatrixForm(Protocol):
+    """What the route needs of a matrix [rows, cols]; arrays are float64 on the CPU.
+
+    `scale` divides its entries, `suffix` ends the names of methods.
+    """
+
+    rows: int
+    cols: int
+    scale: float
+    suffix: str
+
+    def whole(self) -> np.ndarray:
+        """The matrix, divided by `scale`."""
+
+    def sketch(self) -> np.ndarray:
+        """A triangle whose largest singular values are lower estimates of the matrix's."""
+
+    def solved(self) -> "Solved":
+        """The Gram matrix of the shorter side, solved."""
+
+
+class Solved(Protocol):
+    """The solved Gram matrix. Only one of its methods is called, once."""
+
+    eigenvalues: np.ndarray
+
+    def among_smallest(self, count: int) -> np.ndarray:
+        """A triangle whose last `count` singular values are the smallest of the matrix."""
+
+    def without_largest(self, count: int) -> np.ndarray:
+        """The eigenvalues, ascending, of the Gram matrix without its `count` largest directions."""
+
+
+def _gram_route(matrix: MatrixForm, mode: str) -> tuple[np.ndarray, str, int]:
+    solved = matrix.solved()
+    values = _roots(solved.eigenvalues)
+    n = len(values)
+    first = _first_to_refine(values, matrix.rows, matrix.cols, mode) if values[0] else n
+    small = n - first
+    if small == 0:
+        return values, "gram" + matrix.suffix, n
+    if small <= n // 2:
+        refined = svdvals(solved.among_smallest(small))[-small:]
+        method = "gram+projection"
+    else:
+        refined = _roots(solved.without_largest(first))[:small]
+        method = "gram+deflation"
+    values = np.sort(np.concatenate((values[:first], refined)))[::-1]
+    return values, method + matrix.suffix, first
+
+
+def _roots(eigenvalues: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.maximum(eigenvalues, 0.0))[::-1]
 
 
 class _Matrix:
     """The matrix as float64 blocks [b, n] whose stack is W (or Wᵀ if W is wide).
 
     A block is valid until the next one is requested and may be overwritten until then. Entries are
-    divided by `scale`, a power of two, if their squares could leave float64's range. The Gram
-    matrix omits the directions `deflated` [n, ·], orthonormal columns.
+    divided by `scale`.
     """
+
+    suffix = ""
 
     def __init__(self, panels: Panels, rows: int, cols: int):
         self.panels, self.rows, self.cols = panels, rows, cols
-        self.n, self.m = sorted((rows, cols))
         self.scale = 1.0
-        self.deflated: np.ndarray | None = None
-        if self.n and next(iter(panels())).dtype == np.float64:
-            peak = max((float(np.abs(p).max()) for p in panels() if p.size), default=0.0)
-            exponent = np.frexp(peak)[1]
-            if abs(exponent) > 100:
-                self.scale = float(np.ldexp(1.0, max(int(exponent), -1021)))
+        if min(rows, cols) and next(iter(panels())).dtype == np.float64:
+            self.scale = safe_scale(float(np.abs(p).max()) for p in panels() if p.size)
+
+    def solved(self) -> "_Solved":
+        """The Gram matrix of the shorter side, solved."""
+        return _Solved(self)
+
+    def sketch(self) -> np.ndarray:
+        """Randomized subspace iteration; the triangle of the matrix in the subspace."""
+        basis = sketch_basis(min(self.rows, self.cols))
+        for _ in range(POWER_ITERATIONS + 1):
+            basis = np.linalg.qr(basis)[0]
+            product = np.zeros_like(basis)
+            for block in self.blocks():
+                product += block.T @ (block @ basis)
+            basis = product
+        basis = np.linalg.qr(basis)[0]
+        return _triangle(block @ basis for block in self.blocks())
 
     def blocks(self) -> Iterator[np.ndarray]:
         """Rows of the longer side in order, float64 [k, n]; a block is overwritten by the next."""
@@ -165,31 +234,6 @@ class _Matrix:
             yield panel
 
 
-def _gram_route(matrix: _Matrix, device: str, mode: str) -> tuple[np.ndarray, str, int]:
-    solver = _solver(matrix, device)
-    values = _roots(solver.eigenvalues)
-    first = _first_to_refine(values, matrix.rows, matrix.cols, mode) if values[0] else matrix.n
-    small = matrix.n - first
-    if small == 0:
-        return values, "gram" + solver.suffix, matrix.n
-    if small <= matrix.n // 2:
-        vectors = solver.smallest_vectors(small)
-        factor = _triangle(solver.project(block, vectors) for block in matrix.blocks())
-        refined, method = _svdvals(factor)[-small:], "gram+projection"
-    else:
-        matrix.deflated = solver.largest_vectors(first)
-        # Its n² numbers would stay in memory beside those of the second Gram matrix.
-        del solver
-        solver = _solver(matrix, device)
-        refined, method = _roots(solver.eigenvalues)[:small], "gram+deflation"
-    values = np.sort(np.concatenate((values[:first], refined)))[::-1]
-    return values, method + solver.suffix, first
-
-
-def _roots(eigenvalues: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.maximum(eigenvalues, 0.0))[::-1]
-
-
 def _first_to_refine(values: np.ndarray, rows: int, cols: int, mode: str) -> int:
     """Index of the first value that squaring made inaccurate or that is close to the threshold of
     `numerical_rank` or `resolved_rank`."""
@@ -204,104 +248,55 @@ def _first_to_refine(values: np.ndarray, rows: int, cols: int, mode: str) -> int
     return min(first, int(np.count_nonzero(values >= REFINE_BELOW * values[0])))
 
 
-class _CpuSolver:
-    """Eigenvalues of the Gram matrix, ascending, and on demand some of its eigenvectors."""
-
-    suffix = ""
+class _Solved:
+    """The Gram matrix of a matrix, its eigenvalues, and on demand some of its eigenvectors."""
 
     def __init__(self, matrix: _Matrix):
-        gram = np.zeros((matrix.n, matrix.n), order="F")
-        for block in matrix.blocks():
-            if matrix.deflated is not None:
-                block -= (block @ matrix.deflated) @ matrix.deflated.T
-            lapack.add_gram(gram, block)
-        solved = eigen.solve(gram)
-        self.eigenvalues = solved.eigenvalues
-        self.smallest_vectors, self.largest_vectors = (
-            solved.smallest_vectors,
-            solved.largest_vectors,
-        )
+        self._matrix = matrix
+        self._solved: eigen.OneStage | eigen.TwoStages | None = eigen.solve(self._gram())
+        self.eigenvalues = self._solved.eigenvalues
 
-    def project(self, block: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-        """Products of rows [k, n] with columns [n, c], float64 [k, c]."""
-        return block @ vectors
-
-
-class _TorchSolver:
-    """The same in PyTorch, on a GPU or, for tests, on the CPU."""
-
-    def __init__(self, matrix: _Matrix, device: str):
-        import torch
-
-        # The numbers do not depend on which of several GPUs computed them.
-        self.suffix = "@" + device.partition(":")[0]
-        self._device = _torch_device(device)
-        self._gram = torch.zeros((matrix.n,) * 2, dtype=torch.float64, device=self._device)
-        deflated = None if matrix.deflated is None else self._moved(matrix.deflated)
-        for block in matrix.blocks():
-            part = self._moved(block)
+    def _gram(self, deflated: np.ndarray | None = None) -> np.ndarray:
+        """The Gram matrix without the directions `deflated` [n, k], orthonormal columns."""
+        n = min(self._matrix.rows, self._matrix.cols)
+        gram = np.zeros((n, n), order="F")
+        for block in self._matrix.blocks():
             if deflated is not None:
-                part -= (part @ deflated) @ deflated.T
-            self._gram.addmm_(part.T, part)
-        self.eigenvalues = torch.linalg.eigvalsh(self._gram).cpu().numpy()
+                block -= (block @ deflated) @ deflated.T
+            lapack.add_gram(gram, block)
+        return gram
 
-    def smallest_vectors(self, count: int) -> np.ndarray:
-        """The eigenvectors of the `count` smallest eigenvalues, columns [n, count]."""
-        import torch
+    def among_smallest(self, count: int) -> np.ndarray:
+        """The triangle of W V, V the eigenvectors of the `count` smallest eigenvalues."""
+        assert self._solved is not None
+        vectors = self._solved.smallest_vectors(count)
+        return _triangle(block @ vectors for block in self._matrix.blocks())
 
-        return torch.linalg.eigh(self._gram)[1][:, :count].cpu().numpy()
-
-    def largest_vectors(self, count: int) -> np.ndarray:
-        """The eigenvectors of the `count` largest eigenvalues, columns [n, count]."""
-        import torch
-
-        return torch.linalg.eigh(self._gram)[1][:, -count:].cpu().numpy()
-
-    def project(self, block: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-        """Products of rows [k, n] with columns [n, c], float64 [k, c]."""
-        return (self._moved(block) @ self._moved(vectors)).cpu().numpy()
-
-    def _moved(self, array: np.ndarray):
-        import torch
-
-        return torch.from_numpy(array).to(self._device)
+    def without_largest(self, count: int) -> np.ndarray:
+        """The eigenvalues of the Gram matrix of W - W V Vᵀ, V the `count` largest directions."""
+        assert self._solved is not None
+        vectors = self._solved.largest_vectors(count)
+        # Its n² numbers would stay in memory beside those of the second Gram matrix.
+        self._solved = None
+        return eigen.solve(self._gram(vectors)).eigenvalues
 
 
-def _torch_device(device: str):
-    import torch
-
-    return torch.device("cpu" if device == "torch-cpu" else device)
-
-
-def _solver(matrix: _Matrix, device: str) -> _CpuSolver | _TorchSolver:
-    """The solver of `device`, or that of the CPU, with a warning, if GPU memory is too small."""
-    if device == "cpu":
-        return _CpuSolver(matrix)
-    import torch
-
-    target = _torch_device(device)
-    if target.type == "cuda":
-        needed, free = _device_bytes(matrix), torch.cuda.mem_get_info(target)[0]
-        if free < needed:
-            reason = f"has {free / 1e9:.1f} GB free of the {needed / 1e9:.1f} GB needed"
-            return _fallen_back(matrix, device, reason)
-    try:
-        return _TorchSolver(matrix, device)
-    except torch.OutOfMemoryError:
-        return _fallen_back(matrix, device, "ran out of memory")
+def safe_scale(peaks: Iterable[float]) -> float:
+    """What entries are divided by, a power of two, so that their squares stay in the range of
+    float64: 1 unless the largest of `peaks`, the |w| of panels, is extreme."""
+    exponent = int(np.frexp(max(peaks, default=0.0))[1])
+    return float(np.ldexp(1.0, max(exponent, -1021))) if abs(exponent) > 100 else 1.0
 
 
-def _device_bytes(matrix: _Matrix) -> int:
-    return 8 * 4 * matrix.n**2 + 2 * BLOCK_BYTES
-
-
-def _fallen_back(matrix: _Matrix, device: str, reason: str) -> _CpuSolver:
-    logger.warning("%s %s (%d x %d): using the CPU", device, reason, matrix.rows, matrix.cols)
-    return _CpuSolver(matrix)
-
-
-def _svdvals(array: np.ndarray) -> np.ndarray:
+def svdvals(array: np.ndarray) -> np.ndarray:
+    """Singular values of an array in memory by LAPACK."""
     return np.linalg.svd(array, compute_uv=False)
+
+
+def sketch_basis(n: int) -> np.ndarray:
+    """Random directions that a sketch of a matrix begins with, float64 [n, ·]."""
+    width = min(n, SKETCH_RANK + 32)
+    return np.random.default_rng(0).standard_normal((n, width))
 
 
 def _triangle(blocks: Iterable[np.ndarray]) -> np.ndarray:
@@ -312,20 +307,6 @@ def _triangle(blocks: Iterable[np.ndarray]) -> np.ndarray:
         factor = np.asarray(np.linalg.qr(stacked, mode="r"))
     assert factor is not None
     return factor
-
-
-def _sketch(matrix: _Matrix, power_iterations: int = 2) -> np.ndarray:
-    """Lower estimates of the `SKETCH_RANK` largest values (randomized subspace iteration)."""
-    width = min(matrix.n, SKETCH_RANK + 32)
-    basis = np.random.default_rng(0).standard_normal((matrix.n, width))
-    for _ in range(power_iterations + 1):
-        basis = np.linalg.qr(basis)[0]
-        product = np.zeros_like(basis)
-        for block in matrix.blocks():
-            product += block.T @ (block @ basis)
-        basis = product
-    basis = np.linalg.qr(basis)[0]
-    return _svdvals(_triangle(block @ basis for block in matrix.blocks()))[:SKETCH_RANK]
 
 
 def numerical_rank(values: np.ndarray, rows: int, cols: int) -> int:

@@ -69,11 +69,16 @@ class Codes:
     format: str
 
 
+def sampled_rows(rows: int) -> range:
+    """The rows of a matrix that are examined, evenly spaced, at most `ROWS`."""
+    return range(0, rows, max(1, rows // ROWS))[:ROWS]
+
+
 class RowSample:
     """Evenly spaced rows of a matrix, kept while its panels pass by."""
 
     def __init__(self, rows: int):
-        self._step = max(1, rows // ROWS)
+        self._step = sampled_rows(rows).step
         self._kept: list[np.ndarray] = []
 
     def passing(self, panels: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

@@ -51,12 +51,12 @@ class Distribution:
     def __init__(self, dtype: str, rows: int, cols: int, sparsity_threshold: float):
         self.dtype, self.rows, self.cols = DTYPES[dtype], rows, cols
         self._seen = 0
-        self._values: CodeHistogram | WideValues = (
+        self.counted: CodeHistogram | WideValues = (
             CodeHistogram(dtype, sparsity_threshold)
             if self.dtype.bits <= 16
             else WideValues(dtype, sparsity_threshold)
         )
-        self._sides = RowsAndColumns(dtype, rows, cols)
+        self.sides = RowsAndColumns(dtype, rows, cols)
 
     def update(self, raw_chunk: np.ndarray) -> None:
         """Add the next bytes (uint8 [n], whole elements).
@@ -69,19 +69,19 @@ class Distribution:
                 f"the data has more elements than the shape {self.rows} x {self.cols}: "
                 "read only the bytes of the tensor."
             )
-        if isinstance(self._values, CodeHistogram):
-            self._update_narrow(self._values, chunk)
+        if isinstance(self.counted, CodeHistogram):
+            self._update_narrow(self.counted, chunk)
         else:
-            self._update_wide(self._values, chunk)
+            self._update_wide(self.counted, chunk)
 
     def _update_narrow(self, histogram: "CodeHistogram", chunk: np.ndarray) -> None:
-        if self._sides.as_stored:
-            self._sides.update(chunk, self._seen, histogram.counts)
+        if self.sides.as_stored:
+            self.sides.update(chunk, self._seen, histogram.counts)
             self._seen += len(chunk)
             return
         for tile in _tiles(chunk):
             count_codes(tile, histogram.counts)
-            self._sides.update(tile, self._seen)
+            self.sides.update(tile, self._seen)
             self._seen += len(tile)
 
     def _update_wide(self, wide: "WideValues", chunk: np.ndarray) -> None:
@@ -94,33 +94,41 @@ class Distribution:
                 values = np.abs(values)
             values = read_only(values)
             wide.count(values)
-            self._sides.update(values.view(f"<u{values.itemsize}"), self._seen)
+            self.sides.update(values.view(f"<u{values.itemsize}"), self._seen)
             self._seen += len(tile)
 
     def needs_second_pass(self) -> bool:
         """Whether quantiles become exact only if all bytes go to `update_second_pass` too."""
         return (
-            isinstance(self._values, WideValues)
+            isinstance(self.counted, WideValues)
             and self.dtype.name == "F32"
-            and self._values.open_bins()
+            and self.counted.open_bins()
         )
 
     def update_second_pass(self, raw_chunk: np.ndarray) -> None:
         """Add the next bytes (uint8 [n], whole elements) once more, after `needs_second_pass`."""
-        assert isinstance(self._values, WideValues)
-        self._values.count_within_bins(read_only(codes(raw_chunk, self.dtype)))
+        assert isinstance(self.counted, WideValues)
+        self.counted.count_within_bins(read_only(codes(raw_chunk, self.dtype)))
 
     def summary(self) -> Summary:
         """All statistics by name; None if one is not defined for these values or this type."""
-        return dict.fromkeys(SUMMARY_KEYS) | self._values.summary() | self._sides.summary()
+        return dict.fromkeys(SUMMARY_KEYS) | self.counted.summary() | self.sides.summary()
 
     def histogram(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Codes (uint16 [n]) that occur and counts (int64 [n]); None for types above 16 bits."""
-        return self._values.nonzero() if isinstance(self._values, CodeHistogram) else None
+        return self.counted.nonzero() if isinstance(self.counted, CodeHistogram) else None
 
     def top(self) -> list[tuple[int, int, float]]:
         """The 16 largest finite |w| > 0 as (row, col, w), largest first, ties by position."""
-        return self._sides.top()
+        return self.sides.top()
+
+    def is_finite(self) -> bool:
+        """Whether no element is NaN or infinite."""
+        return self.counted.is_finite()
+
+    def absmax(self) -> float:
+        """The largest finite |w|."""
+        return max((abs(value) for _, _, value in self.top()), default=0.0)
 
     def storage_bound(self) -> float | None:
         """√(max_i Σ_j u²/12) + √(max_j Σ_i u²/12), u the spacing of the stored type at w (0 at 0).
@@ -128,12 +136,12 @@ class Distribution:
         An upper estimate of the spectral norm of the rounding errors of the stored type: singular
         values below it may be rounding alone. None for vectors and types without fraction bits.
         """
-        return self._sides.storage_bound()
+        return self.sides.storage_bound()
 
     def rounding_norm(self) -> float | None:
         """√Σ (u/2)²: the largest Frobenius norm, and so the largest spectral norm, that the errors
         of rounding to the stored type can have, however they are related. None as above."""
-        return self._sides.rounding_norm()
+        return self.sides.rounding_norm()
 
 
 def _tiles(chunk: np.ndarray) -> Iterator[np.ndarray]:
@@ -147,6 +155,10 @@ class CodeHistogram:
     def __init__(self, dtype: str, sparsity_threshold: float):
         self.dtype, self.sparsity_threshold = dtype, sparsity_threshold
         self.counts = np.zeros(2 ** DTYPES[dtype].bits, dtype=np.int64)
+
+    def is_finite(self) -> bool:
+        """Whether no element is NaN or infinite."""
+        return not self.counts[~np.isfinite(code_values(self.dtype))].any()
 
     def nonzero(self) -> tuple[np.ndarray, np.ndarray]:
         """The codes (uint16 [n]) that occur and their counts (int64 [n])."""
@@ -227,6 +239,10 @@ class WideValues:
         # Bins whose values are counted one by one (indices into `fine`), and counts by low bits.
         self.opened = np.zeros(0, dtype=np.int64)
         self.within = np.zeros((0, 0), dtype=np.int64)
+
+    def is_finite(self) -> bool:
+        """Whether no element is NaN or infinite."""
+        return not self.counts[1:4].any()
 
     def open_bins(self) -> bool:
         """Choose the bins that decide quantiles and outlier shares; False if there are none."""

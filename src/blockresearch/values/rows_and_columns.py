@@ -34,17 +34,17 @@ class RowsAndColumns:
         self.dtype, self.rows, self.cols = DTYPES[dtype], rows, cols
         self.code_dtype = _code_dtype(self.dtype)
         code = np.dtype(f"<u{DTYPES[self.code_dtype].bits // 8}").type
-        self._form = _code_form(self.code_dtype, self.dtype.name, code)
+        self.form = _code_form(self.code_dtype, self.dtype.name, code)
         # F16 has a smaller exponent field than float32: its shifted bits mean w · 2⁻¹¹².
-        self._scale = 2.0 ** (127 - FLOAT_LAYOUTS["F16"].bias) if dtype == "F16" else 1.0
-        self._table = None
+        self.scale = 2.0 ** (127 - FLOAT_LAYOUTS["F16"].bias) if dtype == "F16" else 1.0
+        self.table = None
         if self.dtype.bits <= 16 and self.code_dtype != dtype:
             bits = code_values(dtype).astype(np.float32).view(np.uint32)
-            self._table = bits if self.code_dtype == "F32" else (bits >> 16).astype(np.uint16)
+            self.table = bits if self.code_dtype == "F32" else (bits >> 16).astype(np.uint16)
         kept = 1 < cols <= MAX_COLUMNS
         self.row_sums, self.row_peaks = _side(rows if kept else 0, code)
         self.col_sums, self.col_peaks = _side(cols if kept else 0, code)
-        self._top = (np.zeros(TOP, dtype=code), np.zeros(TOP, dtype=np.int64))
+        self.largest = (np.zeros(TOP, dtype=code), np.zeros(TOP, dtype=np.int64))
 
     def update(self, codes: np.ndarray, position: int, counts: np.ndarray = NO_COUNTS) -> None:
         """Add consecutive elements [n] from `position` on: stored codes, or codes of `code_dtype`
@@ -53,11 +53,11 @@ class RowsAndColumns:
         `counts` (int64, one per code) also counts the codes, in the same sweep over memory; only
         for types whose codes are used as stored (`as_stored`).
         """
-        if self._table is not None:
-            codes = read_only(np.take(self._table, codes))
+        if self.table is not None:
+            codes = read_only(np.take(self.table, codes))
         sides = (self.row_sums, self.row_peaks, self.col_sums, self.col_peaks)
         tile = TILE_BYTES // codes.itemsize
-        scan(codes, tile, counts, self._form, position, self.cols, sides, self._top)
+        scan(codes, tile, counts, self.form, position, self.cols, sides, self.largest)
 
     @property
     def as_stored(self) -> bool:
@@ -66,7 +66,7 @@ class RowsAndColumns:
 
     def top(self) -> list[tuple[int, int, float]]:
         """The largest finite |w| > 0 as (row, col, w), largest first, ties by position."""
-        found = zip(self._floats(self._top[0]), self._top[1], strict=True)
+        found = zip(self._floats(self.largest[0]), self.largest[1], strict=True)
         return [(int(p // self.cols), int(p % self.cols), float(w)) for w, p in found if w != 0]
 
     def summary(self) -> Summary:
@@ -106,7 +106,7 @@ class RowsAndColumns:
         layout = FLOAT_LAYOUTS.get(self.dtype.name)
         if not layout or not layout.mantissa or self.rows < 2 or not len(self.col_peaks):
             return None
-        return self._scale * 2.0**-layout.mantissa
+        return self.scale * 2.0**-layout.mantissa
 
     def _floats(self, codes: np.ndarray) -> np.ndarray:
         return decode(codes, self.code_dtype, np.float64)

@@ -3,12 +3,30 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from blockresearch.safetensors import dtypes
 
+if TYPE_CHECKING:
+    import torch
+
 Read = Callable[[int, int], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """The rows of a quantized weight before its formula, for a device that has it.
+
+    They follow each other in the file of the codes from `begin` on, `row_bytes` each.
+    `decode(raw, first)` gives the rows from `first` on: float32 [n, cols] of uint8 [n, row_bytes],
+    both on a device, the same values as `Grid.read`.
+    """
+
+    begin: int
+    row_bytes: int
+    decode: "Callable[[torch.Tensor, int], torch.Tensor]"
 
 
 @dataclass(frozen=True)
@@ -16,12 +34,13 @@ class Grid:
     """A tensor of logical `shape` as [rows, cols], the last dimension being the columns.
 
     `read(begin, end)` gives those rows as an array [end - begin, cols] of stored codes of `dtype`,
-    a safetensors type (F32 for a dequantized weight).
+    a safetensors type (F32 for a dequantized weight). `packed`: how a device decodes it, if it can.
     """
 
     shape: tuple[int, ...]
     dtype: str
     read: Read
+    packed: Packed | None = None
 
     @property
     def rows(self) -> int:

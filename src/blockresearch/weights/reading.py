@@ -145,19 +145,29 @@ def open_tensor(files: Mapping[str, Path], weight: Weight) -> TensorReader:
 def panels(source: TensorReader, matrix: Matrix, chunk_bytes: int) -> Iterator[np.ndarray]:
     """Rows of a matrix in order, [n, cols]: float64 for 64-bit types and integers, else float32."""
     dtype = source.grid.dtype
-    bits, kind = dtypes.DTYPES[dtype].bits, dtypes.DTYPES[dtype].kind
-    number = np.float64 if bits == 64 or (kind == "int" and bits > 16) else np.float32
+    number = panel_type(dtypes.DTYPES[dtype])
     if not source.is_plain(matrix):
         for block in blocks(source.grid, matrix, chunk_bytes):
             yield dtypes.decode(block, dtype, number).reshape(-1, matrix.cols)
         return
     begin, end = extent(source.weight.stored, matrix)
-    row_bits = matrix.cols * bits
-    # A panel starts and ends on a whole byte, which for sub-byte types may take several rows.
-    step = 1 if row_bits % 8 == 0 else 8
-    per_panel = max(step, chunk_bytes * 8 // row_bits // step * step)
-    for chunk in source.chunks(begin, end, per_panel * row_bits // 8):
+    row_bits = matrix.cols * dtypes.DTYPES[dtype].bits
+    panel_bytes = rows_at_once(row_bits, chunk_bytes * 8) * row_bits // 8
+    for chunk in source.chunks(begin, end, panel_bytes):
         yield dtypes.decode(chunk, dtype, number).reshape(-1, matrix.cols)
+
+
+def panel_type(dtype: dtypes.Dtype) -> type[np.floating]:
+    """The type of the numbers that stored elements become in panels."""
+    is_wide = dtype.bits == 64 or (dtype.kind == "int" and dtype.bits > 16)
+    return np.float64 if is_wide else np.float32
+
+
+def rows_at_once(row_bits: int, panel_bits: int) -> int:
+    """Rows of a panel of about `panel_bits`: it starts and ends on a whole byte, which for types
+    of less than a byte may take several rows."""
+    step = 1 if row_bits % 8 == 0 else 8
+    return max(step, panel_bits // row_bits // step * step)
 
 
 def extent(tensor: Stored, matrix: Matrix) -> tuple[int, int]:

@@ -5,11 +5,12 @@ and the largest |w - Q(w)|. W is read in row panels; the rows are the output cha
 and blocks run along a row (the last of a row may be shorter).
 
 Each record of LOW_BIT_FORMATS has a file in `formats`, whose function `add_errors` adds up the
-errors of the 128 weights of a group. Each is compiled into a loop over all groups.
+errors of the 128 weights of a group. Each is compiled into a loop over all groups. `on_device` does
+the same with their functions `errors`.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -45,13 +46,9 @@ def rounding_errors(panels: Iterable[np.ndarray], absmax: float) -> dict[str, fl
     bottom; `absmax` is the largest |w|. The ratio is None if nothing is lost (largest error 0), and
     both are None for a matrix of zeros.
     """
-    result: dict[str, float | None] = dict.fromkeys(ROUNDING)
     if not 0 < absmax < math.inf:
-        return result
-    # A power of two brings the weights to [-1, 1] and changes no error but by that factor.
-    exponent = math.frexp(absmax)[1]
-    matrix_peak = np.float32(math.ldexp(absmax, -exponent))
-    factor = math.ldexp(1.0, min(-exponent, 1023))
+        return dict.fromkeys(ROUNDING)
+    scale = Scale(absmax)
     energy, sums = Sums(), {name: Sums() for name in LOW_BIT_FORMATS}
     padded = np.empty((0, 0), dtype=np.float32)
     for panel in panels:
@@ -62,20 +59,39 @@ def rounding_errors(panels: Iterable[np.ndarray], absmax: float) -> dict[str, fl
             blocks = np.empty((rows, padded.shape[1] // BLOCK), dtype=np.float32)
             groups = np.empty((rows, padded.shape[1] // GROUP), dtype=np.float32)
         scaled = padded[:rows]
-        wide = panel.dtype == np.float64 or abs(exponent) > 100
-        number = np.float64 if wide else np.float32
-        np.multiply(panel, factor, out=scaled[:, :cols], dtype=number, casting="same_kind")
+        number = np.float64 if scale.is_wide or panel.dtype == np.float64 else np.float32
+        np.multiply(panel, scale.factor, out=scaled[:, :cols], dtype=number, casting="same_kind")
         find_peaks(scaled, blocks, groups)
-        energy.add(add_squares, scaled, blocks, groups, matrix_peak)
+        energy.add(add_squares, scaled, blocks, groups, scale.matrix_peak)
         for name, own in sums.items():
-            own.add(LOOPS[name], scaled, blocks, groups, matrix_peak)
-    signal, _ = energy.totals()
-    for name, own in sums.items():
-        noise, largest = own.totals()
-        result[f"{name}_max_error"] = math.ldexp(largest, exponent)
-        if noise > 0:
-            result[f"{name}_sqnr_db"] = 10 * math.log10(signal / noise)
-    return result
+            own.add(LOOPS[name], scaled, blocks, groups, scale.matrix_peak)
+    return scale.summary(energy.totals()[0], {name: own.totals() for name, own in sums.items()})
+
+
+class Scale:
+    """The power of two that brings weights up to `absmax` to [-1, 1]; no error changes but by it.
+
+    `factor` is that power, `matrix_peak` (float32) the largest scaled |w|. `is_wide`: the product
+    needs float64.
+    """
+
+    def __init__(self, absmax: float):
+        self._exponent = math.frexp(absmax)[1]
+        self.matrix_peak = np.float32(math.ldexp(absmax, -self._exponent))
+        self.factor = math.ldexp(1.0, min(-self._exponent, 1023))
+        self.is_wide = abs(self._exponent) > 100
+
+    def summary(
+        self, signal: float, found: Mapping[str, tuple[float, float]]
+    ) -> dict[str, float | None]:
+        """The numbers of `rounding_errors`, of the sum of all squared scaled weights, and of the
+        sum of squared errors and the largest error of each format."""
+        result: dict[str, float | None] = dict.fromkeys(ROUNDING)
+        for name, (noise, largest) in found.items():
+            result[f"{name}_max_error"] = math.ldexp(largest, self._exponent)
+            if noise > 0:
+                result[f"{name}_sqnr_db"] = 10 * math.log10(signal / noise)
+        return result
 
 
 class Sums:

@@ -1,11 +1,16 @@
 """Pairs of 4-bit floats (E2M1) in a byte with scales along the rows: what MXFP4 and NVFP4 share."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from blockresearch.weights.grid import Grid
+from blockresearch.weights.grid import Grid, Packed
 from blockresearch.weights.quantized.scheme import Found, Settings, Unfit
 from blockresearch.weights.quantized.source import Source
 from blockresearch.weights.quantized.unpack import e2m1, nibbles, scale_columns
+
+if TYPE_CHECKING:
+    import torch
 
 
 def open_float4(source: Source) -> Grid:
@@ -23,7 +28,13 @@ def open_float4(source: Source) -> Grid:
         values = nibbles(read_codes(first, last), e2m1())
         return scale_columns(values, scales[first:last], width)
 
-    return Grid(shape, "F32", read)
+    def decode(raw: "torch.Tensor", first: int) -> "torch.Tensor":
+        from blockresearch.weights.quantized import on_device
+
+        values = on_device.nibbles(raw, e2m1())
+        return values * on_device.columns(scales[first : first + len(raw)], width, values)
+
+    return Grid(shape, "F32", read, Packed(source.stored.begin, cols // 2, decode))
 
 
 def open_float4_rows(source: Source) -> Grid:

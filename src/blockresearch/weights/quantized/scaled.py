@@ -5,16 +5,19 @@ The arithmetic that `fp8`, `int8` and `torchao` share; the last blocks may be cu
 
 import math
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from blockresearch.safetensors import dtypes
-from blockresearch.weights.grid import Grid
+from blockresearch.weights.grid import Grid, Packed
 from blockresearch.weights.quantized.scheme import Found, Unfit
 from blockresearch.weights.quantized.settings import method_of
 from blockresearch.weights.quantized.source import Source
 from blockresearch.weights.quantized.unpack import scale_columns, shift_columns
+
+if TYPE_CHECKING:
+    import torch
 
 # The only block of DeepSeek's and ModelOpt's FP8, and the default of transformers.
 USUAL_BLOCK = (128, 128)
@@ -43,7 +46,15 @@ def open_scaled(source: Source) -> Grid:
             shift_columns(values, -at(zeros, first, last), block[-1])
         return scale_columns(values, at(scales, first, last), block[-1])
 
-    return Grid(shape, "F32", read)
+    def decode(raw: "torch.Tensor", first: int) -> "torch.Tensor":
+        from blockresearch.weights.quantized.on_device import byte_codes, columns
+
+        values, last = byte_codes(raw, dtype), first + len(raw)
+        if zeros is not None:
+            values = values - columns(at(zeros, first, last), block[-1], values)
+        return values * columns(at(scales, first, last), block[-1], values)
+
+    return Grid(shape, "F32", read, Packed(source.stored.begin, cols, decode))
 
 
 @lru_cache(4096)

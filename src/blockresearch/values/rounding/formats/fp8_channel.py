@@ -11,3 +11,8 @@ from blockresearch.values.rounding.grids import E4M3_MAX, add_e4m3_errors
 def add_errors(group, squares, largest):
     """Add the rounding errors of a group, see `grids`."""
     add_e4m3_errors(group.values, group.row_peak / E4M3_MAX, squares, largest)
+
+
+def errors(groups):
+    """The rounding errors of groups on a device, see `on_device`."""
+    return groups.e4m3_errors(groups.row_peak / groups.number(E4M3_MAX))

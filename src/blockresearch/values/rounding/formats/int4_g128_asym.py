@@ -29,3 +29,12 @@ def extent(values):
         low = max(low, size if negative else np.uint32(0))
         high = max(high, np.uint32(0) if negative else size)
     return -from_bits(low), from_bits(high)
+
+
+def errors(groups):
+    """The rounding errors of groups on a device, see `on_device`."""
+    low = groups.values.amin(dim=-1, keepdim=True).clamp(max=0)
+    high = groups.values.amax(dim=-1, keepdim=True).clamp(min=0)
+    scale = (high - low) / groups.number(15)
+    zero = (-low / scale).round()
+    return groups.integer_errors(scale, -zero, groups.number(15) - zero)

@@ -14,3 +14,8 @@ def add_errors(group, squares, largest):
     """Add the rounding errors of a group, see `grids`."""
     scale = group.row_peak / np.float32(127.5)
     add_integer_errors(group.values, scale, -128, 127, squares, largest)
+
+
+def errors(groups):
+    """The rounding errors of groups on a device, see `on_device`."""
+    return groups.integer_errors(groups.row_peak / groups.number(127.5), -128, 127)

@@ -16,3 +16,9 @@ def add_errors(group, squares, largest):
         peak = peak_between(group, first, first + 32)
         group.scales[first : first + 32] = power_below(peak) * np.float32(0.25)
     add_e2m1_errors(group.values, group.scales, squares, largest)
+
+
+def errors(groups):
+    """The rounding errors of groups on a device, see `on_device`."""
+    peaks = groups.peaks_of(32)
+    return groups.e2m1_errors(groups.spread(groups.power_below(peaks) * 0.25))

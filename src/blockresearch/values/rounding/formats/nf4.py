@@ -48,3 +48,13 @@ def add_errors(group, squares, largest):
             error = values[i] - nearest * scale
             squares[i] += error * error
             largest[i] = max(largest[i], size_bits(error))
+
+
+def errors(groups):
+    """The rounding errors of groups on a device, see `on_device`."""
+    scales = groups.spread(groups.peaks_of(64))
+    level = groups.values > groups.number(MIDDLES[0]) * scales
+    level = level.int()
+    for middle in MIDDLES[1:]:
+        level += groups.values > groups.number(middle) * scales
+    return groups.values - groups.chosen(LEVELS, level) * scales

@@ -23,3 +23,10 @@ def add_errors(group, squares, largest):
         peak = peak_between(group, first, first + 16)
         group.scales[first : first + 16] = unit * rounded_e4m3(peak / (E2M1_MAX * unit))
     add_e2m1_errors(group.values, group.scales, squares, largest)
+
+
+def errors(groups):
+    """The rounding errors of groups on a device, see `on_device`."""
+    unit = groups.matrix_peak / groups.number(E4M3_MAX * E2M1_MAX)
+    scales = unit * groups.rounded_e4m3(groups.peaks_of(16) / (groups.number(E2M1_MAX) * unit))
+    return groups.e2m1_errors(groups.spread(scales))

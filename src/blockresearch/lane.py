@@ -1,0 +1,73 @@
+"""A worker's use of a device: its stream, and its buffers for copies."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from functools import cache
+
+import numpy as np
+import torch
+
+from blockresearch.device import slot
+
+# Bytes that are copied at once.
+STAGE_BYTES = 32 * 2**20
+
+
+class Lane:
+    """The stream of a worker on a GPU, and two buffers to copy from in turn.
+
+    They are pinned, so that a copy runs while the host already fills the other one. With one
+    stream for each worker, the copies of one overlap the arithmetic of the others. `kind` names
+    the device in results: they do not depend on which of several GPUs computed them.
+    """
+
+    def __init__(self, name: str):
+        self.device = torch.device("cpu" if name == "torch-cpu" else name)
+        self.kind = name.partition(":")[0]
+        self.stream = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
+        self._buffers: list[tuple[torch.Tensor, torch.cuda.Event]] = []
+
+    def send(self, fill: Callable[[np.ndarray, int], None], nbytes: int) -> torch.Tensor:
+        """A new tensor uint8 [nbytes] on the device.
+
+        `fill(view, position)` sets `view` (uint8 [n]) to the bytes from `position` on.
+        """
+        result = torch.empty(nbytes, dtype=torch.uint8, device=self.device)
+        for start in range(0, nbytes, STAGE_BYTES):
+            part = result[start : start + STAGE_BYTES]
+            if self.stream is None:
+                fill(part.numpy(), start)
+                continue
+            buffer, copied = self._next_buffer()
+            fill(buffer[: len(part)].numpy(), start)
+            part.copy_(buffer[: len(part)], non_blocking=True)
+            copied.record()
+        return result
+
+    def _next_buffer(self) -> tuple[torch.Tensor, torch.cuda.Event]:
+        """A buffer that no copy needs any more, and the event that ends its next copy."""
+        if len(self._buffers) < 2:
+            pinned = torch.empty(STAGE_BYTES, dtype=torch.uint8, pin_memory=True)
+            self._buffers.append((pinned, torch.cuda.Event()))
+        else:
+            self._buffers.reverse()
+            self._buffers[-1][1].synchronize()
+        return self._buffers[-1]
+
+
+@contextlib.contextmanager
+def lane(device: str) -> Iterator[Lane]:
+    """Hold a slot of a device while the block runs; torch's operations go to the lane's stream."""
+    with slot(device) as held:
+        found = _lane(*held)
+        if found.stream is None:
+            yield found
+            return
+        with torch.cuda.device(found.device), torch.cuda.stream(found.stream):
+            yield found
+
+
+@cache
+def _lane(name: str, number: int) -> Lane:
+    """The lane of a slot. It stays, because torch keeps freed memory for the same stream."""
+    return Lane(name)
