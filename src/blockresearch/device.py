@@ -43,7 +43,7 @@ def resolve_device(requested: str) -> str:
     if there is a driver, because that import costs seconds in every job. Raises ValueError if the
     device is not available.
     """
-    if requested == "cpu" or (requested == "auto" and not has_driver()):
+    if requested == "cpu" or (requested == "auto" and not _has_driver()):
         return "cpu"
     if importlib.util.find_spec("torch") is None:
         if requested == "auto":
@@ -120,7 +120,14 @@ def _gpu_count() -> int:
     return max(1, torch.cuda.device_count())
 
 
-def has_driver() -> bool:
+def may_find_gpu(requested: str) -> bool:
+    """Whether a request for a device may lead to a GPU here, without importing torch."""
+    if requested == "auto":
+        return _has_driver() and importlib.util.find_spec("torch") is not None
+    return requested.startswith("cuda")
+
+
+def _has_driver() -> bool:
     """Whether the machine has an NVIDIA driver."""
     try:
         ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")

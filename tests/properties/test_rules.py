@@ -53,7 +53,7 @@ def test_scripts_leave_the_search_path_alone():
 
 def test_no_rule_puts_a_text_into_a_shell_unquoted():
     """Quoted already by flags and command, or limited by wildcard_constraints."""
-    flags = ("args", "companions", "keep", "later", "program", "space")
+    flags = ("args", "companions", "later", "mode", "program", "space")
     safe = {"threads", *(f"params.{name}" for name in flags)}
     safe |= {f"wildcards.{name}" for name in ("batch", "piece", "key", "notebook", "shard")}
     for path in (ROOT / "workflow/rules").glob("*.smk"):

@@ -2,8 +2,9 @@
 
 
 # Weights that are kept are read where they lie. Others are measured in this job, which downloads a
-# shard and deletes it; analyze then takes the tables. Inputs and compared parameters are the same in
-# both cases, so a switch of keep_weights measures nothing again.
+# shard and deletes it. On a GPU it measures in any case: one process for all parts of a shard,
+# because torch takes seconds to start. Analyze then takes the tables. Inputs and compared parameters
+# are the same in all cases, so a switch of keep_weights or of the device measures nothing again.
 rule measure_shard:
     input:
         manifest=ancient("<model>/manifest.json"),
@@ -16,17 +17,16 @@ rule measure_shard:
     benchmark:
         "<model>/benchmarks/measure_shard/{shard}.tsv"
     # Only looks whether the shard is there, then.
-    localrule: config["keep_weights"]
+    localrule: config["keep_weights"] and not RUN.on_gpu
     conda:
         "../../envs/numeric.yaml"
     threads:
-        1
-        if config["keep_weights"]
-        else max((workflow.cores or 1) // config["shards_on_disk"], 1)
+        lambda wildcards: RUN.threads("measure_shard", wildcards.model, workflow.cores)
     resources:
         **resources_for("measure_shard"),
         disk_slots=lambda wildcards: slots(wildcards, 1),
-        gpu=1 if MEASURES_ON_GPU and not config["keep_weights"] else 0,
+        # One GPU if there may be one: `--resources gpu=N`, or what a cluster grants.
+        gpu=1 if RUN.on_gpu else 0,
     params:
         args=arguments.measure_flags(config),
         code=fingerprint("measure_shard"),
@@ -35,13 +35,17 @@ rule measure_shard:
         file=uncompared(
             lambda wildcards: weights_of(wildcards, shards_of(wildcards))[0]
         ),
-        keep=uncompared(lambda wildcards: flags({"keep": config["keep_weights"]})),
+        mode=uncompared(
+            lambda wildcards: flags(
+                {"keep": config["keep_weights"], "ahead": RUN.on_gpu}
+            )
+        ),
         model_dir=subpath(input.plan, parent=True),
         program=program("measure_shard"),
         weights=uncompared(lambda wildcards: config["weights"]),
     shell:
         "{params.program} --manifest {input.manifest:q} --plan {input.plan:q}"
-        " --shard {wildcards.shard} --file {params.file:q} {params.keep}"
+        " --shard {wildcards.shard} --file {params.file:q} {params.mode}"
         " --weights {params.weights:q} --staged {params.model_dir:q}/staged"
         " --threads {threads} --device {params.device:q}"
         " --code {params.code:q} {params.args} 2> {log:q}"
@@ -63,13 +67,12 @@ rule analyze:
         "<model>/benchmarks/analyze/{batch}{piece}.tsv"
     conda:
         "../../envs/numeric.yaml"
-    threads: 1
+    threads:
+        lambda wildcards: RUN.threads("analyze", wildcards.model, workflow.cores)
     resources:
         **resources_for("analyze"),
         # It downloads its shard again if tables that were measured ahead are gone.
         disk_slots=lambda wildcards: slots(wildcards, 1),
-        # One GPU if the configuration names one: `--resources gpu=N`, or what a cluster grants.
-        gpu=1 if MEASURES_ON_GPU else 0,
     params:
         args=lambda wildcards: arguments.part_flags(config, part_of(wildcards)),
         code=fingerprint("analyze"),
@@ -78,8 +81,9 @@ rule analyze:
                 part_of(wildcards), manifest_of(wildcards), config["weights"]
             )
         ),
-        # Every device gives the same numbers.
-        device=uncompared(lambda wildcards: config["device"]),
+        # Every device gives the same numbers. If tables that were measured ahead are gone, this job
+        # takes a GPU only if it finds one, because it requests none.
+        device=uncompared(lambda wildcards: "auto" if RUN.on_gpu else config["device"]),
         measured_by=fingerprint("measure_shard"),
         model_dir=subpath(input.plan, parent=True),
         prefix=subpath(output[0], strip_suffix=".params.parquet"),
@@ -93,7 +97,8 @@ rule analyze:
         " --shard {params.shard:q} {params.companions}"
         " --staged {params.model_dir:q}/staged --code {params.measured_by:q}"
         " --manifest {input.manifest:q} --weights {params.weights:q}"
-        " --out {params.prefix:q} --device {params.device:q} {params.args} 2> {log:q}"
+        " --out {params.prefix:q} --threads {threads}"
+        " --device {params.device:q} {params.args} 2> {log:q}"
 
 
 rule merge:

@@ -11,7 +11,7 @@ try:
     from blockresearch.files import read_json, read_yaml
     from blockresearch.project import command, project_file
     from blockresearch.run import arguments, closing, lookup
-    from blockresearch.run.config import ConfigError, checked, models
+    from blockresearch.run.config import ConfigError, checked
     from blockresearch.run.fingerprint import fingerprint, flags
 except ModuleNotFoundError as error:
     raise WorkflowError(
@@ -23,12 +23,11 @@ try:
     config.update(
         checked(config, read_yaml(project_file("workflow/schemas/config.schema.yaml")))
     )
-    RUN = lookup.Run(config["results"], models(config), config["keep_weights"])
+    RUN = lookup.run_of(config)
 except ConfigError as error:
     raise WorkflowError(str(error))
 
 MODELS = RUN.models
-MEASURES_ON_GPU = config["device"].startswith("cuda")
 closing.announce(RUN.results, MODELS)
 
 

@@ -13,18 +13,15 @@ with --manifest it downloads shards that are not in place and deletes them after
 import logging
 import os
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
-from blockresearch.checkpoint.borrow import borrowed, job_folder, shards_of
-from blockresearch.checkpoint.manifest import read_manifest
 from blockresearch.checkpoint.plan import part_from_json
 from blockresearch.device import resolve_device
 from blockresearch.files import read_json
 from blockresearch.measure import stage
-from blockresearch.measure.folder import analyze_folder
-from blockresearch.measure.part import Settings, measure_part
+from blockresearch.measure.settings import Settings
 from blockresearch.run import cli
-from blockresearch.tables.io import table_format, write_table
 
 log = logging.getLogger("analyze")
 
@@ -34,27 +31,40 @@ def main(options):
         sparsity_threshold=options.sparsity_threshold,
         spectra=options.spectra,
         sketch_above=options.sketch_above,
-        device=resolve_device(options.device),
+        device=options.device,
         chunk_bytes=(4 if options.low_cpu_mem_usage else 32) * 1024**2,
     )
     if options.model_path:
-        table_format(options.out, options.format)  # refused now, not after hours
-        if options.coverage:
-            table_format(options.coverage, None)
-        result = analyze_folder(
-            options.model_path,
-            settings,
-            options.threads,
-            cli.now(),
-            **cli.selection(options),
-            memory_limit=options.memory_limit and int(options.memory_limit * 1e9),
-        )
-        write_table(result.params, "params", options.out, options.format)
-        if options.coverage:
-            write_table(result.coverage, "coverage", options.coverage)
-        log.info("%d tensors in %s", len(result.params), options.out)
+        analyze_model(options, on_its_device(settings))
     else:
         analyze_part(options, settings)
+
+
+def on_its_device(settings):
+    """The settings with a device that was found; tables that are only taken need none."""
+    return replace(settings, device=resolve_device(settings.device))
+
+
+def analyze_model(options, settings):
+    """Measure a local folder."""
+    from blockresearch.measure.folder import analyze_folder
+    from blockresearch.tables.io import table_format, write_table
+
+    table_format(options.out, options.format)  # refused now, not after hours
+    if options.coverage:
+        table_format(options.coverage, None)
+    result = analyze_folder(
+        options.model_path,
+        settings,
+        options.threads,
+        cli.now(),
+        **cli.selection(options),
+        memory_limit=options.memory_limit and int(options.memory_limit * 1e9),
+    )
+    write_table(result.params, "params", options.out, options.format)
+    if options.coverage:
+        write_table(result.coverage, "coverage", options.coverage)
+    log.info("%d tensors in %s", len(result.params), options.out)
 
 
 def analyze_part(options, settings):
@@ -72,8 +82,10 @@ def analyze_part(options, settings):
             log.info("measured ahead, while the shard was on the disk")
             stage.take(staged, options.out)
             return
+    from blockresearch.measure.part import measure_part
+
     with shards(options, part) as files:
-        rows = measure_part(files, part, settings)
+        rows = measure_part(files, part, on_its_device(settings), options.threads)
     stage.write_tables(rows, options.out)
 
 
@@ -81,6 +93,9 @@ def shards(options, part):
     """The files that a part is read from by the names of shards, as long as they are needed."""
     files = {part.content.shard: Path(options.shard), **dict(options.companion_shard)}
     if options.manifest and not all(path.exists() for path in files.values()):
+        from blockresearch.checkpoint.borrow import borrowed, job_folder, shards_of
+        from blockresearch.checkpoint.manifest import read_manifest
+
         manifest = read_manifest(options.manifest)
         folder = job_folder(options.weights, options.manifest, part.part)
         return borrowed(manifest, shards_of(manifest, [part]), options.weights, folder)
@@ -124,7 +139,7 @@ if __name__ == "__main__":
         "--threads",
         type=cli.positive_int,
         default=os.cpu_count(),
-        help="parts measured at once, each on one core (default: all cores)",
+        help="parts (of a part: tensors) measured at once, each on one core (default: all cores)",
     )
     parser.add_argument(
         "--low_cpu_mem_usage", action="store_true", help="read in smaller pieces, a little slower"

@@ -33,7 +33,7 @@ log = logging.getLogger("embedding_analysis")
 
 
 def main(options):
-    with slot(resolve_device(options.device)) as device:
+    with slot(resolve_device(options.device)) as (device, _):
         analyze(options, device)
 
 

@@ -1,11 +1,12 @@
-"""Measure a shard that does not stay on the disk: download, verify, measure its parts, delete.
+"""Measure the parts of a shard in one process, before analyze takes their tables.
 
     python workflow/scripts/measure_shard.py --manifest manifest.json --plan plan.json \\
         --shard 00001 --file weights/HASH/model.safetensors --weights weights --staged staged
 
-writes the tables of the parts of a shard to --staged, where analyze takes them. If the shard is in
-place (--file), nothing is to be done: analyze reads it there. With --keep it is downloaded to its
-place if it is missing, and stays.
+writes the tables of the parts of a shard to --staged, where analyze takes them. If the shard is not
+in place (--file), it is downloaded, verified, and deleted after that. With --keep it is downloaded
+to its place if it is missing, and stays, and it is measured only with --ahead: on a GPU, because a
+process for each part would take longer to start there than to measure.
 """
 
 import logging
@@ -18,7 +19,7 @@ log = logging.getLogger("measure_shard")
 
 def main(options):
     place = Path(options.file)
-    if place.exists():
+    if place.exists() and not options.ahead:
         log.info("%s is in place", place)
         return
     # Not needed for a shard in place, which is the usual case: so the job takes no time.
@@ -29,9 +30,9 @@ def main(options):
     manifest = read_manifest(options.manifest)
     entries = read_json(options.plan)["parts"]
     parts = [part_from_json(e) for e in entries if e["part"].startswith(f"{options.shard}-")]
-    if options.keep:
+    if options.keep and not place.exists():
         keep(manifest, parts[0].content.shard, place)
-    else:
+    if options.ahead or not options.keep:
         measure(manifest, parts, options)
 
 
@@ -48,7 +49,8 @@ def measure(manifest, parts, options):
     from blockresearch.checkpoint.borrow import borrowed, job_folder, shards_of
     from blockresearch.device import resolve_device
     from blockresearch.measure import stage
-    from blockresearch.measure.part import Settings, measure_parts
+    from blockresearch.measure.part import measure_parts
+    from blockresearch.measure.settings import Settings
 
     settings = Settings(
         sparsity_threshold=options.sparsity_threshold,
@@ -82,7 +84,8 @@ if __name__ == "__main__":
     parser.add_argument("--file", required=True, help="where the shard lies if it is kept")
     parser.add_argument("--weights", required=True, help="folder of downloaded weights")
     parser.add_argument("--staged", required=True, help="folder to write the tables to")
-    parser.add_argument("--keep", action="store_true", help="download the shard, measure nothing")
+    parser.add_argument("--keep", action="store_true", help="download the shard to its place")
+    parser.add_argument("--ahead", action="store_true", help="measure it even if it is in place")
     cli.add_measuring(parser)
     parser.add_argument("--code", default="", help="fingerprint of the program, as analyze has it")
     parser.add_argument("--threads", type=cli.positive_int, default=1, help="parts at once")

@@ -10,8 +10,9 @@ import json
 import logging
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,14 +61,29 @@ class Rows:
             getattr(self, table).extend(getattr(other, table))
 
 
-def measure_part(files: Mapping[str, Path], part: Part, settings: Settings) -> Rows:
-    """Measure every tensor of `part`.
+def measure_part(
+    files: Mapping[str, Path], part: Part, settings: Settings, threads: int = 1
+) -> Rows:
+    """Measure every tensor of `part`, on `threads` cores, one tensor per core.
 
     `files` has the paths of its shard and of the shards with companions of its tensors.
     """
+    with _workers(threads) as pool:
+        return _measure(files, part, settings, pool.map)
+
+
+def _measure(
+    files: Mapping[str, Path], part: Part, settings: Settings, apply: Callable[..., Iterable]
+) -> Rows:
+    """The rows of a part; `apply` is map, or what does the same on several cores."""
     sizes = {files[content.shard]: content.size for content in part.shards}
+    rows = Rows()
     with unchanged(sizes):
-        return _measure_tensors(files, part, settings)
+        measured = apply(lambda weight: _logged(files, weight, settings), part.weights)
+        for number, (line, found) in enumerate(measured, 1):
+            rows.extend(found)
+            log.info("%d/%d %s", number, len(part.weights), line)
+    return rows
 
 
 def measure_parts(
@@ -77,30 +93,28 @@ def measure_parts(
 
     Parts start in the order given. `files` has the paths of all shards that they are read from.
     """
+    with _workers(threads) as pool:
+        waiting = {pool.submit(_measure, files, part, settings, map): part for part in parts}
+        yield from ((waiting[done], done.result()) for done in as_completed(waiting))
+
+
+@contextmanager
+def _workers(threads: int) -> Iterator[ThreadPoolExecutor]:
+    """A pool; work that has not begun when the block ends early is given up."""
     # Two single-threaded solvers are faster than one on two threads.
     with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
-        waiting = {pool.submit(measure_part, files, part, settings): part for part in parts}
         try:
-            yield from ((waiting[done], done.result()) for done in as_completed(waiting))
+            yield pool
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _measure_tensors(files: Mapping[str, Path], part: Part, settings: Settings) -> Rows:
-    rows = Rows()
-    for number, weight in enumerate(part.weights, 1):
-        started = time.perf_counter()
-        rows.extend(measure_tensor(files, weight, settings))
-        log.info(
-            "%d/%d %s %s %s: %.2f s",
-            number,
-            len(part.weights),
-            quoted(weight.name),
-            weight.stored.dtype,
-            list(weight.stored.shape),
-            time.perf_counter() - started,
-        )
-    return rows
+def _logged(files: Mapping[str, Path], weight: Weight, settings: Settings) -> tuple[str, Rows]:
+    """What the log says of a measured tensor, and its rows."""
+    started = time.perf_counter()
+    rows = measure_tensor(files, weight, settings)
+    stored, seconds = weight.stored, time.perf_counter() - started
+    return f"{quoted(weight.name)} {stored.dtype} {list(stored.shape)}: {seconds:.2f} s", rows
 
 
 def measure_tensor(files: Mapping[str, Path], weight: Weight, settings: Settings) -> Rows:

@@ -2,6 +2,7 @@
 
 They lie in a separate folder until the jobs of analyze take them. Their names contain a hash of
 all that determines their content, so tables of other settings or other code are never taken.
+A job that only takes them imports no library of tables.
 """
 
 import hashlib
@@ -10,11 +11,14 @@ import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from blockresearch.checkpoint.plan import Part
 from blockresearch.files import atomic
-from blockresearch.measure.part import TABLES, Rows, Settings
-from blockresearch.tables.io import frame, write_table
+from blockresearch.measure.settings import TABLES, Settings
+
+if TYPE_CHECKING:
+    from blockresearch.measure.part import Rows
 
 # A path without the ending .TABLE.parquet.
 Prefix = str | os.PathLike[str]
@@ -33,8 +37,10 @@ def tables(prefix: Prefix) -> list[Path]:
     return [Path(f"{os.fspath(prefix)}.{table}.parquet") for table in TABLES]
 
 
-def write_tables(rows: Rows, prefix: Prefix) -> None:
+def write_tables(rows: "Rows", prefix: Prefix) -> None:
     """Write the tables of a part."""
+    from blockresearch.tables.io import frame, write_table
+
     for table, path in zip(TABLES, tables(prefix), strict=True):
         write_table(frame(getattr(rows, table), table), table, path)
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from blockresearch.checkpoint.records import fetched_bytes, file_key, token_shards
+from blockresearch.device import may_find_gpu
 from blockresearch.files import Version, _read_json, read_json, version
 from blockresearch.run import resources
-from blockresearch.run.config import Model
+from blockresearch.run.config import Model, models
 
 
 def model_files(folder: str, subfolder: str = "") -> list[str]:
@@ -81,11 +82,14 @@ def _listed_files(manifest: Version) -> Mapping[str, int]:
 
 @dataclass(frozen=True)
 class Run:
-    """The models of a run by name, the folder of their results, and whether weights are kept."""
+    """The models of a run by name, the folder of their results, whether weights are kept or at most
+    `shards_on_disk` of them at once, and whether a GPU may measure."""
 
     results: str
     models: Mapping[str, Model]
     keep_weights: bool = True
+    shards_on_disk: int = 1
+    on_gpu: bool = False
 
     def known(self, model: str, name: str) -> str | None:
         """The path of a file of a model, if it exists."""
@@ -111,6 +115,20 @@ class Run:
         manifest = self.known(model, "manifest.json")
         return len(token_shards(read_json(manifest))) if manifest else 1
 
+    def threads(self, rule: str, model: str, cores: int | None) -> int:
+        """Cores of a job of analyze or measure_shard, of those that the run has (None: unknown)."""
+        plan = self.known(model, "plan.json")
+        parts = planned_parts(plan) if plan else {}
+        cores = at_once = cores or 1
+        if rule == "measure_shard" and not self.keep_weights:
+            at_once = self.shards_on_disk
+        elif rule == "measure_shard" and self.on_gpu:
+            # While one shard is measured, the process for another one starts.
+            at_once = min(len({part["shard"] for part in parts.values()}), 2)
+        elif rule == "analyze" and self.keep_weights and not self.on_gpu:
+            at_once = len(parts)
+        return max(1, cores // max(1, at_once))
+
     def needs(self, rule: str, wildcards: Any, attempt: int, threads: int = 1) -> resources.Need:
         """What a job needs of a machine, predicted from what is known of its model."""
         if rule == "resolve_model":
@@ -125,10 +143,23 @@ class Run:
         if rule == "measure_shard":
             streams = not (self.keep_weights or self.models[wildcards.model].is_folder)
             some = [part for name, part in parts.items() if name.startswith(wildcards.shard)]
-            return resources.to_stream(some if streams else [], threads, attempt)
+            some = some if streams or self.on_gpu else []
+            return resources.to_measure_shard(some, threads, streams, attempt)
         if rule == "analyze":
-            return resources.to_measure(parts.get(wildcards.batch + wildcards.piece), attempt)
+            part = parts.get(wildcards.batch + wildcards.piece)
+            return resources.to_measure(part, attempt, threads)
         size = resources.size_of(self.known(wildcards.model, "manifest.json"), plan)
         if rule == "embedding_analysis":
             return resources.to_cluster(size, attempt)
         return resources.to_make(wildcards.notebook if rule == "notebook" else rule, size, attempt)
+
+
+def run_of(config: Mapping[str, Any]) -> Run:
+    """The run of a checked configuration. Raises ConfigError if it names models in no sound way."""
+    return Run(
+        config["results"],
+        models(config),
+        config["keep_weights"],
+        config["shards_on_disk"],
+        may_find_gpu(config["device"]),
+    )

@@ -186,17 +186,21 @@ def to_download(size: int, attempt: int = 1) -> Need:
     return need(size / LINE, 250 * MB, size, attempt)
 
 
-def to_measure(part: Mapping[str, Any] | None, attempt: int = 1) -> Need:
-    """Of analyze: what the plan predicts for the part; disk for its shards where none is shared."""
+def to_measure(part: Mapping[str, Any] | None, attempt: int = 1, threads: int = 1) -> Need:
+    """Of analyze: what the plan predicts for the part, `threads` tensors at once; disk for its
+    shards where none is shared."""
     if part is None:
         return need(60, 1000 * MB, attempt=attempt)
     size = part["size"] + sum(other["size"] for other in part["companions"])
-    seconds = START_SECONDS + part["seconds"] + size / DISK
-    return need(seconds, part["memory"], size, attempt)
+    seconds = START_SECONDS + part["seconds"] / threads + size / DISK
+    return need(seconds, threads * part["memory"], size, attempt)
 
 
-def to_stream(parts: Sequence[Mapping[str, Any]], threads: int, attempt: int = 1) -> Need:
-    """Of measure_shard: download a shard, then measure its `parts`, `threads` of them at once.
+def to_measure_shard(
+    parts: Sequence[Mapping[str, Any]], threads: int, downloads: bool, attempt: int = 1
+) -> Need:
+    """Of measure_shard: measure the `parts` of a shard, `threads` of them at once, perhaps after
+    downloading it.
 
     Without parts it only looks if the shard is in place.
     """
@@ -206,7 +210,8 @@ def to_stream(parts: Sequence[Mapping[str, Any]], threads: int, attempt: int = 1
     longest = max(part["seconds"] for part in parts)
     measure = max(longest, sum(part["seconds"] for part in parts) / threads)
     memory = sorted((part["memory"] for part in parts), reverse=True)[:threads]
-    return need(START_SECONDS + size / LINE + measure, sum(memory), size, attempt)
+    arrive = size / (LINE if downloads else DISK)
+    return need(START_SECONDS + arrive + measure, sum(memory), size, attempt)
 
 
 def to_make(job: str, model: Size, attempt: int = 1) -> Need:

@@ -61,7 +61,8 @@ class DeviceMatrix:
         if self._kept is not None:
             yield from self._kept
             return
-        kept, total = [], 0
+        kept: list[tuple[int, torch.Tensor]] = []
+        total = 0
         for first, raw in self._copied():
             total += len(raw)
             kept = [*kept, (first, raw)] if total <= RESIDENT_BYTES else []

@@ -13,8 +13,8 @@ from blockresearch.run.resources import (
     clustering_seconds,
     to_cluster,
     to_make,
+    to_measure_shard,
     to_resolve,
-    to_stream,
 )
 
 # Of simulated models: dense of 36 and of 126 layers, experts; see tests/benchmarks/predictions.py.
@@ -90,7 +90,7 @@ def test_a_streamed_shard_takes_its_largest_parts():
         {"size": 5_000_000_000, "companions": [], "seconds": seconds, "memory": memory}
         for seconds, memory in sizes
     ]
-    one, two = (to_stream(parts, threads) for threads in (1, 2))
+    one, two = (to_measure_shard(parts, threads, True) for threads in (1, 2))
     assert one["mem_mb"] == 1.2 * 3000 and two["mem_mb"] == 1.2 * 5000
     assert one["predicted_s"] - two["predicted_s"] == 60
-    assert one["disk_mb"] > 4768 and to_stream([], 1)["mem_mb"] < 100
+    assert one["disk_mb"] > 4768 and to_measure_shard([], 1, True)["mem_mb"] < 100

@@ -1,5 +1,3 @@
-import logging
-
 import numpy as np
 import pytest
 import scipy.linalg
@@ -18,13 +16,22 @@ DEVICES = ("cpu", "torch-cpu")
 SOLVERS = ("one stage", "two stages", "torch-cpu")
 
 
-def of(matrix, step=97, **options):
+def of(matrix, step=97, device="cpu", **options):
     """Spectrum of a matrix that is read in panels of `step` rows."""
 
     def panels():
         return (np.ascontiguousarray(matrix[i : i + step]) for i in range(0, len(matrix), step))
 
-    return singular_values(panels, *matrix.shape, **options)
+    if device == "cpu":
+        return singular_values(panels, *matrix.shape, **options)
+    import torch
+
+    from blockresearch.spectra import on_device
+
+    def tensors():
+        return map(torch.from_numpy, panels())
+
+    return on_device.singular_values(tensors, *matrix.shape, device, **options)
 
 
 def lapack(matrix):
@@ -185,13 +192,3 @@ def test_a_value_near_the_rank_threshold_is_refined():
     found = of(matrix, mode="rank")
     assert found.refined_from <= 150
     assert numerical_rank(found.values, 390, 200) == numerical_rank(lapack(matrix), 390, 200)
-
-
-def test_a_full_gpu_falls_back_to_the_cpu(monkeypatch, caplog):
-    torch = pytest.importorskip("torch")
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 2000))
-    matrix = np.random.default_rng(0).standard_normal((300, 170))
-    with caplog.at_level(logging.WARNING):
-        found = of(matrix, device="cuda:0")
-    assert found.method == "gram" and np.allclose(found.values, lapack(matrix))
-    assert len(caplog.records) == 1 and "using the CPU" in caplog.text

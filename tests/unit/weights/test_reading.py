@@ -12,6 +12,7 @@ import pytest
 
 from blockresearch.checkpoint import plan
 from blockresearch.checkpoint.describe import describe_folder
+from blockresearch.safetensors.reader import read_bytes
 from blockresearch.weights.fused import Piece
 from blockresearch.weights.layout import Layout, matrices
 from blockresearch.weights.quantized.recognize import recognize
@@ -92,6 +93,25 @@ def test_random_weights_are_those_of_the_library(case, tmp_path):
     found, wanted = dequantized(tmp_path, weight), LIBRARY_DATA[case]
     assert found.shape == wanted.shape
     assert np.abs(found - wanted).max() <= tolerance(about) * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize("case", [*CASES, *LIBRARY_CASES])
+def test_a_device_decodes_the_same_bits(case, tmp_path):
+    torch = pytest.importorskip("torch")
+    cases, data = (CASES, DATA) if case in CASES else (LIBRARY_CASES, LIBRARY_DATA)
+    stored = {
+        name: (dtype, shape, data[f"{case}/{name}"].tobytes())
+        for name, (dtype, shape) in cases[case]["tensors"].items()
+    }
+    (weight,) = checkpoint(tmp_path, stored, cases[case]["config"]).values()
+    grid = open_grid(tmp_path, weight)
+    if grid.packed is None:
+        pytest.skip("decoded on the CPU")
+    first, last = grid.rows // 3, grid.rows
+    begin, end = (grid.packed.begin + row * grid.packed.row_bytes for row in (first, last))
+    raw = torch.from_numpy(read_bytes(tmp_path / weight.stored.shard, begin, end))
+    found = grid.packed.decode(raw.reshape(last - first, -1), first)
+    assert found.numpy().tobytes() == grid.read(first, last).tobytes()
 
 
 # One case of each scheme and packing.
