@@ -116,7 +116,7 @@ def test_equal_values_keep_their_first_places(tmp_path):
 @pytest.mark.parametrize("dtype", ["BF16", "F64"])
 def test_panels_and_copies_change_nothing(tmp_path, monkeypatch, resident, dtype):
     """Tall, wide and transposed matrices, and pieces whose rows lie apart, in many panels."""
-    monkeypatch.setattr("blockresearch.weights.on_device.PANEL_ELEMENTS", 3000)
+    monkeypatch.setattr("blockresearch.weights.on_device.PANEL_ELEMENTS", 15_000)
     monkeypatch.setattr("blockresearch.weights.on_device.RESIDENT_BYTES", resident)
     monkeypatch.setattr("blockresearch.spectra.on_device.WIDE_BYTES", 2**18)
     monkeypatch.setattr("blockresearch.lane.STAGE_BYTES", 1000)

@@ -80,7 +80,7 @@ class _Sums:
         values, blocks, rows = (
             part.reshape(-1, run, part.shape[1]).transpose(0, 1).contiguous() for part in parts
         )
-        matrix_peak = torch.tensor(scale.matrix_peak, device=values.device)
+        matrix_peak = torch.full_like(values[0, 0, :1], float(scale.matrix_peak))
         groups = Groups(values, blocks, rows, matrix_peak)
         for name, errors in ERRORS.items():
             found = errors(groups)
@@ -105,10 +105,6 @@ class _Sums:
         sums = torch.stack([self._sums[name] for name in ERRORS]).cpu().tolist()
         largest = torch.stack([self._largest[name] for name in ERRORS]).cpu().tolist()
         return {name: (math.fsum(sums[place]), largest[place]) for place, name in enumerate(ERRORS)}
-
-
-def _as(bound, like: torch.Tensor) -> torch.Tensor:
-    return torch.as_tensor(bound, dtype=torch.float32, device=like.device)
 
 
 def power_below(size: torch.Tensor) -> torch.Tensor:
@@ -136,7 +132,7 @@ def rounded_e2m1(size: torch.Tensor) -> torch.Tensor:
 class Groups:
     """Groups of weights; every tensor is float32 [..., n], see `grids.Group`.
 
-    values [..., 128], block_peaks [..., 8], peak, row_peak [..., 1], matrix_peak []
+    values [..., 128], block_peaks [..., 8], peak, row_peak [..., 1], matrix_peak [1]
     """
 
     def __init__(
@@ -151,8 +147,8 @@ class Groups:
         self.row_peak, self.matrix_peak = row_peak, matrix_peak
 
     def number(self, value: float) -> torch.Tensor:
-        """A float32 on the device."""
-        return torch.tensor(value, dtype=torch.float32, device=self.values.device)
+        """A float32 on the device; filled there, because a copy would wait for all work before."""
+        return torch.full((), float(value), dtype=torch.float32, device=self.values.device)
 
     def peaks_of(self, length: int) -> torch.Tensor:
         """The largest |w| of each `length` weights, [..., 128 / length]."""
@@ -169,8 +165,7 @@ class Groups:
 
     def integer_errors(self, scale: torch.Tensor, low, high) -> torch.Tensor:
         """Rounding to integers from `low` to `high` (numbers or tensors) times `scale`."""
-        code = (self.values * (self.number(1) / scale)).round()
-        code = torch.minimum(torch.maximum(code, _as(low, code)), _as(high, code))
+        code = (self.values * (self.number(1) / scale)).round().clamp(low, high)
         return self.values - code * scale
 
     def e4m3_errors(self, scale: torch.Tensor) -> torch.Tensor:
