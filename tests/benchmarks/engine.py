@@ -39,7 +39,7 @@ STAGES = {
     "Gram matrices": ("lapack", "add_gram"),
     "their eigenvalues": ("eigen", "solve"),
     "metrics of spectra": ("spectral_metrics", "spectral_metrics"),
-    "values": ("measure", "values"),
+    "values": ("measure", "distribution"),
     "rounding errors": ("errors", "rounding_errors"),
     "summaries of values": ("measure", "described"),
     "hashes": ("measure", "content_hash"),

@@ -180,7 +180,10 @@ def read_bytes(path: str | os.PathLike[str], begin: int, end: int) -> np.ndarray
 
 
 def read_into(out: np.ndarray, path: str | os.PathLike[str], begin: int) -> None:
-    """Fill `out` (uint8 [n]) with the bytes of a file from `begin` on; raises as `read_bytes`."""
+    """Fill `out` (uint8 [n]) with the bytes of a file from `begin` on.
+
+    Raises SafetensorsError if the file is shorter.
+    """
     with open(path, "rb", buffering=0) as file:
         file.seek(begin)
         view, done = out.data, 0

@@ -68,7 +68,7 @@ class _Matrix:
         return torch.cat([self._scaled(panel) for panel in self.panels()]).cpu().numpy()
 
     def sketch(self) -> np.ndarray:
-        """Randomized subspace iteration; the triangle of the matrix in the subspace."""
+        """Randomized subspace iteration; the triangle [k, k] of the matrix in the subspace."""
         basis = torch.from_numpy(sketch_basis(min(self.rows, self.cols)))
         for _ in range(POWER_ITERATIONS + 1):
             basis = torch.linalg.qr(basis)[0]
@@ -97,12 +97,12 @@ class _Solved:
         self.eigenvalues = values.cpu().numpy()
 
     def among_smallest(self, count: int) -> np.ndarray:
-        """The triangle of W V, V the eigenvectors of the `count` smallest eigenvalues."""
+        """The triangle [k, k] of W V, V the eigenvectors of the `count` smallest eigenvalues."""
         vectors = self._vectors[:, :count]
         return _triangle(block @ vectors for block in self._matrix.blocks())
 
     def without_largest(self, count: int) -> np.ndarray:
-        """The eigenvalues of the Gram matrix of W - W V Vᵀ, V the `count` largest directions."""
+        """Eigenvalues [n] of the Gram matrix of W - W V Vᵀ, V the `count` largest directions."""
         # A copy, so that the memory of all vectors is free for the second matrix.
         first = self._vectors.shape[1] - count
         vectors = self._vectors = self._vectors[:, first:].clone()

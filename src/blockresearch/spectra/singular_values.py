@@ -78,7 +78,10 @@ def singular_values(panels: Panels, rows: int, cols: int, mode: str = "full") ->
 
 
 def spectrum_of(matrix: "MatrixForm", mode: str) -> Spectrum:
-    """The route that `singular_values` describes, for a matrix on the CPU or on a device."""
+    """The route that `singular_values` describes, for a matrix on the CPU or on a device.
+
+    Raises ValueError if the mode is unknown.
+    """
     if mode not in ("full", "rank", "sketch", "none"):
         raise ValueError(f"unknown spectra mode {mode!r}: expected full, rank, sketch or none")
     start = time.perf_counter()
@@ -110,10 +113,10 @@ class MatrixForm(Protocol):
     suffix: str
 
     def whole(self) -> np.ndarray:
-        """The matrix, divided by `scale`."""
+        """The matrix [rows, cols], divided by `scale`."""
 
     def sketch(self) -> np.ndarray:
-        """A triangle whose largest singular values are lower estimates of the matrix's."""
+        """A triangle [k, k] whose largest singular values are lower estimates of the matrix's."""
 
     def solved(self) -> "Solved":
         """The Gram matrix of the shorter side, solved."""
@@ -125,10 +128,10 @@ class Solved(Protocol):
     eigenvalues: np.ndarray
 
     def among_smallest(self, count: int) -> np.ndarray:
-        """A triangle whose last `count` singular values are the smallest of the matrix."""
+        """A triangle [k, k] whose last `count` singular values are the smallest of the matrix."""
 
     def without_largest(self, count: int) -> np.ndarray:
-        """The eigenvalues, ascending, of the Gram matrix without its `count` largest directions."""
+        """Eigenvalues [n], ascending, of the Gram matrix without `count` largest directions."""
 
 
 def _gram_route(matrix: MatrixForm, mode: str) -> tuple[np.ndarray, str, int]:
@@ -173,7 +176,7 @@ class _Matrix:
         return _Solved(self)
 
     def sketch(self) -> np.ndarray:
-        """Randomized subspace iteration; the triangle of the matrix in the subspace."""
+        """Randomized subspace iteration; the triangle [k, k] of the matrix in the subspace."""
         basis = sketch_basis(min(self.rows, self.cols))
         for _ in range(POWER_ITERATIONS + 1):
             basis = np.linalg.qr(basis)[0]
@@ -267,13 +270,13 @@ class _Solved:
         return gram
 
     def among_smallest(self, count: int) -> np.ndarray:
-        """The triangle of W V, V the eigenvectors of the `count` smallest eigenvalues."""
+        """The triangle [k, k] of W V, V the eigenvectors of the `count` smallest eigenvalues."""
         assert self._solved is not None
         vectors = self._solved.smallest_vectors(count)
         return _triangle(block @ vectors for block in self._matrix.blocks())
 
     def without_largest(self, count: int) -> np.ndarray:
-        """The eigenvalues of the Gram matrix of W - W V Vᵀ, V the `count` largest directions."""
+        """Eigenvalues [n] of the Gram matrix of W - W V Vᵀ, V the `count` largest directions."""
         assert self._solved is not None
         vectors = self._solved.largest_vectors(count)
         # Its n² numbers would stay in memory beside those of the second Gram matrix.
@@ -289,12 +292,12 @@ def safe_scale(peaks: Iterable[float]) -> float:
 
 
 def svdvals(array: np.ndarray) -> np.ndarray:
-    """Singular values of an array in memory by LAPACK."""
+    """Singular values [n] of an array [rows, cols] in memory, by LAPACK."""
     return np.linalg.svd(array, compute_uv=False)
 
 
 def sketch_basis(n: int) -> np.ndarray:
-    """Random directions that a sketch of a matrix begins with, float64 [n, ·]."""
+    """Random directions that a sketch of a matrix begins with, float64 [n, k]."""
     width = min(n, SKETCH_RANK + 32)
     return np.random.default_rng(0).standard_normal((n, width))
 

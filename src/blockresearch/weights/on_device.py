@@ -1,8 +1,8 @@
 """The elements of a matrix on a device, decoded there.
 
-The bytes of a plain tensor go over as they are stored, and so do those of a quantized weight whose
-formula a device has (`grid.Packed`). Everything else is read, regrouped and decoded on the CPU, and
-goes over as codes, or as the float32 values of a dequantized weight.
+A plain tensor goes over as stored bytes, and so does a quantized weight whose formula a device has
+(`grid.Packed`). Everything else is read, regrouped and decoded on the CPU, and goes over as codes,
+or as the float32 values of a dequantized weight.
 """
 
 from collections.abc import Iterator
