@@ -7,12 +7,14 @@ import pytest
 
 from blockresearch.measure import elements
 from blockresearch.measure.elements import compute, compute_values
+from blockresearch.measure.folder import analyze_folder
 from blockresearch.measure.settings import Settings
 from blockresearch.safetensors.dtypes import DTYPES, FLOAT_LAYOUTS, nbytes, storage
 from blockresearch.weights.layout import Layout, Matrix
 from blockresearch.weights.reading import open_tensor
 from blockresearch.weights.stored import Stored
 from blockresearch.weights.weight import Weight
+from tests.tools.devices import differences
 
 torch = pytest.importorskip("torch")
 
@@ -172,3 +174,12 @@ def test_a_full_device_falls_back_to_the_cpu(tmp_path, monkeypatch, caplog):
         found = compute(source, Matrix(*SHAPE), DEVICE)
     assert_equal(found, compute(source, Matrix(*SHAPE), CPU))
     assert found.spectrum.method == "gram" and "using the CPU" in caplog.text
+
+
+def test_a_whole_model_has_the_tables_of_the_cpu(analyzed):
+    """With experts, biases, a matrix with NaN, and tensors that are not supported."""
+    expected, _ = analyzed
+    folder = expected.manifest.model_path
+    found = analyze_folder(folder, DEVICE, 2, "2026-01-01T00:00:00Z")
+    for table in ("params", "matrices", "spectra"):
+        assert not differences(getattr(found, table), getattr(expected, table)), table

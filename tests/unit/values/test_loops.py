@@ -15,7 +15,7 @@ def test_sums_and_peaks_for_any_tile(tile, rows, cols):
     kept = RowsAndColumns("F16", rows, cols)
     sides = (kept.row_sums, kept.row_peaks, kept.col_sums, kept.col_peaks)
     top = (np.zeros(16, dtype=np.uint16), np.zeros(16, dtype=np.int64))
-    scan(w.view(np.uint16).ravel(), tile, NO_COUNTS, kept._form, 0, cols, sides, top)
+    scan(w.view(np.uint16).ravel(), tile, NO_COUNTS, kept.form, 0, cols, sides, top)
     finite = np.where(np.isfinite(w), np.abs(w), 0).astype(np.float64)
     # The loops read half-precision bits in the exponent field of float32.
     finite_sums = finite**2 * 4.0**-112

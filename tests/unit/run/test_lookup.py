@@ -1,0 +1,48 @@
+"""How many cores jobs get, from what is known of their model."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from blockresearch.run.config import Model
+from blockresearch.run.lookup import Run
+
+PARTS = [
+    {"part": f"{shard:05d}-{piece:03d}", "shard": f"{shard}.safetensors", "companions": []}
+    | {"size": 10**9, "seconds": 15.0, "memory": 10**9}
+    for shard in (1, 2, 3)
+    for piece in (1, 2)
+]
+
+
+def run_of(tmp_path, parts, **options):
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m/plan.json").write_text(json.dumps({"parts": parts}))
+    return Run(str(tmp_path), {"m": Model("m", "org/m", None)}, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "measure_shard", "analyze"),
+    [
+        ({}, 1, 2),
+        ({"keep_weights": False, "shards_on_disk": 4}, 4, 1),
+        ({"on_gpu": True}, 8, 1),
+        ({"keep_weights": False, "shards_on_disk": 4, "on_gpu": True}, 4, 1),
+    ],
+)
+def test_cores_go_to_the_job_that_measures(tmp_path, options, measure_shard, analyze):
+    run = run_of(tmp_path, PARTS, **options)
+    assert run.threads("measure_shard", "m", 16) == measure_shard
+    assert run.threads("analyze", "m", 16) == analyze
+    assert run.threads("analyze", "m", None) == run.threads("analyze", "unknown", None) == 1
+
+
+def test_one_small_part_gets_all_cores(tmp_path):
+    assert run_of(tmp_path, PARTS[:1]).threads("analyze", "m", 16) == 16
+
+
+def test_a_shard_on_a_gpu_needs_what_its_parts_need(tmp_path):
+    run = run_of(tmp_path, PARTS, on_gpu=True)
+    need = run.needs("measure_shard", SimpleNamespace(model="m", shard="00002"), 1, 2)
+    assert need["mem_mb"] > 2000 and 15 <= need["predicted_s"] < 60
