@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 from pathlib import Path
 
 # The folder of the Python package.
@@ -32,16 +33,26 @@ def command(script: str) -> str:
     return f"PYTHONPATH={shlex.quote(project_file('src'))}${{PYTHONPATH:+:$PYTHONPATH}} {call}"
 
 
-def dependencies_note(python: str | None, here: str) -> str | None:
-    """What to do if `python`, that of the PATH, is not beside `here`, the one that runs Snakemake.
+def use_interpreter(here: str) -> str | None:
+    """Make `python` of jobs the interpreter `here`, by its folder at the front of the PATH.
 
-    Not an error: jobs may have their own conda environments.
+    The conda environment of a job comes before it. While another one is active that is not so,
+    because `conda activate` puts the new one in its place: then the PATH stays as it is. Returns
+    what to do if `python` is still another one; no error, as jobs may have environments.
     """
     folder = os.path.dirname(here)
-    if python is not None and os.path.dirname(python) == folder:
+    if not os.environ.get("CONDA_PREFIX") and not _is_first(folder):
+        os.environ["PATH"] = os.pathsep.join([folder, os.environ.get("PATH", os.defpath)])
+    if _is_first(folder):
         return None
+    python = shutil.which("python")
     found = f"is {python}" if python else "is missing"
     return (
         f"`python` on the PATH {found}, and Snakemake runs in {folder}: if jobs cannot import "
         f"their libraries, run `source {folder}/activate` and start again."
     )
+
+
+def _is_first(folder: str) -> bool:
+    """Whether `python` on the PATH is the one in the folder."""
+    return os.path.dirname(shutil.which("python") or "") == folder

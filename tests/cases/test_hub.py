@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from blockresearch.checkpoint.describe import describe_folder, describe_repo, file_sha256
+from blockresearch.checkpoint.describe import describe_folder, describe_repo
+from blockresearch.checkpoint.hashes import file_sha256
 from blockresearch.hub.repository import read_range
 from blockresearch.run.config import parse_model
 from tests.cases.checkpoints import llama, save

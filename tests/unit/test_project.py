@@ -1,5 +1,6 @@
 """How jobs call the scripts: from a clone, from elsewhere, from an installed package."""
 
+import os
 import shlex
 
 from blockresearch import project
@@ -29,9 +30,27 @@ def test_an_installed_package_needs_no_search_path(monkeypatch, tmp_path):
     assert project.command("merge") == f"python {shlex.quote(str(script))}"
 
 
-def test_another_python_on_the_path_is_named():
-    here = "/somewhere/.venv/bin/python3"
-    assert project.dependencies_note("/somewhere/.venv/bin/python", here) is None
-    note = project.dependencies_note("/usr/bin/python", here)
-    assert note and "/usr/bin/python" in note and "source /somewhere/.venv/bin/activate" in note
-    assert "is missing" in str(project.dependencies_note(None, here))
+def executable(folder):
+    folder.mkdir(parents=True)
+    (folder / "python").write_text("#!/bin/sh\n")
+    (folder / "python").chmod(0o755)
+    return folder
+
+
+def test_jobs_use_the_interpreter_of_snakemake(monkeypatch, tmp_path):
+    ours, other = executable(tmp_path / "venv/bin"), executable(tmp_path / "usr/bin")
+    here = str(ours / "python3")
+    monkeypatch.setenv("PATH", str(other))
+    monkeypatch.setenv("CONDA_PREFIX", str(other.parent))
+    note = project.use_interpreter(here)
+    assert note and f"is {other}/python" in note and f"source {ours}/activate" in note
+    monkeypatch.delenv("CONDA_PREFIX")
+    for _ in range(2):
+        assert project.use_interpreter(here) is None
+        assert os.environ["PATH"] == f"{ours}{os.pathsep}{other}"
+
+
+def test_an_interpreter_without_a_plain_name_is_noted(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CONDA_PREFIX", raising=False)
+    assert "is missing" in str(project.use_interpreter(str(tmp_path / "bin/python3")))

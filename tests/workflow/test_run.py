@@ -65,6 +65,13 @@ def test_the_run_ends_with_reports_and_usage(finished):
     assert re.search(r"computing time: .*analyze \d+ s", run.text)
 
 
+def test_jobs_use_the_python_of_snakemake(finished):
+    config = ("--config", "model=model", "clustering={k_max: 6}")
+    target = ("results/glossary.html", "--forcerun", "glossary")
+    run = finished.snakemake(*target, *config, PATH="/usr/bin:/bin", CONDA_PREFIX="")
+    assert run.code == 0, run.text
+
+
 @pytest.mark.parametrize("table", SCHEMAS)
 def test_written_columns_and_records_match(folder, table):
     schema = SCHEMAS[table]

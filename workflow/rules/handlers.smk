@@ -1,10 +1,9 @@
 # What happens around a run. A workflow that imports this one may call these functions from its own
 # handlers (docs/module.md).
-import shutil
 import subprocess
 import sys
 
-from blockresearch.project import dependencies_note
+from blockresearch.project import use_interpreter
 from blockresearch.run import integrity, lifeline, session
 
 STARTED = {}
@@ -16,7 +15,7 @@ def begin():
         STARTED["at"] = session.started_at(config["results"])
     except ValueError as error:
         raise WorkflowError(str(error))
-    if note := dependencies_note(shutil.which("python"), sys.executable):
+    if note := use_interpreter(sys.executable):
         print(note, file=sys.stderr)
     lifeline.take_jobs_along()
 

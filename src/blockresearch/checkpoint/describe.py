@@ -8,7 +8,6 @@ The headers are the truth; the index is checked against them. A tensor that seve
 listed once, from the shard in the index. Without that its bytes must be the same everywhere.
 """
 
-import hashlib
 import math
 import os
 import re
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from blockresearch.checkpoint import model_card
+from blockresearch.checkpoint.hashes import file_sha256
 from blockresearch.checkpoint.manifest import (
     Manifest,
     Problem,
@@ -98,7 +98,7 @@ def describe_folder(
     variant: str | None = None,
     file: str | None = None,
 ) -> Manifest:
-    """Manifest of a local folder; `hashed` reads every shard once for its sha256.
+    """Manifest of a local folder; `hashed` adds the sha256 of every file.
 
     `subfolder`, `variant` and `file` choose among several sets of weights (see `selection`). A
     folder of the hub's cache is its snapshot of main. Raises
@@ -139,9 +139,7 @@ def describe_folder(
 
     def listed_file(name: str) -> RepoFile:
         path = regular(name)
-        if hashed:
-            progress(f"hashing {name} ({path.stat().st_size / 1e6:,.0f} MB)")
-        sha256 = file_sha256(path) if hashed else None
+        sha256 = file_sha256(path, progress) if hashed else None
         known = known_sha256(root, name)
         if sha256 and known and sha256 != known:
             mismatches.append(
@@ -259,12 +257,6 @@ class Origin(NamedTuple):
     revision: str | None
     commit: str | None
     created_at: str
-
-
-def file_sha256(path: str | os.PathLike[str]) -> str:
-    """sha256 of a file's bytes, 64 hex digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _describe(

@@ -84,8 +84,8 @@ def checked(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, A
 def models(config: Mapping[str, Any]) -> dict[str, Model]:
     """The models to analyze by the name of their results folder: `models`, or `model` alone.
 
-    Raises ConfigError if both are set, for ids that are neither a folder nor a hub id, and for two
-    models that would share a folder.
+    Raises ConfigError if both are set, for ids that are neither a folder nor a hub id, for a path
+    that leads nowhere, and for two models that would share a folder.
     """
     if config["models"] and config["model"] != DEMO:
         raise ConfigError(
@@ -96,6 +96,7 @@ def models(config: Mapping[str, Any]) -> dict[str, Model]:
     result: dict[str, Model] = {}
     for entry in listed:
         entry = {"model": entry} if isinstance(entry, str) else entry
+        _refuse_missing_folder(entry["model"], entry.get("revision") or config["revision"])
         model = parse_model(
             entry["model"],
             entry.get("revision") or config["revision"],
@@ -113,6 +114,20 @@ def models(config: Mapping[str, Any]) -> dict[str, Model]:
                 f"{model.name}: give one of them a `name`."
             )
     return result
+
+
+def _refuse_missing_folder(source: str, revision: str) -> None:
+    """Raises ConfigError for a path in a folder that is here, such as models/misspelled.
+
+    It could also be the id of a model on the hub; with a revision it is.
+    """
+    parent = source.partition("/")[0]
+    is_path = is_repo_id(source) and parent != source and os.path.isdir(parent)
+    if is_path and revision == MAIN and not os.path.isdir(source):
+        raise ConfigError(
+            f"model: there is no folder {source!r}, though there is a folder {parent!r}: correct "
+            f"the path, or write {source}@{MAIN} for a model of that name on the hub."
+        )
 
 
 def _same_folder(one: Model, other: Model) -> bool:

@@ -158,6 +158,15 @@ def test_two_models_cannot_share_a_folder(tmp_path):
     assert list(models(config)) == ["local--m", "local--other"]
 
 
+def test_a_missing_folder_is_no_model_of_the_hub(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models").mkdir()
+    with pytest.raises(ConfigError, match=r"no folder 'models/nope', though .* folder 'models'"):
+        models(checked({"model": "models/nope"}, SCHEMA))
+    assert list(models(checked({"model": "models/nope@main"}, SCHEMA))) == ["models--nope"]
+    assert list(models(checked({"model": "org/nope"}, SCHEMA))) == ["org--nope"]
+
+
 BAD_IDS = [
     *"../x x/../y a/b/c /etc/passwd a/.. ./a .a/b a/.b -rf/x a/-rf a--b/c a/b--c a/b.git".split(),
     *"a/b.ipynb a/b. a/b- a./b a;b/c a/$(touch) a/`b` a/b|c a/b&c a/b'c a/{model} a/*".split(),
