@@ -38,9 +38,11 @@ RAND = "Hubert and Arabie 1985, Journal of Classification 2, 193–218"
 ROY = "Roy and Vetterli 2007, EUSIPCO, 606–610"
 RUDELSON = "Rudelson and Vershynin 2007, Journal of the ACM 54(4), arXiv:math/0503442"
 SHANNON = "Shannon 1948, Bell System Technical Journal 27, 379–423"
+SHADOW = "Wu and others 2025, arXiv:2505.12716"
 SILHOUETTE = "Rousseeuw 1987, J. Comput. Appl. Math. 20, 53–65"
 SPECTRUM = "Hartford, Atkins, Fernandes Neto and Golchinfar 2024, arXiv:2406.06623"
 STAATS = "Staats, Thamm and Rosenow 2024, arXiv:2410.17770"
+VALLENDER = "Vallender 1974, Theory Probab. Appl. 18(4), 784–786"
 VUONG = "Vuong 1989, Econometrica 57(2), 307–333"
 WEIGHTWATCHER = "Martin and Mahoney 2021, JMLR 22(165), arXiv:1810.01075; WeightWatcher 0.7.7"
 WEYL = "Weyl 1912, Mathematische Annalen 71, 441–479"
@@ -1270,6 +1272,164 @@ PROJECTION = Schema(
     ),
 )
 
+_OTHER_SIDE = (
+    Column("other_name", "string", "name of the tensor on the other side"),
+    Column("other_slice", "string", "part of that tensor"),
+)
+
+_PLACE = (
+    COMPONENT,
+    LAYER_INDEX,
+    BLOCK_TYPE,
+    Column("projection", "string", "what the matrix is in its layer, e.g. q_proj"),
+    ATTENTION_OR_EXPERT,
+    Column("expert_index", "integer", "number of the routed expert", NONE),
+)
+
+_BOTH_SHAPES = (
+    Column("rows", "integer", "rows of the base", NONE),
+    Column("cols", "integer", "columns of the base", NONE),
+    Column("other_rows", "integer", "rows of the other side", NONE),
+    Column("other_cols", "integer", "columns of the other side", NONE),
+    Column("dtype", "string", "stored type of the base"),
+    Column("other_dtype", "string", "stored type of the other side"),
+)
+
+PAIRS = Schema(
+    "pairs.csv",
+    "one matrix, or one tensor of values, of both checkpoints or of one of them",
+    (
+        Column(
+            "status",
+            "string",
+            "matched, renamed, moved (same bytes at another place), resized (other vocabulary), "
+            "reshaped, untied (the base ties its output layer to the embedding), tied (the other "
+            "side does), only_base or only_other",
+        ),
+        Column("rule", "string", "how it was matched: name, prefix, role, content or similarity"),
+        Column("score", "number", "similarity of the names", NONE, "2 matches / all words"),
+        PARAM_NAME,
+        SLICE,
+        *_OTHER_SIDE,
+        *_PLACE,
+        *_BOTH_SHAPES,
+        Column("elements", "integer", "elements that were compared", ELEMENTS),
+        Column(
+            "copy_of",
+            "string",
+            "tensor of the base with the same bytes, if that is not the one it is matched with",
+        ),
+        Column("note", "string", "what else is known"),
+    ),
+)
+
+_DELTA = "Δ = other - base"
+
+DIFFERENCES = Schema(
+    "differences.csv, differences.parquet",
+    "one matched pair of matrices, or of tensors of values",
+    (
+        PARAM_NAME,
+        SLICE,
+        *_OTHER_SIDE,
+        *_PLACE,
+        *_BOTH_SHAPES,
+        Column("elements", "integer", "elements that are finite on both sides", ELEMENTS),
+        Column("not_finite", "integer", "elements that are not", ELEMENTS),
+        Column("delta_norm", "number", f"Frobenius norm of {_DELTA}", WEIGHT, "‖Δ‖_F"),
+        Column("relative_change", "number", "size of the change", NONE, "‖Δ‖_F / ‖A‖_F"),
+        Column(
+            "sqnr_db",
+            "number",
+            "the same in decibels: signal to noise of the other side as a copy of the base",
+            DECIBEL,
+            "20 log₁₀(‖A‖_F / ‖Δ‖_F)",
+        ),
+        Column(
+            "cosine", "number", "cosine of the angle between both", NONE, "⟨A, B⟩ / (‖A‖_F ‖B‖_F)"
+        ),
+        Column(
+            "shadow_sigma",
+            "number",
+            "relative difference of absolute values",
+            NONE,
+            "Σ|a - b| / (Σ|a| + Σ|b|)",
+            SHADOW,
+        ),
+        Column("changed", "number", "share of elements whose stored code changed", SHARE, "n / N"),
+        Column("sign_flips", "integer", "elements that changed their sign", ELEMENTS),
+        Column("max_change", "number", "largest |δ|", WEIGHT, "max |δ|"),
+        Column("max_change_row", "integer", "its row in the base", NONE),
+        Column("max_change_col", "integer", "its column in the base", NONE),
+        Column(
+            "compared_as",
+            "string",
+            "type whose codes were compared: the coarser of both, to which the other was rounded",
+        ),
+        Column(
+            "ulp_median",
+            "integer",
+            "median change of the elements that changed, in units in the last place",
+            "ulp",
+        ),
+        Column("ulp_p99", "integer", "their 99 % quantile", "ulp"),
+        Column("ulp_max", "integer", "their maximum", "ulp"),
+        Column(
+            "wasserstein",
+            "number",
+            "distance of the two distributions of values, whatever the places",
+            WEIGHT,
+            "∫ |F_A(w) - F_B(w)| dw",
+            VALLENDER,
+        ),
+        Column("delta_spectral_norm", "number", "largest singular value of Δ", WEIGHT, "σ₁(Δ)"),
+        Column("delta_stable_rank", "number", "stable rank of Δ", NONE, "Σλ / λ₁", RUDELSON),
+        Column(
+            "delta_effective_rank",
+            "number",
+            "effective rank of Δ",
+            NONE,
+            "exp(-Σ p ln p), p = σ/Σσ",
+            ROY,
+        ),
+        Column("delta_k90", "integer", "directions that hold 90 % of the energy of Δ", NONE),
+        Column("delta_k95", "integer", "directions that hold 95 %", NONE),
+        Column("delta_k99", "integer", "directions that hold 99 %", NONE),
+        Column("delta_energy_8", "number", "energy in the 8 largest", SHARE, "Σ_{i≤8} λ / Σλ"),
+        Column("delta_energy_16", "number", "energy in the 16 largest", SHARE, "Σ_{i≤16} λ / Σλ"),
+        Column("delta_energy_64", "number", "energy in the 64 largest", SHARE, "Σ_{i≤64} λ / Σλ"),
+        Column(
+            "delta_storage_rank",
+            "integer",
+            "singular values of Δ that rounding of both sides to their stored types cannot explain",
+            NONE,
+        ),
+        Column("delta_spikes", "integer", "singular values of Δ beyond those of noise", NONE),
+        Column(
+            "delta_mp_ks",
+            "number",
+            "distance of the spectrum of Δ from that of noise",
+            NONE,
+            "sup |F - F_MP|",
+            MARCHENKO,
+        ),
+        Column(
+            "delta_singular_values", "numbers", "singular values of Δ", WEIGHT, "σ₁(Δ) … σ_q(Δ)"
+        ),
+    ),
+)
+
+VOCABULARY = Schema(
+    "vocabulary.csv",
+    "one token that only one side has, or that has another row there",
+    (
+        Column("status", "string", "added, removed or renumbered"),
+        Column("token", "string", "its text with visible escapes"),
+        Column("base_id", "integer", "row in the base", NONE),
+        Column("other_id", "integer", "row on the other side", NONE),
+    ),
+)
+
 SCHEMAS = {
     "params": PARAMS,
     "matrices": MATRICES,
@@ -1282,6 +1442,9 @@ SCHEMAS = {
     "tokens": TOKENS,
     "elbow": ELBOW,
     "projection": PROJECTION,
+    "pairs": PAIRS,
+    "differences": DIFFERENCES,
+    "vocabulary": VOCABULARY,
 }
 
 

@@ -1,0 +1,303 @@
+"""What changed between two matched matrices: Δ = other - base, element by element.
+
+Both sides are read in panels and never held as a whole; Δ is computed in float64 (for the spectrum
+rounded to float32, unless a side has 64 bits). If the stored types differ, codes are compared after
+both sides are rounded to the coarser type. Elements that are not finite on both sides are counted
+and left out of every sum; a matrix that has any has no spectrum.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from blockresearch.safetensors.dtypes import DTYPES, FLOAT_LAYOUTS
+from blockresearch.spectra.metrics import Rounding, spectral_metrics
+from blockresearch.spectra.singular_values import singular_values
+
+Panels = Callable[[], Iterator[np.ndarray]]
+
+Row = dict[str, Any]
+
+# Types whose codes are compared: the step from a code to the next is a unit in the last place.
+CODED = ("BF16", "F16", "F32")
+
+# A distance of codes is kept with the eight leading bits after its first one: exact below 512.
+DISTANCE_SHIFT = 15
+
+TOP_DIRECTIONS = (8, 16, 64)
+
+SPECTRAL = {
+    "spectral_norm": "delta_spectral_norm",
+    "stable_rank": "delta_stable_rank",
+    "effective_rank_sigma": "delta_effective_rank",
+    "k90": "delta_k90",
+    "k95": "delta_k95",
+    "k99": "delta_k99",
+    "storage_rank": "delta_storage_rank",
+    "mp_ks": "delta_mp_ks",
+    "spikes": "delta_spikes",
+}
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a pair: how its rows are read, and the type that its values were rounded to.
+
+    panels   yields the rows from top to bottom, float32 or float64 [n, cols]
+    dtype    stored type; None if the values are dequantized, so their step is unknown
+    """
+
+    panels: Panels
+    dtype: str | None
+
+
+@dataclass
+class _Sums:
+    """What one pass over both sides adds up."""
+
+    delta: float = 0.0
+    base: float = 0.0
+    other: float = 0.0
+    product: float = 0.0
+    abs_delta: float = 0.0
+    abs_sum: float = 0.0
+    elements: int = 0
+    not_finite: int = 0
+    changed: int = 0
+    flips: int = 0
+    largest: float = 0.0
+    place: tuple[int, int] | None = None
+    distances: np.ndarray = field(default_factory=lambda: np.zeros(2**16, np.int64))
+    histograms: np.ndarray = field(default_factory=lambda: np.zeros((2, 2**16), np.int64))
+
+
+def difference(
+    base: Side, other: Side, rows: int, cols: int, spectrum: bool = True, device: str = "cpu"
+) -> Row:
+    """The numbers of a pair of matrices [rows, cols], by the names of the table differences.
+
+    Without `spectrum` (values such as norms) everything computed from singular values is missing.
+    """
+    coarse = _coarser(base.dtype, other.dtype)
+    sums, row_steps, col_steps = _Sums(), np.zeros(rows), np.zeros(cols)
+    step, other_step = _step_of(base.dtype), _step_of(other.dtype)
+    has_steps = step is not None and other_step is not None
+    first = 0
+    for a, b in aligned(base.panels(), other.panels()):
+        _add(sums, a, b, first, coarse)
+        if step is not None and other_step is not None:
+            spacings = _squared_steps(a, step) + _squared_steps(b, other_step)
+            row_steps[first : first + len(a)] += spacings.sum(axis=1)
+            col_steps += spacings.sum(axis=0)
+        first += len(a)
+    if first != rows:
+        raise ValueError(f"the sides have {first} common rows instead of {rows}.")
+    found = _values(sums, coarse)
+    if not spectrum or sums.not_finite or not sums.elements:
+        return found
+    rounding = None
+    if has_steps:
+        typical = math.sqrt(row_steps.max() / 12) + math.sqrt(col_steps.max() / 12)
+        rounding = Rounding(typical, math.sqrt(float(row_steps.sum())) / 2)
+    return found | _spectral(_delta_panels(base, other), rows, cols, rounding, device)
+
+
+def aligned(
+    first: Iterator[np.ndarray], second: Iterator[np.ndarray]
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Panels [n, cols] of two streams of rows, cut so that both have the same rows.
+
+    Raises ValueError if one stream has more rows than the other.
+    """
+    a = b = np.empty((0, 0))
+    while True:
+        a = a if len(a) else next(first, a)
+        b = b if len(b) else next(second, b)
+        count = min(len(a), len(b))
+        if not count:
+            break
+        yield a[:count], b[:count]
+        a, b = a[count:], b[count:]
+    if len(a) or len(b):
+        raise ValueError("the sides have different numbers of rows.")
+
+
+def _delta_panels(base: Side, other: Side) -> Panels:
+    def panels() -> Iterator[np.ndarray]:
+        for a, b in aligned(base.panels(), other.panels()):
+            yield np.subtract(b, a, dtype=np.result_type(a, b))
+
+    return panels
+
+
+def _add(sums: _Sums, a: np.ndarray, b: np.ndarray, first: int, coarse: str | None) -> None:
+    finite = np.isfinite(a) & np.isfinite(b)
+    if not finite.all():
+        sums.not_finite += int(a.size - np.count_nonzero(finite))
+        a, b = np.where(finite, a, 0), np.where(finite, b, 0)
+    x, y = a.astype(np.float64).ravel(), b.astype(np.float64).ravel()
+    delta = y - x
+    sums.elements += int(np.count_nonzero(finite))
+    sums.delta += float(delta @ delta)
+    sums.base += float(x @ x)
+    sums.other += float(y @ y)
+    sums.product += float(x @ y)
+    sums.flips += int(np.count_nonzero((x < 0) != (y < 0)) if (x * y < 0).any() else 0)
+    size = np.abs(delta)
+    sums.abs_delta += float(size.sum())
+    sums.abs_sum += float(np.abs(x).sum() + np.abs(y).sum())
+    peak = int(size.argmax())
+    if size[peak] > sums.largest:
+        sums.largest = float(size[peak])
+        sums.place = first + peak // a.shape[1], peak % a.shape[1]
+    if coarse is None:
+        sums.changed += int(np.count_nonzero(delta))
+        return
+    mine, theirs = _ordered(a, coarse), _ordered(b, coarse)
+    distance = np.abs(mine - theirs).ravel()
+    sums.changed += int(np.count_nonzero(distance))
+    bins = distance.astype(np.float32).view(np.uint32) >> DISTANCE_SHIFT
+    sums.distances += np.bincount(bins, minlength=2**16)
+    if coarse != "F32":
+        for side, codes in enumerate((mine, theirs)):
+            sums.histograms[side] += np.bincount(codes.ravel() + 2**15, minlength=2**16)
+
+
+def _values(sums: _Sums, coarse: str | None) -> Row:
+    found: Row = {
+        "elements": sums.elements,
+        "not_finite": sums.not_finite,
+        "delta_norm": math.sqrt(sums.delta),
+    }
+    if not sums.elements:
+        return found
+    if sums.base > 0:
+        found["relative_change"] = math.sqrt(sums.delta / sums.base)
+    if sums.base > 0 and sums.delta > 0:
+        found["sqnr_db"] = 10 * math.log10(sums.base / sums.delta)
+    if sums.base > 0 and sums.other > 0:
+        cosine = sums.product / math.sqrt(sums.base) / math.sqrt(sums.other)
+        found["cosine"] = max(-1.0, min(1.0, cosine))
+    if sums.abs_sum > 0:
+        found["shadow_sigma"] = sums.abs_delta / sums.abs_sum
+    found |= {
+        "changed": sums.changed / sums.elements,
+        "sign_flips": sums.flips,
+        "max_change": sums.largest,
+        "max_change_row": sums.place[0] if sums.place else None,
+        "max_change_col": sums.place[1] if sums.place else None,
+    }
+    if coarse is None:
+        return found
+    found |= {"compared_as": coarse, **_distance_quantiles(sums.distances)}
+    if coarse != "F32":
+        found["wasserstein"] = _wasserstein(sums.histograms, coarse)
+    return found
+
+
+def _distance_quantiles(counts: np.ndarray) -> Row:
+    """Median, 99 % quantile and maximum of the distances of the codes that changed."""
+    changed = counts.copy()
+    changed[0] = 0
+    total = int(changed.sum())
+    if not total:
+        return {}
+    reached = np.cumsum(changed)
+    places = {
+        "ulp_median": int(np.searchsorted(reached, 0.5 * total)),
+        "ulp_p99": int(np.searchsorted(reached, 0.99 * total)),
+        "ulp_max": int(np.flatnonzero(changed)[-1]),
+    }
+    starts = (np.arange(2**16, dtype=np.uint32) << DISTANCE_SHIFT).view(np.float32)
+    return {name: int(starts[place]) for name, place in places.items()}
+
+
+def _wasserstein(histograms: np.ndarray, dtype: str) -> float | None:
+    """∫ |F_base - F_other| dw of the two exact distributions. Source: Vallender 1974."""
+    ordered = np.arange(-(2**15), 2**15)
+    values = _value_of(ordered, dtype)
+    kept = np.flatnonzero((histograms.sum(axis=0) > 0) & np.isfinite(values))
+    if not len(kept):
+        return None
+    shares = np.cumsum(histograms[:, kept] / histograms.sum(axis=1, keepdims=True), axis=1)
+    gaps = np.diff(values[kept])
+    return float(np.abs(shares[0] - shares[1])[:-1] @ gaps)
+
+
+def _spectral(panels: Panels, rows: int, cols: int, rounding: Rounding | None, device: str) -> Row:
+    values = singular_values(panels, rows, cols, device=device).values
+    metrics = spectral_metrics(values, rows, cols, rounding)
+    found: Row = {name: metrics[key] for key, name in SPECTRAL.items()}
+    found["delta_singular_values"] = values.tolist()
+    energies = values**2
+    total = float(energies.sum())
+    for count in TOP_DIRECTIONS:
+        if total > 0 and count < len(values):
+            found[f"delta_energy_{count}"] = float(energies[:count].sum()) / total
+    return found
+
+
+def _coarser(base: str | None, other: str | None) -> str | None:
+    """The stored type with fewer fraction bits, if the codes of both can be compared."""
+    if base not in CODED or other not in CODED:
+        return None
+    return min((base, other), key=lambda dtype: FLOAT_LAYOUTS[dtype].mantissa)
+
+
+def _ordered(values: np.ndarray, dtype: str) -> np.ndarray:
+    """Codes of `values`, rounded to `dtype`, as int64 in the order of the values, 0 for ±0."""
+    sign = 2 ** (DTYPES[dtype].bits - 1)
+    codes = _rounded_codes(values, dtype).astype(np.int64)
+    sizes = codes & (sign - 1)
+    return np.where(codes & sign, -sizes, sizes)
+
+
+def _rounded_codes(values: np.ndarray, dtype: str) -> np.ndarray:
+    if dtype == "F16":
+        with np.errstate(over="ignore"):
+            return values.astype(np.float16).view(np.uint16)
+    codes = values.astype(np.float32).view(np.uint32)
+    # BF16: to the nearest, ties to even.
+    return (codes + (0x7FFF + ((codes >> 16) & 1))) >> 16 if dtype == "BF16" else codes
+
+
+def _value_of(ordered: np.ndarray, dtype: str) -> np.ndarray:
+    """The values of ordered codes of a 16-bit type, float64; beyond the largest, inf or NaN."""
+    sizes = np.abs(ordered).astype(np.uint32)
+    with np.errstate(invalid="ignore"):
+        values = (
+            np.minimum(sizes, 0x7FFF).astype(np.uint16).view(np.float16).astype(np.float64)
+            if dtype == "F16"
+            else (sizes << 16).astype(np.uint32).view(np.float32).astype(np.float64)
+        )
+    return np.where(ordered < 0, -values, values)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """Spacing of a type: `share` of the power of two at or below |w|, which is at least `least`."""
+
+    share: float
+    least: float
+
+
+def _step_of(dtype: str | None) -> _Step | None:
+    layout = FLOAT_LAYOUTS.get(dtype or "")
+    if layout is None or not layout.mantissa or DTYPES[dtype or ""].kind != "float":
+        return None
+    return _Step(2.0**-layout.mantissa, layout.min_normal)
+
+
+def _squared_steps(values: np.ndarray, step: _Step) -> np.ndarray:
+    """Squares of the spacing of stored values at each w, float64, 0 at 0 and if not finite."""
+    kept = (values != 0) & np.isfinite(values)
+    if values.dtype == np.float32:
+        powers = (values.view(np.uint32) & np.uint32(0x7F80_0000)).view(np.float32)
+    else:
+        powers = (values.view(np.uint64) & np.uint64(0x7FF0_0000_0000_0000)).view(np.float64)
+    return np.where(
+        kept, (np.maximum(powers.astype(np.float64), step.least) * step.share) ** 2, 0.0
+    )

@@ -1,0 +1,88 @@
+"""Whole folders: the same numbers however a checkpoint is stored."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from blockresearch.compare.expectation import unmet
+from blockresearch.compare.folder import compare_folders
+from tests.cases import comparisons
+from tests.cases.checkpoints import brain
+
+NOW = "2026-01-01T00:00:00Z"
+
+TOKENS = [f"t{number}" for number in range(64)]
+
+
+@pytest.fixture
+def compare(tmp_path):
+    def run(other, base=None, **options):
+        tensors, config = comparisons.base()
+        first = comparisons.write(tmp_path / "base", base or tensors, config, tokens=TOKENS)
+        config |= options.pop("config", {})
+        second = comparisons.write(tmp_path / "other", other, config, **options)
+        return compare_folders(str(first), str(second), NOW, threads=2)
+
+    return run
+
+
+def numbers(found):
+    """Differences without names, by the place in the model."""
+    table = found.differences.sort_values(["layer_index", "projection", "rows", "cols"])
+    names = ["param_name", "slice", "other_name", "other_slice"]
+    return table.drop(columns=names).reset_index(drop=True)
+
+
+@pytest.mark.parametrize("change", ["resharded", "renamed", "fused"])
+def test_storage_does_not_change_the_numbers(compare, change, tmp_path):
+    tensors, _ = comparisons.base()
+    tuned = comparisons.perturbed(tensors, 4, 0.02)
+    plain = numbers(compare(tuned, tokens=TOKENS))
+    for folder in ("base", "other"):
+        (tmp_path / folder).rename(tmp_path / f"plain-{folder}")
+    config = {"model_type": "phi3", "architectures": ["Phi3ForCausalLM"]}
+    changed = {
+        "resharded": lambda: compare(tuned, shards=5, tokens=TOKENS),
+        "renamed": lambda: compare(comparisons.renamed(tuned), shards=2, tokens=TOKENS),
+        "fused": lambda: compare(comparisons.fused(tuned), config=config, tokens=TOKENS),
+    }[change]()
+    assert (changed.base_share, changed.other_share) == (1, 1)
+    pd.testing.assert_frame_equal(plain, numbers(changed), check_exact=True)
+
+
+def test_rows_of_a_vocabulary_are_matched_by_token(compare):
+    tensors, _ = comparisons.base()
+    table = comparisons.values(tensors["model.embed_tokens.weight"])
+    order = np.random.default_rng(0).permutation(64)[:60]
+    longer = np.concatenate([table[order], np.ones((5, table.shape[1]), np.float32)])
+    tokens = [TOKENS[number] for number in order] + [f"new{number}" for number in range(5)]
+    other = tensors | {"model.embed_tokens.weight": brain(longer)}
+    found = compare(other, tokens=tokens)
+    row = found.differences.set_index("param_name").loc["model.embed_tokens.weight"]
+    assert row["changed"] == 0
+    assert row["elements"] == 60 * table.shape[1]
+    status = found.vocabulary["status"].value_counts()
+    assert (status["added"], status["removed"]) == (5, 4)
+    assert (found.pairs["status"] == "resized").sum() == 1
+
+
+def test_expectations_of_a_converter(compare):
+    tensors, _ = comparisons.base()
+    name = "model.layers.1.mlp.up_proj.weight"
+    same = compare(tensors, tokens=TOKENS)
+    assert unmet("equal", same, 1) == []
+    w = comparisons.values(tensors[name]).copy()
+    w[0, 0] *= 1.5
+    same.differences.loc[same.differences["param_name"] == name, ["changed", "ulp_max"]] = (0.1, 1)
+    assert unmet("equal", same, 1) == [f"{name} changed"]
+    assert unmet("rounding", same, 1) == []
+    same.differences.loc[same.differences["param_name"] == name, "ulp_max"] = 9
+    assert unmet("rounding", same, 1) == [f"{name} changed by more than 1 ulp"]
+
+
+def test_missing_tensors_are_named(compare):
+    tensors, _ = comparisons.base()
+    found = compare({n: t for n, t in tensors.items() if "layers.1.mlp" not in n}, tokens=TOKENS)
+    assert found.base_share < 1
+    (reason,) = unmet("equal", found, 1)
+    assert "only in the base" in reason
