@@ -42,6 +42,7 @@ report: "workflow/report/workflow.rst"
 include: "workflow/rules/fetch.smk"
 include: "workflow/rules/analyze.smk"
 include: "workflow/rules/embedding.smk"
+include: "workflow/rules/compare.smk"
 include: "workflow/rules/reports.smk"
 
 
@@ -57,6 +58,7 @@ rule all:
             model=MODELS,
             artefact=["index.html", "comparison.json", *results.ALL],
         ),
+        collect("<results>/compare/{pair}/pairs.csv", pair=COMPARISONS),
         # The file that stands for passed audits, if config demands them.
         branch(config["audit"]["fail_on"] is not None, then="<results>/verdict.txt"),
 

@@ -20,8 +20,7 @@ rule measure_shard:
     localrule: config["keep_weights"] and not RUN.on_gpu
     conda:
         "../../envs/numeric.yaml"
-    threads:
-        lambda wildcards: RUN.threads("measure_shard", wildcards.model, workflow.cores)
+    threads: lambda wildcards: RUN.threads("measure_shard", wildcards.model, workflow.cores)
     resources:
         **resources_for("measure_shard"),
         disk_slots=lambda wildcards: slots(wildcards, 1),
@@ -67,8 +66,7 @@ rule analyze:
         "<model>/benchmarks/analyze/{batch}{piece}.tsv"
     conda:
         "../../envs/numeric.yaml"
-    threads:
-        lambda wildcards: RUN.threads("analyze", wildcards.model, workflow.cores)
+    threads: lambda wildcards: RUN.threads("analyze", wildcards.model, workflow.cores)
     resources:
         **resources_for("analyze"),
         # It downloads its shard again if tables that were measured ahead are gone.

@@ -5,15 +5,19 @@
 writes pairs.csv (every tensor of both sides, matched or not), differences.parquet and
 differences.csv (one row per matched matrix) and vocabulary.csv (tokens that were added, removed or
 renumbered) to the folder. With --expect it is a check for converters: the exit code is 1 if the
-other side differs by more.
+other side differs by more. The rule of the workflow names manifests instead of folders; shards that
+are not in place are downloaded and deleted afterwards.
 """
 
 import logging
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
+from blockresearch.checkpoint.borrow import borrowed, job_folder
+from blockresearch.checkpoint.manifest import read_manifest
 from blockresearch.compare.expectation import unmet
-from blockresearch.compare.folder import compare_folders
+from blockresearch.compare.folder import Checkpoint, compare_checkpoints, local_checkpoint
 from blockresearch.device import resolve_device
 from blockresearch.run import cli
 from blockresearch.tables.io import write_table
@@ -23,7 +27,9 @@ log = logging.getLogger("compare")
 
 def main(options):
     device = resolve_device(options.device)
-    found = compare_folders(options.base, options.other, cli.now(), options.threads, device)
+    with ExitStack() as stack:
+        sides = [side(options, name, stack) for name in ("base", "other")]
+        found = compare_checkpoints(*sides, options.threads, device)
     folder = Path(options.out)
     write_table(found.pairs, "pairs", folder / "pairs.csv")
     write_table(found.differences, "differences", folder / "differences.parquet")
@@ -34,10 +40,26 @@ def main(options):
         raise ValueError("; ".join(reasons) + f": see {folder / 'differences.csv'}.")
 
 
+def side(options, name, stack):
+    """One side, whose files stay in place until `stack` is closed."""
+    folder, path = getattr(options, name), getattr(options, f"{name}_manifest")
+    if folder:
+        return local_checkpoint(folder, cli.now())
+    manifest = read_manifest(path)
+    files = [*manifest.shards, *manifest.files_of("tokenizer")]
+    place = job_folder(options.weights, path, f"compare-{name}")
+    return Checkpoint(
+        manifest, stack.enter_context(borrowed(manifest, files, options.weights, place))
+    )
+
+
 if __name__ == "__main__":
     parser = cli.parser(__doc__)
-    parser.add_argument("--base", required=True, help="folder of the checkpoint to compare with")
-    parser.add_argument("--other", required=True, help="folder of the other checkpoint")
+    for name, what in (("base", "the checkpoint to compare with"), ("other", "the other one")):
+        which = parser.add_mutually_exclusive_group(required=True)
+        which.add_argument(f"--{name}", help=f"folder of {what}")
+        which.add_argument(f"--{name}_manifest", help=f"manifest of {what}")
+    parser.add_argument("--weights", default="", help="folder of downloaded weights")
     parser.add_argument("--out", required=True, help="folder to write")
     parser.add_argument(
         "--expect", choices=("equal", "rounding"), help="fail if more than this has changed"

@@ -1,4 +1,4 @@
-"""Compare two local folders: match their tensors, then measure every matched pair."""
+"""Compare two checkpoints: match their tensors, then measure every matched pair."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -42,16 +42,15 @@ class Comparison:
 
 
 class Checkpoint:
-    """A local checkpoint whose tensors are opened by name."""
+    """A checkpoint whose tensors are opened by name; `files` are its files in place, by name."""
 
-    def __init__(self, manifest: Manifest):
-        self.manifest = manifest
-        self._files = {file.path: Path(manifest.model_path, file.path) for file in manifest.shards}
+    def __init__(self, manifest: Manifest, files: Mapping[str, Path]):
+        self.manifest, self.files = manifest, files
 
     def open(self, name: str) -> TensorReader:
         """A reader of a tensor. Raises Contradiction if companions contradict its scheme."""
         tensor = self.manifest.by_name[name]
-        return open_tensor(self._files, weight_of(tensor, tensor.layout, self.manifest.by_name))
+        return open_tensor(self.files, weight_of(tensor, tensor.layout, self.manifest.by_name))
 
     def contents(self) -> dict[str, str]:
         """Hash of the stored bytes of each measured tensor, by name."""
@@ -70,20 +69,24 @@ class Checkpoint:
         if embedding is None or embedding not in self.manifest.by_name:
             return []
         file = next(iter(self.manifest.files_of("tokenizer")), None)
-        path = None if file is None else Path(self.manifest.model_path, file.path)
+        path = None if file is None else self.files[file.path]
         return read_tokens(path, self.manifest.by_name[embedding].logical_shape[0])
 
 
-def compare_folders(
-    base: str, other: str, created_at: str, threads: int, device: str = "cpu"
-) -> Comparison:
-    """Compare the checkpoints in two folders on `threads` cores, one pair of matrices per core.
+def local_checkpoint(folder: str, created_at: str) -> Checkpoint:
+    """The checkpoint in a local folder.
 
-    Raises CheckpointError or SafetensorsError if a folder holds no checkpoint that can be read.
+    Raises CheckpointError or SafetensorsError if the folder holds none that can be read.
     """
-    left, right = (
-        Checkpoint(describe_folder(path, created_at, hashed=False)) for path in (base, other)
-    )
+    manifest = describe_folder(folder, created_at, hashed=False)
+    read = [*manifest.shards, *manifest.files_of("tokenizer")]
+    return Checkpoint(manifest, {file.path: manifest.path_of(file.path, "") for file in read})
+
+
+def compare_checkpoints(
+    left: Checkpoint, right: Checkpoint, threads: int, device: str = "cpu"
+) -> Comparison:
+    """Compare a base (`left`) with another checkpoint on `threads` cores, a pair on each."""
     log.info("hashing the tensors of both sides")
     with ThreadPoolExecutor(threads) as pool:
         contents = list(pool.map(Checkpoint.contents, (left, right)))

@@ -32,7 +32,7 @@ Place = tuple[str, int | None, str, str | None, int | None, bool, str]
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One matrix, or one tensor of values as a matrix of its own: rows and elements of a tensor.
+    """One matrix, or one tensor of values, which is read as a matrix too.
 
     `tensor` is its stored tensor, `matrix` the view on its elements. `has_spectrum` is False for
     values such as norms and biases.

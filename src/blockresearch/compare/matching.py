@@ -1,4 +1,4 @@
-"""Match the tensors of two checkpoints, and account for each of them: the ledger of a comparison.
+"""Match the tensors of two checkpoints, and account for each of them.
 
 An item of one side is matched with one of the other by the first rule that finds a partner which
 is unique on both sides:
@@ -34,7 +34,7 @@ Key = Callable[[Item], Hashable]
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One line of the ledger.
+    """One line of the table pairs.
 
     status   matched, renamed, moved, resized, reshaped, tied, untied, only_base or only_other
     rule     name, prefix, role, content or similarity; empty for an item without a partner
@@ -95,7 +95,7 @@ def match(
     base_content: Mapping[str, str] | None = None,
     other_content: Mapping[str, str] | None = None,
 ) -> list[Pair]:
-    """The ledger: every item of both checkpoints in exactly one pair, in the order of the base.
+    """Every item of both checkpoints in exactly one pair, in the order of the base.
 
     `…_content` are hashes of the stored bytes by the names of tensors; without them nothing is
     recognized as moved.

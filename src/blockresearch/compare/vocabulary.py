@@ -1,6 +1,6 @@
 """Which rows of two token tables belong to the same token: matched by text, not by number.
 
-Padding rows, and texts that occur several times in one vocabulary, have no partner.
+Rows without a token, and texts that occur several times in one vocabulary, have no partner.
 """
 
 from collections import Counter
@@ -67,5 +67,5 @@ def _rows_by_text(tokens: Sequence[Token]) -> dict[str, int]:
     return {
         token.text: row
         for row, token in enumerate(tokens)
-        if token.text and token.kind != "padding" and counts[token.text] == 1
+        if token.text and counts[token.text] == 1
     }

@@ -21,7 +21,7 @@ NAME = re.compile(r"[A-Za-z0-9_][\w.@-]{0,199}", re.ASCII)
 
 # What lies in `results` beside the folders of models, and what Windows takes for a device.
 TAKEN = re.compile(
-    r"logs|benchmarks|downloads|index\.(html|json)|(glossary|verdict|checksums)\..*"
+    r"logs|benchmarks|downloads|compare|index\.(html|json)|(glossary|verdict|checksums)\..*"
     r"|(con|prn|aux|nul|com\d|lpt\d)(\..*)?",
     re.IGNORECASE,
 )
@@ -82,19 +82,46 @@ def checked(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, A
 
 
 def models(config: Mapping[str, Any]) -> dict[str, Model]:
-    """The models to analyze by the name of their results folder: `models`, or `model` alone.
+    """The models to analyze by the name of their results folder: `models`, or `model` alone, and
+    both sides of every comparison.
 
     Raises ConfigError if both are set, for ids that are neither a folder nor a hub id, for a path
     that leads nowhere, and for two models that would share a folder.
     """
+    result = _listed(config)
+    for pair in compared(config):
+        for model in pair:
+            _add(result, model)
+    return result
+
+
+def compared(config: Mapping[str, Any]) -> list[tuple[Model, Model]]:
+    """The comparisons as (base, other): those of `compare`, and of every model with `base`.
+
+    Raises ConfigError if a side is neither a folder nor a hub id, or is compared with itself.
+    """
+    pairs = [(_side(entry["base"]), _side(entry["other"])) for entry in config["compare"]]
+    if config["base"] is not None:
+        pairs += [(_side(config["base"]), model) for model in _listed(config).values()]
+    for base, other in pairs:
+        if base.name == other.name:
+            raise ConfigError(f"compare: {base.source} is both sides: name two checkpoints.")
+    return pairs
+
+
+def _side(source: str) -> Model:
+    _refuse_missing_folder(source, MAIN)
+    return parse_model(source)
+
+
+def _listed(config: Mapping[str, Any]) -> dict[str, Model]:
     if config["models"] and config["model"] != DEMO:
         raise ConfigError(
             f"model and models are both set: leave one out (on the command line models=[] lets "
             f"model={config['model']} count, and model={DEMO} lets models count)."
         )
-    listed = config["models"] or [config["model"]]
     result: dict[str, Model] = {}
-    for entry in listed:
+    for entry in config["models"] or [config["model"]]:
         entry = {"model": entry} if isinstance(entry, str) else entry
         _refuse_missing_folder(entry["model"], entry.get("revision") or config["revision"])
         model = parse_model(
@@ -105,14 +132,7 @@ def models(config: Mapping[str, Any]) -> dict[str, Model]:
             entry.get("variant", config["variant"]),
             entry.get("file", config["file"]),
         )
-        # Some file systems do not tell upper case from lower.
-        known = next((m for m in result.values() if _same_folder(m, model)), model)
-        result[model.name] = model
-        if known != model:
-            raise ConfigError(
-                f"models: {known.source} and {model.source} would both use the folder "
-                f"{model.name}: give one of them a `name`."
-            )
+        _add(result, model)
     return result
 
 
@@ -127,6 +147,17 @@ def _refuse_missing_folder(source: str, revision: str) -> None:
         raise ConfigError(
             f"model: there is no folder {source!r}, though there is a folder {parent!r}: correct "
             f"the path, or write {source}@{MAIN} for a model of that name on the hub."
+        )
+
+
+def _add(known: dict[str, Model], model: Model) -> None:
+    # Some file systems do not tell upper case from lower.
+    same = next((m for m in known.values() if _same_folder(m, model)), model)
+    known[model.name] = model
+    if same != model:
+        raise ConfigError(
+            f"models: {same.source} and {model.source} would both use the folder "
+            f"{model.name}: give one of them a `name`."
         )
 
 

@@ -47,6 +47,18 @@ def _planned_parts(plan: Version) -> Mapping[str, Any]:
     return {part["part"]: part for part in _read_json(plan)["parts"]}
 
 
+def compared_files(manifest: Mapping[str, Any]) -> list[str]:
+    """The files of a model that a comparison reads: shards and tokenizer."""
+    return [file["path"] for file in manifest["files"] if file["role"] in ("shard", "tokenizer")]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison, as the wildcards of a rule of one model."""
+
+    model: str
+
+
 def provider(key: str, manifests: Iterable[str]) -> str | None:
     """The manifest, of those that exist, that lists a file whose content key is `key`."""
     path = _providers.get(key)
@@ -138,6 +150,10 @@ class Run:
             return resources.to_download(fetched, attempt)
         if rule in ("portal", "glossary"):
             return resources.to_list(len(self.models), attempt)
+        if rule == "compare_models":
+            plans = [self.known(name, "plan.json") for name in (wildcards.base, wildcards.other)]
+            sides = [planned_parts(plan).values() for plan in plans if plan]
+            return resources.to_compare(sides, threads, attempt)
         plan = self.known(wildcards.model, "plan.json")
         parts = planned_parts(plan) if plan else {}
         if rule == "measure_shard":

@@ -54,6 +54,9 @@ UNKNOWN_HEADERS = 19_500_000
 # Of embedding_analysis: libraries and what does not grow with the table.
 CLUSTER_BASE_MB = 430
 
+# Of compare: its core seconds over those of analyzing both sides.
+COMPARED_SHARE = 0.9
+
 # Of merge, for a part: the start of reading it, again for every piece of a table.
 PART_SECONDS = 0.01
 
@@ -261,6 +264,24 @@ def clustering_seconds(elements: int) -> float:
     Small tables have all their neighbors searched, larger ones those of a sample.
     """
     return 4 + min(1.1e-6 * elements, 25 + 2e-7 * elements)
+
+
+def to_compare(
+    sides: Iterable[Iterable[Mapping[str, Any]]], threads: int, attempt: int = 1
+) -> Need:
+    """Of compare: both sides are read, and Δ is solved as one of them is; `sides` are their parts.
+
+    Without plans, as much as an unknown part takes.
+    """
+    parts = [part for side in sides for part in side]
+    if not parts:
+        return need(60, 1000 * MB, attempt=attempt)
+    work = COMPARED_SHARE * sum(part["seconds"] for part in parts)
+    longest = max(part["seconds"] for part in parts)
+    memory = sorted((part["memory"] for part in parts), reverse=True)[:threads]
+    size = sum({(part["shard"], part["size"]): part["size"] for part in parts}.values())
+    seconds = START_SECONDS + size / DISK + max(longest, work / threads)
+    return need(seconds, sum(memory), size, attempt)
 
 
 def to_list(models: int, attempt: int = 1) -> Need:

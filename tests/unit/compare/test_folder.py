@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from blockresearch.compare.expectation import unmet
-from blockresearch.compare.folder import compare_folders
+from blockresearch.compare.folder import compare_checkpoints, local_checkpoint
 from tests.cases import comparisons
 from tests.cases.checkpoints import brain
 
@@ -21,7 +21,8 @@ def compare(tmp_path):
         first = comparisons.write(tmp_path / "base", base or tensors, config, tokens=TOKENS)
         config |= options.pop("config", {})
         second = comparisons.write(tmp_path / "other", other, config, **options)
-        return compare_folders(str(first), str(second), NOW, threads=2)
+        sides = (local_checkpoint(str(folder), NOW) for folder in (first, second))
+        return compare_checkpoints(*sides, threads=2)
 
     return run
 

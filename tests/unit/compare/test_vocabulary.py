@@ -1,11 +1,11 @@
 """Rows of two vocabularies by their tokens."""
 
 from blockresearch.compare.vocabulary import shared_rows, token_changes
-from blockresearch.tokens.tokenizer import NO_TOKENIZER, PADDING, Token
+from blockresearch.tokens.tokenizer import NO_TOKENIZER, UNNAMED, Token
 
 
 def tokens(*texts):
-    return [Token(text, "normal") if text else PADDING for text in texts]
+    return [Token(text, "normal") if text else UNNAMED for text in texts]
 
 
 def test_rows_are_matched_by_text():

@@ -1,0 +1,43 @@
+"""Two checkpoints compared by the workflow: only what changed is compared again."""
+
+import pandas as pd
+import pytest
+
+from tests.cases import comparisons
+from tests.workflow.conftest import copy_of_the_project
+
+pytestmark = pytest.mark.workflow
+
+FOLDER = "results/compare/local--tuned-vs-local--base"
+
+
+def test_a_comparison_follows_its_sides(tmp_path):
+    project = copy_of_the_project(tmp_path / "project")
+    tensors, config = comparisons.base()
+    comparisons.write(project.folder / "base", tensors, config)
+    tuned = comparisons.perturbed(tensors, 2, 0.05)
+    comparisons.write(project.folder / "tuned", tuned, config, shards=2)
+
+    def compare(*more):
+        return project.snakemake("compare", "--config", "model=tuned", "base=base", *more)
+
+    first = compare()
+    assert first.code == 0, first.text
+    assert first.jobs == {"resolve_model": 2, "compare_models": 1, "compare": 1}
+    pairs = pd.read_csv(project.folder / FOLDER / "pairs.csv")
+    assert set(pairs["status"]) == {"matched"}
+    table = pd.read_parquet(project.folder / FOLDER / "differences.parquet")
+    assert len(table) == len(tensors)
+    assert table.loc[table["rows"] > 1, "delta_storage_rank"].eq(2).all()
+    assert "Nothing to be done" in compare().text
+
+    shard = next((project.folder / "tuned").glob("*1-of-00002.safetensors"))
+    content = bytearray(shard.read_bytes())
+    content[-1] ^= 1
+    shard.write_bytes(content)
+    assert compare("compare=[]", "--dry-run").jobs["resolve_model"] == 1
+    again = compare()
+    assert again.code == 0 and again.jobs["compare_models"] == 1
+
+    itself = project.snakemake("compare", "--config", "model=tuned", "base=tuned")
+    assert itself.code != 0 and "is both sides: name two checkpoints" in itself.text
