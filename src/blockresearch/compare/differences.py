@@ -80,6 +80,7 @@ def difference(
     """The numbers of a pair of matrices [rows, cols], by the names of the table differences.
 
     Without `spectrum` (values such as norms) everything computed from singular values is missing.
+    Raises ValueError if a side has another number of rows.
     """
     coarse = _coarser(base.dtype, other.dtype)
     sums, row_steps, col_steps = _Sums(), np.zeros(rows), np.zeros(cols)
@@ -94,7 +95,7 @@ def difference(
             col_steps += spacings.sum(axis=0)
         first += len(a)
     if first != rows:
-        raise ValueError(f"the sides have {first} common rows instead of {rows}.")
+        raise ValueError(f"the sides have {first} rows instead of {rows}.")
     found = _values(sums, coarse)
     if not spectrum or sums.not_finite or not sums.elements:
         return found
