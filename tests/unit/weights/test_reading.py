@@ -115,7 +115,9 @@ def test_a_device_decodes_the_same_bits(tmp_path):
         raw = torch.from_numpy(read_bytes(folder / weight.stored.shard, begin, end))
         found = grid.packed.decode(raw.reshape(last - first, -1), first)
         assert found.numpy().tobytes() == grid.read(first, last).tobytes(), case
-    assert decoded == {"scaled", "float4"}
+    assert decoded == {
+        *("bitsandbytes4", "bitsandbytes8", "float4", "mlx", "mlx mode", "packed", "scaled"),
+    }
 
 
 # One case of each scheme and packing.

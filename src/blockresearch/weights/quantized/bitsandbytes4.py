@@ -16,16 +16,20 @@ Source: bitsandbytes functional.py (QuantState.as_dict, dequantize_4bit), backen
 """
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from blockresearch.safetensors import json_text
 from blockresearch.safetensors.dtypes import nbytes
 from blockresearch.safetensors.reader import read_bytes
-from blockresearch.weights.grid import Grid
+from blockresearch.weights.grid import Grid, Packed
 from blockresearch.weights.quantized.scheme import INTEGERS, Format, Found, Settings, Unfit
 from blockresearch.weights.quantized.source import Source
 from blockresearch.weights.quantized.unpack import nibbles, scale_columns
+
+if TYPE_CHECKING:
+    import torch
 
 MAX_STATE_BYTES = 65536
 
@@ -102,7 +106,16 @@ def open_blocks(source: Source) -> Grid:
         values = scale_columns(values[None], factors[None], block)[0]
         return values[first * cols - low : last * cols - low].reshape(last - first, cols)
 
-    return Grid(shape, "F32", read)
+    def decode(raw: "torch.Tensor", first: int) -> "torch.Tensor":
+        from blockresearch.weights.quantized import on_device
+
+        values, per_row = on_device.nibbles(raw, table, high_first=True), cols // block
+        factors = scales[first * per_row : (first + len(raw)) * per_row]
+        return values * on_device.columns(factors.reshape(len(raw), per_row), block, values)
+
+    # Rows are whole blocks in nearly all models.
+    is_whole = cols % math.lcm(block, 2) == 0
+    return Grid(shape, "F32", read, Packed(begin, cols // 2, decode) if is_whole else None)
 
 
 def _fits(numel: int, stored: int, dtype: str) -> bool:

@@ -10,13 +10,17 @@ Source: bitsandbytes functional.int8_vectorwise_dequant.
 """
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from blockresearch.weights.grid import Grid
+from blockresearch.weights.grid import Grid, Packed
 from blockresearch.weights.quantized.scheme import Format, Found, NotDecoded, Settings, Unfit
 from blockresearch.weights.quantized.source import Source
 from blockresearch.weights.quantized.unpack import scale_columns
+
+if TYPE_CHECKING:
+    import torch
 
 
 def open_rows(source: Source) -> Grid:
@@ -29,7 +33,13 @@ def open_rows(source: Source) -> Grid:
         values = read_codes(first, last).view(np.int8).astype(np.float32)
         return scale_columns(values, scales[first:last], cols)
 
-    return Grid((rows, cols), "F32", read)
+    def decode(raw: "torch.Tensor", first: int) -> "torch.Tensor":
+        from blockresearch.weights.quantized import on_device
+
+        values = on_device.byte_codes(raw, "I8")
+        return values * on_device.columns(scales[first : first + len(raw)], cols, values)
+
+    return Grid((rows, cols), "F32", read, Packed(source.stored.begin, cols, decode))
 
 
 def read_rows(found: Found) -> Settings:

@@ -12,12 +12,12 @@ Source: MLX docs of mlx.core.quantize and dequantize (0.32.4).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from blockresearch.safetensors import dtypes
-from blockresearch.weights.grid import Grid
+from blockresearch.weights.grid import Grid, Packed
 from blockresearch.weights.quantized import settings
 from blockresearch.weights.quantized.scheme import Format, Found, NotDecoded, Settings, Unfit
 from blockresearch.weights.quantized.source import Source
@@ -28,6 +28,9 @@ from blockresearch.weights.quantized.unpack import (
     scale_columns,
     shift_columns,
 )
+
+if TYPE_CHECKING:
+    import torch
 
 # Mode: bits, size of a group and type of the scales.
 MODES = {
@@ -54,7 +57,15 @@ def open_affine(source: Source) -> Grid:
         scale_columns(values, scales[first:last], width)
         return shift_columns(values, biases[first:last], width)
 
-    return Grid(source.shape, "F32", read)
+    def decode(raw: "torch.Tensor", first: int) -> "torch.Tensor":
+        from blockresearch.weights.quantized import on_device
+
+        values, rows = on_device.integers(raw, bits, cols), slice(first, first + len(raw))
+        values = values * on_device.columns(scales[rows], width, values)
+        return values + on_device.columns(biases[rows], width, values)
+
+    packed = Packed(source.stored.begin, cols * bits // 8, decode)
+    return Grid(source.shape, "F32", read, packed)
 
 
 def open_mode(source: Source) -> Grid:
@@ -69,7 +80,15 @@ def open_mode(source: Source) -> Grid:
         values = nibbles(data, e2m1()) if bits == 4 else dtypes.decode(data, "F8_E4M3")
         return scale_columns(values.reshape(last - first, cols), scales[first:last], width)
 
-    return Grid(source.shape, "F32", read)
+    def decode(raw: "torch.Tensor", first: int) -> "torch.Tensor":
+        from blockresearch.weights.quantized import on_device
+
+        is_pair = bits == 4
+        values = on_device.nibbles(raw, e2m1()) if is_pair else on_device.byte_codes(raw, "F8_E4M3")
+        return values * on_device.columns(scales[first : first + len(raw)], width, values)
+
+    packed = Packed(source.stored.begin, cols * bits // 8, decode)
+    return Grid(source.shape, "F32", read, packed)
 
 
 def read_affine(found: Found) -> Settings:

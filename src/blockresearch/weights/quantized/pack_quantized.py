@@ -19,11 +19,11 @@ quantized_compressors/pack_quantized.py (0.9.4, 0.13.0).
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from blockresearch.weights.grid import Grid
+from blockresearch.weights.grid import Grid, Packed
 from blockresearch.weights.quantized import settings
 from blockresearch.weights.quantized.scheme import Format, Found, NotDecoded, Settings, Unfit
 from blockresearch.weights.quantized.source import Source
@@ -33,6 +33,9 @@ from blockresearch.weights.quantized.unpack import (
     unpack_bits,
     unpack_whole,
 )
+
+if TYPE_CHECKING:
+    import torch
 
 DENSE, WHOLE, EITHER = "dense", "whole", "either"
 
@@ -75,7 +78,15 @@ def open_packed(source: Source) -> Grid:
         zero = offset if zeros is None else zeros[first:last]
         return grouped_integers(codes, scales[first:last], zero, group)
 
-    return Grid(shape, "F32", read)
+    def decode(raw: "torch.Tensor", first: int) -> "torch.Tensor":
+        from blockresearch.weights.quantized import on_device
+
+        codes, rows = on_device.integers(raw, bits, cols), slice(first, first + len(raw))
+        zero = offset if zeros is None else on_device.columns(zeros[rows], group, codes)
+        return (codes - zero) * on_device.columns(scales[rows], group, codes)
+
+    packed = Packed(source.stored.begin, words * 4, decode) if packing == DENSE else None
+    return Grid(shape, "F32", read, packed)
 
 
 def _true_shape(source: Source) -> tuple[int, ...]:
