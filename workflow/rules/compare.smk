@@ -9,25 +9,15 @@ wildcard_constraints:
     other="|".join(map(re.escape, MODELS)),
 
 
-def sides(wildcards):
-    """The two models of a comparison, as wildcards of the rules of one model."""
-    return [lookup.Side(wildcards.base), lookup.Side(wildcards.other)]
-
-
-def weights_of_both(wildcards):
-    """What stands for shards and tokenizers of both sides."""
-    return [
-        path
-        for side in sides(wildcards)
-        for path in available(side, lookup.compared_files(manifest_of(side)))
-    ]
-
-
 rule compare_models:
     input:
         base="<results>/{base}/manifest.json",
         other="<results>/{other}/manifest.json",
-        files=weights_of_both,
+        files=lambda wildcards: [
+            path
+            for side in lookup.sides(wildcards)
+            for path in available(side, lookup.compared_files(manifest_of(side)))
+        ],
     output:
         pairs="<results>/compare/{other}-vs-{base}/pairs.csv",
         csv="<results>/compare/{other}-vs-{base}/differences.csv",
@@ -44,19 +34,17 @@ rule compare_models:
         **resources_for("compare_models"),
         # It needs all shards of both sides at once.
         disk_slots=lambda wildcards: max(
-            slots(side, config["shards_on_disk"]) for side in sides(wildcards)
+            slots(side, config["shards_on_disk"]) for side in lookup.sides(wildcards)
         ),
-        gpu=1 if RUN.on_gpu else 0,
     params:
         code=fingerprint("compare"),
-        device=uncompared(lambda wildcards: config["device"]),
         out_dir=subpath(output.pairs, parent=True),
         program=program("compare"),
         weights=uncompared(lambda wildcards: config["weights"]),
     shell:
         "{params.program} --base_manifest {input.base:q} --other_manifest {input.other:q}"
         " --weights {params.weights:q} --out {params.out_dir:q}"
-        " --threads {threads} --device {params.device:q} 2> {log:q}"
+        " --threads {threads} 2> {log:q}"
 
 
 # `snakemake compare` makes the comparisons of config alone.

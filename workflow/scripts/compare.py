@@ -18,7 +18,6 @@ from blockresearch.checkpoint.borrow import borrowed, job_folder
 from blockresearch.checkpoint.manifest import read_manifest
 from blockresearch.compare.expectation import unmet
 from blockresearch.compare.folder import Checkpoint, compare_checkpoints, local_checkpoint
-from blockresearch.device import resolve_device
 from blockresearch.run import cli
 from blockresearch.tables.io import write_table
 
@@ -26,10 +25,9 @@ log = logging.getLogger("compare")
 
 
 def main(options):
-    device = resolve_device(options.device)
     with ExitStack() as stack:
         sides = [side(options, name, stack) for name in ("base", "other")]
-        found = compare_checkpoints(*sides, options.threads, device)
+        found = compare_checkpoints(*sides, options.threads)
     folder = Path(options.out)
     write_table(found.pairs, "pairs", folder / "pairs.csv")
     write_table(found.differences, "differences", folder / "differences.parquet")
@@ -70,7 +68,6 @@ if __name__ == "__main__":
         default=1,
         help="with --expect rounding: largest change in units in the last place (default: 1)",
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument(
         "--threads",
         type=cli.positive_int,

@@ -74,9 +74,7 @@ class _Sums:
     histograms: np.ndarray = field(default_factory=lambda: np.zeros((2, 2**16), np.int64))
 
 
-def difference(
-    base: Side, other: Side, rows: int, cols: int, spectrum: bool = True, device: str = "cpu"
-) -> Row:
+def difference(base: Side, other: Side, rows: int, cols: int, spectrum: bool = True) -> Row:
     """The numbers of a pair of matrices [rows, cols], by the names of the table differences.
 
     Without `spectrum` (values such as norms) everything computed from singular values is missing.
@@ -103,7 +101,7 @@ def difference(
     if has_steps:
         typical = math.sqrt(row_steps.max() / 12) + math.sqrt(col_steps.max() / 12)
         rounding = Rounding(typical, math.sqrt(float(row_steps.sum())) / 2)
-    return found | _spectral(_delta_panels(base, other), rows, cols, rounding, device)
+    return found | _spectral(_delta_panels(base, other), rows, cols, rounding)
 
 
 def aligned(
@@ -228,8 +226,8 @@ def _wasserstein(histograms: np.ndarray, dtype: str) -> float | None:
     return float(np.abs(shares[0] - shares[1])[:-1] @ gaps)
 
 
-def _spectral(panels: Panels, rows: int, cols: int, rounding: Rounding | None, device: str) -> Row:
-    values = singular_values(panels, rows, cols, device=device).values
+def _spectral(panels: Panels, rows: int, cols: int, rounding: Rounding | None) -> Row:
+    values = singular_values(panels, rows, cols).values
     metrics = spectral_metrics(values, rows, cols, rounding)
     found: Row = {name: metrics[key] for key, name in SPECTRAL.items()}
     found["delta_singular_values"] = values.tolist()

@@ -15,7 +15,8 @@ from blockresearch.checkpoint.manifest import Manifest
 from blockresearch.compare.differences import Panels, Row, Side, difference
 from blockresearch.compare.matching import Pair, compared_shares, copies, match
 from blockresearch.compare.vocabulary import SharedRows, shared_rows, token_changes
-from blockresearch.measure.part import PANEL_BYTES, content_hash
+from blockresearch.measure.elements import PANEL_BYTES
+from blockresearch.measure.part import content_hash
 from blockresearch.spectra.cost import predicted_seconds
 from blockresearch.tables.io import frame
 from blockresearch.text import quoted
@@ -83,9 +84,7 @@ def local_checkpoint(folder: str, created_at: str) -> Checkpoint:
     return Checkpoint(manifest, {file.path: manifest.path_of(file.path, "") for file in read})
 
 
-def compare_checkpoints(
-    left: Checkpoint, right: Checkpoint, threads: int, device: str = "cpu"
-) -> Comparison:
+def compare_checkpoints(left: Checkpoint, right: Checkpoint, threads: int) -> Comparison:
     """Compare a base (`left`) with another checkpoint on `threads` cores, a pair on each."""
     log.info("hashing the tensors of both sides")
     with ThreadPoolExecutor(threads) as pool:
@@ -102,7 +101,7 @@ def compare_checkpoints(
     compared = sorted((pair for pair in pairs if pair.is_compared), key=_seconds, reverse=True)
     found: dict[int, Row] = {}
     with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
-        jobs = {pool.submit(_measured, left, right, pair, rows, device): pair for pair in compared}
+        jobs = {pool.submit(_measured, left, right, pair, rows): pair for pair in compared}
         try:
             for done, job in enumerate(as_completed(jobs), 1):
                 pair = jobs[job]
@@ -126,9 +125,7 @@ def _seconds(pair: Pair) -> float:
     return predicted_seconds(*pair.either.shape) if pair.either.has_spectrum else 0.0
 
 
-def _measured(
-    base: Checkpoint, other: Checkpoint, pair: Pair, rows: SharedRows | None, device: str
-) -> Row:
+def _measured(base: Checkpoint, other: Checkpoint, pair: Pair, rows: SharedRows | None) -> Row:
     """The numbers of a pair; empty if one side contradicts itself and is not measured."""
     assert pair.base is not None and pair.other is not None
     try:
@@ -161,7 +158,6 @@ def _measured(
         height,
         pair.base.matrix.cols,
         pair.base.has_spectrum,
-        device,
     )
     if index is not None and found.get("max_change_row") is not None:
         found["max_change_row"] = int(index[0][found["max_change_row"]])

@@ -59,6 +59,11 @@ class Side:
     model: str
 
 
+def sides(wildcards: Any) -> list[Side]:
+    """Both sides of a comparison: its base, and the other model."""
+    return [Side(wildcards.base), Side(wildcards.other)]
+
+
 def provider(key: str, manifests: Iterable[str]) -> str | None:
     """The manifest, of those that exist, that lists a file whose content key is `key`."""
     path = _providers.get(key)
