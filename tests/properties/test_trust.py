@@ -110,6 +110,13 @@ DOCUMENTED = {
     "tsne_x": "scikit-learn's",
     "tsne_y": "scikit-learn's",
     "cluster": "a number of K-means' local optimum",
+    **{
+        column.name: "tests/unit/compare/test_differences.py"
+        for column in SCHEMAS["differences"].columns
+        if column.type not in ("string", "boolean") and column not in SCHEMAS["matrices"].columns
+        if column.name not in ("rows", "cols", "expert_index")
+    },
+    **dict.fromkeys(("score", "base_id", "other_id"), OF_FILE),
 }
 
 RECOMPUTED = {
@@ -274,7 +281,7 @@ def check_layers(result, own, spectra, table: Table) -> None:
     """The table layers from the numbers that were computed here."""
     layers = layer_table(result.params, result.matrices)
     passes = result.matrices.set_index("param_name")["alpha_passes"].fillna(False).astype(bool)
-    keys = ["component", "layer_index", "block_type"]
+    keys = ["component", "layer_index", "block_type", "role"]
     params = result.params.assign(**{key: result.params[key].astype(object) for key in keys})
     for place, members in params.groupby(keys, dropna=False):
         names = list(members["param_name"])
@@ -314,9 +321,8 @@ def check_layers(result, own, spectra, table: Table) -> None:
             (layers[key].astype(object) == value) | (layers[key].isna() & pd.isna(value))
             for key, value in zip(keys, place, strict=True)
         ]
-        (row,) = layers[
-            same[0].fillna(False) & same[1].fillna(False) & same[2].fillna(False)
-        ].to_dict("records")
+        found = np.logical_and.reduce([each.fillna(False) for each in same])
+        (row,) = layers[found].to_dict("records")
         table.compare(f"layers {place}", row, wanted)
 
 

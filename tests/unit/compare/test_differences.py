@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import wasserstein_distance
+from scipy.stats import entropy, wasserstein_distance
 
 from blockresearch.compare.differences import Side, difference
 from tests.cases.checkpoints import from_bf16, to_bf16
@@ -54,10 +54,20 @@ def test_numbers_agree_with_numpy(weights):
         "wasserstein": wasserstein_distance(a.ravel(), b.ravel()),
         "delta_spectral_norm": sigma[0],
         "delta_stable_rank": np.sum(sigma**2) / sigma[0] ** 2,
-        "delta_energy_8": np.sum(sigma[:8] ** 2) / np.sum(sigma**2),
+        "ulp_p99": np.quantile(distances[distances > 0], 0.99, method="inverted_cdf"),
+        "ulp_max": distances.max(),
+        "not_finite": 0,
+        "delta_effective_rank": np.exp(entropy(sigma)),
+        **{f"delta_energy_{k}": np.sum(sigma[:k] ** 2) / np.sum(sigma**2) for k in (8, 16, 64)},
+        **{
+            f"delta_k{share}": np.argmax(np.cumsum(sigma**2) >= share / 100 * np.sum(sigma**2)) + 1
+            for share in (90, 95, 99)
+        },
     }
     for name, value in exact.items():
-        assert found[name] == pytest.approx(value, rel=1e-6), name
+        # Distances above 512 are kept to eight bits.
+        bound = 0.004 if name.startswith("ulp") else 1e-6
+        assert found[name] == pytest.approx(value, rel=bound), name
     place = found["max_change_row"], found["max_change_col"]
     assert place == np.unravel_index(np.abs(delta).argmax(), delta.shape)
     np.testing.assert_allclose(found["delta_singular_values"][:100], sigma[:100], rtol=1e-6)
