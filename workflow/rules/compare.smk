@@ -22,6 +22,7 @@ rule compare_models:
         pairs="<results>/compare/{other}-vs-{base}/pairs.csv",
         csv="<results>/compare/{other}-vs-{base}/differences.csv",
         parquet="<results>/compare/{other}-vs-{base}/differences.parquet",
+        autopsy="<results>/compare/{other}-vs-{base}/autopsy.json",
         vocabulary="<results>/compare/{other}-vs-{base}/vocabulary.csv",
     log:
         "<results>/compare/{other}-vs-{base}/logs/compare.log",

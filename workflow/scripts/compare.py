@@ -2,22 +2,25 @@
 
     python workflow/scripts/compare.py --base models/base --other models/tuned --out comparison
 
-writes pairs.csv (every tensor of both sides, matched or not), differences.parquet and
-differences.csv (one row per matched matrix) and vocabulary.csv (tokens that were added, removed or
-renumbered) to the folder. With --expect it is a check for converters: the exit code is 1 if the
-other side differs by more. The rule of the workflow names manifests instead of folders; shards that
-are not in place are downloaded and deleted afterwards.
+writes to the folder pairs.csv (every tensor of both sides, matched or not), differences.parquet and
+differences.csv (one row per matched matrix), vocabulary.csv (tokens that were added, removed or
+renumbered) and autopsy.json (sentences on what kind of change it is). With --expect it is a check
+for converters: the exit code is 1 if the other side differs by more. The rule of the workflow names
+manifests instead of folders; shards that are not in place are downloaded and deleted afterwards.
 """
 
 import logging
 import os
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 
 from blockresearch.checkpoint.borrow import borrowed, job_folder
 from blockresearch.checkpoint.manifest import read_manifest
+from blockresearch.compare.autopsy import autopsy
 from blockresearch.compare.expectation import unmet
 from blockresearch.compare.folder import Checkpoint, compare_checkpoints, local_checkpoint
+from blockresearch.files import write_json
 from blockresearch.run import cli
 from blockresearch.tables.io import write_table
 
@@ -33,6 +36,10 @@ def main(options):
     write_table(found.differences, "differences", folder / "differences.parquet")
     write_table(found.differences, "differences", folder / "differences.csv")
     write_table(found.vocabulary, "vocabulary", folder / "vocabulary.csv")
+    verdicts = autopsy(found.pairs, found.differences)
+    write_json([asdict(verdict) for verdict in verdicts], folder / "autopsy.json")
+    for verdict in verdicts:
+        log.info("%s", verdict.text)
     log.info("%d pairs in %s", len(found.differences), folder)
     if options.expect and (reasons := unmet(options.expect, found, options.max_ulp)):
         raise ValueError("; ".join(reasons) + f": see {folder / 'differences.csv'}.")
