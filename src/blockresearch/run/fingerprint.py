@@ -6,7 +6,7 @@ Imports little, because every job of a cluster parses the Snakefile again.
 import hashlib
 import json
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from types import CodeType
@@ -60,31 +60,45 @@ def fingerprint(name: str, *templates: str) -> str:
 
 
 def _closure(modules: Iterable[str]) -> list[Path]:
-    waiting, found = list(modules), set()
+    waiting, found = set(_files(modules)), set()
     while waiting:
-        module = waiting.pop()
-        if module.endswith(".*"):
-            waiting += _modules_in(module.removesuffix(".*"))
-            continue
-        path = PACKAGE.parent / (module.replace(".", "/") + ".py")
-        if path not in found and path.is_file():
-            found.add(path)
-            if _place(path) != BY_VALUE:
-                waiting.extend(_imports(_code(path)))
+        path = waiting.pop()
+        found.add(path)
+        if _place(path) != BY_VALUE:
+            waiting |= _imported_by(path) - found
     return sorted(found)
 
 
+@cache
+def _imported_by(path: Path) -> frozenset[Path]:
+    return frozenset(_files(_imports(_code(path))))
+
+
+def _files(modules: Iterable[str]) -> Iterator[Path]:
+    """The files of those names that are modules; of `package.folder.*` those in the folder."""
+    known = _modules()
+    return (path for module in modules for path in known.get(module, ()))
+
+
+@cache
+def _modules() -> Mapping[str, tuple[Path, ...]]:
+    found: dict[str, tuple[Path, ...]] = {}
+    for path in PACKAGE.rglob("*.py"):
+        name = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+        found[name] = (path,)
+        if path.stem != "__init__":
+            folder = name.rpartition(".")[0] + ".*"
+            found[folder] = (*found.get(folder, ()), path)
+    return found
+
+
+@cache
 def _place(path: Path) -> str:
     return path.relative_to(PACKAGE).as_posix()
 
 
 def _constants() -> dict[str, Any]:
     return {name: value for name, value in vars(schemas).items() if name.isupper()}
-
-
-def _modules_in(folder: str) -> list[str]:
-    paths = (PACKAGE.parent / folder.replace(".", "/")).glob("*.py")
-    return [f"{folder}.{path.stem}" for path in paths if path.stem != "__init__"]
 
 
 @cache

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from blockresearch.run import fingerprint as module_
-from blockresearch.run.fingerprint import _code, fingerprint, flags
+from blockresearch.run.fingerprint import _code, _imported_by, _modules, fingerprint, flags
 from tests.conftest import ROOT
 
 
@@ -20,7 +20,8 @@ def test_flags_are_sorted_named_and_quoted():
 @pytest.fixture
 def tree(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "workflow", tmp_path / "workflow")
-    shutil.copytree(ROOT / "src", tmp_path / "src")
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=ignore)
     shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
     monkeypatch.setattr(module_, "PROJECT", tmp_path)
     monkeypatch.setattr(module_, "PACKAGE", tmp_path / "src/blockresearch")
@@ -28,7 +29,7 @@ def tree(tmp_path, monkeypatch):
 
 
 def fingerprints(*names):
-    for cached in (fingerprint, _code):
+    for cached in (fingerprint, _imported_by, _modules, _code):
         cached.cache_clear()
     return [fingerprint(name) for name in names]
 
