@@ -51,7 +51,7 @@ SPIKES = """\
 ## Spikes
 
 Share of noise matrices with one spike or more. 0.10 % is promised. The plain threshold is the
-99.9 % point of Tracy and Widom, which holds if the noise level is known; `spikes` uses the
+99.9 % point of Tracy and Widom, which is right if the noise level is known; `spikes` uses the
 corrected one, because the level is estimated from the median. ± is a standard error.
 
 | shape | matrices | plain threshold | corrected (`spikes`) |

@@ -24,7 +24,7 @@ Parquet contain the text unchanged. Infinities are `inf` and `-inf`.
 
 In the formulas W is a matrix rows × cols with elements w and singular values σ₁ ≥ … ≥ σ_q, λ = σ²,
 β the shorter over the longer side, N the number of finite elements; x is a row of the embedding and
-c(x) the center of its cluster. The unit w is that of the weights.
+c(x) the center of its cluster. w is also the unit of the weights.
 """
 
 KEYS = ("| key | type | unit | meaning | formula | source |", "|---|---|---|---|---|---|")
@@ -60,7 +60,7 @@ def manual() -> str:
         lines += map(row, schema.columns)
         lines.append("")
     lines += [
-        "## How far the numbers can be trusted",
+        "## Accuracy of the numbers",
         "",
         "| columns | accuracy | in trained weights | when not to use them |",
         "|---|---|---|---|",

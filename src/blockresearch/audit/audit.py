@@ -77,7 +77,7 @@ def _totals(manifest: Manifest) -> Iterator[AuditFinding]:
             "note",
             "total_size",
             "index",
-            f"the index says {size:,} bytes, the tensors hold {totals.bytes:,}",
+            f"the index says {size:,} bytes, the tensors have {totals.bytes:,}",
             "the index was written for another set of shards or types; the headers count",
         )
     known = (totals.stored, totals.logical, totals.parameters)
@@ -86,7 +86,7 @@ def _totals(manifest: Manifest) -> Iterator[AuditFinding]:
             "note",
             "total_parameters",
             "index",
-            f"the index says {count:,} parameters, the headers hold {totals.logical:,}",
+            f"the index says {count:,} parameters, the headers have {totals.logical:,}",
             "other ways to count (tied, packed or unlearned tensors), or a stale index",
         )
 

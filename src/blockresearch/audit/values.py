@@ -175,8 +175,8 @@ def _dequantized(rows: pd.DataFrame) -> Iterator[AuditFinding]:
             str(own["param_name"].iloc[0]),
             f"{len(own):,} of {len(rows):,} tensors, this one first, look like {bits}-bit codes "
             f"with a scale for {length}: {formats}",
-            "the weights were quantized and stored dequantized; their rounding errors are those of "
-            "a second rounding",
+            "the weights were quantized and stored dequantized; their rounding errors describe a "
+            "second rounding",
         )
 
 

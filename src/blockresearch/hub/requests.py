@@ -181,8 +181,8 @@ def not_cached(ref: RepoRef) -> str:
     from huggingface_hub import constants
 
     return (
-        f"{ref} is not in the cache {constants.HF_HUB_CACHE} and HF_HUB_OFFLINE forbids to fetch "
-        "it; unset HF_HUB_OFFLINE, or fetch it first on a machine with a network"
+        f"{ref} is not in the cache {constants.HF_HUB_CACHE} and HF_HUB_OFFLINE does not allow "
+        "downloads; unset HF_HUB_OFFLINE, or fetch it first on a machine with a network"
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from blockresearch.report.findings.formats import decibel, multiplied
 from blockresearch.report.glossary import BLOCK_TYPES
 from blockresearch.report.model import ATTENTION, EMBEDDINGS, FEED_FORWARD
 from blockresearch.report.values import information, passing_alpha
@@ -149,9 +150,9 @@ ROWS = (
         Row(
             f"{each.name}_sqnr_db",
             ROUNDING,
-            f"{each.label}, median",
+            f"{each.label}, whole model",
             _decibel,
-            "signal to rounding error, over the matrices",
+            "signal to rounding error of all matrices together, without tables of positions",
             f"matrices.{each.name}_sqnr_db",
         )
         for each in LOW_BIT_FORMATS
@@ -208,7 +209,10 @@ def numbers(
         "spectral_norm": matrices["spectral_norm"].max(),
         "alpha": passing.median(),
         "alpha_share": _ratio(passing.count(), matrices["alpha"].count()),
-        **{key: matrices[key].median() for key in (f"{f.name}_sqnr_db" for f in LOW_BIT_FORMATS)},
+        **{
+            name: decibel(multiplied(matrices), name)
+            for name in (f"{each.name}_sqnr_db" for each in LOW_BIT_FORMATS)
+        },
         "vocabulary": embedding.get("rows"),
         "width": embedding.get("dimensions"),
         "mean_cosine": isotropy.get("mean_cosine"),

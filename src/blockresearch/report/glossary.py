@@ -6,26 +6,26 @@ from blockresearch.tables.guidance import BY_COLUMN
 
 # Block type -> what a block of this type does, for readers new to the names.
 BLOCK_TYPES = {
-    "embedding": "turns each token into a vector: one row per token",
+    "embedding": "from token to vector, one row per token",
     "position_embedding": "marks the position in the sequence",
     "conv": "convolution: mixes neighboring positions",
-    "q_proj": "attention: what a position looks for (query)",
-    "k_proj": "attention: what a position offers (key)",
-    "v_proj": "attention: what a position passes on (value)",
+    "q_proj": "attention: query projection",
+    "k_proj": "attention: key projection",
+    "v_proj": "attention: value projection",
     "qkv_proj": "attention: query, key and value in one matrix",
-    "o_proj": "attention: joins the heads again",
+    "o_proj": "attention: output projection",
     "ssm": "state-space layer: carries a state along the sequence",
     "router": "mixture of experts: chooses the experts of a token",
     "moe": "mixture of experts: feed-forward matrices of the experts",
-    "gate_proj": "feed-forward: the gate of its hidden units",
-    "up_proj": "feed-forward: into its hidden units",
+    "gate_proj": "feed-forward: gate of the hidden units",
+    "up_proj": "feed-forward: to the hidden units",
     "gate_up_proj": "feed-forward: gate and hidden units in one matrix",
-    "down_proj": "feed-forward: from its hidden units back",
+    "down_proj": "feed-forward: back to the residual stream",
     "mlp": "feed-forward: layers of a plain network",
     "norm": "normalization: scales and shifts of activations",
     "bias": "additive biases",
-    "output": "turns the last vector into a score per token",
-    "other": "weights whose names do not reveal their role",
+    "output": "unembedding: from the final hidden state to logits",
+    "other": "weights of an unknown type",
 }
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from blockresearch.report import comparison, glossary
 from blockresearch.report.blocks import color
-from blockresearch.report.findings.record import TOPICS, Finding, from_records
+from blockresearch.report.findings.record import TOPICS, Finding, from_records, leading
 from blockresearch.report.model import (
     NOTHING_FOUND,
     SHOWN,
@@ -33,6 +33,7 @@ COLUMNS = (
     "component",
     "layer_index",
     "block_type",
+    "role",
     "shape",
     "dtype",
     "numel",
@@ -49,7 +50,10 @@ COLUMNS = (
 )
 
 # Texts that repeat, sent once each.
-REPEATED = ("component", "block_type", "shape", "dtype")
+REPEATED = ("component", "block_type", "role", "shape", "dtype")
+
+# Columns that are left out if no two tensors have different texts in them.
+ONLY_IF_SEVERAL = ("component", "role")
 
 DIGITS = 4
 
@@ -72,6 +76,7 @@ def model_page(folder: Path) -> tuple[str, dict[str, Any]]:
         **(EMBEDDING_FIGURES if len(clusters) else {}),
     }
     findings = from_records(read_json(folder / "findings.json"))
+    first = leading(findings, SHOWN)
     data = parameters(params)
     page = render(
         "model.html.j2",
@@ -83,9 +88,9 @@ def model_page(folder: Path) -> tuple[str, dict[str, Any]]:
         glance=_glance(numbers, audit),
         composition=_composition(params),
         bar=_bar(params),
-        findings=_shown(findings[:SHOWN]),
+        findings=_shown(first),
         other_findings=[
-            (label, _shown([one for one in findings[SHOWN:] if one.topic == topic]))
+            (label, _shown([one for one in findings if one.topic == topic and one not in first]))
             for topic, label in TOPICS.items()
         ],
         number_of_findings=len(findings),
@@ -156,7 +161,7 @@ def parameters(params: pd.DataFrame) -> dict[str, Any]:
             "whole": column.type == "integer",
         }
         for name, column in ((name, find_column("params", name)) for name in COLUMNS)
-        if name != "component" or len(texts["component"]) > 1
+        if name not in ONLY_IF_SEVERAL or len(set(texts[name]) - {""}) > 1
     ]
     return {"rows": len(params), "columns": heads, "texts": texts, "values": values}
 

@@ -23,11 +23,13 @@ def findings_table(audit: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def block_table(params: pd.DataFrame, matrices: pd.DataFrame) -> pd.DataFrame:
-    """Per block type: tensors, parameters, bytes, and medians over its tensors and matrices."""
-    params = params.assign(block_type=params["block_type"].fillna("other"))
-    matrices = matrices.assign(block_type=matrices["block_type"].fillna("other"))
-    by_tensor = params.groupby("block_type")
-    by_matrix = matrices.groupby("block_type")
+    """Per block type and role: tensors, parameters, bytes, and medians over the matrices."""
+    keys = ["block_type", "role"]
+    params = params.assign(**params[keys].fillna({"block_type": "other", "role": ""}))
+    matrices = matrices.assign(**matrices[keys].fillna({"block_type": "other", "role": ""}))
+    by_tensor = params.groupby(keys)
+    by_matrix = matrices.groupby(keys)
+    passing = passing_alpha(matrices).groupby([matrices[key] for key in keys])
     result = pd.DataFrame(
         {
             "tensors": by_tensor.size(),
@@ -39,8 +41,8 @@ def block_table(params: pd.DataFrame, matrices: pd.DataFrame) -> pd.DataFrame:
             "resolved_rank_ratio": by_matrix["resolved_rank_ratio"].min(),
             "stable_rank": by_matrix["stable_rank"].median(),
             "effective_rank_sigma": by_matrix["effective_rank_sigma"].median(),
-            "alpha": passing_alpha(matrices).groupby(matrices["block_type"]).median(),
-            "alpha_fits": passing_alpha(matrices).groupby(matrices["block_type"]).count(),
+            "alpha": passing.median(),
+            "alpha_fits": passing.count(),
             "matrices": by_matrix.size(),
         }
     )

@@ -454,7 +454,7 @@ SPECTRAL = (
         Column(
             f"k{share}",
             "integer",
-            f"fewest singular values that hold {share} % of Σσ²",
+            f"fewest singular values with {share} % of Σσ²",
             NONE,
             f"min {{k : σ₁² + … + σ_k² ≥ 0.{share} Σσ²}}",
         )
@@ -1241,7 +1241,7 @@ PROJECTION = Schema(
         Column(
             "plane_x",
             "number",
-            "coordinate along the direction in which the centers of the clusters lie farthest "
+            "coordinate along the direction in which the centers of the clusters are farthest "
             "apart",
             METRIC,
             "v₁·(x − mean(x)), v: principal components of the centers, weighted by their tokens",

@@ -165,7 +165,7 @@ FINDINGS = (
         "and col of one weight or row (null for all)",
     ),
     Column("metric", "string", "table.column of the value; null if it is derived from several"),
-    Column("value", "number", "the number of the finding", "that of the metric", "see the rule"),
+    Column("value", "number", "the number of the finding", "unit of the metric", "see the rule"),
     Column("reference", "number", "what it is compared with", "the same", "see the rule"),
     Column("why", "string", "why it matters"),
     Column("action", "string", "what to do"),

@@ -1,4 +1,4 @@
-"""How far each number can be trusted: accuracy, meaning for trained weights, when not to use it.
+"""The accuracy of each number, meaning for trained weights, when not to use it.
 
 One record for columns that share all three. Every numeric column of the tables of weights, layers
 and tokens is in exactly one. The manual and the glossary show them beside the records of `columns`.

@@ -267,17 +267,16 @@ def _rule(fits: list[Fit], n_clusters: int | None, k: int, clear: bool | None) -
         return f"k = {k}: the rows have {k} distinct values, so this many clusters explain all."
     if len(fits) < 3:
         return f"k = {k}: the rows give no curve in which to find an elbow."
-    chord = f"the chord from k = {first} to {last} (Kneedle)"
     if clear:
-        return f"k = {k} is the elbow of the inertia curve: the point farthest below {chord}."
-    taken = f"There is no clear elbow. The inertia curve is farthest below {chord} at k = {k}"
+        return f"k = {k} is the elbow of the inertia curve by Kneedle (k = {first} to {last})."
+    taken = f"There is no clear elbow; Kneedle chooses k = {k} (k = {first} to {last})"
     height = heights(fits)
     near = [fit.k for fit, h in zip(fits, height, strict=True) if h >= NEAR_ELBOW * height.max()]
     if height.max() <= 0:
         return f"{taken}, but the curve does not bend."
     return (
-        f"{taken}; k = {near[0]} to {near[-1]} are nearly as far (at least "
-        f"{100 * NEAR_ELBOW:.0f} % of that distance)."
+        f"{taken}, but k = {near[0]} to {near[-1]} are nearly as good (at least "
+        f"{100 * NEAR_ELBOW:.0f} % of its distance below the chord)."
     )
 
 

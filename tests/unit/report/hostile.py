@@ -81,7 +81,7 @@ def write_results(folder, names=NAMES, commit=None):
         (folder / path).write_text("x")
     write_json(manifest, folder / "manifest.json")
     write_json(audit, folder / "audit.json")
-    insight = Finding("rule", "values", "warning", names[0], tuple(map(Place, names)), why=names[1])
+    insight = Finding("rule", "values", "warning", names[0], (Place(names[0]),), why=names[1])
     write_json(as_records([insight]), folder / "findings.json")
     write_json({"reason": names[0]}, folder / "embedding" / "summary.json")
     write_table(params, "params", folder / "params.parquet")

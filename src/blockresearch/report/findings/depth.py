@@ -62,7 +62,6 @@ def farthest(matrices: pd.DataFrame, column: str, below: bool) -> Iterator[Findi
     distance = 1 / rows["ratio"] if below else rows["ratio"]
     shown = rows[(distance >= FAR) | (distance.index == rows.index[0])].head(3)
     title = find_column("matrices", column).title
-    side = "below" if below else "above"
     places = tuple(place_of(row) for _, row in shown.iterrows())
     first = shown.iloc[0]
     is_far = float(distance.iloc[0]) >= NOTABLE
@@ -75,8 +74,8 @@ def farthest(matrices: pd.DataFrame, column: str, below: bool) -> Iterator[Findi
         f"{'Lowest' if below else 'Highest'} {title} for its kind: {places[0].matrix} with {value} "
         f"({against(first)})."
         if is_far
-        else f"No {title} is far {side} the median of its kind; the farthest is that of "
-        f"{places[0].matrix}: {value} ({against(first)})."
+        else f"No outlying {title}; the {'lowest' if below else 'highest'} for its kind is {value} "
+        f"in {places[0].matrix} ({against(first)})."
     )
     if len(places) > 1:
         others = [
@@ -96,7 +95,7 @@ def farthest(matrices: pd.DataFrame, column: str, below: bool) -> Iterator[Findi
         why="A low stable rank means that few directions carry most of the energy."
         if below
         else "A large spectral norm amplifies one direction of its input far more than others.",
-        action="Compare its spectrum and its largest weights with those of its neighbors in depth.",
+        action="Compare its spectrum and its largest weights with the layers next to it.",
     )
 
 
@@ -241,7 +240,7 @@ def constant_norms(matrices: pd.DataFrame, summary: Mapping[str, Any]) -> Iterat
         "constant_norms",
         "training",
         "warning" if is_noise else "notable",
-        f"{text} Their spectra are those of noise, so they look untrained." if is_noise else text,
+        f"{text} Their spectra look like noise, as before training." if is_noise else text,
         (place_of(own.iloc[0]), place_of(own.iloc[-1])),
         "matrices.std",
         spread,

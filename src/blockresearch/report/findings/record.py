@@ -91,6 +91,18 @@ def ranked(findings: Sequence[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
+def leading(findings: Sequence[Finding], count: int) -> list[Finding]:
+    """The first `count` of ranked findings: all warnings, then one finding of each topic."""
+    topics: set[str] = set()
+    first: list[Finding] = []
+    rest: list[Finding] = []
+    for finding in findings:
+        is_first = finding.severity == "warning" or finding.topic not in topics
+        (first if is_first else rest).append(finding)
+        topics.add(finding.topic)
+    return [*first, *rest][:count]
+
+
 def place_of(row: Mapping[str, Any] | pd.Series, with_weight: bool = False) -> Place:
     """The place of a row of the table params or matrices; `with_weight`: of its largest weight."""
     part = row.get("slice")

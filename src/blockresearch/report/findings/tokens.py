@@ -96,7 +96,7 @@ def odd_rows(summary: Mapping[str, Any], place: Place) -> Iterator[Finding]:
             float(summary["rows"]),
             why="Rows without a name are padding, or tokens that the tokenizer adds in code; equal "
             "rows cannot be told apart by the model.",
-            action="Compare the vocabulary size of config.json with that of the tokenizer.",
+            action="Compare the vocabulary sizes of config.json and of the tokenizer.",
         )
 
 

@@ -49,7 +49,7 @@ PURPOSES = {
     "languages": r"^<\|[a-z]{2,3}\|>$",
 }
 
-OTHER = "other uses"
+OTHER = "others"
 
 
 def training_findings(
@@ -106,10 +106,10 @@ def special_tokens(tokens: pd.DataFrame, untrained: pd.Series, table: Place) -> 
             shown = [str(text) for text in tokens["token"][odd[:SHOWN]]]
             more = f" and {integer(len(odd) - SHOWN)} more" if len(odd) > SHOWN else ""
             parts.append(f"{name} ({len(odd)} of {len(own)}): {', '.join(shown)}{more}")
-        elif len(own):
+        elif len(own) and name != OTHER:
             trained.append(name)
     is_used = bad & {"chat", "tool calls"}
-    rest = f" Those for {listed(trained)} look trained." if trained else ""
+    rest = f" Tokens for {listed(trained)} look trained." if trained else ""
     odd = tokens[special & untrained]
     yield Finding(
         "special_tokens",

@@ -245,7 +245,7 @@ def noise_law(matrices: pd.DataFrame) -> Iterator[Finding]:
     )
     if not rejected.any():
         text = (
-            "All spectra are as close to the Marchenko-Pastur law as those of noise "
+            "All spectra are as close to the Marchenko-Pastur law as noise "
             f"(median distance {number(distance, 2)})."
         )
     yield Finding("noise_law", "depth", "note", text, (), "matrices.mp_ks", distance)

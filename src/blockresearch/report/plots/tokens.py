@@ -43,7 +43,7 @@ def elbow(table: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
     )
     if np.isfinite(null).any():
         left.plot(
-            k, _null_inertia(table), "--", color="#777777", label="one normal cloud, no clusters"
+            k, _null_inertia(table), "--", color="#777777", label="reference: a normal distribution"
         )
     left.set_ylabel("inertia: Σ distance² to the cluster's center")
     drop = 1 - inertia[-1] / inertia[0] if inertia[0] > 0 else 0.0
@@ -53,7 +53,7 @@ def elbow(table: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
     right.set_title("Silhouette (separation) and stability")
     if np.isfinite(stability).any():
         right.plot(k, stability, color=PALETTE[0], label="stability (adjusted Rand)")
-        right.plot(k, null_stability, "--", color="#777777", label="stability, one cloud")
+        right.plot(k, null_stability, "--", color="#777777", label="stability of the reference")
     if np.isfinite(silhouette).any():
         right.plot(k, silhouette, marker="o", markersize=4, color=PALETTE[2], label="silhouette")
         right.axhline(0, color="#999999", linewidth=0.8)
@@ -82,7 +82,7 @@ def _why(k: float, summary: Mapping[str, Any]) -> str:
     """The rule by which `k` was chosen."""
     if "elbow_k" not in summary:
         return ""
-    return ", farthest below the chord" if k == summary["elbow_k"] else ", set by n_clusters"
+    return ", by Kneedle" if k == summary["elbow_k"] else ", set by n_clusters"
 
 
 def _null_inertia(table: pd.DataFrame) -> np.ndarray:
@@ -384,7 +384,7 @@ def spectra_pair(spectra: pd.DataFrame, embedding: str | None, output: str | Non
     right.set_xlabel("number of directions")
     right.set_ylabel("share of Σσ² in them")
     right.set_ylim(0, 1.02)
-    right.set_title("How many directions hold the energy")
+    right.set_title("Share of the energy in the leading directions")
     for panel in (left, right):
         panel.legend()
     return figure

@@ -126,7 +126,7 @@ def quantile_plot(matrices: pd.DataFrame) -> Figure | None:
         axes.plot(x, line, marker=marker(block), color=color(block), markersize=5, label=block)
     axes.axhline(0, linestyle="--", color="black", linewidth=1, label="normal")
     axes.set_xticks(x, [f"{share * 100:g} %" for share in QUANTILES.values()], rotation=40)
-    axes.set_xlabel("share of the weights below (spaced as in a normal distribution)")
+    axes.set_xlabel("cumulative share (normal-probability axis)")
     label = "quantile minus normal quantile\n(standard deviations"
     if max(map(abs, axes.get_ylim())) > WIDE_TAILS:
         axes.set_yscale("symlog", linthresh=1)
@@ -134,7 +134,7 @@ def quantile_plot(matrices: pd.DataFrame) -> Figure | None:
         style.plain_ticks(axes.yaxis)
         label += ", logarithmic beyond ±1"
     axes.set_ylabel(f"{label})")
-    axes.set_title("Heavier tails than normal: lines fall on the left, rise on the right")
+    axes.set_title("Deviation of the quantiles from a normal distribution")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 

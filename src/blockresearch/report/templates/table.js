@@ -37,7 +37,8 @@
   // Rows come in the order of names.
   data.values.param_name = names.map((_, row) => row);
   // A column whose values are all the same is no choice.
-  const choices = ["component", "block_type", "dtype"].filter((key) => texts[key].length > 1);
+  const choices = ["component", "block_type", "role", "dtype"].filter((key) =>
+    texts[key].length > 1 && data.columns.some((column) => column.key === key));
   const state = { key: null, down: false, terms: [], conditions: [], chosen: {}, order: [] };
 
   const element = (tag, properties = {}, children = []) => {
@@ -189,11 +190,11 @@
   update();
   // A link to a tensor shows its row: #tensor=NAME.
   const follow = () => {
-    const [, name] = /^#tensor=(.*)$/.exec(location.hash) || [];
-    if (name === undefined) return;
-    search.value = decodeURIComponent(name);
+    const name = new URLSearchParams(location.hash.slice(1)).get("tensor");
+    if (name === null) return;
+    search.value = name;
     read("");
-    state.conditions = [(row) => names[row] === search.value];
+    state.conditions = [(row) => names[row] === name];
     update();
     document.getElementById("parameters").scrollIntoView();
     search.focus({ preventScroll: true });

@@ -7,6 +7,7 @@ from blockresearch.report.findings.record import (
     Place,
     as_records,
     from_records,
+    leading,
     place_of,
     ranked,
 )
@@ -23,6 +24,13 @@ def test_records_survive_json():
 def test_the_most_severe_come_first():
     found = [Finding(name, "values", name, "") for name in ("note", "warning", "notable")]
     assert [finding.id for finding in ranked(found)] == ["warning", "notable", "note"]
+
+
+def test_warnings_lead_then_each_topic():
+    shown = [("warning", "a"), ("warning", "a"), ("notable", "a"), ("notable", "b"), ("note", "c")]
+    found = [Finding(f"{n}", topic, severity, "") for n, (severity, topic) in enumerate(shown)]
+    assert [finding.id for finding in leading(found, 4)] == ["0", "1", "3", "4"]
+    assert [finding.id for finding in leading(found[2:3], 4)] == ["2"]
 
 
 def test_places_have_row_and_column():

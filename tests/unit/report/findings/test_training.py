@@ -44,7 +44,7 @@ def test_chat_and_tool_tokens_are_told_apart():
     (found,) = found_in(vocabulary(scores.items()), training.special_tokens)
     assert found.severity == "warning" and (found.value, found.reference) == (2, 4)
     assert "tool calls (1 of 1): <tool_call>; chat (1 of 1): <end_of_turn>." in found.text
-    assert "Those for fill-in-the-middle and other uses look trained." in found.text
+    assert "Tokens for fill-in-the-middle look trained." in found.text
     assert found.tensors[0] == Place("embed", None, 608, None)
     trained = [(text, 0.1) for text in scores]
     assert not found_in(vocabulary(trained), training.special_tokens)

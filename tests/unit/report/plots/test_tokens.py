@@ -136,7 +136,7 @@ def test_the_null_is_drawn_beside_the_curve():
     row |= {"stability": 0.9, "null_stability": 0.3, "silhouette": 0.1, "chosen": False}
     table = frame([{"k": k, **row} for k in (2, 3, 4)], "elbow")
     figure = elbow(table, {})
-    null = [line for line in figure.axes[0].lines if line.get_label().startswith("one normal")]
+    null = [line for line in figure.axes[0].lines if line.get_label().startswith("reference")]
     np.testing.assert_allclose(null[0].get_ydata(), 90.0)
     style.png(figure)
 
@@ -152,6 +152,6 @@ def test_the_map_names_its_axes_and_the_curve_its_rule():
     assert axes.get_ylabel() == "direction 2 between cluster centers"
     np.testing.assert_array_equal(axes.collections[0].get_offsets()[:, 0], plane["plane_x"])
     table = frame([{"k": k, "inertia": 9.0 - k, "chosen": k == 3} for k in (2, 3, 4)], "elbow")
-    for elbow_k, rule in ((3, "farthest below the chord"), (2, "set by n_clusters")):
+    for elbow_k, rule in ((3, "by Kneedle"), (2, "set by n_clusters")):
         shown = " ".join(texts_of(elbow(table, {"elbow_k": elbow_k})))
         assert f"chosen: k = 3, {rule}" in shown
