@@ -79,7 +79,7 @@ def analyze_part(options, settings):
     if options.staged:
         staged = stage.staged_prefix(options.staged, part, settings, options.code)
         if stage.is_staged(staged):
-            log.info("measured ahead, while the shard was on the disk")
+            log.info("taken: measure_shard has measured them")
             stage.take(staged, options.out)
             return
     from blockresearch.measure.part import measure_part
