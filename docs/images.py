@@ -20,15 +20,15 @@ from PIL import Image
 HERE = Path(__file__).with_name("images")
 WIDTH = 1500  # pixels
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-PAGE = (1250, 900)
+PAGE = (1250, 1250)
 
 
 def main(model: Path) -> None:
     """Write the pictures from the model's folder to docs/images."""
     statistics = model / "reports" / "10_summary_stats.ipynb"
     layers = model / "reports" / "20_per_layer.ipynb"
-    small(first_picture(statistics, "How the weights are distributed"), "distributions.png")
-    small(first_picture(layers, "Maps: layers by block types"), "layers.png")
+    small(first_picture(statistics, "Distribution of the weights"), "distributions.png")
+    small(first_picture(layers, "Maps of layers and block types"), "layers.png")
     small((model / "figures" / "cluster_map.png").read_bytes(), "cluster_map.png")
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser:

@@ -177,7 +177,8 @@ def keep_in_8_bits(matrices: pd.DataFrame) -> Iterator[Finding]:
     )
     other = kept[NVFP4].astype(float)
     fine = other.notna().all() and float(other.min()) >= float(known[NVFP4].median()) - 1
-    instead = f", or use NVFP4, which rounds them to {fixed(other.min(), 1)} dB or more"
+    them = "it" if len(kept) == 1 else "them"
+    instead = f", or use NVFP4, which rounds {them} to {fixed(other.min(), 1)} dB or more"
     yield Finding(
         "keep_in_8_bits",
         "formats",
@@ -188,6 +189,6 @@ def keep_in_8_bits(matrices: pd.DataFrame) -> Iterator[Finding]:
         low,
         median,
         why="A few matrices with large errors can dominate the loss of a quantized model.",
-        action=f"Keep {'it' if len(kept) == 1 else 'them'} in 8 bits ({fixed(eight.min(), 1)} dB "
+        action=f"Keep {them} in 8 bits ({fixed(eight.min(), 1)} dB "
         f"or more in INT8 by row){instead if fine else ''}.",
     )
