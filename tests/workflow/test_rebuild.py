@@ -76,7 +76,9 @@ def test_a_clustering_setting_rebuilds_the_clusters(finished):
     assert jobs == {
         "embedding_analysis": 1,
         "figures": 1,
-        "notebook": 1,
+        "findings": 1,
+        # Those that show findings, and that of the embedding.
+        "notebook": 3,
         **EVERYTHING_AFTER,
     }
 

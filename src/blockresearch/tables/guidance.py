@@ -12,7 +12,8 @@ from blockresearch.tables.columns import LOW_BIT_FORMATS, QUANTILES
 IDENTITY = frozenset(
     "layer_index rows cols nbytes numel finite_count nan_count posinf_count neginf_count "
     "expert_index bits_per_weight tensors matrices parameters inf_count top_rows top_cols codes "
-    "counts token_id length cluster size k random_state".split()
+    "counts token_id length cluster size k random_state other_rows other_cols base_id "
+    "other_id".split()
 )
 
 
@@ -201,6 +202,44 @@ GUIDANCE = (
         "exact",
         "most words of a byte-pair tokenizer start with one",
         "in WordPiece it marks the beginning of a word",
+    ),
+    _of(
+        "delta_norm relative_change sqnr_db cosine shadow_sigma max_change wasserstein",
+        "exact to the last digits of float64",
+        "fine-tunes change a matrix by 0.1 to 10 %, a copy in 4 bits by about 10 %",
+        "a small change can matter, and a large one be harmless: only running both models shows it",
+    ),
+    _of(
+        "elements not_finite changed sign_flips max_change_row max_change_col",
+        "exact counts and places",
+        "a small learning rate in BF16 leaves most codes as they were",
+        "in the coarser of both stored types; for dequantized values any difference counts",
+    ),
+    _of(
+        "ulp_median ulp_p99 ulp_max",
+        "exact up to 512, then rounded down by at most 0.4 %",
+        "1 to 3 units after fine-tuning; elements near 0 change by many",
+        "of the elements that changed; units near 0 are far smaller",
+    ),
+    _of(
+        "delta_spectral_norm delta_stable_rank delta_effective_rank delta_k90 delta_k95 delta_k99 "
+        "delta_energy_8 delta_energy_16 delta_energy_64 delta_singular_values delta_spikes "
+        "delta_mp_ks",
+        "1e-6 (Δ in float32)",
+        "an update is of lower rank than the weights, and few directions have most of its energy",
+        "rounding to 16 bits adds noise of full rank to a small change: see delta_storage_rank",
+    ),
+    _of(
+        "delta_storage_rank",
+        "finds planted ranks down to changes of 0.1 % in BF16",
+        "the rank of a merged adapter; for a full fine-tune it grows with the size of the change",
+        "a bound for independent rounding errors: directions below it are unknown, not absent",
+    ),
+    _of(
+        "score",
+        "exact",
+        "1 for names that differ in one word of many; at least 0.6",
+        "a guess by names: check the names before the numbers",
     ),
 )
 
