@@ -1,5 +1,6 @@
 """A copy of the project in which Snakemake really runs."""
 
+import fcntl
 import hashlib
 import os
 import re
@@ -98,12 +99,25 @@ def copy_machine_code(folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Project:
-    """A project in which the whole workflow has run on a small model, `model/` in its folder."""
-    project = copy_of_the_project(tmp_path_factory.mktemp("project"))
-    small_model(project.folder / "model")
-    run = project.snakemake("--config", "model=model", "clustering={k_max: 6}")
-    assert run.code == 0, run.text
-    return project
+    """A project in which the whole workflow has run on a small model, `model/` in its folder.
+
+    It runs once for all processes of tests, and each of them has a copy.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    with (shared / "finished.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "finished").exists():
+            project = copy_of_the_project(tmp_path_factory.mktemp("project"))
+            small_model(project.folder / "model")
+            run = project.snakemake("--config", "model=model", "clustering={k_max: 6}")
+            assert run.code == 0, run.text
+            project.folder.rename(shared / "finished")
+    folder = tmp_path_factory.mktemp("finished") / "project"
+    shutil.copytree(shared / "finished", folder, ignore=shutil.ignore_patterns("__pycache__"))
+    copy_machine_code(folder)
+    return Project(folder)
 
 
 def assert_same_tables(one: Path, other: Path) -> None:
