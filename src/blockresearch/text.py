@@ -64,23 +64,15 @@ def readable(text: str) -> str:
 
     A space is '␣', a backslash is doubled, and every character that shows nothing is an escape.
     """
-    shown = "".join(map(_readable, text[:MAX_TOKEN_CHARACTERS]))
+    shown = text[:MAX_TOKEN_CHARACTERS].translate(SHOWN)
     return shown + "…" if len(text) > MAX_TOKEN_CHARACTERS else shown
 
 
 def readable_bytes(data: bytes) -> str:
     """Bytes as UTF-8, `readable`, and each byte that is not part of a character as <0xE2>."""
     text = data.decode("utf-8", "surrogateescape")
-    parts = (
-        f"<0x{ord(character) - 0xDC00:02X}>" if _is_byte(character) else _readable(character)
-        for character in text[:MAX_TOKEN_CHARACTERS]
-    )
-    return "".join(parts) + ("…" if len(text) > MAX_TOKEN_CHARACTERS else "")
-
-
-def _is_byte(character: str) -> bool:
-    """Whether a character stands for a byte in the texts of surrogateescape."""
-    return "\udc80" <= character <= "\udcff"
+    shown = text[:MAX_TOKEN_CHARACTERS].translate(SHOWN_WITH_BYTES)
+    return shown + ("…" if len(text) > MAX_TOKEN_CHARACTERS else "")
 
 
 def _readable(character: str) -> str:
@@ -92,6 +84,20 @@ def _readable(character: str) -> str:
     if is_selector or character in BLANKS or category in HIDDEN or category == "Zs":
         return _escape(character)
     return character
+
+
+class _Shown(dict[int, str]):
+    """For `str.translate`: what is shown of each character, found once."""
+
+    def __missing__(self, code: int) -> str:
+        self[code] = _readable(chr(code))
+        return self[code]
+
+
+SHOWN = _Shown()
+
+# In the texts of surrogateescape a byte from 0x80 on is a character from U+DC80 on.
+SHOWN_WITH_BYTES = _Shown({0xDC00 + byte: f"<0x{byte:02X}>" for byte in range(0x80, 0x100)})
 
 
 def _escape(character: str) -> str:

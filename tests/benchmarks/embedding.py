@@ -25,12 +25,11 @@ from threadpoolctl import threadpool_limits
 
 from blockresearch.checkpoint.describe import describe_folder
 from blockresearch.run import cli
-from blockresearch.tokens.clustering import warm_path
-from blockresearch.tokens.describe import row_norms
+from blockresearch.tokens.clustering import space, warm_path
 from blockresearch.tokens.metric import WHITENED
 from blockresearch.tokens.neighbors import nearest
 from blockresearch.tokens.rows import read_rows
-from blockresearch.tokens.vectors import principal_components, whitened
+from blockresearch.tokens.vectors import principal_components, survey, whitened
 from tests.benchmarks.results import machine, write_section
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,7 +53,7 @@ def stored(folder: str) -> np.ndarray:
     table, reason = read_rows(manifest, lambda file: Path(folder, file))
     if table is None:
         raise SystemExit(reason)
-    return table
+    return table[:]
 
 
 def write_large(folder: Path) -> None:
@@ -80,7 +79,7 @@ def timed(work):
 
 def compared(name: str, rows: np.ndarray, k_max: int, every_k: bool) -> list[str]:
     """Lines of the table: the curve of `rows` beside the loops of scikit-learn."""
-    fits, ours = timed(lambda: warm_path(rows, 2, k_max))
+    fits, ours = timed(lambda: warm_path(space(rows, k_max), 2, k_max))
     some = np.unique(np.linspace(2, k_max, MEASURED, dtype=int)).tolist()
     plain = {k: timed(lambda k=k: KMeans(k, n_init=10, random_state=0).fit(rows))[1] for k in some}
     loop = float(np.interp(range(2, k_max + 1), some, list(plain.values())).sum())
@@ -137,7 +136,7 @@ def main() -> None:
     lines += compared(f"{size}, euclidean", rows, options.k_max, options.every_k)
     units = whitened(rows, principal_components(rows, WHITENED))
     lines += compared(f"{size}, whitened", units, options.k_max, options.every_k)
-    norms = row_norms(rows)
+    norms = survey(rows).norms
     nearest(rows[:2000], norms[:2000], np.arange(2000))
     _, spent = timed(lambda: nearest(rows, norms, np.arange(len(rows))))
     lines.append(f"| {size}: exact neighbors of all rows | {spent:.1f} s | |")

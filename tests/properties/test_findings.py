@@ -39,7 +39,7 @@ def demo():
 
     rows, _ = read_rows(manifest, place)
     tokens = read_row_tokens(manifest, place, len(rows))
-    done = analyze_embedding(rows.copy(), tokens, k_max=8)
+    done = analyze_embedding(rows, tokens, k_max=8)
     entry = json.loads(json.dumps(manifest_json(manifest)))
     found = collect(
         entry,
@@ -57,7 +57,7 @@ def demo():
         "tokens": done.tokens.to_dict("records"),
         "elbow": done.elbow.to_dict("records"),
         "summary": done.summary,
-        "rows": rows.astype(float),
+        "rows": rows[:].astype(float),
     }
 
 

@@ -25,7 +25,7 @@ rule embedding_analysis:
         "<model>/benchmarks/embedding_analysis.tsv"
     conda:
         "../../envs/numeric.yaml"
-    threads: 1
+    threads: lambda wildcards: RUN.threads("embedding_analysis", wildcards.model, workflow.cores)
     resources:
         **resources_for("embedding_analysis"),
         disk_slots=lambda wildcards: slots(wildcards, RUN.token_shards(wildcards.model)),
@@ -39,4 +39,4 @@ rule embedding_analysis:
     shell:
         "{params.program} --manifest {input.manifest:q}"
         " --weights {params.weights:q} --out {params.out_dir:q}"
-        " --device {params.device:q} {params.args} 2> {log:q}"
+        " --threads {threads} --device {params.device:q} {params.args} 2> {log:q}"

@@ -12,6 +12,7 @@ deleted afterwards.
 import argparse
 import json
 import logging
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -25,9 +26,11 @@ from blockresearch.files import write_json
 from blockresearch.run import cli
 from blockresearch.tables.io import write_table
 from blockresearch.tokens.analysis import PROJECTIONS, analyze_embedding, nothing, with_output
-from blockresearch.tokens.describe import SEARCHED_TOKENS, paired_cosines
+from blockresearch.tokens.describe import SEARCHED_TOKENS
+from blockresearch.tokens.geometry import paired_cosines
 from blockresearch.tokens.metric import METRICS
 from blockresearch.tokens.rows import find_output, read_row_tokens, read_rows
+from blockresearch.tokens.workers import Workers
 
 log = logging.getLogger("embedding_analysis")
 
@@ -63,6 +66,7 @@ def cluster(manifest, place, options, device):
         log.info("nothing to cluster: %s", reason)
         result = nothing(reason)
     else:
+        workers = Workers(options.threads, device)
         log.info("%s: %d rows of %d dimensions", manifest.embedding, *rows.shape)
         result = analyze_embedding(
             rows,
@@ -75,24 +79,24 @@ def cluster(manifest, place, options, device):
             probe_tokens=options.probe_tokens,
             searched_tokens=options.searched_tokens,
             random_state=options.random_state,
-            device=device,
-            progress=lambda k, last: log.info("k-means, k = %d of %d", k, last),
+            workers=workers,
         )
         head, reason = find_output(manifest, place, len(rows))
         log.info("output layer: %s", reason or manifest.output)
         result = replace(result, summary=result.summary | {"output_reason": reason or None})
         if head is not None and len(result.tokens):
-            cosines = paired_cosines(rows, head.panels())
-            del rows  # the output layer takes their place in memory
-            tokens = read_row_tokens(manifest, place, head.matrix.rows)
+            output = head.read()
+            cosines = paired_cosines(rows, output, workers)
+            del rows  # they are not needed any longer
+            tokens = read_row_tokens(manifest, place, len(output))
             result = with_output(
                 result,
-                head.read(),
+                output,
                 tokens,
                 cosines,
                 options.searched_tokens,
                 options.random_state,
-                device,
+                workers,
             )
     return result
 
@@ -162,4 +166,10 @@ if __name__ == "__main__":
         "--random_state", type=cli.seed, default=0, help="seed of everything random"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument(
+        "--threads",
+        type=cli.positive_int,
+        default=os.cpu_count(),
+        help="threads, which change no result (default: all cores)",
+    )
     cli.run(parser, main)

@@ -133,8 +133,12 @@ class Run:
         return len(token_shards(read_json(manifest))) if manifest else 1
 
     def threads(self, rule: str, model: str, cores: int | None) -> int:
-        """Cores of a job of analyze or measure_shard, of those that the run has (None: unknown)."""
+        """Cores of a job of analyze, measure_shard or embedding_analysis, of those that the run has
+        (None: unknown)."""
         plan = self.known(model, "plan.json")
+        if rule == "embedding_analysis":
+            elements = resources.size_of(self.known(model, "manifest.json"), plan).elements
+            return min(cores or 1, resources.clustering_threads(elements))
         parts = planned_parts(plan) if plan else {}
         cores = at_once = cores or 1
         if rule == "measure_shard" and not self.keep_weights:
@@ -171,7 +175,7 @@ class Run:
             return resources.to_measure(part, attempt, threads)
         size = resources.size_of(self.known(wildcards.model, "manifest.json"), plan)
         if rule == "embedding_analysis":
-            return resources.to_cluster(size, attempt)
+            return resources.to_cluster(size, threads, attempt)
         return resources.to_make(wildcards.notebook if rule == "notebook" else rule, size, attempt)
 
 

@@ -57,6 +57,10 @@ CLUSTER_BASE_MB = 430
 # Of compare: its core seconds over those of analyzing both sides.
 COMPARED_SHARE = 0.9
 
+# Elements of a token table for each thread of embedding_analysis, and its most threads: the path of
+# K-means runs on one.
+CLUSTER_THREAD_ELEMENTS, MOST_CLUSTER_THREADS = 16e6, 16
+
 # Of merge, for a part: the start of reading it, again for every piece of a table.
 PART_SECONDS = 0.01
 
@@ -247,23 +251,31 @@ def tables_bytes(model: Size) -> int:
     return 20 * MB + 20 * KB * model.rows + 16 * model.values + KB * model.tokens
 
 
-def to_cluster(model: Size, attempt: int = 1) -> Need:
-    """Of embedding_analysis."""
-    memory, seconds = clustering_memory(model.elements), clustering_seconds(model.elements)
-    return need(seconds, memory, attempt=attempt)
+def to_cluster(model: Size, threads: int, attempt: int = 1) -> Need:
+    """Of embedding_analysis on `threads` cores."""
+    memory = clustering_memory(model.elements)
+    return need(clustering_seconds(model.elements, threads), memory, attempt=attempt)
+
+
+def clustering_threads(elements: int) -> int:
+    """Cores that embedding_analysis keeps busy for a table of so many elements."""
+    share = max(elements / CLUSTER_THREAD_ELEMENTS, 1)
+    return min(2 ** math.ceil(math.log2(share)), MOST_CLUSTER_THREADS)
 
 
 def clustering_memory(elements: int) -> float:
-    """Predicted peak bytes of embedding_analysis: the table in float32 and half of it again."""
-    return CLUSTER_BASE_MB * MB + 6 * elements
+    """Predicted peak bytes of embedding_analysis: float32 for each element fits, too."""
+    return CLUSTER_BASE_MB * MB + 3.5 * elements
 
 
-def clustering_seconds(elements: int) -> float:
-    """Predicted seconds of one core for embedding_analysis of a table of so many elements.
+def clustering_seconds(elements: int, threads: int = 1) -> float:
+    """Predicted seconds of embedding_analysis of a table of so many elements on `threads` cores.
 
-    Small tables have all their neighbors searched, larger ones those of a sample.
+    Imports and the path of K-means run on one core. Small tables have all their neighbors searched,
+    larger ones those of a sample.
     """
-    return 4 + min(1.1e-6 * elements, 25 + 2e-7 * elements)
+    alone, shared = 3 + min(2e-7 * elements, 5), min(4e-7 * elements, 9) + 1.1e-7 * elements
+    return alone + shared / threads
 
 
 def to_compare(

@@ -3,19 +3,22 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from blockresearch.tables.io import frame, typed
 from blockresearch.tokens.clustering import (
     Clustering,
     Fit,
-    Progress,
+    Space,
     cluster_rows,
-    silhouette_scorer,
+    space,
+    with_silhouettes,
 )
 from blockresearch.tokens.describe import SEARCHED_TOKENS, describe_rows
 from blockresearch.tokens.elbow import elbow, elbow_table, explains_all, heights
@@ -23,7 +26,15 @@ from blockresearch.tokens.metric import METRICS, find_curve
 from blockresearch.tokens.stability import NULL_SAMPLES, SAMPLES, Check, is_beyond_null, sample_size
 from blockresearch.tokens.tokenizer import Token
 from blockresearch.tokens.traits import Traits, traits
-from blockresearch.tokens.vectors import LIMIT, Components, oriented, usable, usable_rows
+from blockresearch.tokens.vectors import (
+    LIMIT,
+    Components,
+    Table,
+    as_rows,
+    oriented,
+    survey,
+)
+from blockresearch.tokens.workers import SERIAL, Workers
 
 PROJECTIONS = ("pca", "tsne")
 
@@ -77,8 +88,8 @@ def nothing(reason: str) -> EmbeddingAnalysis:
 
 
 def analyze_embedding(
-    rows: np.ndarray,
-    tokens: list[Token],
+    rows: Table,
+    tokens: Sequence[Token],
     k_min: int = 2,
     k_max: int = 30,
     n_clusters: int | None = None,
@@ -87,21 +98,17 @@ def analyze_embedding(
     probe_tokens: Sequence[str | int] = (),
     searched_tokens: int = SEARCHED_TOKENS,
     random_state: int = 0,
-    device: str = "cpu",
-    progress: Progress | None = None,
-    threads: int = 1,
+    workers: Workers = SERIAL,
 ) -> EmbeddingAnalysis:
-    """Cluster the `rows` [n, d] (float32) of an embedding and describe them.
+    """Cluster the `rows` [n, d] of an embedding and describe them.
 
     `tokens` [n] name the rows. K-means is tried for k from `k_min` to `k_max`; the elbow of its
-    inertia chooses k unless `n_clusters` sets it. For `metric` see `metric`; distances,
-    inertia and coordinates are computed in its space. ``spherical`` changes `rows` in place.
-    `probe_tokens` are texts or ids whose neighbors are searched; `searched_tokens` is
-    the number of random tokens whose neighbors are searched, too. `device` is the CPU or a GPU by
-    torch's name. `progress` is called with (k, k_max); what is found does not depend on the number
-    of `threads`. Rows that are not finite (or beyond 1e12) are left out: their cluster, distance
-    and coordinates are missing. Raises ValueError if there are not n
-    tokens, or for an unknown metric or projection.
+    inertia chooses k unless `n_clusters` sets it. For `metric` see `metric`; distances, inertia and
+    coordinates are computed in its space. `probe_tokens` are texts or ids whose neighbors are
+    searched; `searched_tokens` is the number of random tokens whose neighbors are searched, too.
+    What is found does not depend on the number of threads of the `workers`. Rows that are not
+    finite (or beyond 1e12) are left out: their cluster, distance and coordinates are missing.
+    Raises ValueError if there are not n tokens, or for an unknown metric or projection.
     """
     n, d = rows.shape
     if len(tokens) != n:
@@ -111,26 +118,45 @@ def analyze_embedding(
             f"metric {metric!r}, projection {projection!r}: choose a metric of "
             f"{', '.join(METRICS)} and a projection of {', '.join(PROJECTIONS)}."
         )
-    values, mask = usable_rows(rows)
-    if not values.size:
-        return nothing(f"The token embedding of shape [{n}, {d}] has {NO_ROW}.")
-    about = [traits(token) for token in tokens]
-    probes, unknown_probes = find_probes(tokens, probe_tokens)
-    wanted = [probe["token_id"] for probe in probes]
-    table, facts = describe_rows(rows, tokens, about, wanted, searched_tokens, random_state, device)
-    norms = table["norm"].to_numpy(float, na_value=np.nan)
-    curve = find_curve(
-        values, metric, k_min, k_max, n_clusters, random_state, device, progress, threads
-    )
-    fits, checked = curve.fits, curve.checked
-    best = elbow(fits)
-    chosen = best if n_clusters is None else n_clusters
-    start = next((fit.labels for fit in fits if fit.k == chosen), None)
-    found = cluster_rows(curve.rows, chosen, random_state, start, device)
-    clustering = _of_all_rows(found, mask)
-    plane, plane_explained = _center_plane(curve.rows, found, curve.components)
+    rows = as_rows(rows)
+    with one_blas_thread():
+        found = survey(rows, workers)
+        mask = found.usable
+        values = rows.chosen(mask)
+        if not values.size:
+            return nothing(f"The token embedding of shape [{n}, {d}] has {NO_ROW}.")
+        about = [traits(token) for token in tokens]
+        probes, unknown_probes = find_probes(tokens, probe_tokens)
+        wanted = [probe["token_id"] for probe in probes]
+        stored = space(values, k_max, workers, found)
+        # Both halves leave threads idle here and there, so they take turns.
+        with ThreadPoolExecutor(1) as beside:
+            described = beside.submit(
+                describe_rows,
+                rows,
+                tokens,
+                about,
+                wanted,
+                searched_tokens,
+                random_state,
+                workers=workers,
+                found=found,
+                stored=stored,
+            )
+            curve = find_curve(stored, metric, k_min, k_max, n_clusters, random_state, workers)
+            fits, checked = curve.fits, curve.checked
+            best = elbow(fits)
+            chosen = best if n_clusters is None else n_clusters
+            start = next((fit.labels for fit in fits if fit.k == chosen), None)
+            own = curve.space
+            clusters = cluster_rows(own.rows, chosen, random_state, start, workers)
+            plane, plane_explained = _center_plane(own, clusters, workers)
+            last = Fit(chosen, clusters.labels, clusters.inertia, fits[0].total)
+            *fits, last = with_silhouettes(own.rows, [*fits, last], random_state)
+            table, facts = described.result()
+    clustering = _of_all_rows(clusters, mask)
+    norms = found.norms
     k = len(clustering.centers)
-    silhouette, silhouette_error = silhouette_scorer(curve.rows, random_state)(found.labels)
     summary = {
         "rows": n,
         "dimensions": d,
@@ -140,14 +166,14 @@ def analyze_embedding(
         "k_rule": _rule(fits, n_clusters, k, curve.clear),
         "elbow_k": best,
         "clear_elbow": curve.clear,
-        "silhouette": _number(silhouette),
-        "silhouette_error": _number(silhouette_error),
+        "silhouette": _number(last.silhouette),
+        "silhouette_error": _number(last.silhouette_error),
         "explained_share": _share(fits[0].total - clustering.inertia, fits[0].total),
         "samples": SAMPLES,
         "sample_rows": sample_size(len(values)),
         "null_samples": NULL_SAMPLES,
         "beyond_null": is_beyond_null(checked[k]) if k in checked else None,
-        "pca_explained": _explained(curve.components),
+        "pca_explained": _explained(own.components),
         "plane_explained": plane_explained,
         **facts,
         "probes": probes,
@@ -159,7 +185,7 @@ def analyze_embedding(
         clusters=_clusters(clustering, tokens, norms),
         clusters_summary=_clusters_summary(clustering, tokens, about, norms),
         elbow=_elbow(fits, clustering, checked),
-        projection=_projection(curve.reduced, plane, mask, projection, random_state),
+        projection=_projection(own.reduced, plane, mask, projection, random_state),
         tokens=table,
         output_tokens=frame([], "tokens"),
         summary=summary,
@@ -168,19 +194,22 @@ def analyze_embedding(
 
 def with_output(
     analysis: EmbeddingAnalysis,
-    rows: np.ndarray,
-    tokens: list[Token],
+    rows: Table,
+    tokens: Sequence[Token],
     cosines: np.ndarray,
     searched_tokens: int = SEARCHED_TOKENS,
     random_state: int = 0,
-    device: str = "cpu",
+    workers: Workers = SERIAL,
 ) -> EmbeddingAnalysis:
     """The analysis, extended by the `rows` [m, d] of an untied output layer.
 
     `tokens` [m] name its rows; `cosines` [n] are those between the two rows of each token of the
-    embedding (`describe.paired_cosines`). If no row is finite, the reason is noted.
+    embedding (`geometry.paired_cosines`). If no row is finite, the reason is noted.
     """
-    if not usable(rows).any():
+    rows = as_rows(rows)
+    with one_blas_thread():
+        found = survey(rows, workers)
+    if not found.usable.any():
         reason = f"It has {NO_ROW}, so it is not described."
         return replace(analysis, summary=analysis.summary | {"output_reason": reason})
     probes = [probe["token_id"] for probe in analysis.summary["probes"]]
@@ -190,9 +219,18 @@ def with_output(
     # What agrees with the embedding is scored as the embedding, or chance would choose for each.
     agrees = known.size > 0 and known.mean() >= AGREES
     indicator = analysis.summary["undertrained"]["indicator"] if agrees else None
-    table, facts = describe_rows(
-        rows, tokens, about, wanted, searched_tokens, random_state, device, indicator
-    )
+    with one_blas_thread():
+        table, facts = describe_rows(
+            rows,
+            tokens,
+            about,
+            wanted,
+            searched_tokens,
+            random_state,
+            indicator,
+            workers,
+            found,
+        )
     paired = np.full(len(rows), np.nan)
     paired[: len(cosines)] = cosines[: len(rows)]
     facts |= {
@@ -208,8 +246,15 @@ def with_output(
     )
 
 
+def one_blas_thread() -> threadpool_limits:
+    """A context in which each product runs on one thread, whichever library computes it."""
+    import scipy.linalg  # noqa: F401 - it loads the BLAS that compiled loops use
+
+    return threadpool_limits(1)
+
+
 def find_probes(
-    tokens: list[Token], wanted: Sequence[str | int]
+    tokens: Sequence[Token], wanted: Sequence[str | int]
 ) -> tuple[list[dict[str, Any]], list[str | int]]:
     """The tokens for the texts or ids of `wanted`, each with its id, and those without a token.
 
@@ -280,7 +325,7 @@ def _rule(fits: list[Fit], n_clusters: int | None, k: int, clear: bool | None) -
     )
 
 
-def _clusters(clustering: Clustering, tokens: list[Token], norms: np.ndarray) -> pd.DataFrame:
+def _clusters(clustering: Clustering, tokens: Sequence[Token], norms: np.ndarray) -> pd.DataFrame:
     numbers = pd.array(clustering.labels, dtype="Int64")
     numbers[clustering.labels < 0] = pd.NA
     data = {
@@ -295,7 +340,7 @@ def _clusters(clustering: Clustering, tokens: list[Token], norms: np.ndarray) ->
     return typed(pd.DataFrame(data), "clusters")
 
 
-def _shown(tokens: list[Token], ids: np.ndarray) -> str:
+def _shown(tokens: Sequence[Token], ids: np.ndarray) -> str:
     """Texts of tokens joined by two spaces; one without text is its id in angle brackets."""
     texts = (tokens[number].text or f"⟨{number}⟩" for number in ids)
     cut = (text if len(text) <= SHOWN_WIDTH else text[:SHOWN_WIDTH] + "…" for text in texts)
@@ -312,7 +357,7 @@ def _mix(names: list[str | None]) -> str:
 
 
 def _clusters_summary(
-    clustering: Clustering, tokens: list[Token], about: list[Traits], norms: np.ndarray
+    clustering: Clustering, tokens: Sequence[Token], about: Sequence[Traits], norms: np.ndarray
 ) -> pd.DataFrame:
     rows = []
     for cluster in range(len(clustering.centers)):
@@ -321,7 +366,7 @@ def _clusters_summary(
         nearest = members[np.argsort(distances, kind="stable")[:SHOWN_TOKENS]]
         typical = members[np.argsort(-clustering.margins[members], kind="stable")[:SHOWN_TOKENS]]
         farthest = members[np.argsort(-distances, kind="stable")[:SHOWN_TOKENS]]
-        own = [about[number] for number in members]
+        own = [about[number] for number in members.tolist()]
         spaced = [trait.leading_space for trait in own if trait.leading_space is not None]
         row = {
             "cluster": cluster,
@@ -354,20 +399,21 @@ def _elbow(fits: list[Fit], clustering: Clustering, checked: Mapping[int, Check]
 
 
 def _center_plane(
-    rows: np.ndarray, found: Clustering, components: Components
+    place: Space, found: Clustering, workers: Workers
 ) -> tuple[np.ndarray, list[float | None]]:
-    """Coordinates [m, 2] of `rows` [m, d] in the plane in which the centers are farthest apart.
+    """Coordinates [m, 2] of rows [m, d] in the plane in which the centers are farthest apart.
 
     The plane of the two leading principal components of the centers, each weighted by the rows of
     its cluster, and the shares of the variance of the rows along them. Fewer than three centers
     span no plane: NaN, None.
     """
+    rows, components = place.rows, place.components
     if len(found.centers) < 3 or rows.shape[1] < 2:
         return np.full((len(rows), 2), np.nan), [None, None]
     sizes = np.bincount(found.labels)
     offsets = (found.centers - components.mean) * np.sqrt(sizes)[:, None]
     axes = oriented(np.linalg.svd(offsets, full_matrices=False)[2][:2].T)
-    places = replace(components, axes=axes).project(rows)
+    places = replace(components, axes=axes).project(rows, workers)
     variances = places.var(axis=0, dtype=np.float64)
     return places, [_share(float(part), components.total_variance) for part in variances]
 
@@ -394,7 +440,6 @@ def _projection(
 def _tsne(reduced: np.ndarray, random_state: int) -> np.ndarray:
     """scikit-learn's t-SNE [m, 2] of `reduced` [m, p]; NaN if there are too few rows."""
     from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits
 
     if len(reduced) < 5 or reduced.shape[1] < 2:
         return np.full((len(reduced), 2), np.nan)

@@ -6,11 +6,11 @@ of its center, and Lloyd's iteration (`lloyd`) continues from there. This needs 
 token embeddings it explains at least 0.99 of the share of the best of five of them. A direction
 much wider than the distances between clusters can trap it, as it can trap random starts. The path
 runs in the space of the leading principal components: the centers of k clusters span at most k - 1
-dimensions, so almost nothing is lost. Large tables have their path on a sample of `PATH_ROWS` rows,
+dimensions, so almost nothing is lost. Large tables have their path on a sample of `PATH_ELEMENTS`,
 and every row is given to the nearest center found there. The inertia of each partition is exact,
 over all rows and dimensions. The final clusters are Lloyd's iteration over all rows and dimensions
-that starts from the path and ends when no label changes. On a GPU all steps but the last are made
-by torch.
+that starts from the path: until no label changes, or `LAST_STEPS` for a large table. On a GPU the
+latter is made by torch, but for its last step.
 
 Rows with a value that is not finite or is huge (`vectors.usable`) are left out of every fit. One
 BLAS thread is used throughout, because a sum split over threads rounds differently, which K-means
@@ -19,26 +19,53 @@ amplifies.
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from blockresearch.tokens.lloyd import STEPS, gathered_sums, nearest_center, settle, split
-from blockresearch.tokens.vectors import Components, blocks, principal_components, usable_rows
+from blockresearch.tokens import on_device
+from blockresearch.tokens.lloyd import (
+    STEPS,
+    gathered_sums,
+    nearest_centers,
+    settle,
+    settle_table,
+    split,
+)
+from blockresearch.tokens.vectors import Components, Survey, Table, blocks, principal_components
+from blockresearch.tokens.workers import SERIAL, Workers
 
 SUBSPACE = 64
 
-# On real tables shares from a sample of this size are within 0.3 % of those of all rows.
-PATH_ROWS = 65_536
+# Elements of the sample that has the path: 32,768 rows in 64 dimensions, 65,536 after whitening. On
+# real tables its shares are within 0.3 % of those of all rows.
+PATH_ELEMENTS = 2**21
+
+# Larger tables end their last fit before it has settled.
+SETTLED_ELEMENTS = 2**24
+
+LAST_STEPS = 4
 
 SILHOUETTE_ROWS = 2_000
 
 # Share of the mean variance: a smaller squared step of the centers ends the path's fits.
 TOLERANCE = 1e-4
 
-Progress = Callable[[int, int], None]
+# Labels [s] of a sample and centers [k, p] for each k of a path.
+Walk = dict[int, tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Space:
+    """Rows [m, d] with their leading principal components and coordinates [m, p] along them."""
+
+    rows: Table
+    components: Components
+    reduced: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -46,15 +73,16 @@ class Fit:
     """K-means with one k: labels [m] of the usable rows, and how good they are.
 
     `inertia` is the sum of squared distances to the clusters' means over all dimensions and
-    `total` the same for one cluster. `silhouette` and its standard error are NaN if undefined.
+    `total` the same for one cluster. `silhouette` and its standard error are NaN if undefined, and
+    before `with_silhouettes` adds them.
     """
 
     k: int
     labels: np.ndarray
     inertia: float
     total: float
-    silhouette: float
-    silhouette_error: float
+    silhouette: float = math.nan
+    silhouette_error: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -78,69 +106,87 @@ def subspace(d: int, k_max: int) -> int:
     return min(d, max(SUBSPACE, 2 * k_max))
 
 
+def space(
+    rows: Table,
+    k_max: int,
+    workers: Workers = SERIAL,
+    found: Survey | None = None,
+) -> Space:
+    """The space in which the path of usable `rows` [m, d] to `k_max` clusters runs."""
+    components = principal_components(rows, subspace(rows.shape[1], k_max), workers, found)
+    return Space(rows, components, components.project(rows, workers))
+
+
 def warm_path(
-    rows: np.ndarray,
+    place: Space,
     k_min: int,
     k_max: int,
     random_state: int = 0,
-    progress: Progress | None = None,
-    components: Components | None = None,
-    device: str = "cpu",
+    workers: Workers = SERIAL,
+    started: "Future[Walk] | None" = None,
 ) -> list[Fit]:
-    """K-means of usable `rows` [m, d] for each k from `k_min` to `k_max`, each from the one before.
+    """K-means of the m rows of a space for each k from `k_min` to `k_max`, each from the last.
 
     The list ends early when nothing is left to split, that is when the rows have fewer than `k_max`
     distinct values; if even `k_min` is not reached, it contains only the last fit. It is empty
-    without rows. `random_state` chooses the sample of the silhouette; the path itself is
-    deterministic. `progress` is called with (k, k_max). Raises ValueError if k_min is not between 1
-    and k_max.
+    without rows. `random_state` chooses the sample of a large table; the path itself is
+    deterministic; it may be `started` already. Raises ValueError if k_min is not between 1 and
+    k_max.
     """
     if not 1 <= k_min <= k_max:
         raise ValueError(f"k_min = {k_min}, k_max = {k_max}: choose 1 <= k_min <= k_max.")
+    rows, components = place.rows, place.components
     if not rows.size:
         return []
-    if components is None:
-        components = principal_components(rows, subspace(rows.shape[1], k_max))
     total = components.total_variance * len(rows)
-    silhouette = silhouette_scorer(rows, random_state)
     with threadpool_limits(1):
-        partitions = _partitions(components.project(rows), k_max, random_state, device, progress)
+        started = started or start_path(place, k_max, random_state, workers)
+        partitions = _partitions(place, started.result(), k_max, workers)
         kept = {k: labels for k, labels in partitions.items() if k >= k_min} or {
             max(partitions): partitions[max(partitions)]
         }
-        between = _between(rows, components.mean, kept)
-        return [
-            Fit(k, labels, max(total - between[k], 0.0), total, *silhouette(labels))
-            for k, labels in kept.items()
-        ]
+        between = _between(rows, components.mean, kept, workers)
+        return [Fit(k, labels, max(total - between[k], 0.0), total) for k, labels in kept.items()]
 
 
-def _partitions(
-    reduced: np.ndarray,
-    k_max: int,
-    random_state: int,
-    device: str,
-    progress: Progress | None,
-) -> dict[int, np.ndarray]:
-    """Labels [m] of `reduced` [m, p] for each k of the path, from a sample if there are many."""
-    sample = reduced
-    if len(reduced) > PATH_ROWS:
-        chosen = np.random.default_rng(random_state).choice(len(reduced), PATH_ROWS, replace=False)
-        sample = reduced[np.sort(chosen)]
+def start_path(
+    place: Space, k_max: int, random_state: int = 0, workers: Workers = SERIAL
+) -> "Future[Walk]":
+    """The future of the path of a space to `k_max` clusters, on a sample if there are many rows."""
+    reduced = place.reduced
+    most = PATH_ELEMENTS // max(reduced.shape[1], 1)
+    if len(reduced) > most:
+        chosen = np.random.default_rng(random_state).choice(len(reduced), most, replace=False)
+        reduced = reduced[np.sort(chosen)]
+    return workers.start(_walk, reduced, k_max, workers)
+
+
+def _walk(reduced: np.ndarray, k_max: int, workers: Workers) -> Walk:
     found = {}
-    for k, labels, centers in path(sample, k_max, device):
-        found[k] = labels if sample is reduced else nearest_center(reduced, centers)
-        if progress:
-            progress(k, k_max)
-    if sample is not reduced and len(found) < k_max:
-        # Few distinct rows: a sample may not contain the rare ones.
-        return {k: labels for k, labels, _ in path(reduced, k_max, device)}
+    for k, labels, centers in path(reduced, k_max):
+        found[k] = labels, centers
+        workers.report(f"k-means: k = {k} of {k_max}")
     return found
 
 
-def path(
-    reduced: np.ndarray, k_max: int, device: str = "cpu"
-) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+def _partitions(place: Space, walk: Walk, k_max: int, workers: Workers) -> dict[int, np.ndarray]:
+    """Labels [m] of all rows of a space for each k of a path."""
+    m = len(place.reduced)
+    if m > len(walk[1][0]):
+        if len(walk) == k_max:
+            nearest = partial(_nearest_of, place.reduced, [centers for _, centers in walk.values()])
+            parts = workers.map(nearest, blocks(place.reduced), "nearest centers")
+            return dict(zip(walk, np.concatenate(list(parts), axis=1), strict=True))
+        # Few distinct rows: a sample may not contain the rare ones.
+        walk = workers.start(_walk, place.reduced, k_max, workers).result()
+    return {k: labels for k, (labels, _) in walk.items()}
+
+
+def _nearest_of(reduced: np.ndarray, centers: list[np.ndarray], part: slice) -> np.ndarray:
+    return nearest_centers(reduced[part], centers)
+
+
+def path(reduced: np.ndarray, k_max: int) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """(k, labels [m], centers [k, p]) of K-means of `reduced` [m, p] for k from 1 on.
 
     It ends with `k_max`, or before when nothing is left to split.
@@ -153,8 +199,6 @@ def path(
         start = split(reduced, labels, centers)
         if start is None:
             return
-        if device != "cpu":
-            start = lloyd_iterations(reduced, start, device, tolerance)
         labels, centers = settle(reduced, start, tolerance)
         if len(np.unique(labels)) < k:
             return
@@ -162,92 +206,117 @@ def path(
 
 
 def cluster_rows(
-    rows: np.ndarray,
+    rows: Table,
     k: int,
     random_state: int = 0,
     start: np.ndarray | None = None,
-    device: str = "cpu",
+    workers: Workers = SERIAL,
 ) -> Clustering:
-    """K-means of `rows` [n, d] with `k` clusters, over all dimensions.
+    """K-means of usable `rows` [m, d] with `k` clusters, over all dimensions.
 
-    `start` [usable rows] are labels of a partition to begin with, e.g. of a `Fit`; without them
-    the best of three k-means++ starts of scikit-learn, drawn with `random_state`, is taken to the
-    end. Raises ValueError if k is below 1.
+    `start` [m] are labels of a partition to begin with, e.g. of a `Fit`; without them the best of
+    three k-means++ starts of scikit-learn, drawn with `random_state`, is taken to the end. Raises
+    ValueError if k is below 1.
     """
     if k < 1:
         raise ValueError(f"n_clusters = {k}: choose at least 1 cluster.")
-    values, mask = usable_rows(rows)
-    labels = np.full(len(rows), -1, np.int64)
-    distances = np.full(len(rows), np.nan)
-    if not values.size:
-        nowhere = np.empty((0, rows.shape[1]), np.float32)
-        return Clustering(labels, nowhere, distances, distances.copy(), 0.0)
+    m, d = rows.shape
+    if not rows.size:
+        nowhere = np.empty((0, d), np.float32)
+        return Clustering(np.full(m, -1), nowhere, np.full(m, np.nan), np.full(m, np.nan), 0.0)
+    steps = STEPS if m * d <= SETTLED_ELEMENTS else LAST_STEPS
     with threadpool_limits(1):
-        centers = _random_start(values, k, random_state) if start is None else _means(values, start)
-        if device != "cpu":
-            centers = lloyd_iterations(values, centers, device, 0.0)
-        settled, centers = settle(values, centers, 0.0)
-    found, order = _renumbered(settled)
-    centers = centers[order]
-    labels[mask] = found
-    squares = np.empty(len(values))
-    for part in blocks(values):
-        squares[part] = ((values[part] - centers[found[part]]) ** 2).sum(axis=1, dtype=np.float64)
-    distances[mask] = np.sqrt(squares)
-    margins = np.full(len(rows), np.nan)
-    margins[mask] = _next_squares(values, centers, found) - squares
-    return Clustering(labels, centers, distances, margins, float(squares.sum()))
+        if start is None:
+            centers = _random_start(rows, k, random_state, workers)
+        else:
+            centers = _means(rows, start, workers)
+        if not workers.on_cpu:
+            centers = on_device.lloyd(rows, centers, steps, workers.device)
+        settled, centers = settle_table(rows, centers, steps if workers.on_cpu else 1, workers)
+        found, order = _renumbered(settled)
+        centers = centers[order]
+        half = (centers**2).sum(axis=1)
+
+        def measure(part: slice) -> tuple[np.ndarray, np.ndarray]:
+            block, own = rows[part], found[part]
+            squares = ((block - centers[own]) ** 2).sum(axis=1, dtype=np.float64)
+            if len(centers) < 2:
+                return squares, np.full(len(block), np.nan)
+            apart = half - 2 * block @ centers.T
+            apart[np.arange(len(block)), own] = np.inf
+            beyond = apart.min(axis=1) + (block**2).sum(axis=1, dtype=np.float64)
+            return squares, beyond - squares
+
+        measured = list(workers.map(measure, blocks(rows), "distances to centers"))
+    squares, margins = map(np.concatenate, zip(*measured, strict=True))
+    return Clustering(found, centers, np.sqrt(squares), margins, float(squares.sum()))
 
 
-def silhouette_scorer(
-    rows: np.ndarray, random_state: int
-) -> Callable[[np.ndarray], tuple[float, float]]:
-    """A function of labels [m]: mean silhouette of a sample of at most `SILHOUETTE_ROWS` rows, and
-    its standard error (0 if all rows are in the sample).
+def with_silhouettes(rows: Table, fits: list[Fit], random_state: int) -> list[Fit]:
+    """The `fits` of `rows` [m, d], each with the mean silhouette of a sample of at most
+    `SILHOUETTE_ROWS` rows, and its standard error (0 if all rows are in the sample).
 
-    The sample and its distances are drawn and computed once. NaN where fewer than two clusters,
-    or as many clusters as rows, are in the sample.
+    NaN where fewer than two clusters, or as many clusters as rows, are in the sample. Source:
+    Rousseeuw 1987; a row that is alone in its cluster has 0.
     """
-    from sklearn.metrics import pairwise_distances, silhouette_samples
-
+    if not fits:
+        return fits
     generator = np.random.default_rng(random_state)
     size = min(len(rows), SILHOUETTE_ROWS)
     sample = np.sort(generator.choice(len(rows), size, replace=False))
     with threadpool_limits(1):
-        apart = pairwise_distances(rows[sample])
-    np.fill_diagonal(apart, 0.0)
-
-    def score(labels: np.ndarray) -> tuple[float, float]:
-        chosen = labels[sample]
-        if not 2 <= len(np.unique(chosen)) < size:
-            return math.nan, math.nan
-        values = silhouette_samples(apart, chosen, metric="precomputed")
-        left_out = 1 - size / len(rows)
-        return float(np.mean(values)), float(values.std(ddof=1)) * math.sqrt(left_out / size)
-
-    return score
+        wide = rows[sample].astype(np.float64)
+        squares = (wide**2).sum(axis=1)
+        apart = np.maximum(squares[:, None] + squares - 2 * wide @ wide.T, 0.0)
+        np.fill_diagonal(apart, 0.0)
+        np.sqrt(apart, out=apart)
+        found = [_silhouette(apart, fit.labels[sample], len(rows)) for fit in fits]
+    return [
+        replace(fit, silhouette=value, silhouette_error=error)
+        for fit, (value, error) in zip(fits, found, strict=True)
+    ]
 
 
-def _random_start(rows: np.ndarray, k: int, random_state: int) -> np.ndarray:
+def _silhouette(apart: np.ndarray, labels: np.ndarray, rows: int) -> tuple[float, float]:
+    """Mean silhouette and its error by the distances `apart` [s, s] of a sample."""
+    numbers, own, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    size, k = len(labels), len(numbers)
+    if not 2 <= k < size:
+        return math.nan, math.nan
+    members = (own[:, None] == np.arange(k)).astype(np.float64)
+    sums = apart @ members
+    at = np.arange(size)
+    inside = sums[at, own] / np.maximum(sizes[own] - 1, 1)
+    means = sums / sizes
+    means[at, own] = np.inf
+    outside = means.min(axis=1)
+    longest = np.maximum(inside, outside)
+    values = np.divide(outside - inside, longest, out=np.zeros(size), where=longest > 0)
+    values[sizes[own] == 1] = 0.0
+    error = float(values.std(ddof=1)) * math.sqrt((1 - size / rows) / size)
+    return float(np.mean(values)), error
+
+
+def _random_start(rows: Table, k: int, random_state: int, workers: Workers) -> np.ndarray:
     """Centers [k, d] of the best of three fits by scikit-learn from k-means++ starts."""
     from sklearn.cluster import KMeans
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fewer distinct rows than k
-        model = KMeans(min(k, len(rows)), n_init=3, random_state=random_state).fit(rows)
+        model = KMeans(min(k, len(rows)), n_init=3, random_state=random_state).fit(rows[:])
     # Its other centers have no rows.
-    return _means(rows, np.unique(model.labels_, return_inverse=True)[1])
+    return _means(rows, np.unique(model.labels_, return_inverse=True)[1], workers)
 
 
 def _between(
-    rows: np.ndarray, mean: np.ndarray, partitions: dict[int, np.ndarray]
+    rows: Table, mean: np.ndarray, partitions: dict[int, np.ndarray], workers: Workers
 ) -> dict[int, float]:
     """Sum of squares between the clusters of each of `partitions` {k: labels [m]}, over all rows.
 
     Size times squared distance of the means of `rows` [m, d] to `mean` [d].
     """
     counts = np.array(list(partitions))
-    sums = gathered_sums(rows, mean, np.stack(list(partitions.values())), counts)
+    sums = gathered_sums(rows, mean, np.stack(list(partitions.values())), counts, workers)
     found, first = {}, 0
     for k, labels in partitions.items():
         squares = (sums[first : first + k] ** 2).sum(axis=1)
@@ -256,26 +325,13 @@ def _between(
     return found
 
 
-def _means(rows: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def _means(rows: Table, labels: np.ndarray, workers: Workers) -> np.ndarray:
     """Means [k, d] of `rows` [m, d] in the clusters `labels` [m], 0 to k - 1."""
     sizes = np.bincount(labels)
     origin = np.zeros(rows.shape[1])
-    sums = gathered_sums(rows, origin, labels[None], np.array([len(sizes)]))
+    own = np.ascontiguousarray(labels[None], np.int32)
+    sums = gathered_sums(rows, origin, own, np.array([len(sizes)]), workers)
     return (sums / np.maximum(sizes, 1)[:, None]).astype(np.float32)
-
-
-def _next_squares(rows: np.ndarray, centers: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Squared distance [m] to the nearest center that is not a row's own; NaN for one center."""
-    if len(centers) < 2:
-        return np.full(len(rows), np.nan)
-    squares = np.empty(len(rows))
-    with threadpool_limits(1):
-        for part in blocks(rows):
-            block = rows[part]
-            apart = (centers**2).sum(axis=1) - 2 * block @ centers.T
-            apart[np.arange(len(block)), labels[part]] = np.inf
-            squares[part] = apart.min(axis=1) + (block**2).sum(axis=1, dtype=np.float64)
-    return squares
 
 
 def _renumbered(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -287,36 +343,3 @@ def _renumbered(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     new = np.empty_like(order)
     new[order] = np.arange(len(order))
     return new[inverse], numbers[order]
-
-
-def lloyd_iterations(
-    rows: np.ndarray, centers: np.ndarray, device: str, tolerance: float
-) -> np.ndarray:
-    """Centers [k, d] for K-means of `rows` [m, d] (float32) to make its last step from.
-
-    Lloyd's iteration starts from `centres` and ends, at the latest after `STEPS`, with a step whose
-    squared length, summed over the centers, is at most `tolerance`. The centers before that step
-    are returned: one more step from them converges to the same result. A center without rows does
-    not move.
-    `device` is torch's name, such as cuda:0. Products are in float32, sums of blocks in float64.
-    """
-    import torch
-
-    places = torch.as_tensor(centers, dtype=torch.float32, device=device)
-    with torch.inference_mode():
-        for _ in range(STEPS):
-            sums = torch.zeros(places.shape, dtype=torch.float64, device=device)
-            sizes = torch.zeros(len(places), dtype=torch.float64, device=device)
-            squares = (places**2).sum(dim=1)
-            for part in blocks(rows):
-                block = torch.from_numpy(rows[part]).to(device)
-                labels = (squares - 2 * block @ places.T).argmin(dim=1)
-                # As a product the sums are the same in every run; scattered additions are not.
-                members = torch.nn.functional.one_hot(labels, len(places)).to(block.dtype)
-                sums += members.T @ block
-                sizes += members.sum(dim=0)
-            moved = torch.where(sizes[:, None] > 0, sums / sizes[:, None], places).float()
-            if float(((moved - places) ** 2).sum()) <= tolerance:
-                break
-            places = moved
-        return places.cpu().numpy()

@@ -3,26 +3,28 @@
 Used for the token embedding and for an untied output layer.
 """
 
-import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from blockresearch.tables.io import typed
+from blockresearch.tokens.clustering import Space, space
+from blockresearch.tokens.geometry import first_equal, geometry
 from blockresearch.tokens.near_duplicates import NEAR_DUPLICATE, near_duplicates
 from blockresearch.tokens.neighbors import nearest
 from blockresearch.tokens.tokenizer import Token
-from blockresearch.tokens.traits import Traits, is_impossible
+from blockresearch.tokens.traits import Traits
 from blockresearch.tokens.undertrained import (
     MAGIKARP,
     Untrained,
     magikarp_indicators,
     untrained_scores,
 )
-from blockresearch.tokens.vectors import blocks, usable_rows
+from blockresearch.tokens.vectors import Survey, Table, as_rows, survey
+from blockresearch.tokens.workers import SERIAL, Workers
 
 SEARCHED_TOKENS = 1_024
 
@@ -33,40 +35,40 @@ TIED = 5
 
 
 def describe_rows(
-    rows: np.ndarray,
-    tokens: list[Token],
-    traits: list[Traits],
+    rows: Table,
+    tokens: Sequence[Token],
+    traits: Sequence[Traits],
     wanted: Sequence[int] = (),
     searched_tokens: int = SEARCHED_TOKENS,
     random_state: int = 0,
-    device: str = "cpu",
     indicator: str | None = None,
+    workers: Workers = SERIAL,
+    found: Survey | None = None,
+    stored: Space | None = None,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The table tokens of `rows` [n, d] (float32), and facts for a summary.
+    """The table tokens of `rows` [n, d], and facts for a summary.
 
     Rows that are not finite have no numbers. Neighbors are exact, among all rows, and searched for
     the `wanted` rows, those of highest score, and `searched_tokens` others drawn with
     `random_state`, or for all rows if there are no more. `indicator` sets that of untrained rows
-    (see `undertrained`).
+    (see `undertrained`). The survey of the rows that was `found` and the space in which the usable
+    ones are `stored` are made here if they were not before.
     """
-    values, mask = usable_rows(rows)
+    rows = as_rows(rows)
+    found = found or survey(rows, workers)
+    mask = found.usable
     places = np.flatnonzero(mask)
-    norms = np.full(len(rows), np.nan)
-    norms[mask] = row_norms(values)
-    mean = values.mean(axis=0, dtype=np.float64) if len(values) else np.zeros(rows.shape[1])
-    distances = np.full(len(rows), np.nan)
-    distances[mask] = row_norms(values, mean)
-    first = first_equal(values)
+    stored = stored or space(rows.chosen(mask), 0, workers, found)
+    values = stored.rows
+    seen = geometry(values, workers, found, stored.components)
+    norms, distances = np.full((2, len(rows)), np.nan)
+    norms[mask], distances[mask] = seen.norms, seen.distances
+    first = first_equal(values, found.hashes[mask])
     duplicate = first < np.arange(len(values))
-    impossible = np.array([is_impossible(token) for token in tokens])
-    unnamed = np.array([token.kind == "unnamed" for token in tokens])
-    untrained = untrained_scores(
-        values,
-        impossible[mask],
-        unnamed[mask],
-        np.array([token.kind == "special" for token in tokens])[mask],
-        indicator,
-    )
+    impossible = np.array([trait.is_impossible for trait in traits], bool)
+    unnamed = np.array([token.kind == "unnamed" for token in tokens], bool)
+    special = np.array([token.kind == "special" for token in tokens], bool)
+    untrained = untrained_scores(seen, impossible[mask], unnamed[mask], special[mask], indicator)
     ranks = _ranks(untrained, (impossible | unnamed)[mask])
     suspects = np.argsort(np.where(ranks > 0, ranks, np.inf), kind="stable")[:LISTED]
     inside = np.isin(np.asarray(wanted, np.int64), places)
@@ -74,14 +76,14 @@ def describe_rows(
     generator = np.random.default_rng(random_state)
     drawn = generator.choice(len(values), min(searched_tokens, len(values)), replace=False)
     queries = np.unique(np.concatenate([asked, suspects, drawn]))
-    found = nearest(values, norms[mask], queries, device)
+    near = nearest(values, seen.norms, queries, workers)
 
     neighbors: list[list[int] | None] = [None] * len(rows)
-    for query, near in zip(queries, found.places, strict=True):
-        if near[0] >= 0:
-            neighbors[places[query]] = places[near[near >= 0]].tolist()
+    for query, own in zip(queries, near.places, strict=True):
+        if own[0] >= 0:
+            neighbors[places[query]] = places[own[own >= 0]].tolist()
     cosines = np.full(len(rows), np.nan)
-    cosines[places[queries]] = found.cosines[:, 0]
+    cosines[places[queries]] = near.cosines[:, 0]
     table = pd.DataFrame(
         {
             "token_id": np.arange(len(rows)),
@@ -104,17 +106,17 @@ def describe_rows(
         }
     )
     table.loc[mask, "undertrained_score"] = untrained.scores
-    for name, found_values in magikarp_indicators(values, untrained.reference).items():
-        table.loc[mask, name] = found_values
-    close = near_duplicates(values, norms[mask], random_state)
+    for name, indicators in magikarp_indicators(seen, untrained).items():
+        table.loc[mask, name] = indicators
+    close = near_duplicates(seen, found.units, stored, random_state)
     close_drawn = int((cosines[places[drawn]] >= NEAR_DUPLICATE).sum())
     lowest = untrained.scores[untrained.reference].min(initial=np.inf)
     facts = {
         "mean_norm": _number(norms[mask].mean()) if len(values) else None,
         "std_norm": _number(norms[mask].std()) if len(values) else None,
         "isotropy": {
-            "mean_cosine": mean_cosine(values),
-            "mean_cosine_centred": mean_cosine(values, mean),
+            "mean_cosine": seen.mean_cosine,
+            "mean_cosine_centred": seen.mean_cosine_centered,
         },
         "unnamed_rows": int(unnamed.sum()),
         "duplicate_rows": int(duplicate.sum()),
@@ -144,62 +146,6 @@ def _near_duplicate_share(close: int, sample: int, rows: int) -> dict[str, float
     # Nothing is left to chance if every row was searched.
     variance = share * (1 - share) / sample * (1 - sample / rows)
     return {"near_duplicate_share": share, "near_duplicate_share_error": math.sqrt(variance)}
-
-
-def row_norms(rows: np.ndarray, origin: np.ndarray | None = None) -> np.ndarray:
-    """Lengths [m] of `rows` [m, d], seen from `origin` [d], float64."""
-    norms = np.empty(len(rows))
-    for part in blocks(rows):
-        block = rows[part].astype(np.float64)
-        norms[part] = np.linalg.norm(block if origin is None else block - origin, axis=1)
-    return norms
-
-
-def paired_cosines(rows: np.ndarray, panels: Iterable[np.ndarray]) -> np.ndarray:
-    """Cosine [n] of each of `rows` [n, d] to the row of the same number in `panels`.
-
-    NaN if one is zero, not finite or missing, and everywhere if the widths differ.
-    """
-    cosines = np.full(len(rows), np.nan)
-    start = 0
-    for panel in panels:
-        own = rows[start : start + len(panel)].astype(np.float64)
-        if panel.shape[1] != rows.shape[1]:
-            break
-        other = panel[: len(own)].astype(np.float64)
-        with np.errstate(all="ignore"):
-            lengths = np.linalg.norm(own, axis=1) * np.linalg.norm(other, axis=1)
-            found = (own * other).sum(axis=1) / lengths
-        cosines[start : start + len(own)] = np.where(np.isfinite(found), found, np.nan)
-        start += len(panel)
-    return cosines
-
-
-def mean_cosine(rows: np.ndarray, origin: np.ndarray | None = None) -> float | None:
-    """Mean cosine over all pairs of different rows of `rows` [m, d], seen from `origin` [d].
-
-    0 for directions spread evenly, toward 1 for rows in a narrow cone. Exact: the sum over all
-    pairs of unit vectors u is |Σu|² - m. Rows at the origin are left out; None for fewer than two.
-    """
-    count, total = 0, np.zeros(rows.shape[1])
-    for part in blocks(rows):
-        block = rows[part].astype(np.float64)
-        if origin is not None:
-            block -= origin
-        lengths = np.linalg.norm(block, axis=1)
-        count += int((lengths > 0).sum())
-        total += (1.0 / lengths[lengths > 0]) @ block[lengths > 0]
-    return float((total @ total - count) / (count * (count - 1))) if count > 1 else None
-
-
-def first_equal(rows: np.ndarray) -> np.ndarray:
-    """For each of `rows` [m, d] the number of the first row that equals it (0 and -0 are equal)."""
-    seen: dict[bytes, int] = {}
-    found = np.empty(len(rows), np.int64)
-    for part in blocks(rows):
-        for at, row in enumerate(rows[part] + np.float32(0), part.start):
-            found[at] = seen.setdefault(hashlib.blake2b(row, digest_size=16).digest(), at)
-    return found
 
 
 def _ranks(untrained: Untrained, known: np.ndarray) -> np.ndarray:

@@ -11,10 +11,13 @@ distances). Nothing else is approximated: labels are those of the plain iteratio
 within float32's rounding.
 """
 
+from functools import partial
+
 import numpy as np
 
 from blockresearch.compiled import compiled
-from blockresearch.tokens.vectors import blocks
+from blockresearch.tokens.vectors import PARTS, Table, blocks, pieces
+from blockresearch.tokens.workers import SERIAL, Workers
 
 STEPS = 300
 
@@ -42,13 +45,79 @@ def settle(
     return _settle(rows, lengths, np.ascontiguousarray(start, np.float32), tolerance, steps)
 
 
-def nearest_center(rows: np.ndarray, centers: np.ndarray) -> np.ndarray:
-    """Number [m] (int32) of the nearest of `centers` [k, p] to each of `rows` [m, p] (float32)."""
-    half = (0.5 * (centers.astype(np.float64) ** 2).sum(axis=1)).astype(np.float32)
-    across = np.ascontiguousarray(centers.T, np.float32)
-    labels = np.empty(len(rows), np.int32)
-    for part in blocks(rows):
-        labels[part] = (rows[part] @ across - half).argmax(axis=1)
+def settle_table(
+    rows: Table, start: np.ndarray, steps: int, workers: Workers = SERIAL
+) -> tuple[np.ndarray, np.ndarray]:
+    """Labels [m] (int32) of `rows` [m, d] and the means [k, d] of the clusters, float32.
+
+    Like `settle`, for a table that is read block by block: at most `steps` of Lloyd's iteration
+    from the centers `start` [k, d], fewer if no label changes.
+    """
+    m, d = rows.shape
+    k = len(start)
+    centers = np.array(start, np.float32, order="C")
+    labels, leads = np.full(m, -1, np.int32), np.full(m, -np.inf, np.float32)
+    lengths = np.zeros(m, np.float32)
+    sums, sizes = np.zeros((k, d)), np.zeros(k, np.int64)
+    squares, moves = np.zeros(k), np.zeros(k)
+    _measure(centers, squares)
+    parts = list(blocks(rows))
+    for _ in range(steps):
+        assign = partial(_assign_part, rows, centers, squares, labels, leads, lengths)
+        changed = 0
+        for part_changed, part_sums, part_sizes in workers.map(assign, parts, "final clusters"):
+            changed += part_changed
+            sums += part_sums
+            sizes += part_sizes
+        if changed == 0:
+            break
+        _fill_empty_of(rows, lengths, centers, labels, leads, sums, sizes)
+        moved = np.where(sizes[:, None] > 0, sums / np.maximum(sizes, 1)[:, None], centers).astype(
+            np.float32
+        )
+        moves[:] = np.sqrt(((moved - centers).astype(np.float64) ** 2).sum(axis=1))
+        grown = -0.5 * squares
+        centers = moved
+        _measure(centers, squares)
+        _shrink(lengths, labels, leads, moves, grown + 0.5 * squares)
+    return labels, centers
+
+
+def _assign_part(
+    rows: Table,
+    centers: np.ndarray,
+    squares: np.ndarray,
+    labels: np.ndarray,
+    leads: np.ndarray,
+    lengths: np.ndarray,
+    part: slice,
+) -> tuple[int, np.ndarray, np.ndarray]:
+    """Like `_assign`, for a part of a table: changed rows, and what they add to sums and sizes."""
+    slack = np.float32(ROUNDING * np.sqrt(squares.max()))
+    picked = np.flatnonzero(~(leads[part] > slack * lengths[part]))
+    whole = len(picked) == part.stop - part.start
+    block = np.ascontiguousarray(rows[part] if whole else rows[part.start + picked])
+    if whole:  # as in the first step
+        lengths[part] = np.sqrt(np.einsum("ij,ij->i", block, block, dtype=np.float32))
+    sums, sizes = np.zeros(centers.shape), np.zeros(len(centers), np.int64)
+    half = (0.5 * squares).astype(np.float32)
+    scores = centers @ block.T
+    changed = _enter(block, picked, scores, half, labels[part], leads[part], sums, sizes)
+    return changed, sums, sizes
+
+
+def nearest_centers(rows: np.ndarray, centers: list[np.ndarray]) -> np.ndarray:
+    """Number [sets, m] (int32) of the nearest to each of `rows` [m, p] of several sets of centers.
+
+    `rows` are float32, each of `centers` [k, p].
+    """
+    every = np.ascontiguousarray(np.concatenate(centers), np.float32)
+    half = (0.5 * (every.astype(np.float64) ** 2).sum(axis=1)).astype(np.float32)
+    first = np.cumsum([0, *map(len, centers)])
+    labels = np.empty((len(centers), len(rows)), np.int32)
+    for start in range(0, len(rows), GATHERED):
+        part = slice(start, start + GATHERED)
+        _nearest(every @ rows[part].T, half, first, labels[:, part])
     return labels
 
 
@@ -80,7 +149,11 @@ def split(rows: np.ndarray, labels: np.ndarray, centers: np.ndarray) -> np.ndarr
 
 
 def gathered_sums(
-    rows: np.ndarray, origin: np.ndarray, labels: np.ndarray, counts: np.ndarray
+    rows: Table,
+    origin: np.ndarray,
+    labels: np.ndarray,
+    counts: np.ndarray,
+    workers: Workers = SERIAL,
 ) -> np.ndarray:
     """Sums [sum(counts), d] of `rows` [m, d] - `origin` [d] in the clusters of several partitions.
 
@@ -88,7 +161,20 @@ def gathered_sums(
     a partition follow those of the one before. One pass over the rows, sums in float64.
     """
     first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    return _gathered_sums(rows, origin.astype(np.float32), labels, first)
+    shift = origin.astype(np.float32)
+    m, d = rows.shape
+
+    def gather(part: slice) -> np.ndarray:
+        sums = np.zeros((first[-1], d))
+        for piece in pieces(part.start, part.stop, GATHERED):
+            _gather(np.ascontiguousarray(rows[piece]), shift, labels[:, piece], first, sums)
+        return sums
+
+    total = np.zeros((first[-1], d))
+    size = max(-(-m // PARTS), GATHERED)
+    for sums in workers.map(gather, pieces(0, m, size), "sums of clusters"):
+        total += sums
+    return total
 
 
 @compiled
@@ -140,15 +226,13 @@ def _assign(rows, lengths, centers, squares, labels, leads, sums, sizes):
     """Score the rows whose lead is used up; returns how many changed sides."""
     m, p = rows.shape
     k = len(centers)
-    across, half, longest = np.empty((p, k), np.float32), np.empty(k, np.float32), 0.0
+    half, longest = np.empty(k, np.float32), 0.0
     for cluster in range(k):
         longest = max(longest, squares[cluster])
         half[cluster] = 0.5 * squares[cluster]
-        for axis in range(p):
-            across[axis, cluster] = centers[cluster, axis]
     slack = np.float32(ROUNDING * np.sqrt(longest))
-    block = np.empty((GATHERED, p), np.float32)
-    scores = np.empty((GATHERED, k), np.float32)
+    block = np.zeros((GATHERED, p), np.float32)
+    room = np.empty(k * GATHERED, np.float32)
     picked = np.empty(GATHERED, np.int64)
     changed = 0
     at = 0
@@ -161,29 +245,53 @@ def _assign(rows, lengths, centers, squares, labels, leads, sums, sizes):
                     block[count, axis] = rows[at, axis]
                 count += 1
             at += 1
-        np.dot(block, across, scores)
-        for place in range(count):
-            number = picked[place]
-            best, second, own = np.float32(-np.inf), np.float32(-np.inf), 0
-            for cluster in range(k):
-                score = scores[place, cluster] - half[cluster]
-                if score > best:
-                    second, best, own = best, score, cluster
-                elif score > second:
-                    second = score
-            leads[number] = best - second
-            before = labels[number]
-            if before != own:
-                changed += 1
-                labels[number] = own
-                sizes[own] += 1
-                for axis in range(p):
-                    sums[own, axis] += block[place, axis]
-                if before >= 0:
-                    sizes[before] -= 1
-                    for axis in range(p):
-                        sums[before, axis] -= block[place, axis]
+        scores = room[: k * count].reshape(k, count)
+        np.dot(centers, block[:count].T, scores)
+        changed += _enter(block[:count], picked[:count], scores, half, labels, leads, sums, sizes)
     return changed
+
+
+@compiled
+def _enter(block, picked, scores, half, labels, leads, sums, sizes):
+    """Give the `picked` rows, which are in `block`, their best center; returns how many changed."""
+    count, p = block.shape
+    best, second = np.empty(count, np.float32), np.empty(count, np.float32)
+    nearest = np.empty(count, np.int32)
+    _best_two(scores, half, best, second, nearest)
+    changed = 0
+    for place in range(count):
+        number, own = picked[place], nearest[place]
+        leads[number] = best[place] - second[place]
+        before = labels[number]
+        if before != own:
+            changed += 1
+            labels[number] = own
+            sizes[own] += 1
+            for axis in range(p):
+                sums[own, axis] += block[place, axis]
+            if before >= 0:
+                sizes[before] -= 1
+                for axis in range(p):
+                    sums[before, axis] -= block[place, axis]
+    return changed
+
+
+@compiled
+def _best_two(scores, half, best, second, nearest):
+    """Enter the two highest of `scores` [k, m] - `half` [k], and the place of the first.
+
+    Row by row of the scores, without branches, so that the compiler vectorizes it.
+    """
+    k, m = scores.shape
+    best[:m], second[:m], nearest[:m] = -np.inf, -np.inf, 0
+    for cluster in range(k):
+        own, less = scores[cluster], half[cluster]
+        for place in range(m):
+            score = own[place] - less
+            high = best[place]
+            second[place] = max(second[place], min(high, score))
+            nearest[place] = cluster if score > high else nearest[place]
+            best[place] = max(high, score)
 
 
 @compiled
@@ -231,6 +339,28 @@ def _fill_empty(rows, lengths, centers, labels, leads, sums, sizes):
         leads[:] = -np.inf
 
 
+def _fill_empty_of(rows, lengths, centers, labels, leads, sums, sizes):
+    """Like `_fill_empty`, for a table that is read block by block."""
+    for cluster in np.flatnonzero(sizes == 0):
+        farthest, number = 0.0, -1
+        for part in blocks(rows):
+            apart = rows[part] - centers[labels[part]]
+            squares = np.einsum("ij,ij->i", apart, apart, dtype=np.float64)
+            squares -= (NEGLIGIBLE * lengths[part].astype(np.float64)) ** 2
+            squares[sizes[labels[part]] <= 1] = 0.0
+            if squares.max() > farthest:
+                farthest, number = float(squares.max()), part.start + int(squares.argmax())
+        if number < 0:
+            return
+        before, row = labels[number], rows[np.array([number])][0]
+        labels[number] = cluster
+        sizes[before] -= 1
+        sizes[cluster] = 1
+        sums[before] -= row
+        sums[cluster] = row
+        leads[:] = -np.inf
+
+
 @compiled
 def _scatters(rows, labels, centers):
     """Of each cluster: scatter matrix [k, p, p], sum of squares [k] and number of rows [k]."""
@@ -268,18 +398,30 @@ def _scatters(rows, labels, centers):
 
 
 @compiled
-def _gathered_sums(rows, origin, labels, first):
+def _gather(rows, origin, labels, first, sums):
     m, d = rows.shape
     count = first[len(first) - 1]
-    sums, partial = np.zeros((count, d)), np.zeros((count, d), np.float32)
-    for start in range(0, m, GATHERED):
-        for number in range(start, min(start + GATHERED, m)):
-            for partition in range(len(labels)):
-                cluster = first[partition] + labels[partition, number]
-                for axis in range(d):
-                    partial[cluster, axis] += rows[number, axis] - origin[axis]
-        for cluster in range(count):
+    partial = np.zeros((count, d), np.float32)
+    for number in range(m):
+        for partition in range(len(labels)):
+            cluster = first[partition] + labels[partition, number]
             for axis in range(d):
-                sums[cluster, axis] += partial[cluster, axis]
-                partial[cluster, axis] = 0.0
-    return sums
+                partial[cluster, axis] += rows[number, axis] - origin[axis]
+    for cluster in range(count):
+        for axis in range(d):
+            sums[cluster, axis] += partial[cluster, axis]
+
+
+@compiled
+def _nearest(scores, half, first, labels):
+    """Enter the place of the highest of `scores` [k, m] - `half` [k] in each range of rows."""
+    m = scores.shape[1]
+    best = np.empty(m, np.float32)
+    for number in range(len(labels)):
+        best[:] = -np.inf
+        for cluster in range(first[number], first[number + 1]):
+            for place in range(m):
+                score = scores[cluster, place] - half[cluster]
+                own = cluster - first[number]
+                labels[number, place] = own if score > best[place] else labels[number, place]
+                best[place] = max(best[place], score)

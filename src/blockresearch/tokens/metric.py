@@ -10,14 +10,14 @@
   whiten; else whitened.
 """
 
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from blockresearch.tokens.clustering import Fit, Progress, subspace, warm_path
+from blockresearch.tokens.clustering import Fit, Space, Walk, space, start_path, warm_path
 from blockresearch.tokens.elbow import elbow, is_clear
 from blockresearch.tokens.stability import Check, checks, is_found_again
-from blockresearch.tokens.vectors import Components, principal_components, to_unit_length, whitened
+from blockresearch.tokens.vectors import as_rows, whitened
+from blockresearch.tokens.workers import SERIAL, Workers
 
 METRICS = ("auto", "euclidean", "spherical", "whitened")
 
@@ -61,83 +61,77 @@ RULE_UNCLEAR = (
 
 @dataclass(frozen=True)
 class Curve:
-    """K-means for a range of k in the space of a `metric`, with the reason for it (`rule`).
+    """K-means for a range of k in the `space` of a `metric`, with the reason for it (`rule`).
 
-    `rows` [m, p] are the rows there, `components` their principal components and `reduced` their
-    coordinates along them. `clear` is true for a clear elbow, None for too few k.
+    `clear` is true for a clear elbow, None for too few k.
     """
 
     metric: str
     rule: str
-    rows: np.ndarray
-    components: Components
-    reduced: np.ndarray
+    space: Space
     fits: list[Fit]
     checked: dict[int, Check]
     clear: bool | None
 
 
 def find_curve(
-    rows: np.ndarray,
+    stored: Space,
     metric: str = "auto",
     k_min: int = 2,
     k_max: int = 30,
     n_clusters: int | None = None,
     random_state: int = 0,
-    device: str = "cpu",
-    progress: Progress | None = None,
-    threads: int = 1,
+    workers: Workers = SERIAL,
 ) -> Curve:
-    """The curve of usable `rows` [m, d] (float32) for k from `k_min` to `k_max`.
+    """The curve of m rows for k from `k_min` to `k_max`; `stored` is their space as stored.
 
-    The clusters are also checked at `n_clusters`. ``spherical`` scales `rows` in place.
+    The clusters are also checked at `n_clusters`.
     """
+    rows = stored.rows
+    most = max(k_max, n_clusters or 0)
 
-    def path(rows: np.ndarray) -> tuple[Components, list[Fit]]:
-        components = principal_components(rows, subspace(rows.shape[1], k_max))
-        fits = warm_path(rows, k_min, k_max, random_state, progress, components, device)
-        return components, fits
+    def path(place: Space, started: "Future[Walk] | None" = None) -> list[Fit]:
+        return warm_path(place, k_min, k_max, random_state, workers, started)
 
-    def curve(
-        metric: str, rule: str, rows: np.ndarray, components: Components, fits: list[Fit]
-    ) -> Curve:
-        reduced = components.project(rows)
-        most = max(k_max, n_clusters or 0)
+    def curve(metric: str, rule: str, place: Space, fits: list[Fit] | None = None) -> Curve:
+        # Beside the samples, because the path occupies one thread.
+        started = None if fits else start_path(place, k_max, random_state, workers)
         unit_length = metric in ("spherical", "whitened")
-        checked = checks(reduced, components, most, random_state, unit_length, threads=threads)
+        checked = checks(
+            place.reduced, place.components, most, random_state, unit_length, workers=workers
+        )
+        fits = fits or path(place, started)
         clear = is_clear(fits, {k: 1.0 - check.null_share for k, check in checked.items()})
-        return Curve(metric, rule, rows, components, reduced, fits, checked, clear)
+        return Curve(metric, rule, place, fits, checked, clear)
 
     count = max(1, min(WHITENED, rows.shape[1], len(rows) // ROWS_PER_DIRECTION))
     if metric == "auto":
-        components, fits = path(rows)
+        fits = path(stored)
         if is_clear(fits) is None:
-            return curve("euclidean", RULE_FEW_K, rows, components, fits)
+            return curve("euclidean", RULE_FEW_K, stored, fits)
         k = elbow(fits)
         # One more than the elbow counts as well: a small cluster bends the curve too little.
         checked = checks(
-            components.project(rows),
-            components,
+            stored.reduced,
+            stored.components,
             k + 1,
             TRIAL_SEED,
             sample_rows=TRIAL_ROWS,
-            threads=threads,
+            workers=workers,
         )
         again = any(is_found_again(checked[j]) for j in (k, k + 1) if j in checked)
         clear = is_clear(fits, {j: 1.0 - check.null_share for j, check in checked.items()})
         if again or clear:
             rule = RULE_CLEAR_ELBOW if clear else RULE_STABLE
-            return replace(curve("euclidean", rule, rows, components, fits), clear=clear)
+            return replace(curve("euclidean", rule, stored, fits), clear=clear)
         if count < MIN_DIRECTIONS:
-            return curve("euclidean", RULE_TOO_SMALL, rows, components, fits)
+            return curve("euclidean", RULE_TOO_SMALL, stored, fits)
     if metric in ("auto", "whitened"):
-        if metric == "whitened":
-            components = principal_components(rows, count)
-        rows = whitened(rows, components.leading(count))
+        units = whitened(rows, stored.components.leading(count), stored.reduced)
         rule = (
             RULE_UNCLEAR.format(count=count) if metric == "auto" else RULE_SET.format(metric=metric)
         )
-        return curve("whitened", rule, rows, *path(rows))
+        return curve("whitened", rule, space(units, k_max, workers))
     if metric == "spherical":
-        to_unit_length(rows)
-    return curve(metric, RULE_SET.format(metric=metric), rows, *path(rows))
+        stored = space(as_rows(rows).of_length_one(), k_max, workers)
+    return curve(metric, RULE_SET.format(metric=metric), stored)

@@ -12,6 +12,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from blockresearch.compiled import compiled
+from blockresearch.tokens import on_device
+from blockresearch.tokens.vectors import PARTS, Table, pieces
+from blockresearch.tokens.workers import SERIAL, Workers
 
 COUNT = 5
 
@@ -32,64 +35,80 @@ class Neighbors:
 
 
 def nearest(
-    rows: np.ndarray, norms: np.ndarray, queries: np.ndarray, device: str = "cpu"
+    rows: Table, norms: np.ndarray, queries: np.ndarray, workers: Workers = SERIAL
 ) -> Neighbors:
     """The `COUNT` rows of largest cosine to each of the rows numbered `queries`, itself left out.
 
     `norms` [m] are the lengths of `rows` [m, d]; a row of length 0 is not a neighbor and has none.
     `queries` are different and ascending. On the CPU the first of equally near rows come first; on
-    another `device`, by torch's name, any of them.
+    another device any of them.
     """
     places = np.full((len(queries), COUNT), -1, np.int64)
     cosines = np.full((len(queries), COUNT), -np.inf, np.float32)
     scale = np.divide(1.0, norms, out=np.zeros(len(norms)), where=norms > 0).astype(np.float32)
-    if device == "cpu":
-        _search(rows, scale, queries, places, cosines)
+    if not workers.on_cpu:
+        on_device.nearest(rows, scale, queries, workers.device, places, cosines)
+    elif len(queries) == len(rows):
+        _search_all(rows, scale, places, cosines, workers)
     else:
-        _search_on(device, rows, scale, queries, places, cosines)
+        _search(rows, scale, queries, places, cosines, workers)
     empty = ~np.isfinite(cosines) | (norms[queries] == 0)[:, None]
     places[empty], cosines[empty] = -1, np.nan
     return Neighbors(places, cosines)
 
 
-def _parts(count: int, start: int = 0) -> list[slice]:
-    return [slice(at, min(at + BLOCK_ROWS, count)) for at in range(start, count, BLOCK_ROWS)]
+def _search(rows, scale, queries, places, cosines, workers):
+    """Each range of rows gives its best for all queries."""
+    units = rows[queries] * scale[queries, None]
 
+    def search(part):
+        near = np.full(places.shape, -1, np.int64)
+        best = np.full(cosines.shape, -np.inf, np.float32)
+        for some in pieces(part.start, part.stop, BLOCK_ROWS):
+            block, numbers = rows[some], np.arange(some.start, some.stop)
+            for asked in pieces(0, len(queries), BLOCK_ROWS):
+                similar = (units[asked] @ block.T) * scale[some]
+                _keep_best(similar, queries[asked], numbers, scale, best[asked], near[asked])
+        return near, best
 
-def _search(rows, scale, queries, places, cosines):
-    numbers = np.arange(len(rows))
-    all_asked = len(queries) == len(rows)
     with threadpool_limits(1):
-        for some in _parts(len(queries)):
-            own = queries[some]
-            units = rows[own] * scale[own, None]
-            for part in _parts(len(rows), some.start if all_asked else 0):
+        size = max(-(-len(rows) // (4 * PARTS)), BLOCK_ROWS)
+        for near, best in workers.map(search, pieces(0, len(rows), size), "neighbors"):
+            _merge(places, cosines, near, best)
+
+
+def _search_all(rows, scale, places, cosines, workers):
+    """Each pair of ranges is multiplied once, for the rows of both."""
+    ranges = list(pieces(0, len(rows), BLOCK_ROWS))
+
+    def search(first):
+        near = np.full(places.shape, -1, np.int64)
+        best = np.full(cosines.shape, -np.inf, np.float32)
+        for at in range(first, len(ranges), PARTS):
+            some = ranges[at]
+            own = np.arange(some.start, some.stop)
+            units = rows[some] * scale[some, None]
+            for part in ranges[at:]:
+                numbers = np.arange(part.start, part.stop)
                 similar = (units @ rows[part].T) * scale[part]
-                _keep_best(similar, own, numbers[part], scale, cosines[some], places[some])
-                if all_asked and part != some:
-                    _keep_best_of_others(
-                        similar, own, numbers[part], scale, cosines[part], places[part]
-                    )
+                _keep_best(similar, own, numbers, scale, best[some], near[some])
+                if part != some:
+                    _keep_best_of_others(similar, own, numbers, scale, best[part], near[part])
+            workers.report(f"neighbors: rows from {some.start:,} of {len(rows):,}")
+        return near, best
+
+    with threadpool_limits(1):
+        starts = range(min(PARTS, len(ranges)))
+        for near, best in workers.map(search, starts, "neighbors"):
+            _merge(places, cosines, near, best)
 
 
-def _search_on(device, rows, scale, queries, places, cosines):
-    import torch
-
-    with torch.inference_mode():
-        for some in _parts(len(queries)):
-            own = torch.as_tensor(queries[some], device=device)
-            units = torch.from_numpy(rows[queries[some]] * scale[queries[some], None]).to(device)
-            best = torch.from_numpy(cosines[some]).to(device)
-            at = torch.from_numpy(places[some]).to(device)
-            for part in _parts(len(rows)):
-                block = torch.from_numpy(rows[part] * scale[part, None]).to(device)
-                numbers = torch.arange(part.start, part.stop, device=device)
-                similar = units @ block.T
-                similar[:, torch.as_tensor(scale[part] == 0, device=device)] = -torch.inf
-                similar[own[:, None] == numbers] = -torch.inf
-                best, kept = torch.cat((best, similar), dim=1).topk(COUNT)
-                at = torch.cat((at, numbers.expand(len(own), -1)), dim=1).gather(1, kept)
-            places[some], cosines[some] = at.cpu().numpy(), best.cpu().numpy()
+def _merge(places, cosines, near, best):
+    """Enter the best of both; of equally near rows those with the lower number come first."""
+    both, numbers = np.hstack([cosines, best]), np.hstack([places, near])
+    order = np.lexsort((numbers, -both), axis=1)[:, :COUNT]
+    cosines[:] = np.take_along_axis(both, order, axis=1)
+    places[:] = np.take_along_axis(numbers, order, axis=1)
 
 
 @compiled

@@ -10,9 +10,10 @@ import numpy as np
 
 from blockresearch.checkpoint.manifest import Manifest
 from blockresearch.tokens.tokenizer import Token, TokenizerError, read_tokens
+from blockresearch.tokens.vectors import Rows
 from blockresearch.weights.layout import Matrix, whole
 from blockresearch.weights.quantized.source import Contradiction
-from blockresearch.weights.reading import TensorReader, open_tensor, panels
+from blockresearch.weights.reading import TensorReader, blocks, open_tensor, panels
 from blockresearch.weights.weight import weight_of
 
 log = logging.getLogger(__name__)
@@ -23,8 +24,8 @@ CHUNK_BYTES = 16 * 1024**2
 PathOf = Callable[[str], Path]
 
 
-def read_rows(manifest: Manifest, path_of: PathOf) -> tuple[np.ndarray | None, str]:
-    """The token embedding as float32 [rows, dimensions]; (None, reason) where there is none.
+def read_rows(manifest: Manifest, path_of: PathOf) -> tuple[Rows | None, str]:
+    """The token embedding, [rows, dimensions]; (None, reason) where there is none.
 
     `path_of` gives the place of a file of the manifest on this machine.
     """
@@ -53,18 +54,23 @@ class StoredRows:
     source: TensorReader
     matrix: Matrix
 
-    def panels(self) -> Iterator[np.ndarray]:
-        """Consecutive rows [n, cols], about `CHUNK_BYTES` at a time."""
-        return panels(self.source, self.matrix, CHUNK_BYTES)
+    def read(self) -> Rows:
+        """All rows [rows, cols]: 16-bit floats stay as stored, else float32."""
+        matrix, dtype = self.matrix, self.source.grid.dtype
+        if dtype not in ("BF16", "F16"):
+            rows = np.empty((matrix.rows, matrix.cols), np.float32)
+            _fill(rows, panels(self.source, matrix, CHUNK_BYTES))
+            return Rows(rows)
+        codes = np.empty((matrix.rows, matrix.cols), np.uint16)
+        _fill(codes, blocks(self.source.grid, matrix, CHUNK_BYTES))
+        return Rows(codes, dtype)
 
-    def read(self) -> np.ndarray:
-        """All rows [rows, cols], float32."""
-        rows = np.empty((self.matrix.rows, self.matrix.cols), np.float32)
-        done = 0
-        for panel in self.panels():
-            rows[done : done + len(panel)] = panel
-            done += len(panel)
-        return rows
+
+def _fill(rows: np.ndarray, some: Iterator[np.ndarray]) -> None:
+    done = 0
+    for panel in some:
+        rows[done : done + len(panel)] = panel
+        done += len(panel)
 
 
 def _find(

@@ -11,7 +11,6 @@ too.
 
 import math
 from collections.abc import Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -19,8 +18,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from blockresearch.tokens.clustering import path
-from blockresearch.tokens.lloyd import nearest_center
+from blockresearch.tokens.lloyd import nearest_centers
 from blockresearch.tokens.vectors import Components
+from blockresearch.tokens.workers import SERIAL, Workers
 
 SAMPLE_ROWS = 8_192
 
@@ -68,13 +68,12 @@ def checks(
     random_state: int = 0,
     unit_length: bool = False,
     sample_rows: int = SAMPLE_ROWS,
-    threads: int = 1,
+    workers: Workers = SERIAL,
 ) -> dict[int, Check]:
     """Stability and null of each k from 2 to `k_max`, on samples of `sample_size` rows.
 
     `reduced` [n, p] are the rows along `components`, `unit_length` whether the rows have length 1.
-    Everything random comes from `random_state`. Samples are cut on several `threads`; what is found
-    does not depend on their number.
+    Everything random comes from `random_state`. Each sample is cut by one of the `workers`.
     """
     n = len(reduced)
     size = sample_size(n, sample_rows)
@@ -96,9 +95,20 @@ def checks(
             places = (points - components.mean) @ components.axes
         return places.astype(np.float32)
 
-    with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
-        real = _agreement(drawn, size, k_max, rest, SAMPLES, pool)
-        null = _agreement(simulated, size, k_max, rest, NULL_SAMPLES, pool)
+    with threadpool_limits(1):
+        # All samples are drawn before the first is cut, so threads change no random number.
+        commons, samples = [], []
+        for draw, count in ((drawn, SAMPLES), (simulated, NULL_SAMPLES)):
+            commons += [draw(size)] * count
+            samples += [draw(size) for _ in range(count)]
+        cuts = list(
+            workers.map(
+                lambda pair: _cut(*pair, k_max, rest),
+                zip(samples, commons, strict=True),
+                "k-means of samples",
+            )
+        )
+        real, null = _agreement(cuts[:SAMPLES]), _agreement(cuts[SAMPLES:])
     return {
         k: Check(
             stability=real[k].stability,
@@ -139,23 +149,19 @@ class _Agreement:
     share_spread: float
 
 
-def _agreement(
-    draw: Draw, size: int, k_max: int, rest: float, samples: int, pool: Executor
-) -> dict[int, _Agreement]:
-    """Per k: the mean adjusted Rand index, and mean and standard deviation of the explained share.
+Cut = dict[int, tuple[np.ndarray, float]]
 
-    `rest` is the variance outside of the directions that `draw` gives. All samples are drawn before
-    the first is cut, so the order of the threads changes nothing.
-    """
-    common = draw(size)
-    drawn = [draw(size) for _ in range(samples)]
-    cuts = list(pool.map(lambda sample: _cut(sample, common, k_max, rest), drawn))
+
+def _agreement(cuts: list[Cut]) -> dict[int, _Agreement]:
+    """Per k: mean adjusted Rand index, and mean and standard deviation of the explained share."""
     found = {}
     for k in set.intersection(*map(set, cuts)):
         labels, shares = zip(*(cut[k] for cut in cuts), strict=True)
         indices = [adjusted_rand_index(a, b) for a, b in combinations(labels, 2)]
         found[k] = _Agreement(
-            *_mean_of_pairs(indices, samples), float(np.mean(shares)), float(np.std(shares, ddof=1))
+            *_mean_of_pairs(indices, len(cuts)),
+            float(np.mean(shares)),
+            float(np.std(shares, ddof=1)),
         )
     return found
 
@@ -172,19 +178,22 @@ def _mean_of_pairs(indices: list[float], samples: int) -> tuple[float, float]:
     return float(np.mean(indices)), math.sqrt(variance)
 
 
-def _cut(
-    sample: np.ndarray, common: np.ndarray, k_max: int, rest: float
-) -> dict[int, tuple[np.ndarray, float]]:
-    """Per k from 2: the path of `sample` carried over to `common`, and its explained share."""
+def _cut(sample: np.ndarray, common: np.ndarray, k_max: int, rest: float) -> Cut:
+    """Per k from 2: the path of `sample` carried over to `common`, and its explained share.
+
+    `rest` is the variance outside of the directions of the sample.
+    """
     mean = sample.mean(axis=0, dtype=np.float64)
     total = float(((sample - mean) ** 2).sum()) + rest * len(sample)
-    cuts = {}
-    for k, own, centers in path(sample, k_max):
+    centers, shares = {}, {}
+    for k, own, found in path(sample, k_max):
         if k > 1:
-            between = np.bincount(own, minlength=k) @ ((centers - mean) ** 2).sum(axis=1)
-            share = float(between) / total if total > 0 else 0.0
-            cuts[k] = nearest_center(common, centers), share
-    return cuts
+            between = np.bincount(own, minlength=k) @ ((found - mean) ** 2).sum(axis=1)
+            centers[k], shares[k] = found, float(between) / total if total > 0 else 0.0
+    if not centers:
+        return {}
+    labels = nearest_centers(common, list(centers.values()))
+    return {k: (labels[at], shares[k]) for at, k in enumerate(centers)}
 
 
 def adjusted_rand_index(a: np.ndarray, b: np.ndarray) -> float:

@@ -18,16 +18,11 @@ Without references that differ from the other tokens it is the distance to the m
 A high score means that a vector looks untrained, not that its token is broken.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from blockresearch.tokens.vectors import blocks
-
-POWER_STEPS = 100
-
-SETTLED = 1e-7
+from blockresearch.tokens.geometry import Geometry, Views, seen_from
 
 # Control tokens are references if one that is held out ranks higher with at least this probability.
 CONVINCING = 0.9
@@ -39,6 +34,9 @@ CLEARLY_BETTER = 0.01
 
 # Their cosine distances guard against rows of zeros like this.
 LEAST_LENGTHS = 1e-6
+
+# Rows that are read at once.
+GATHERED = 4_096
 
 # Names of their columns.
 MAGIKARP = (
@@ -70,8 +68,6 @@ CENTROID = (
     "untrained: a weak indicator"
 )
 
-Indicator = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-
 
 @dataclass(frozen=True)
 class Untrained:
@@ -80,7 +76,8 @@ class Untrained:
     `reference` [m] marks the reference rows. `held_out` is the probability that a held-out
     reference row scores above another row (0.5: no better than guessing); None for fewer than four
     references and for rows of zeros, which are all the same. `indicator` is ``cosine`` or
-    ``distance``.
+    ``distance``. `mean` [d] is the mean reference row, `products` and `distances` [m] are those of
+    the rows with it and to it; None without references.
     """
 
     scores: np.ndarray
@@ -88,29 +85,31 @@ class Untrained:
     method: str
     held_out: float | None
     indicator: str
+    mean: np.ndarray | None = None
+    products: np.ndarray | None = None
+    distances: np.ndarray | None = None
 
 
 def untrained_scores(
-    rows: np.ndarray,
+    seen: Geometry,
     impossible: np.ndarray,
     unnamed: np.ndarray,
     control: np.ndarray,
     indicator: str | None = None,
 ) -> Untrained:
-    """Scores of `rows` [m, d].
+    """Scores of the m rows whose geometry is `seen`.
 
     The masks [m] mark tokens that no text has, rows without a name in the tokenizer, and control
     tokens.
     `indicator` sets which one is used if there are references.
     """
-    axis = leading_direction(rows)
 
     def scored(reference: np.ndarray, what: str) -> Untrained:
-        return _by_references(rows, reference, axis, what, indicator)
+        return _by_references(seen, reference, what, indicator)
 
     if impossible.sum() >= ENOUGH:
         return scored(impossible, IMPOSSIBLE)
-    filled = unnamed & ~rows.any(axis=1)
+    filled = unnamed & (seen.norms == 0)
     if (unnamed & ~filled).any():
         return scored(unnamed & ~filled, UNNAMED)
     if control.sum() >= ENOUGH:
@@ -119,128 +118,114 @@ def untrained_scores(
             return found
     if filled.any():
         return replace(scored(filled, FILLED), held_out=None)
-    everything = np.ones(len(rows), bool)
-    scores = _closeness(rows, _mean(rows, everything), axis)
+    everything = np.ones(len(seen.norms), bool)
+    scores = _closeness(seen.distances)
     return Untrained(scores, ~everything, CENTROID, None, "distance")
 
 
 def _by_references(
-    rows: np.ndarray, reference: np.ndarray, axis: np.ndarray, what: str, wanted: str | None
+    seen: Geometry, reference: np.ndarray, what: str, wanted: str | None
 ) -> Untrained:
-    count = int(reference.sum())
-    mean = _mean(rows, reference)
+    places = np.flatnonzero(reference)
+    groups = [places]
+    if len(places) >= ENOUGH:
+        groups += [places[0::2], places[1::2]]
+    means = np.stack([_mean(seen, group) for group in groups])
+    views = seen_from(seen.rows, means, seen.workers)
     tried: dict[str, Untrained] = {}
-    indicators = {"cosine": (COSINE, _cosines), "distance": (DISTANCE, _closeness)}
-    for name, (method, indicator) in indicators.items():
-        scores = indicator(rows, mean, axis)
+    for name, method in (("cosine", COSINE), ("distance", DISTANCE)):
+        scores = _scores(seen, views, means, 0, name)
         # A row of zeros has no direction, and so no cosine.
         if np.isfinite(scores[reference]).any():
-            text = method.format(count=f"{count:,}", what=what)
-            held_out = _held_out(rows, reference, axis, indicator)
-            tried[name] = Untrained(scores, reference, text, held_out, name)
+            text = method.format(count=f"{len(places):,}", what=what)
+            chances = [
+                _chance(
+                    _scores(seen, views, means, number, name),
+                    np.setdiff1d(places, groups[number], assume_unique=True),
+                    ~reference,
+                )
+                for number in range(1, len(groups))
+            ]
+            known = [chance for chance in chances if chance is not None]
+            held_out = float(np.mean(known)) if len(known) == 2 else None
+            tried[name] = Untrained(
+                scores,
+                reference,
+                text,
+                held_out,
+                name,
+                means[0],
+                views.products[0],
+                views.distances[0],
+            )
     if "cosine" not in tried or wanted == "distance":
         return tried["distance"]
     gain = (tried["distance"].held_out or 0.0) - (tried["cosine"].held_out or 0.0)
     return tried["distance" if wanted is None and gain > CLEARLY_BETTER else "cosine"]
 
 
-def magikarp_indicators(rows: np.ndarray, reference: np.ndarray) -> dict[str, np.ndarray]:
-    """The indicators [m] of Land and Bartolo for `rows` [m, d], by the names in MAGIKARP; low
-    values look untrained. `reference` [m] marks the unused tokens; without any, nothing.
+def _scores(
+    seen: Geometry, views: Views, means: np.ndarray, number: int, indicator: str
+) -> np.ndarray:
+    """Scores [m] by one of the `means` [t, d] from which the rows have `views`."""
+    if indicator == "distance":
+        return _closeness(views.distances[number])
+    own = float(means[number] @ seen.leading)
+    length = np.sqrt(max(float(means[number] @ means[number]) - own**2, 0.0))
+    lengths = np.sqrt(np.maximum(seen.norms**2 - seen.along_leading**2, 0.0))
+    scale = lengths * length
+    scores = np.full(len(lengths), np.nan)
+    product = views.products[number] - own * seen.along_leading
+    return np.divide(product, scale, out=scores, where=scale > 1e-12)
+
+
+def magikarp_indicators(seen: Geometry, found: Untrained) -> dict[str, np.ndarray]:
+    """The indicators [m] of Land and Bartolo for rows whose geometry is `seen`, by the names in
+    MAGIKARP; low values look untrained. Without reference rows in what was `found`, nothing.
 
     Cosine distance to the mean unused row: of the rows as stored, minus the mean of all rows, and
     without the first principal component of all rows; and the distance. The default of the tool is
     the first for tied embeddings and the norm of the input rows for untied ones. Source:
     magikarp/utils.py of cohere-ai/magikarp.
     """
-    if not reference.any():
+    if found.mean is None or found.products is None or found.distances is None:
         return {}
-    mean = _mean(rows, np.ones(len(rows), bool))
-    unused = _mean(rows, reference)
-    axis = leading_direction(rows, mean)
-    targets = (unused, unused - mean, unused - (unused @ axis) * axis)
-    found = {name: np.empty(len(rows)) for name in MAGIKARP}
-    for part in blocks(rows):
-        block = rows[part].astype(np.float64)
-        kinds = (block, block - mean, block - np.outer(block @ axis, axis))
-        for name, kind, target in zip(MAGIKARP, kinds, targets, strict=False):
-            lengths = np.linalg.norm(kind, axis=1) * np.linalg.norm(target)
-            found[name][part] = 1 - kind @ target / np.maximum(lengths, LEAST_LENGTHS)
-        found[MAGIKARP[3]][part] = np.linalg.norm(block - unused, axis=1)
-    return found
-
-
-def _held_out(
-    rows: np.ndarray, reference: np.ndarray, axis: np.ndarray, indicator: Indicator
-) -> float | None:
-    """Mean chance of a reference row to score above another row, by the other half of them."""
-    places = np.flatnonzero(reference)
-    if len(places) < ENOUGH:
-        return None
-    chances = []
-    for start in (0, 1):
-        half = np.zeros(len(reference), bool)
-        half[places[start::2]] = True
-        scores = indicator(rows, _mean(rows, half), axis)
-        chances.append(_chance(scores, reference & ~half, ~reference))
-    known = [chance for chance in chances if chance is not None]
-    return float(np.mean(known)) if len(known) == 2 else None
-
-
-def leading_direction(rows: np.ndarray, origin: np.ndarray | None = None) -> np.ndarray:
-    """The unit vector [d] along which Σ(x · v)² is largest, x: `rows` [m, d] less `origin` [d].
-
-    By power iteration from the mean row, or from the widest column if there is an origin.
-    """
-    if origin is None:
-        vector = _mean(rows, np.ones(len(rows), bool))
-    else:
-        vector = np.zeros(rows.shape[1])
-        vector[int(np.argmax(rows.var(axis=0)))] = 1.0
-    vector = vector / (np.linalg.norm(vector) or 1.0)
-    for _ in range(POWER_STEPS):
-        moved = np.zeros_like(vector)
-        for part in blocks(rows):
-            block = rows[part] if origin is None else rows[part] - origin.astype(np.float32)
-            moved += (block @ vector.astype(np.float32)).astype(np.float64) @ block
-        length = np.linalg.norm(moved)
-        if length == 0:
-            return vector
-        moved /= length
-        change = np.linalg.norm(moved - vector)
-        vector = moved
-        if change < SETTLED:
-            break
-    return vector
-
-
-def _mean(rows: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Mean [d] of the rows that `mask` marks, float64."""
-    total = np.zeros(rows.shape[1])
-    for part in blocks(rows):
-        total += mask[part].astype(np.float32) @ rows[part]
-    return total / max(int(mask.sum()), 1)
-
-
-def _cosines(rows: np.ndarray, target: np.ndarray, axis: np.ndarray) -> np.ndarray:
-    """Cosines [m] to `target` after `axis` is removed from both; NaN if one is zero."""
-    target = target - (target @ axis) * axis
-    result = np.full(len(rows), np.nan)
-    for part in blocks(rows):
-        block = rows[part].astype(np.float64)
-        lengths = np.sqrt(np.maximum((block**2).sum(axis=1) - (block @ axis) ** 2, 0.0))
-        scale = lengths * np.linalg.norm(target)
-        np.divide(block @ target, scale, out=result[part], where=scale > 1e-12)
+    unused, mean, axis = found.mean, seen.mean, seen.widest
+    along = float(unused @ axis)
+    shifted = unused - mean
+    kinds = (
+        (found.products, seen.norms, float(unused @ unused)),
+        (
+            found.products - seen.to_mean - float(mean @ shifted),
+            seen.distances,
+            float(shifted @ shifted),
+        ),
+        (
+            found.products - along * seen.along_widest,
+            np.sqrt(np.maximum(seen.norms**2 - seen.along_widest**2, 0.0)),
+            float(unused @ unused) - along**2,
+        ),
+    )
+    result = {}
+    for name, (products, lengths, square) in zip(MAGIKARP, kinds, strict=False):
+        scale = np.maximum(lengths * np.sqrt(max(square, 0.0)), LEAST_LENGTHS)
+        result[name] = 1 - products / scale
+    result[MAGIKARP[3]] = found.distances
     return result
 
 
-def _closeness(rows: np.ndarray, target: np.ndarray, axis: np.ndarray) -> np.ndarray:
-    """1 - distance to `target` / median distance: 1 at the target, 0 for a typical row."""
-    distances = np.empty(len(rows))
-    for part in blocks(rows):
-        distances[part] = np.linalg.norm(rows[part] - target, axis=1)
+def _mean(seen: Geometry, places: np.ndarray) -> np.ndarray:
+    """Mean [d] of the rows numbered `places`, float64."""
+    total = np.zeros(seen.rows.shape[1])
+    for at in range(0, len(places), GATHERED):
+        total += seen.rows[places[at : at + GATHERED]].sum(axis=0, dtype=np.float64)
+    return total / max(len(places), 1)
+
+
+def _closeness(distances: np.ndarray) -> np.ndarray:
+    """1 - distance / median distance: 1 at the target, 0 for a typical row."""
     median = float(np.median(distances))
-    return 1.0 - distances / median if median > 0 else np.ones(len(rows))
+    return 1.0 - distances / median if median > 0 else np.ones(len(distances))
 
 
 def _chance(scores: np.ndarray, held_out: np.ndarray, others: np.ndarray) -> float | None:

@@ -48,14 +48,14 @@ def test_requests_are_never_below_the_prediction(job, model, measured_mb, second
 @pytest.mark.parametrize(
     ("elements", "measured_mb", "seconds"),
     [
-        (151_936 * 2560, 2109, 105),
-        (49_152 * 576, 606, 32),
-        (30_522 * 384, 484, 17),
+        (151_936 * 2560, 1362, 60),
+        (49_152 * 576, 500, 18),
+        (30_522 * 384, 452, 12),
         (4128 * 160, 372, 4.6),
     ],
 )
 def test_clustering_is_predicted(elements, measured_mb, seconds):
-    asked = to_cluster(Size(elements=elements))["mem_mb"]
+    asked = to_cluster(Size(elements=elements), 1)["mem_mb"]
     assert measured_mb < asked < 1.3 * MEMORY_FACTOR * measured_mb
     assert seconds / 2 < clustering_seconds(elements) < 2 * seconds
 

@@ -3,15 +3,22 @@
 import numpy as np
 
 from blockresearch.text import readable
-from blockresearch.tokens.clustering import warm_path
+from blockresearch.tokens.clustering import space, warm_path, with_silhouettes
 from blockresearch.tokens.elbow import elbow, elbow_table
 from blockresearch.tokens.tokenizer import Token
-from blockresearch.tokens.vectors import usable_rows
+from blockresearch.tokens.vectors import usable
 
 
-def elbow_curve(rows, k_min, k_max, random_state=0, progress=None):
+def fits_of(rows, k_min, k_max, random_state=0):
+    """Fits of the usable `rows` [n, d], with silhouettes."""
+    rows = rows[usable(rows)]
+    fits = warm_path(space(rows, k_max), k_min, k_max, random_state)
+    return with_silhouettes(rows, fits, random_state)
+
+
+def elbow_curve(rows, k_min, k_max, random_state=0):
     """Table `elbow` for `rows` [n, d] with the elbow as the chosen k."""
-    fits = warm_path(usable_rows(rows)[0], k_min, k_max, random_state, progress)
+    fits = fits_of(rows, k_min, k_max, random_state)
     return elbow_table(fits, elbow(fits) if fits else None)
 
 

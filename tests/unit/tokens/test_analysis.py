@@ -8,9 +8,11 @@ from blockresearch.report.findings.record import Place
 from blockresearch.report.findings.tokens import clusters
 from blockresearch.tables.io import columns, typed, write_table
 from blockresearch.tokens.analysis import analyze_embedding, find_probes, nothing, with_output
-from blockresearch.tokens.describe import first_equal, mean_cosine, paired_cosines
+from blockresearch.tokens.geometry import first_equal, geometry, paired_cosines
 from blockresearch.tokens.metric import METRICS
 from blockresearch.tokens.tokenizer import Token, read_tokens
+from blockresearch.tokens.vectors import survey
+from blockresearch.tokens.workers import Workers
 from tests.unit.tokens.samples import token, untrained_sample
 
 
@@ -76,19 +78,22 @@ def test_geometry(analysis):
 
 def test_mean_cosine_is_that_of_all_pairs():
     rows = np.random.default_rng(0).standard_normal((40, 5)).astype(np.float32) + 1
-    origin = rows.mean(axis=0, dtype=float)
-    for shift in (None, origin):
-        shifted = rows.astype(float) - (0 if shift is None else shift)
+    seen = geometry(rows)
+    for shift, found in ((0, seen.mean_cosine), (seen.mean, seen.mean_cosine_centered)):
+        shifted = rows.astype(float) - shift
         unit = shifted / np.linalg.norm(shifted, axis=1, keepdims=True)
         cosines = (unit @ unit.T)[~np.eye(40, dtype=bool)]
-        assert mean_cosine(rows, shift) == pytest.approx(cosines.mean())
-    assert mean_cosine(np.vstack([rows, np.zeros((3, 5), np.float32)])) == mean_cosine(rows)
-    assert mean_cosine(rows[:1]) is None
+        assert found == pytest.approx(cosines.mean())
+    longer = geometry(np.vstack([rows, np.zeros((3, 5), np.float32)]))
+    assert longer.mean_cosine == pytest.approx(seen.mean_cosine, abs=1e-12)
+    assert geometry(rows[:1]).mean_cosine is None
 
 
 def test_equal_rows_are_found():
     rows = np.float32([[0.0, 1], [-0.0, 1], [2, 3], [0, 1], [3, 2]])
-    assert first_equal(rows).tolist() == [0, 0, 2, 0, 4]
+    assert first_equal(rows, survey(rows).hashes).tolist() == [0, 0, 2, 0, 4]
+    # Also if different rows have one hash.
+    assert first_equal(rows[[2, 0, 4, 0, 2]], np.zeros(5, np.uint64)).tolist() == [0, 1, 2, 1, 0]
 
 
 @pytest.mark.parametrize("n_clusters", [4, 14])
@@ -209,7 +214,7 @@ def test_planted_clusters_are_recovered_in_every_space(metric):
 def test_a_gpu_gives_the_tables_of_the_cpu():
     # Torch's own CPU device goes the way of a GPU.
     one, two = (
-        analyze_embedding(*sample(), k_max=6, probe_tokens=["a3"], device=device)
+        analyze_embedding(*sample(), k_max=6, probe_tokens=["a3"], workers=Workers(2, device))
         for device in ("cpu", "cpu:0")
     )
     assert one.summary["k"] == two.summary["k"] == 3
@@ -244,7 +249,7 @@ def test_an_output_layer_of_its_own():
     head = np.vstack([2 * rows, rows[:3]]).astype(np.float32)
     head[0] = 0
     analysis = analyze_embedding(rows.copy(), tokens, k_max=4, probe_tokens=["w7", 399, "none"])
-    cosines = paired_cosines(rows, iter([head[:150], head[150:]]))
+    cosines = paired_cosines(rows, head)
     assert np.isnan(cosines[0]) and cosines[1:] == pytest.approx(np.ones(399))
     both = with_output(analysis, head, [*tokens, *tokens[:3]], cosines)
     assert len(both.output_tokens) == 403 and both.summary["output"]["zero_rows"] == 1
@@ -254,7 +259,7 @@ def test_an_output_layer_of_its_own():
     json.dumps(both.summary, allow_nan=False)
     broken = with_output(analysis, np.full((400, 48), np.nan, np.float32), tokens, cosines)
     assert broken.summary["output"] is None and "finite" in broken.summary["output_reason"]
-    assert np.isnan(paired_cosines(rows, iter([np.ones((400, 3), np.float32)]))).all()
+    assert np.isnan(paired_cosines(rows, np.ones((400, 3), np.float32))).all()
 
 
 def test_an_output_layer_ranks_untrained_tokens_first():
@@ -262,7 +267,7 @@ def test_an_output_layer_ranks_untrained_tokens_first():
     head, _ = untrained_sample(tied_like=False, n=600)
     head[:-60] += np.random.default_rng(7).standard_normal(48)  # trained rows move together
     tokens = [token(f"<unused{i}>") if k else token(f" w{i}") for i, k in enumerate(known)]
-    cosines = paired_cosines(rows, iter([head]))
+    cosines = paired_cosines(rows, head)
     analysis = with_output(analyze_embedding(rows, tokens, k_max=3), head, tokens, cosines)
     planted = set(range(541, 600, 2))
     for table in (analysis.tokens, analysis.output_tokens):

@@ -5,13 +5,11 @@ import pytest
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
-from blockresearch.tokens.clustering import (
-    cluster_rows,
-    lloyd_iterations,
-    silhouette_scorer,
-    warm_path,
-)
-from tests.unit.tokens.samples import cloud, elbow_curve, planted
+from blockresearch.tokens.clustering import Fit, cluster_rows, with_silhouettes
+from blockresearch.tokens.on_device import lloyd
+from blockresearch.tokens.vectors import Rows
+from blockresearch.tokens.workers import Workers
+from tests.unit.tokens.samples import cloud, elbow_curve, fits_of, planted
 
 
 def test_curve_agrees_with_scikit_learn():
@@ -27,18 +25,18 @@ def test_curve_agrees_with_scikit_learn():
 
 def test_the_path_of_a_sample_is_nearly_as_good(monkeypatch):
     rows = cloud(4000, 20)
-    whole = warm_path(rows, 2, 9)
-    monkeypatch.setattr("blockresearch.tokens.clustering.PATH_ROWS", 1000)
-    sampled = warm_path(rows, 2, 9)
+    whole = fits_of(rows, 2, 9)
+    monkeypatch.setattr("blockresearch.tokens.clustering.PATH_ELEMENTS", 20_000)
+    sampled = fits_of(rows, 2, 9)
     for a, b in zip(whole, sampled, strict=True):
         assert len(b.labels) == 4000 and b.inertia == pytest.approx(a.inertia, rel=0.02)
     rare = np.repeat(np.eye(5, dtype=np.float32), [2000, 1000, 900, 99, 1], axis=0)
-    assert warm_path(rare, 2, 9)[-1].k == 5
+    assert fits_of(rare, 2, 9)[-1].k == 5
 
 
 def test_inertia_and_silhouette_follow_the_labels():
     rows = cloud(800)
-    for fit in warm_path(rows, 3, 5):
+    for fit in fits_of(rows, 3, 5):
         wide = rows.astype(float)
         own = [wide[fit.labels == c] for c in range(fit.k)]
         inertia = sum(((part - part.mean(axis=0)) ** 2).sum() for part in own)
@@ -49,15 +47,15 @@ def test_inertia_and_silhouette_follow_the_labels():
 def test_a_sample_estimates_the_silhouette(monkeypatch):
     monkeypatch.setattr("blockresearch.tokens.clustering.SILHOUETTE_ROWS", 500)
     rows, truth = planted(4, size=300, d=20)
-    score = silhouette_scorer(rows, 0)(truth)
-    assert score[0] == pytest.approx(silhouette_score(rows, truth), abs=0.01)
-    assert 0.001 < score[1] < 0.01
-    assert score != silhouette_score(rows, truth)
+    fit = with_silhouettes(rows, [Fit(4, truth, 1.0, 2.0)], 0)[0]
+    assert fit.silhouette == pytest.approx(silhouette_score(rows, truth), abs=0.01)
+    assert 0.001 < fit.silhouette_error < 0.01
+    assert fit.silhouette != silhouette_score(rows, truth)
 
 
 def test_the_final_fit_is_a_fixed_point():
     rows = cloud(1000)
-    start = warm_path(rows, 6, 6)[0].labels
+    start = fits_of(rows, 6, 6)[0].labels
     found = cluster_rows(rows, 6, start=start)
     sizes = np.bincount(found.labels)
     assert list(sizes) == sorted(sizes, reverse=True)
@@ -78,10 +76,19 @@ def test_rows_that_are_not_finite_are_left_out():
     broken[5, 3], broken[50, 0], broken[70, 1] = np.nan, -np.inf, 1e30
     keep = np.ones(len(rows), bool)
     keep[[5, 50, 70]] = False
-    found, clean = cluster_rows(broken, 3), cluster_rows(rows[keep], 3)
-    assert (found.labels[~keep] == -1).all() and np.isnan(found.distances[~keep]).all()
-    np.testing.assert_array_equal(found.labels[keep], clean.labels)
     assert elbow_curve(broken, 2, 5).equals(elbow_curve(rows[keep], 2, 5))
+
+
+def test_a_large_table_ends_after_a_few_steps(monkeypatch):
+    rows = cloud(4000, 20)
+    start = fits_of(rows, 7, 7)[0].labels
+    whole = cluster_rows(rows, 7, start=start)
+    monkeypatch.setattr("blockresearch.tokens.clustering.SETTLED_ELEMENTS", 1000)
+    few = [cluster_rows(Rows(rows), 7, start=start, workers=Workers(n)) for n in (1, 3)]
+    assert few[0].inertia == pytest.approx(whole.inertia, rel=0.01)
+    means = np.stack([rows[few[0].labels == c].mean(axis=0) for c in range(7)])
+    np.testing.assert_allclose(few[0].centers, means, atol=1e-5)
+    assert (few[0].labels == few[1].labels).all() and few[0].inertia == few[1].inertia
 
 
 @pytest.mark.parametrize("distinct", [1, 2, 3, 5])
@@ -90,7 +97,7 @@ def test_few_distinct_rows_end_the_curve(distinct):
     rows = np.tile(values, (7, 1))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        fits = warm_path(rows, 2, 30)
+        fits = fits_of(rows, 2, 30)
         found = cluster_rows(rows, 30)
     assert fits[-1].k == distinct and fits[-1].inertia <= 1e-5 * max(fits[-1].total, 1)
     assert len(found.centers) == len(np.unique(found.labels)) == distinct
@@ -98,7 +105,7 @@ def test_few_distinct_rows_end_the_curve(distinct):
 
 def test_tiny_tables():
     row = np.ones((1, 4), np.float32)
-    assert [fit.k for fit in warm_path(row, 2, 30)] == [1]
+    assert [fit.k for fit in fits_of(row, 2, 30)] == [1]
     assert elbow_curve(row, 2, 30)["chosen"].tolist() == [True]
     assert cluster_rows(row, 5).labels.tolist() == [0]
     empty = np.empty((0, 4), np.float32)
@@ -114,33 +121,25 @@ def test_wrong_ranges_are_refused():
         cluster_rows(rows, 0)
 
 
-def test_progress_counts_to_k_max():
-    seen: list[tuple[int, int]] = []
-    elbow_curve(cloud(50, 5), 2, 4, progress=lambda k, k_max: seen.append((k, k_max)))
-    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
-
-
 def test_torch_finds_the_same_clusters():
     rows = cloud(2000)
-    for one, two in zip(warm_path(rows, 2, 6), warm_path(rows, 2, 6, device="cpu:0"), strict=True):
-        assert two.inertia == pytest.approx(one.inertia, rel=1e-3)
-    labels = warm_path(rows, 5, 5)[0].labels
-    ours, theirs = (cluster_rows(rows.copy(), 5, 0, labels, device) for device in ("cpu", "cpu:0"))
+    labels = fits_of(rows, 5, 5)[0].labels
+    ours, theirs = (
+        cluster_rows(rows, 5, 0, labels, Workers(device=device)) for device in ("cpu", "cpu:0")
+    )
     assert theirs.inertia == pytest.approx(ours.inertia, rel=1e-5)
     assert adjusted_rand_score(ours.labels, theirs.labels) > 0.98
 
 
-def test_torch_iterates_to_the_step_before_the_last():
+def test_torch_iterates_like_scikit_learn():
     rows = cloud(800, 10)
     start = rows[:4].copy()
-    centers = lloyd_iterations(rows, start, "cpu:0", 0.0)
-    last = KMeans(4, init=centers, n_init=1, tol=0, max_iter=3).fit(rows)
-    np.testing.assert_allclose(last.cluster_centers_, centers, atol=1e-4)
+    centers = lloyd(rows, start, 300, "cpu:0")
     whole = KMeans(4, init=start, n_init=1, tol=0, max_iter=1000).fit(rows)
-    assert last.inertia_ == pytest.approx(whole.inertia_, rel=1e-5)
+    np.testing.assert_allclose(whole.cluster_centers_, centers, atol=1e-4)
     # A center far from every row keeps its place.
     far = np.vstack([start, np.full((1, 10), 1e6, np.float32)])
-    assert (lloyd_iterations(rows, far, "cpu:0", 0.0)[4] == 1e6).all()
+    assert (lloyd(rows, far, 300, "cpu:0")[4] == 1e6).all()
 
 
 def test_margins_are_to_the_next_centre():

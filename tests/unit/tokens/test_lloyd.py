@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from sklearn.cluster import KMeans
 
-from blockresearch.tokens.lloyd import gathered_sums, nearest_center, settle, split
+from blockresearch.tokens.lloyd import (
+    gathered_sums,
+    nearest_centers,
+    settle,
+    settle_table,
+    split,
+)
+from blockresearch.tokens.vectors import Rows
+from blockresearch.tokens.workers import Workers
 from tests.unit.tokens.samples import cloud, planted
 
 
@@ -15,13 +23,19 @@ def test_labels_are_those_of_scikit_learn(rows):
     model = KMeans(9, init=start.astype(float), n_init=1, tol=0).fit(rows.astype(float))
     assert (labels == model.labels_).mean() > 0.999
     np.testing.assert_allclose(centers, model.cluster_centers_, rtol=1e-2, atol=1e-3)
-    assert (nearest_center(rows, centers) == labels).all()
+    both = nearest_centers(rows, [centers[:2], centers])
+    assert (both[1] == labels).all() and both[0].max() == 1
+    in_blocks, again = settle_table(Rows(rows), start, 300, Workers(2))
+    assert (in_blocks == labels).mean() > 0.999
+    np.testing.assert_allclose(again, centers, rtol=1e-2, atol=1e-3)
 
 
 def test_a_center_without_rows_gets_the_farthest_row():
     rows = np.float32([[0, 0], [0, 1], [1, 0], [90, 0], [0, 70]])
     labels, centers = settle(rows, np.float32([[0, 0], [999, 999], [998, 998]]), 0.0)
     assert labels.tolist() == [0, 0, 0, 1, 2]
+    start = np.float32([[0, 0], [999, 999], [998, 998]])
+    assert settle_table(rows, start, 9)[0].tolist() == labels.tolist()
     np.testing.assert_allclose(centers, [[1 / 3, 1 / 3], [90, 0], [0, 70]])
     same = np.ones((4, 2), np.float32)
     assert settle(same, np.float32([[1, 1], [5, 5]]), 0.0)[0].tolist() == [0] * 4

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from blockresearch.tokens.clustering import cluster_rows, warm_path
+from blockresearch.tokens.clustering import cluster_rows, space
 from blockresearch.tokens.metric import find_curve
-from tests.unit.tokens.samples import cloud, planted
+from tests.unit.tokens.samples import cloud, fits_of, planted
 
 
 def frequent(seed: int = 0):
@@ -20,9 +20,9 @@ def frequent(seed: int = 0):
 
 def test_whitening_shows_groups_a_direction_hides():
     rows, truth = frequent()
-    hidden = cluster_rows(rows.copy(), 6, start=warm_path(rows, 6, 6)[0].labels)
+    hidden = cluster_rows(rows, 6, start=fits_of(rows, 6, 6)[0].labels)
     assert adjusted_rand_score(truth, hidden.labels) < 0.1
-    curve = find_curve(rows, "auto", 2, 8)
+    curve = find_curve(space(rows, 8), "auto", 2, 8)
     assert curve.metric == "whitened" and "no clear elbow" in curve.rule
     found = next(fit for fit in curve.fits if fit.k == 6)
     assert adjusted_rand_score(truth, found.labels) > 0.9
@@ -30,16 +30,16 @@ def test_whitening_shows_groups_a_direction_hides():
 
 def test_clusters_that_lie_apart_are_taken_as_they_are():
     rows, truth = planted(7)
-    curve = find_curve(rows, "auto", 2, 10)
+    curve = find_curve(space(rows, 10), "auto", 2, 10)
     assert curve.metric == "euclidean" and curve.clear is True
     assert adjusted_rand_score(truth, curve.fits[5].labels) >= 0.99
-    assert find_curve(rows, "auto", 3, 3).metric == "euclidean"
+    assert find_curve(space(rows, 3), "auto", 3, 3).metric == "euclidean"
 
 
 @pytest.mark.parametrize("shape", [(25, 40), (600, 2)])
 def test_what_is_too_small_to_whiten_is_taken_as_it_is(shape):
     # Whitened to one or two directions, one cloud would fall into two clusters or onto a circle.
-    curve = find_curve(cloud(*shape), "auto", 2, 8)
+    curve = find_curve(space(cloud(*shape), 8), "auto", 2, 8)
     assert curve.metric == "euclidean" and "too few" in curve.rule
 
 
@@ -49,7 +49,7 @@ def test_clusters_may_have_very_different_sizes(seed):
     rows = np.random.default_rng(seed).standard_normal((900, 32)).astype(np.float32)
     rows += 5 * np.eye(4, 32, dtype=np.float32)[np.arange(900) % 4]
     rows[-60:] *= 0.05
-    curve = find_curve(rows, "auto", 2, 8)
+    curve = find_curve(space(rows, 8), "auto", 2, 8)
     assert curve.metric == "euclidean"
     assert curve.clear or "samples" in curve.rule
 
@@ -72,5 +72,5 @@ def tables():
 @pytest.mark.slow
 def test_ten_seeds_choose_the_same_metric():
     for name, rows in tables().items():
-        curves = [find_curve(rows, "auto", 2, 4, random_state=seed) for seed in range(10)]
+        curves = [find_curve(space(rows, 4), "auto", 2, 4, random_state=seed) for seed in range(10)]
         assert len({(curve.metric, curve.rule, curve.clear) for curve in curves}) == 1, name

@@ -12,6 +12,7 @@ from blockresearch.tokens.stability import (
     is_found_again,
 )
 from blockresearch.tokens.vectors import principal_components
+from blockresearch.tokens.workers import Workers
 from tests.unit.tokens.samples import cloud, planted
 
 
@@ -28,7 +29,7 @@ def test_checks_tell_clusters_from_one_cloud():
     assert not any(is_beyond_null(found[k]) for k in range(2, 10))
     for k in range(2, 10):
         assert found[k].sample_share == pytest.approx(found[k].null_share, rel=0.05)
-    assert found == checks(components.project(rows), components, 9, threads=3)
+    assert found == checks(components.project(rows), components, 9, workers=Workers(3))
 
 
 def test_a_stability_within_its_error_is_not_enough():

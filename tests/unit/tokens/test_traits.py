@@ -2,7 +2,7 @@
 
 import pytest
 
-from blockresearch.tokens.traits import is_impossible, traits
+from blockresearch.tokens.traits import traits
 from tests.unit.tokens.samples import token
 
 
@@ -38,7 +38,8 @@ def test_traits(raw, kind, category, script, spaced, length):
 
 
 def test_impossible_tokens():
-    assert is_impossible(token("\udcc0", "byte")) and is_impossible(token("\udcff", "byte"))
-    assert is_impossible(token("<unused12>")) and is_impossible(token("[unused1]", "special"))
+    named = (token("<unused12>"), token("[unused1]", "special"))
+    for impossible in (token("\udcc0", "byte"), token("\udcff", "byte"), *named):
+        assert traits(impossible).is_impossible
     for other in (token("\udcc3", "byte"), token("unused"), token("", "unnamed"), token("<s>")):
-        assert not is_impossible(other)
+        assert not traits(other).is_impossible
