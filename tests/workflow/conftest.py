@@ -1,7 +1,9 @@
 """A copy of the project in which Snakemake really runs."""
 
+import csv
 import fcntl
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -10,9 +12,14 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
+from blockresearch.tables.columns import SCHEMAS
 from tests.conftest import ROOT, small_model
+
+# Tables of two models.
+COMPARED = ("pairs", "differences", "vocabulary")
 
 PARTS = ("Snakefile", "config", "envs", "notebooks", "profiles", "src", "workflow")
 
@@ -125,3 +132,17 @@ def assert_same_tables(one: Path, other: Path) -> None:
     tables = [path.name for path in (*one.glob("*.parquet"), *one.glob("*.csv"))]
     for name in (*tables, "manifest.json", "plan.json", "params.json", "embedding/clusters.csv"):
         assert (one / name).read_bytes() == (other / name).read_bytes(), name
+
+
+def assert_columns(folder: Path, table: str) -> None:
+    """The files of `table` in `folder` have the columns that the records state."""
+    schema = SCHEMAS[table]
+    for path in (folder / name for name in schema.files.split(", ")):
+        if path.suffix == ".parquet":
+            written = pq.read_schema(path).names
+        elif path.suffix == ".json":
+            written = list(json.loads(path.read_text())[0])
+        else:
+            with path.open(encoding="utf-8", newline="") as file:
+                written = next(csv.reader(file))
+        assert written == [column.name for column in schema.columns], path.name

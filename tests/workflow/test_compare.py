@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from tests.cases import comparisons
-from tests.workflow.conftest import copy_of_the_project
+from tests.workflow.conftest import COMPARED, assert_columns, copy_of_the_project
 
 pytestmark = pytest.mark.workflow
 
@@ -29,6 +29,8 @@ def test_a_comparison_follows_its_sides(tmp_path):
     table = pd.read_parquet(project.folder / FOLDER / "differences.parquet")
     assert len(table) == len(tensors)
     assert table.loc[table["rows"] > 1, "delta_storage_rank"].eq(2).all()
+    for name in COMPARED:
+        assert_columns(project.folder / FOLDER, name)
     assert "Nothing to be done" in compare().text
 
     shard = next((project.folder / "tuned").glob("*1-of-00002.safetensors"))
