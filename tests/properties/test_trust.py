@@ -43,6 +43,8 @@ BOUNDS = {
     **{f"{each.name}_sqnr_db": 1e-4 for each in LOW_BIT_FORMATS},
     # A tie of E4M3 is decided by the last bit of a scale.
     "nvfp4_sqnr_db": 1e-3,
+    # The mean is summed by blocks in float32.
+    "centroid_distance": 1e-8,
     # Products run in float32; absolute.
     "nearest_cosine": 2e-6,
     "undertrained_score": 2e-6,

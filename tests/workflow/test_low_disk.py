@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,8 +53,10 @@ def watched(weights: Path):
 
     def look():
         while not end.is_set():
-            files = [*weights.rglob("*.safetensors"), *weights.rglob(".partial-*")]
-            seen[0] = max(seen[0], len({path.parent for path in files}))
+            # A folder may be deleted while it is listed.
+            with suppress(FileNotFoundError):
+                files = [*weights.rglob("*.safetensors"), *weights.rglob(".partial-*")]
+                seen[0] = max(seen[0], len({path.parent for path in files}))
             time.sleep(0.002)
 
     thread = threading.Thread(target=look)

@@ -155,7 +155,7 @@ GUIDANCE = (
     ),
     _of(
         "norm centroid_distance mean_norm",
-        "float64 sums of the stored values",
+        "float64 sums of the stored values; centroid_distance 1e-8",
         "short and long vectors follow the frequency of tokens",
         "compare within one table",
     ),
