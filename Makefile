@@ -1,14 +1,14 @@
 # Everything runs in .venv; plain `snakemake` inside it is the documented way.
-# TORCH=no leaves torch out (it is only for GPUs).
+# GPU=yes adds torch, which only GPUs need; a set-up that has it keeps it.
 
 PYTHON ?= python3
-TORCH ?= yes
+GPU ?= $(if $(wildcard .venv/.with-gpu-yes),yes,no)
 CORES ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count())")
 
 BIN := $(CURDIR)/.venv/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
-EXTRA := $(if $(filter no,$(TORCH)),,[gpu])
-STAMP := .venv/.with-torch-$(TORCH)
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
+EXTRA := $(if $(filter yes,$(GPU)),[gpu])
+STAMP := .venv/.with-gpu-$(GPU)
 DEV_STAMP := .venv/.for-development
 BENCH_STAMP := .venv-bench/.complete
 # Many tests wait (for a server, a scheduler, a browser), and those of one file share what they made.
@@ -24,18 +24,20 @@ SHELL := /bin/bash
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-setup: $(STAMP) ## make .venv with all that a run needs (TORCH=no: without torch)
+setup: $(STAMP) ## make .venv with all that a run needs (GPU=yes: with torch)
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
 $(STAMP): pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Installing into .venv: about $(if $(EXTRA),5 GB with torch,1 GB), some minutes."
 	$(PIP) --editable ".$(EXTRA)"
-	rm -f .venv/.with-torch-*
+	rm -f .venv/.with-gpu-*
 	touch $@
+	@$(BIN)/python -c "from blockresearch.device import unused_gpu; print(unused_gpu() or '', end='')"
 
 $(DEV_STAMP): pyproject.toml $(STAMP)
-	$(PIP) --editable ".[dev]"
+	$(PIP) --editable ".[dev,gpu]"
 	touch $@
 
 run: setup ## analyze the bundled demo (or what config/config.yaml says)

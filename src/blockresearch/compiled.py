@@ -5,6 +5,7 @@ machine code is included in that of the loop, so a cache belongs to one state of
 """
 
 import hashlib
+import logging
 import os
 from collections.abc import Callable
 from functools import cache
@@ -15,12 +16,32 @@ import numpy as np
 from llvmlite import ir
 from numba import config as numba_config
 from numba import njit, types
+from numba.core import event
 from numba.extending import intrinsic, register_jitable
 
 PACKAGE = Path(__file__).parent
 
+log = logging.getLogger(__name__)
+
 # numba sets its attributes when it is imported, unseen by type checkers.
 config: Any = numba_config
+
+
+class _Compiling(event.Listener):
+    """Logs once in a process that loops are compiled, which takes a quarter of a minute."""
+
+    is_logged = False
+
+    def on_start(self, event: Any) -> None:
+        if not self.is_logged:
+            log.info("compiling loops, once on this machine")
+        self.is_logged = True
+
+    def on_end(self, event: Any) -> None:
+        pass
+
+
+event.register("numba:compile", _Compiling())
 
 
 def compiled(function: Callable | None = None, **options: Any) -> Any:

@@ -48,7 +48,9 @@ def resolve_device(requested: str) -> str:
     if importlib.util.find_spec("torch") is None:
         if requested == "auto":
             return "cpu"
-        raise ValueError(f"device {requested} needs torch: run `make setup`, or use device cpu.")
+        raise ValueError(
+            f"device {requested} needs torch: run `make setup GPU=yes`, or use device cpu."
+        )
     if requested == "torch-cpu":
         return requested
     import torch
@@ -125,6 +127,15 @@ def may_find_gpu(requested: str) -> bool:
     if requested == "auto":
         return _has_driver() and importlib.util.find_spec("torch") is not None
     return requested.startswith("cuda")
+
+
+def unused_gpu() -> str | None:
+    """One line for a machine with a GPU that nothing here can use; None for any other."""
+    if not _has_driver() or importlib.util.find_spec("torch") is not None:
+        return None
+    return (
+        "There is a GPU here, but no torch, so the CPU measures: `make setup GPU=yes` adds torch."
+    )
 
 
 def _has_driver() -> bool:

@@ -19,6 +19,9 @@ OTHER_SECONDS = 3.0
 # Share of the time that a late job has run for so far by which it is expected to go on.
 LATE_SHARE = 0.2
 
+# Predicted seconds from which on a job's own time is worth a look.
+LONG_JOB_SECONDS = 20
+
 # The rule whose jobs appear in plan.json, and only later in events.
 MEASURING = "analyze"
 
@@ -239,7 +242,10 @@ class Progress:
         lines = []
         for job in jobs[:most]:
             activity = job.activity
-            lines.append(f"{job.name}, {duration(job.seconds)}" + (activity and f": {activity}"))
+            expected = (job.predicted or 0) * self._factor(job.rule)
+            is_early = job.seconds < expected and expected >= LONG_JOB_SECONDS
+            spent = duration(job.seconds) + (f" of about {duration(expected)}" if is_early else "")
+            lines.append(f"{job.name}, {spent}" + (activity and f": {activity}"))
         more = len(jobs) - most
         return [*lines, f"and {more} more"] if more > 0 else lines
 

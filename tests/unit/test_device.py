@@ -58,3 +58,11 @@ def test_a_slot_belongs_to_the_gpu_itself(monkeypatch):
 
     assert lock_with("GPU-a", "cuda:0") != lock_with("GPU-b", "cuda:0")
     assert lock_with("GPU-b", "cuda:0") == lock_with("GPU-a,GPU-b", "cuda:1")
+
+
+def test_a_gpu_without_torch_is_named_in_one_line(monkeypatch):
+    monkeypatch.setattr(device, "_has_driver", lambda: True)
+    monkeypatch.setattr(device.importlib.util, "find_spec", lambda name: None)
+    assert "make setup GPU=yes" in device.unused_gpu()
+    monkeypatch.setattr(device, "_has_driver", lambda: False)
+    assert device.unused_gpu() is None

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+from blockresearch.device import unused_gpu
 from blockresearch.project import use_interpreter
 from blockresearch.run import integrity, lifeline, session
 
@@ -16,6 +17,8 @@ def begin():
     except ValueError as error:
         raise WorkflowError(str(error))
     if note := use_interpreter(sys.executable):
+        print(note, file=sys.stderr)
+    if config["device"] == "auto" and (note := unused_gpu()):
         print(note, file=sys.stderr)
     lifeline.take_jobs_along()
 

@@ -145,11 +145,29 @@ if __name__ == "__main__":
     parser.add_argument("--weights", default="", help="folder of downloaded weights")
     parser.add_argument("--digest", help="hash of what is read; only for the workflow's record")
     parser.add_argument("--out", required=True, help="clusters.csv, or the folder for everything")
-    parser.add_argument("--k_min", type=cli.positive_int, default=2)
-    parser.add_argument("--k_max", type=cli.positive_int, default=30)
-    parser.add_argument("--n_clusters", type=cli.positive_int, help="default: by the elbow rule")
-    parser.add_argument("--metric", choices=METRICS, default="auto")
-    parser.add_argument("--projection", choices=PROJECTIONS, default="pca")
+    parser.add_argument(
+        "--k_min", type=cli.positive_int, default=2, help="fewest clusters tried for the elbow"
+    )
+    parser.add_argument(
+        "--k_max", type=cli.positive_int, default=30, help="most clusters tried for the elbow"
+    )
+    parser.add_argument(
+        "--n_clusters",
+        type=cli.positive_int,
+        help="a fixed number of clusters (default: by the elbow rule)",
+    )
+    parser.add_argument(
+        "--metric",
+        choices=METRICS,
+        default="auto",
+        help="space of the clusters; auto: euclidean if they are separate there, else whitened",
+    )
+    parser.add_argument(
+        "--projection",
+        choices=PROJECTIONS,
+        default="pca",
+        help="map of tokens: the first two principal components, or t-SNE in addition",
+    )
     parser.add_argument(
         "--probe_tokens",
         type=texts_or_ids,

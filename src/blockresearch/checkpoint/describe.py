@@ -100,10 +100,13 @@ def describe_folder(
 ) -> Manifest:
     """Manifest of a local folder; `hashed` adds the sha256 of every file.
 
-    `subfolder`, `variant` and `file` choose among several sets of weights (see `selection`). A
-    folder of the hub's cache is its snapshot of main. Raises
-    CheckpointError or SafetensorsError with a sentence for the user.
+    `subfolder`, `variant` and `file` choose among several sets of weights (see `selection`). The
+    path of a weight file stands for its folder and that file. A folder of the hub's cache is its
+    snapshot of main. Raises CheckpointError or SafetensorsError with a sentence for the user.
     """
+    named = Path(folder)
+    if file is None and named.suffix == SUFFIX and named.is_file():
+        folder, file = named.parent, named.name
     if not Path(folder).is_dir():
         raise CheckpointError(
             f"{folder} is not a folder: give the folder with the .safetensors files."

@@ -43,8 +43,9 @@ def portal(results: Path, failures: Mapping[str, Failure]) -> tuple[str, list[di
 def entry(folder: Path, failure: Failure | None = None) -> dict[str, Any]:
     """The entry of one model.
 
-    status is complete, damaged (by its audit), failed (with the error that a job left in its log)
-    or unfinished: files are missing or unreadable.
+    status is complete, damaged (by its audit), failed (with the error that a job left in its log),
+    planned (its headers were read, nothing is measured) or unfinished: files are missing or
+    unreadable.
     """
     found: dict[str, Any] = {
         "model": folder.name,
@@ -83,7 +84,8 @@ def entry(folder: Path, failure: Failure | None = None) -> dict[str, Any]:
         reason = visible(f"{failure.rule}: {failure.reason or WITHOUT_REASON}")[:LONGEST_REASON]
         return found | {"status": "failed" if failure.is_error else "unfinished", "reason": reason}
     if not finished:
-        return found
+        begun = any((folder / name).exists() for name in ("shards", "parts", "params.parquet"))
+        return found | {"status": "unfinished" if begun or found["bytes"] is None else "planned"}
     return found | {"status": "damaged" if found["findings"]["error"] else "complete"}
 
 

@@ -36,13 +36,25 @@ SPARSITY_THRESHOLD = 1e-6
 
 def parser(description: str | None) -> argparse.ArgumentParser:
     """A parser with the flags that every script has; its text is the script's docstring."""
-    result = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    result = argparse.ArgumentParser(description=description, formatter_class=HelpWithDefaults)
     result.add_argument(
         "--verbose", action="store_true", help="log details, and a traceback when something fails"
     )
     return result
+
+
+class HelpWithDefaults(argparse.RawDescriptionHelpFormatter):
+    """Help that states the default of every flag that has one and does not state it itself."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        text = action.help or ""
+        is_stated = "default" in text or action.default in (None, False, "", [], argparse.SUPPRESS)
+        return text if is_stated else f"{text} (default: {self._default(action)})".lstrip()
+
+    def _default(self, action: argparse.Action) -> str:
+        value = action.default
+        # A percent sign would begin a placeholder.
+        return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else "%(default)s"
 
 
 def run(
@@ -127,7 +139,12 @@ def selection(options: argparse.Namespace) -> dict[str, Any]:
 
 def add_measuring(parser: argparse.ArgumentParser) -> None:
     """Add the flags that set how weights are measured."""
-    parser.add_argument("--sparsity_threshold", type=threshold, default=SPARSITY_THRESHOLD)
+    parser.add_argument(
+        "--sparsity_threshold",
+        type=threshold,
+        default=SPARSITY_THRESHOLD,
+        help="|w| up to this value counts as near zero in the column sparsity",
+    )
     parser.add_argument(
         "--spectra",
         choices=("full", "rank", "sketch", "none"),

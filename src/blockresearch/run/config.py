@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from blockresearch.hub.cache import opened_snapshot
 from blockresearch.hub.names import is_folder, is_repo_id, is_revision
@@ -27,6 +28,12 @@ TAKEN = re.compile(
 )
 
 MAIN = "main"
+
+# Hosts of the hub and of its best known mirror; that of HF_ENDPOINT is a hub as well.
+HUBS = ("huggingface.co", "hf.co", "hf-mirror.com")
+
+# How a page of the hub shows a revision: a step of its path.
+VIEWS = (["tree"], ["blob"], ["resolve"], ["raw"])
 
 # The default model. It comes with the project, also if that is not the current folder.
 DEMO = "resources/demo"
@@ -176,8 +183,17 @@ def parse_model(
     """A model from the text a user gives: an existing folder, else a hub id at `revision`.
 
     A hub id may have its own revision, ID@REVISION. A folder of the hub's cache is its snapshot.
+    The address of a model's page is its hub id; a .safetensors file is that file of its folder.
     Raises ConfigError if an argument is not of its kind.
     """
+    if source.startswith(("https://", "http://")):
+        source, linked_revision, inside = _of_address(source)
+        revision = revision if linked_revision is None else linked_revision
+        is_weights = inside.endswith((".safetensors", ".json"))
+        subfolder, file = (subfolder, file or inside) if is_weights else (subfolder or inside, file)
+    elif source.endswith(".safetensors") and os.path.isfile(os.path.expanduser(source)):
+        folder, name_of_file = os.path.split(source)
+        source, file = folder or ".", file or name_of_file
     subfolder = subfolder.strip("/")
     if subfolder and not is_folder(subfolder):
         raise ConfigError(f"subfolder: {subfolder!r} is not a folder inside the model.")
@@ -224,6 +240,24 @@ def parse_model(
     slug = source.replace("/", "--") + chosen
     suffix = "" if revision == MAIN else "@" + revision.replace("/", "--")
     return Model(_free(name or slug + suffix), source, revision, subfolder, variant, file)
+
+
+def _of_address(address: str) -> tuple[str, str | None, str]:
+    """Hub id, revision (None if it has none) and path inside, of an address that a browser shows.
+
+    ORG/NAME, ORG/NAME/tree/REVISION/FOLDER or ORG/NAME/blob/REVISION/FILE, also with `resolve` as
+    in links for downloads. Raises ConfigError for a page of another site.
+    """
+    parts = urlsplit(address)
+    if parts.hostname not in (*HUBS, urlsplit(os.environ.get("HF_ENDPOINT", "")).hostname):
+        raise ConfigError(
+            f"model: {address!r} is not the page of a model on {HUBS[0]}: give a hub id such as "
+            "Qwen/Qwen3-4B, or download the files and give their folder."
+        )
+    steps = [unquote(step) for step in parts.path.strip("/").split("/")]
+    place = next((i for i in (1, 2) if steps[i : i + 1] in VIEWS), len(steps))
+    repo, revision = "/".join(steps[:place]), steps[place + 1 : place + 2]
+    return repo, revision[0] if revision else None, "/".join(steps[place + 2 :])
 
 
 def _free(name: str) -> str:

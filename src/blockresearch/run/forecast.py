@@ -6,6 +6,7 @@ others arrive, so the shorter one of downloading and measuring counts for one sh
 """
 
 import math
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -49,6 +50,13 @@ PROFILES = {
     "slurm, part = job": Profile(200, alone=True),
 }
 
+
+def profiles() -> dict[str, Profile]:
+    """Ways to run by name: on this machine first, then those of `PROFILES`."""
+    cores = os.cpu_count() or 1
+    return {f"this machine, {cores} core{'s'[: cores != 1]}": Profile(cores), **PROFILES}
+
+
 # Bytes per second of a fast connection.
 LINE = 100e6
 
@@ -88,7 +96,8 @@ def forecast(manifest: Manifest, parts: Sequence[Part]) -> dict[str, Any]:
         "download": sum(fetched),
         "disk": sum(fetched) + tables_bytes(size),
         "profiles": {
-            name: _with_profile(profile, parts, size, fetched) for name, profile in PROFILES.items()
+            name: _with_profile(profile, parts, size, fetched)
+            for name, profile in profiles().items()
         },
     }
 
@@ -189,12 +198,14 @@ def lines(forecast: Mapping[str, Any]) -> Iterable[str]:
     )
     yield f"  download {amount(forecast['download'])}, disk {amount(forecast['disk'])}"
     columns = ("download", "measure", "reports", "in all", "memory", "disk")
-    yield f"  {'profile':<18}" + "".join(f"{column:>12}" for column in columns)
+    yield f"  {'profile':<24}" + "".join(f"{column:>12}" for column in columns)
     for name, cost in forecast["profiles"].items():
         times = (duration(cost[key]) for key in ("download", "measure", "reports", "seconds"))
-        memory = amount(cost["memory"]) + ("/job" if PROFILES[name].alone else "")
+        memory = amount(cost["memory"]) + (
+            "/job" if name in PROFILES and PROFILES[name].alone else ""
+        )
         cells = (*times, memory, amount(cost["disk"]))
-        yield f"  {name:<18}" + "".join(f"{cell:>12}" for cell in cells)
+        yield f"  {name:<24}" + "".join(f"{cell:>12}" for cell in cells)
     yield from (f"  {sentence}" for sentence in ASSUMED)
 
 

@@ -176,7 +176,11 @@ INDEX = (
     Column("revision", "string", "requested revision, null for a folder"),
     Column("commit", "string", "commit of the hub, null for a folder"),
     Column("folder", "string", "folder of the results"),
-    Column("status", "string", "complete, damaged (the audit found errors), failed or unfinished"),
+    Column(
+        "status",
+        "string",
+        "complete, damaged (the audit found errors), failed, planned or unfinished",
+    ),
     Column("reason", "string", "why it failed"),
     Column("type", "string", "architecture by config.json"),
     Column("parameters", "integer", "elements of all tensors", ELEMENTS),

@@ -41,3 +41,13 @@ def test_only_verbose_errors_have_a_traceback(error, words, caplog, monkeypatch)
     assert words in quiet.value.code and "\n" not in quiet.value.code
     with pytest.raises(SystemExit), caplog.at_level(logging.DEBUG):
         cli.run(cli.parser("x"), fail, ["--verbose"])
+
+
+def test_help_states_each_default_once():
+    made = cli.parser("text")
+    made.add_argument("--size", default=3, help="how large")
+    made.add_argument("--limit", default=9, help="default: none")
+    made.add_argument("--name", help="what it is called")
+    text = made.format_help()
+    assert "how large (default: 3)" in text
+    assert text.count("default") == 2

@@ -171,7 +171,7 @@ BAD_IDS = [
     *"../x x/../y a/b/c /etc/passwd a/.. ./a .a/b a/.b -rf/x a/-rf a--b/c a/b--c a/b.git".split(),
     *"a/b.ipynb a/b. a/b- a./b a;b/c a/$(touch) a/`b` a/b|c a/b&c a/b'c a/{model} a/*".split(),
     *("a/b\n", "a/b ", " a/b", "a b/c", "а/b", "a/b\u202e", "a/\x00b", "a\\b", "C:/x", ""),
-    *("http://h/a", "@b/c", "a/b:c", "a/" + "b" * 97, "n" * 300 + "/b", "~x/y", "a/b?c", "%2e/a"),
+    *("ftp://h/a", "@b/c", "a/b:c", "a/" + "b" * 97, "n" * 300 + "/b", "~x/y", "a/b?c", "%2e/a"),
 ]
 BAD_REVISIONS = [
     *"../x a..b -x --x a--b $(x) a;b a|b `x` {x} a@b ^x .x a\\b a:b é".split(),
@@ -208,3 +208,35 @@ def test_folders_equal_but_for_case_are_one_folder():
     config = checked({"models": ["Org/Model", "org/model"]}, SCHEMA)
     with pytest.raises(ConfigError, match="would both use"):
         models(config)
+
+
+@pytest.mark.parametrize(
+    ("address", "model"),
+    [
+        ("https://huggingface.co/Qwen/Qwen3-4B", ("Qwen/Qwen3-4B", "main", "", None)),
+        ("https://huggingface.co/gpt2/", ("gpt2", "main", "", None)),
+        ("https://hf.co/o/m/tree/step1000", ("o/m", "step1000", "", None)),
+        ("https://hf-mirror.com/o/m/tree/refs%2Fpr%2F1/vae", ("o/m", "refs/pr/1", "vae", None)),
+        (
+            "https://huggingface.co/o/m/blob/main/a/b.safetensors?x=1",
+            ("o/m", "main", "", "a/b.safetensors"),
+        ),
+    ],
+)
+def test_the_address_of_a_page_is_a_model(address, model):
+    found = parse_model(address)
+    assert (found.source, found.revision, found.subfolder, found.file) == model
+
+
+def test_another_site_has_no_models():
+    with pytest.raises(ConfigError, match=r"not the page of a model on huggingface\.co"):
+        parse_model("https://example.org/o/m")
+
+
+def test_a_file_of_weights_is_a_model(tmp_path, monkeypatch):
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m/x.safetensors").touch()
+    found = parse_model(str(tmp_path / "m/x.safetensors"))
+    assert (found.name, found.file) == ("local--m--x", "x.safetensors")
+    monkeypatch.chdir(tmp_path / "m")
+    assert parse_model("x.safetensors").file == "x.safetensors"

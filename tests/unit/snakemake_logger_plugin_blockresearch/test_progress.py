@@ -79,3 +79,10 @@ def test_durations():
         "12 min",
         "3 h 20 min",
     ]
+
+
+def test_a_long_job_shows_its_expected_time():
+    progress = Progress()
+    progress.start(1, job("embedding_analysis", predicted=80, seconds=30))
+    progress.start(2, job("merge", predicted=2, seconds=1))
+    assert progress.activities(2) == ["embedding_analysis M, 30 s of about 80 s", "merge M, 1 s"]
