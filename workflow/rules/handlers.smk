@@ -40,10 +40,11 @@ def end_after_failure():
     unknown = [model for model in MODELS if not RUN.known(model, "manifest.json")]
     try:
         shell(
-            "mkdir -p {results:q}/logs; {program} --results {results:q}"
+            "mkdir -p {results:q}/logs; {program} --results {results:q} --language {language:q}"
             " --also {unknown:q} --html {results:q}/index.html"
             " --json {results:q}/index.json 2> {results:q}/logs/portal.log",
             results=config["results"],
+            language=config["language"],
             unknown=unknown,
             program=command("portal"),
         )

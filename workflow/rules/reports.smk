@@ -1,6 +1,8 @@
 # Pictures, notebooks executed by papermill, and the pages that link everything.
 
-PAGE = ["style.css", "page.css", "base.html.j2"]
+# Of the catalogue only pages that need it are made from it.
+WORDS = ["language.js"] + (["../../language/zh.po"] if config["language"] != "en" else [])
+PAGE = ["style.css", "page.css", "base.html.j2", *WORDS]
 
 
 rule transformer_analysis:
@@ -136,12 +138,13 @@ rule figures:
     resources:
         **resources_for("figures"),
     params:
-        code=fingerprint("figures"),
+        code=fingerprint("figures", *WORDS),
+        language=config["language"],
         program=program("figures"),
         embedding=subpath(input.elbow, parent=True),
         out_dir=subpath(output.std, parent=True),
     shell:
-        "{params.program} --layers {input.layers:q}"
+        "{params.program} --language {params.language:q} --layers {input.layers:q}"
         " --embedding {params.embedding:q} --out {params.out_dir:q} 2> {log:q}"
 
 
@@ -201,13 +204,19 @@ rule notebook:
     params:
         args=lambda wildcards: arguments.report_flags(config, wildcards.notebook),
         code=fingerprint(
-            "notebook", "style.css", "notebook/index.html.j2", "notebook/conf.json"
+            "notebook",
+            "style.css",
+            "notebook/index.html.j2",
+            "notebook/conf.json",
+            *WORDS,
         ),
+        language=config["language"],
         model_dir=subpath(output.html, ancestor=2),
         program=program("notebook"),
         text=lambda wildcards: fingerprint(f"{wildcards.notebook}.ipynb"),
     shell:
         "{params.program} --notebook notebooks/{wildcards.notebook}.ipynb"
+        " --language {params.language:q}"
         " --model_dir {params.model_dir:q} {params.args} --ipynb {output.ipynb:q}"
         " --html {output.html:q} 2> {log:q}"
 
@@ -229,10 +238,11 @@ rule model_page:
         **resources_for("model_page"),
     params:
         code=fingerprint("model_page", *PAGE, "model.html.j2", "table.js"),
+        language=config["language"],
         program=program("model_page"),
         model_dir=subpath(input.manifest, parent=True),
     shell:
-        "{params.program} --model_dir {params.model_dir:q}"
+        "{params.program} --language {params.language:q} --model_dir {params.model_dir:q}"
         " --html {output.html:q} --comparison {output.comparison:q} 2> {log:q}"
 
 
@@ -249,9 +259,10 @@ rule glossary:
         **resources_for("glossary"),
     params:
         code=fingerprint("glossary", *PAGE, "glossary.html.j2"),
+        language=config["language"],
         program=program("glossary"),
     shell:
-        "{params.program} --html {output:q} 2> {log:q}"
+        "{params.program} --language {params.language:q} --html {output:q} 2> {log:q}"
 
 
 rule portal:
@@ -273,10 +284,11 @@ rule portal:
         **resources_for("portal"),
     params:
         code=fingerprint("portal", *PAGE, "portal.html.j2", "portal.js"),
+        language=config["language"],
         program=program("portal"),
         results=subpath(output.html, parent=True),
     shell:
-        "{params.program} --results {params.results:q}"
+        "{params.program} --language {params.language:q} --results {params.results:q}"
         " --html {output.html:q} --json {output.json:q} 2> {log:q}"
 
 

@@ -9,6 +9,7 @@ writes layers_std.png and layers_stable_rank.png, elbow.png and cluster_map.png.
 from pathlib import Path
 
 from blockresearch.files import read_json
+from blockresearch.language.catalogue import use
 from blockresearch.report.plots.layers import layer_figures
 from blockresearch.report.plots.style import save
 from blockresearch.report.plots.tokens import embedding_figures
@@ -17,6 +18,7 @@ from blockresearch.tables.io import read_table
 
 
 def main(options):
+    use(options.language)
     figures = {}
     if options.layers:
         figures |= layer_figures(read_table(options.layers, "layers"))
@@ -41,4 +43,5 @@ if __name__ == "__main__":
     parser.add_argument("--embedding", help="folder of embedding_analysis")
     parser.add_argument("--clusters", help="table clusters (default: clusters.csv in that folder)")
     parser.add_argument("--out", required=True, help="folder for the figures")
+    cli.add_language(parser)
     cli.run(parser, main)

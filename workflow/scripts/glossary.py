@@ -6,6 +6,7 @@ python workflow/scripts/glossary.py --html results/glossary.html
 import logging
 
 from blockresearch.files import write_text
+from blockresearch.language.catalogue import use
 from blockresearch.report import glossary
 from blockresearch.run import cli
 
@@ -13,6 +14,7 @@ log = logging.getLogger("glossary")
 
 
 def main(options):
+    use(options.language)
     write_text(glossary.page(), options.html)
     log.info("%s", options.html)
 
@@ -20,4 +22,5 @@ def main(options):
 if __name__ == "__main__":
     parser = cli.parser(__doc__)
     parser.add_argument("--html", required=True, help="page to write")
+    cli.add_language(parser)
     cli.run(parser, main)

@@ -11,6 +11,7 @@ import logging
 from pathlib import Path
 
 from blockresearch.files import write_json, write_text
+from blockresearch.language.catalogue import use
 from blockresearch.report import model_page
 from blockresearch.run import cli
 
@@ -18,6 +19,7 @@ log = logging.getLogger("model_page")
 
 
 def main(options):
+    use(options.language)
     page, numbers = model_page.model_page(Path(options.model_dir))
     write_json(numbers, options.comparison)
     write_text(page, options.html)
@@ -29,4 +31,5 @@ if __name__ == "__main__":
     parser.add_argument("--model_dir", required=True, help="folder with the results of a model")
     parser.add_argument("--html", required=True, help="page to write")
     parser.add_argument("--comparison", required=True, help="numbers to write")
+    cli.add_language(parser)
     cli.run(parser, main)

@@ -12,6 +12,7 @@ import os
 from pathlib import Path
 
 from blockresearch.files import read_json
+from blockresearch.language.catalogue import use
 from blockresearch.project import PROJECT
 from blockresearch.report.model import title
 from blockresearch.report.notebook_run import NotebookError, run, write
@@ -21,6 +22,7 @@ log = logging.getLogger("notebook")
 
 
 def main(options):
+    use(options.language)
     ours = PROJECT / options.notebook
     notebook = ours if ours.is_file() else Path(options.notebook)
     folder = Path(options.model_dir).resolve()
@@ -47,4 +49,5 @@ if __name__ == "__main__":
     parser.add_argument("--settings", help="settings of the run to show (JSON object)")
     parser.add_argument("--ipynb", required=True, help="notebook with outputs to write")
     parser.add_argument("--html", required=True, help="page to write")
+    cli.add_language(parser)
     cli.run(parser, main)

@@ -9,6 +9,7 @@ from pathlib import Path
 from blockresearch.checkpoint.records import file_key
 from blockresearch.failures import failure
 from blockresearch.files import read_json, write_json, write_text
+from blockresearch.language.catalogue import use
 from blockresearch.report import portal
 from blockresearch.run import cli
 
@@ -17,6 +18,7 @@ log = logging.getLogger("portal")
 
 def main(options):
     """Write page and list."""
+    use(options.language)
     results = Path(options.results)
     failures = {
         folder.name: found
@@ -45,4 +47,5 @@ if __name__ == "__main__":
     parser.add_argument("--also", nargs="*", default=[], help="models to list without a manifest")
     parser.add_argument("--html", required=True, help="page to write")
     parser.add_argument("--json", required=True, help="list to write")
+    cli.add_language(parser)
     cli.run(parser, main)

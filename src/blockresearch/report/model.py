@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from blockresearch.language.sentence import listed
 from blockresearch.model_config import ModelConfig
 from blockresearch.report.wording import (
     by_component,
     integer,
-    listed,
     parameter_count,
     percent,
     plural,

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from blockresearch.language.sentence import joined
 from blockresearch.report import comparison, glossary
 from blockresearch.report.blocks import color
 from blockresearch.report.findings.record import TOPICS, Finding, from_records, leading
@@ -21,7 +22,7 @@ from blockresearch.report.model import (
 )
 from blockresearch.report.pages import linked, packed, read_json, render
 from blockresearch.report.values import passing_alpha
-from blockresearch.report.wording import integer, parameter_count, percent, shape, size, unbroken
+from blockresearch.report.wording import integer, parameter_count, percent, shape, size
 from blockresearch.results import DOWNLOADS, EMBEDDING_FIGURES, LAYER_FIGURES, REPORTS
 from blockresearch.tables.columns import NONE, find_column
 from blockresearch.tables.io import read_table
@@ -83,8 +84,8 @@ def model_page(folder: Path) -> tuple[str, dict[str, Any]]:
         "table.js",
         title=title(manifest),
         folder=folder.name,
-        what=unbroken(what(manifest, params)),
-        where=unbroken(composition(params)),
+        what=what(manifest, params),
+        where=composition(params),
         glance=_glance(numbers, audit),
         composition=_composition(params),
         bar=_bar(params),
@@ -124,8 +125,8 @@ def _shown(findings: list[Finding]) -> list[dict[str, Any]]:
         {
             "id": finding.id,
             "severity": finding.severity,
-            "text": linked(unbroken(finding.text), [place.name for place in finding.tensors]),
-            "about": unbroken(f"{finding.why} {finding.action}".strip()),
+            "text": linked(finding.text, [place.name for place in finding.tensors]),
+            "about": joined(finding.why, finding.action),
         }
         for finding in findings
     ]

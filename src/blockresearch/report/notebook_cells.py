@@ -14,11 +14,14 @@ import pandas as pd
 from IPython.display import display
 
 from blockresearch.files import read_json
+from blockresearch.language import sentence
+from blockresearch.language.catalogue import spoken
+from blockresearch.language.sentence import Sentence, declared, joined
 from blockresearch.model_config import ModelConfig
 from blockresearch.report import environment
 from blockresearch.report.findings.record import Finding, from_records
 from blockresearch.report.model import SHOWN, as_sentence, what
-from blockresearch.report.pages import escape, linked
+from blockresearch.report.pages import linked
 from blockresearch.report.wording import (
     aligned,
     fixed,
@@ -30,6 +33,7 @@ from blockresearch.report.wording import (
     size,
     unbroken,
 )
+from blockresearch.report.words import escape, words
 from blockresearch.tables.columns import NONE, find_column
 from blockresearch.tables.io import read_pieces, read_rows, read_table
 from blockresearch.text import short
@@ -191,32 +195,32 @@ def lead(first: str, findings: Iterable[Finding | str]) -> Html:
     items = "".join(f"<li>{_sentence(finding)}</li>" for finding in found)
     texts = [finding if isinstance(finding, str) else finding.text for finding in found]
     return Html(
-        f'<div class="lead"><p>{escape(unbroken(first))}</p><ul>{items}</ul></div>',
-        "\n- ".join([first, *texts]),
+        f'<div class="lead"><p>{words(first)}</p><ul>{items}</ul></div>',
+        "\n- ".join(map(spoken, [first, *texts])),
     )
 
 
 def _sentence(finding: Finding | str) -> str:
     """A finding as HTML, with links to its tensors on the model's page."""
     if isinstance(finding, str):
-        return escape(unbroken(finding))
-    return linked(unbroken(finding.text), [place.name for place in finding.tensors], MODEL_PAGE)
+        return words(finding)
+    return linked(finding.text, [place.name for place in finding.tensors], MODEL_PAGE)
 
 
 def explain(analysis: Analysis, *ids: str) -> Html | None:
     """The findings of the rules `ids` as paragraphs, what to do included; nothing without them."""
     found = [finding for name in ids for finding in analysis.findings if finding.id == name]
     html = "".join(
-        f"<p>{_sentence(finding)} {escape(unbroken(f'{finding.why} {finding.action}').strip())}</p>"
+        f"<p>{_sentence(finding)} {words(joined(finding.why, finding.action))}</p>"
         for finding in found
     )
-    texts = [f"{one.text} {one.why} {one.action}".strip() for one in found]
+    texts = [spoken(joined(one.text, one.why, one.action)) for one in found]
     return Html(html, "\n".join(texts)) if found else None
 
 
 def say(text: str) -> Html | None:
     """One paragraph; nothing without text."""
-    return Html(f"<p>{escape(unbroken(text))}</p>", text) if text else None
+    return Html(f"<p>{words(text)}</p>", spoken(text)) if text else None
 
 
 def show(figure: Any, caption: str, otherwise: str = "") -> None:
@@ -229,14 +233,14 @@ def show(figure: Any, caption: str, otherwise: str = "") -> None:
         return
     width, height = (round(side * CSS_PIXELS) for side in figure.get_size_inches())
     display(Picture(style.png(figure), style.alternative(figure), width, height))
-    display(Html(f'<p class="caption">{escape(caption)}</p>', caption))
+    display(Html(f'<p class="caption">{words(caption)}</p>', spoken(caption)))
 
 
 def facts(pairs: Iterable[tuple[str, str]], caption: str = "") -> Html:
     """A table of labels and values."""
     pairs = list(pairs)
     rows = "".join(
-        f'<tr><th scope="row">{escape(label)}</th><td class="text">{escape(value)}</td></tr>'
+        f'<tr><th scope="row">{words(label)}</th><td class="text">{_value(value)}</td></tr>'
         for label, value in pairs
     )
     return Html(
@@ -258,9 +262,14 @@ def table(
     """
     shown = data.head(limit)
     if len(data) > limit:
-        caption = f"{caption} (the first {limit} of {integer(len(data))})"
+        caption = sentence.say(
+            "{caption} (the first {limit} of {rows})",
+            caption=declared(caption),
+            limit=limit,
+            rows=integer(len(data)),
+        )
     heads = "".join(
-        ('<th scope="col">' if form else '<th scope="col" class="text">') + f"{escape(head)}</th>"
+        ('<th scope="col">' if form else '<th scope="col" class="text">') + f"{words(head)}</th>"
         for head, form in columns.values()
     )
     body = "".join(
@@ -363,7 +372,12 @@ def headline(analysis: Analysis, found: Iterable[Finding | str]) -> Html:
 
 
 def _caption(text: str) -> str:
-    return f"<caption>{escape(text)}</caption>" if text else ""
+    return f"<caption>{words(text)}</caption>" if text else ""
+
+
+def _value(text: str) -> str:
+    """A value of a table: a sentence in the languages of the page, anything else as it is."""
+    return words(text) if isinstance(text, Sentence) else escape(text)
 
 
 def _is_missing(value: Any) -> bool:
@@ -371,8 +385,8 @@ def _is_missing(value: Any) -> bool:
 
 
 def _cell(value: Any, form: Callable[[Any], str] | None) -> str:
-    text = "–" if _is_missing(value) else form(value) if form else str(value)
-    return f"<td>{escape(text)}</td>" if form else f'<td class="text">{escape(text)}</td>'
+    text = "–" if _is_missing(value) else form(value) if form else value
+    return f"<td>{_value(text)}</td>" if form else f'<td class="text">{_value(text)}</td>'
 
 
 def adds_one_to_norms(manifest: Mapping[str, Any]) -> bool:

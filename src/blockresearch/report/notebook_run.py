@@ -1,21 +1,28 @@
 """Run a notebook and turn it into a page; the bytes of both depend only on its content."""
 
+import copy
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from blockresearch import results
 from blockresearch.files import write_text
+from blockresearch.language.catalogue import TAGS, languages, spoken, translated
+from blockresearch.language.sentence import say
 from blockresearch.project import PACKAGE, PROJECT
-from blockresearch.report.pages import policy
+from blockresearch.report.pages import policy, script_json, script_messages
+from blockresearch.report.words import in_each, plain, words
 from blockresearch.text import visible
 
 TEMPLATES = PACKAGE / "report" / "templates"
 
 # Name -> label, in the order in which they are read.
 REPORTS = {name: report.label for name, report in results.REPORTS.items()}
+
+# A heading of a markdown cell, or the beginning of a paragraph: what stands before its text.
+BEFORE_TEXT = re.compile(r"#* *")
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -68,8 +75,27 @@ def cleaned(notebook: Any) -> Any:
     return notebook
 
 
+def paragraphs(source: str, write: Callable[[str], str]) -> str:
+    """The source of a markdown cell with the text of each heading and paragraph as written."""
+    parts = [" ".join(part.split()) for part in source.split("\n\n")]
+    marks = [BEFORE_TEXT.match(part).group() for part in parts]  # type: ignore[union-attr]
+    return "\n\n".join(
+        mark + write(part[len(mark) :]) for mark, part in zip(marks, parts, strict=True)
+    )
+
+
+def with_texts(notebook: Any, write: Callable[[str], str]) -> Any:
+    """A copy of the notebook whose markdown cells have their texts as written."""
+    result = copy.deepcopy(notebook)
+    for cell in result.cells:
+        if cell.cell_type == "markdown":
+            cell.source = paragraphs(cell.source, write)
+    return result
+
+
 def to_ipynb(notebook: Any) -> str:
     """The text of an .ipynb file."""
+    notebook = with_texts(notebook, spoken)
     return json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
@@ -83,15 +109,27 @@ def to_html(notebook: Any, name: str, model: str) -> str:
         exclude_input=True,
         exclude_anchor_links=True,
     )
+    exporter.environment.filters |= {"words": words, "plain": plain}
+    exporter.environment.globals["say"] = say
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
+    scripts = (
+        [(TEMPLATES / "language.js").read_text(encoding="utf-8")] if len(languages()) > 1 else []
+    )
     page = {
         "name": name,
         "model": visible(model),
-        "title": f"{REPORTS.get(name, name)} – {visible(model)}",
+        "title": f"{plain(REPORTS.get(name, name))} – {visible(model)}",
+        "lang": TAGS[languages()[0]],
         "style": style,
-        "policy": policy(styles=[style]),
+        "scripts": scripts,
+        "messages": script_json(script_messages(scripts)),
+        "policy": policy(styles=[style], scripts=scripts),
         "reports": [{"name": key, "label": label} for key, label in REPORTS.items()],
     }
+    # A paragraph contains markup, which `words` would show as text.
+    notebook = with_texts(
+        notebook, lambda text: in_each(lambda language: translated(text, language))
+    )
     html, _ = exporter.from_notebook_node(notebook, resources={"page": page})
     return html.strip() + "\n"
 

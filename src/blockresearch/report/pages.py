@@ -1,4 +1,7 @@
-"""Static pages from templates: inline style and script, and a policy that allows only these."""
+"""Static pages from templates: inline style and script, and a policy that allows only these.
+
+Templates print plain strings as they are, and sentences (`say`) in the languages of the page.
+"""
 
 import base64
 import gzip
@@ -6,7 +9,6 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
-from html import escape as html_escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,12 +16,19 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup
 
+from blockresearch.language.catalogue import TAGS, languages, message_in, translated
+from blockresearch.language.sentence import Sentence, say
+from blockresearch.report.wording import unbroken
+from blockresearch.report.words import escape, in_each, plain, words
 from blockresearch.text import short, visible
 
 # Links behind a sentence that names none of its tensors.
 MOST_LINKS = 3
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
+
+# A call of `say` in a script: its message is a text in double quotes.
+SCRIPT_MESSAGE = re.compile(r'\bsay\(\s*("(?:[^"\\\n]|\\.)*")')
 
 
 def render(template: str, script: str | None = None, **values: Any) -> str:
@@ -32,15 +41,42 @@ def render(template: str, script: str | None = None, **values: Any) -> str:
         lstrip_blocks=True,
         finalize=_made_visible,
     )
-    environment.filters["formula"] = _formula
+    environment.filters |= {"formula": _formula, "plain": plain, "words": words}
+    environment.globals |= {"say": say_in_template}
     styles = [_read_text(name) for name in ("style.css", "page.css")]
     scripts = [_read_text(script)] if script else []
+    if scripts or len(languages()) > 1:
+        scripts.insert(0, _read_text("language.js"))
     return environment.get_template(template).render(
         styles=styles,
         scripts=scripts,
         policy=policy(styles=styles, scripts=scripts, images="'self' data:"),
+        lang=TAGS[languages()[0]],
+        is_bilingual=len(languages()) > 1,
+        messages=script_json(script_messages(scripts)),
         **values,
     )
+
+
+def say_in_template(message: str, **values: object) -> Sentence:
+    """`say` for templates, whose messages may have line breaks."""
+    return say(" ".join(message.split()), **values)
+
+
+def script_messages(scripts: Iterable[str]) -> dict[str, Any]:
+    """What language.js reads: the languages of the page, and the messages of its scripts in them.
+
+    The scripts are part of the page, so no other messages can occur.
+    """
+    found = [json.loads(text) for script in scripts for text in SCRIPT_MESSAGE.findall(script)]
+    return {
+        "languages": languages(),
+        "messages": {
+            language: {message: message_in(message, language) for message in found}
+            for language in languages()
+            if language != "en"
+        },
+    }
 
 
 def _formula(text: str) -> Markup:
@@ -59,13 +95,11 @@ def _read_text(name: str) -> str:
 
 
 def _made_visible(value: Any) -> Any:
-    """All text that a template prints, except what it marks as safe, with visible escapes."""
+    """All text that a template prints, except what it marks as safe: sentences in the languages of
+    the page, strings with visible escapes."""
+    if isinstance(value, Sentence):
+        return words(value)
     return visible(value) if type(value) is str else value
-
-
-def escape(text: Any) -> str:
-    """Text escaped for HTML, in an element or a quoted attribute."""
-    return html_escape(visible(text), quote=True)
 
 
 def linked(text: str, names: Iterable[str], page: str = "") -> Markup:
@@ -74,17 +108,21 @@ def linked(text: str, names: Iterable[str], page: str = "") -> Markup:
     `names` are tensors; one that the sentence does not mention follows it. `page` is the address of
     that page, empty on the page itself.
     """
+    return in_each(lambda language: _linked(unbroken(translated(text, language)), names, page))
+
+
+def _linked(text: str, names: Iterable[str], page: str) -> str:
     links = {short(name): f"{page}#tensor={quote(name)}" for name in dict.fromkeys(names)}
     if not links:
-        return Markup(escape(text))
+        return escape(text)
     longest_first = "|".join(map(re.escape, sorted(links, key=len, reverse=True)))
-    pieces = re.split(rf"(?<![\w.])({longest_first})(?![\w]|\.\w)", text)
+    pieces = re.split(rf"(?<![\w.])({longest_first})(?![\w]|\.\w)", text, flags=re.ASCII)
     html = "".join(
         _link(links[piece], piece) if place % 2 else escape(piece)
         for place, piece in enumerate(pieces)
     )
     others = [_link(links[name], name) for name in links if name not in pieces[1::2]]
-    return Markup(f"{html} ({', '.join(others[:MOST_LINKS])})" if others else html)
+    return f"{html} ({', '.join(others[:MOST_LINKS])})" if others else html
 
 
 def _link(address: str, text: str) -> str:

@@ -2,10 +2,12 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
+
+from blockresearch.language.sentence import Sentence, say
 
 # Components in the order in which data passes through them.
 COMPONENTS = ("vision", "audio", "projector", "encoder", "text", "decoder", "mtp", "adapter")
@@ -76,8 +78,13 @@ def size(count: float) -> str:
 
 def parameter_count(count: float) -> str:
     """A number of parameters in words: 135 million, 4.02 billion."""
-    units = {"trillion": 1e12, "billion": 1e9, "million": 1e6}
-    return _scaled(count, units) or integer(count)
+    if count >= 0.9995e12:
+        return say("{count} trillion", count=aligned(count / 1e12))
+    if count >= 0.9995e9:
+        return say("{count} billion", count=aligned(count / 1e9))
+    if count >= 0.9995e6:
+        return say("{count} million", count=aligned(count / 1e6))
+    return integer(count)
 
 
 def _scaled(count: float, units: Mapping[str, float]) -> str:
@@ -88,9 +95,13 @@ def _scaled(count: float, units: Mapping[str, float]) -> str:
     return ""
 
 
-def plural(count: int, noun: str, several: str = "") -> str:
-    """A count of things: 1 tensor, 1,137 tensors; `several` is an irregular plural."""
-    return f"{integer(count)} {noun if count == 1 else several or noun + 's'}"
+def plural(count: int, noun: str, several: str = "") -> Sentence:
+    """A count of things: 1 tensor, 1,137 tensors; `several` is an irregular plural.
+
+    `noun` and `several` are literals: `docs.messages` reads both messages from the call.
+    """
+    named = noun if count == 1 else several or noun + "s"
+    return say("{count} " + named, count=integer(count))
 
 
 def seconds(value: Any) -> str:
@@ -120,8 +131,3 @@ def by_component(names: Iterable[Any]) -> list[str]:
 def unbroken(text: str) -> str:
     """A sentence in which no line ends between a number and its unit."""
     return re.sub(r"(?<=\d) (?=%|dB\b|[kMGT]?B\b|bytes\b|bits?\b|× )", "\u00a0", text)
-
-
-def listed(parts: Sequence[str]) -> str:
-    """Some things in a sentence: a, b and c."""
-    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]

@@ -137,6 +137,16 @@ def selection(options: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(options, name) for name in ("subfolder", "variant", "file")}
 
 
+def add_language(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that sets the language of pages and pictures."""
+    parser.add_argument(
+        "--language",
+        choices=("en", "zh", "both"),
+        default="en",
+        help="English, Simplified Chinese, or both with a switch",
+    )
+
+
 def add_measuring(parser: argparse.ArgumentParser) -> None:
     """Add the flags that set how weights are measured."""
     parser.add_argument(

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from blockresearch.language.sentence import listed
 from blockresearch.report.findings.kinds import against_kind, by_layer, in_layers, named
 from blockresearch.report.findings.record import Finding, place_of
-from blockresearch.report.wording import aligned, integer, listed, number, percent
+from blockresearch.report.wording import aligned, integer, number, percent
 from blockresearch.tables.columns import find_column
 
 # A smaller ratio is reported as a small difference.

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from blockresearch.language.sentence import listed
 from blockresearch.report.findings.kinds import in_layers, is_table
 from blockresearch.report.findings.record import Finding, Place, place_of
-from blockresearch.report.wording import fixed, integer, listed, percent, plural
+from blockresearch.report.wording import fixed, integer, percent, plural
 from blockresearch.tables.columns import LOW_BIT_FORMATS, LowBitFormat
 
 # Differences in decibel below which formats are called equal: 7 % of the error's energy.

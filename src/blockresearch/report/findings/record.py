@@ -11,10 +11,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from blockresearch.language.sentence import as_json, from_json
 from blockresearch.text import short
 
 # warning: something to do before the model is used; notable: unusual; note: a description.
 SEVERITIES = ("warning", "notable", "note")
+
+# What of a finding is text for people.
+TEXTS = ("text", "why", "action")
 
 # Topic -> the heading of its findings on pages.
 TOPICS = {
@@ -74,16 +78,22 @@ class Finding:
 
 
 def as_records(findings: Sequence[Finding]) -> list[dict[str, Any]]:
-    """Findings as findings.json has them."""
-    return [asdict(finding) for finding in findings]
+    """Findings as findings.json has them: texts in English, and as messages with values."""
+    return [
+        {**asdict(one), "messages": {name: as_json(getattr(one, name)) for name in TEXTS}}
+        for one in findings
+    ]
 
 
 def from_records(records: Sequence[Mapping[str, Any]]) -> list[Finding]:
     """The findings of the JSON value that `as_records` made."""
-    return [
-        Finding(**{**entry, "tensors": tuple(Place(**place) for place in entry["tensors"])})
-        for entry in records
-    ]
+    return [_from_record(dict(record)) for record in records]
+
+
+def _from_record(record: dict[str, Any]) -> Finding:
+    texts = {name: from_json(text) for name, text in record.pop("messages", {}).items()}
+    tensors = tuple(Place(**place) for place in record["tensors"])
+    return Finding(**{**record, **texts, "tensors": tensors})
 
 
 def ranked(findings: Sequence[Finding]) -> list[Finding]:

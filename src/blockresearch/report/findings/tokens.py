@@ -5,8 +5,9 @@ from typing import Any
 
 import pandas as pd
 
+from blockresearch.language.sentence import listed
 from blockresearch.report.findings.record import Finding, Place
-from blockresearch.report.wording import fixed, integer, listed, number, percent, with_spread
+from blockresearch.report.wording import fixed, integer, number, percent, with_spread
 
 # Metric of the clustering -> the vectors whose variance the clusters explain.
 SPACES = {"spherical": " of the directions", "whitened": " of the whitened vectors"}

@@ -11,8 +11,9 @@ from typing import Any
 
 import pandas as pd
 
+from blockresearch.language.sentence import listed
 from blockresearch.report.findings.record import Finding, Place
-from blockresearch.report.wording import fixed, integer, listed, number, percent, plural
+from blockresearch.report.wording import fixed, integer, number, percent, plural
 
 # The score must rank a held-out reference above another token with this probability.
 LEAST_AUC = 0.9

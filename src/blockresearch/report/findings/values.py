@@ -5,10 +5,11 @@ from statistics import NormalDist
 
 import pandas as pd
 
+from blockresearch.language.sentence import listed
 from blockresearch.report.findings.kinds import in_layers, is_change, is_table
 from blockresearch.report.findings.record import Finding, Place, place_of
 from blockresearch.report.values import information, passing_alpha
-from blockresearch.report.wording import aligned, integer, listed, number, percent, plural
+from blockresearch.report.wording import aligned, integer, number, percent, plural
 
 # Share of the smaller side below which a rank is notable.
 LOW_RANK = 0.9
