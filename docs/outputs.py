@@ -22,6 +22,29 @@ In CSV, text that a spreadsheet would run as a formula starts with an apostrophe
 with an apostrophe itself gets one more, so removing one always restores the original. JSON and
 Parquet contain the text unchanged. Infinities are `inf` and `-inf`.
 
+There is a Parquet file beside every CSV file, for programs: it keeps types and lists, and loads
+faster. The column `model` in each table tells the rows of several models apart:
+
+    duckdb.sql("select model, count(*) from 'results/*/matrices.parquet' group by model")
+
+The metadata of a Parquet file states where its numbers come from, and that of a column its unit:
+
+    schema = pyarrow.parquet.read_schema("results/local--demo/params.parquet")
+    schema.metadata, schema.field("std").metadata
+
+| key | meaning |
+|---|---|
+| `table` | name of the table, as on this page |
+| `model`, `model_id` | folder of the results; id on the hub |
+| `commit`, `commit_date` | commit on the hub; last change of that revision by the hub |
+| `tool`, `tool_commit` | version and commit of the program; `-dirty`: files differ from it |
+| `settings`, `settings_hash` | settings that the numbers depend on (JSON); start of their sha256 |
+| `base_…` | in comparisons: the same of the base |
+
+What is unknown is left out. All of it is a fact about inputs and program, so a rerun changes
+nothing. `embedding/summary.json`, `audit.json` and `comparison.json` have the same under the key
+`provenance`.
+
 In the formulas W is a matrix rows × cols with elements w and singular values σ₁ ≥ … ≥ σ_q, λ = σ²,
 β the shorter over the longer side, N the number of finite elements; x is a row of the embedding and
 c(x) the center of its cluster. w is also the unit of the weights.

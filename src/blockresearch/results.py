@@ -1,6 +1,18 @@
-"""The files in a model's folder: reports, and the files that its page shows or links to."""
+"""A model's folder: its name, its reports, and the files that its page shows or links to."""
 
+import re
 from dataclasses import dataclass
+
+
+def local_name(folder: str) -> str:
+    """Name of the results of a local folder called `folder`."""
+    return "local--" + re.sub(r"[^A-Za-z0-9._-]", "_", folder)
+
+
+def hub_name(repo: str, revision: str = "main", chosen: str = "") -> str:
+    """Name of the results of a repository; `chosen` says which of several sets of weights."""
+    suffix = "" if revision == "main" else "@" + revision.replace("/", "--")
+    return repo.replace("/", "--") + chosen + suffix
 
 
 @dataclass(frozen=True)
@@ -25,7 +37,7 @@ REPORTS = {
     "00_setup": Report(
         "Setup",
         "Input and environment: files, coverage, integrity, settings, versions, times.",
-        ("manifest.json", "params.parquet", "coverage.csv", "audit.json"),
+        ("manifest.json", "params.parquet", "coverage.parquet", "audit.json"),
         ("sparsity_threshold", "spectra", "sketch_above"),
     ),
     "10_summary_stats": Report(
@@ -41,7 +53,7 @@ REPORTS = {
         "Maps and curves over depth, spectra, normalization, experts.",
         (
             *("manifest.json", "params.parquet", "matrices.parquet", "spectra.parquet"),
-            *("layers.csv", "findings.json"),
+            *("layers.parquet", "findings.json"),
         ),
     ),
     "30_embedding_output": Report(
@@ -49,9 +61,13 @@ REPORTS = {
         "Clusters of the token vectors, nearest tokens, untrained tokens, the output layer.",
         (
             *("manifest.json", "params.parquet", "spectra.parquet", "findings.json"),
-            *("embedding/clusters.csv", "embedding/clusters_summary.csv", "embedding/elbow.csv"),
-            *("embedding/projection.parquet", "embedding/tokens.csv"),
-            *("embedding/output_tokens.csv", "embedding/summary.json"),
+            *(
+                "embedding/clusters.parquet",
+                "embedding/clusters_summary.parquet",
+                "embedding/elbow.parquet",
+            ),
+            *("embedding/projection.parquet", "embedding/tokens.parquet"),
+            *("embedding/output_tokens.parquet", "embedding/summary.json"),
         ),
     ),
 }
@@ -78,14 +94,21 @@ DOWNLOADS = {
     "spectra.parquet": "all singular values",
     "histograms.parquet": "exact distributions of the stored values",
     "layers.csv": "statistics per layer, block type and role (self, cross; shared, routed)",
+    "layers.parquet": "the same (Parquet)",
     "coverage.csv": "status of every tensor, with the reason if it is not analyzed",
+    "coverage.parquet": "the same (Parquet)",
     "audit.json": "file integrity: what looks damaged",
     "findings.json": "findings: text, tensors, value and reference, why it matters, what to do",
     "embedding/clusters.csv": "cluster, distance and norm of every token",
+    "embedding/clusters.parquet": "the same (Parquet)",
     "embedding/clusters_summary.csv": "size, contents and typical tokens of every cluster",
+    "embedding/clusters_summary.parquet": "the same (Parquet)",
     "embedding/tokens.csv": "every token: traits, neighbors, similarity to untrained ones",
+    "embedding/tokens.parquet": "the same (Parquet)",
     "embedding/output_tokens.csv": "the same for an untied output layer",
+    "embedding/output_tokens.parquet": "the same (Parquet)",
     "embedding/elbow.csv": "inertia, silhouette and stability by the number of clusters",
+    "embedding/elbow.parquet": "the same (Parquet)",
     "embedding/projection.parquet": "tokens in two dimensions",
     "embedding/summary.json": "facts about the token embedding",
     "manifest.json": "files, tensors and hashes of the checkpoint",

@@ -136,7 +136,7 @@ def tensors_of(part: Part) -> Iterator[dict[str, Any]]:
         yield {
             "param_name": weight.name,
             "dtype": weight.stored.dtype,
-            "shape": json.dumps(shape),
+            "shape": list(shape),
             "rows": rows,
             "cols": cols,
             "numel": math.prod(shape),

@@ -235,7 +235,7 @@ def large(tmp_path_factory):
                 "component": "text",
                 "layer_index": layer,
                 "block_type": ("moe", "router", "norm")[expert % 3],
-                "shape": "[2048, 7168]",
+                "shape": [2048, 7168],
                 "dtype": "BF16",
                 "numel": 2048 * 7168,
                 "rank": 2048 - int(random.integers(3)),

@@ -89,7 +89,7 @@ def test_analyze_agrees_with_numpy_in_float64(zoo, tmp_path):
     for name, values in tensors.items():
         row = table.loc[name]
         finite = values[np.isfinite(values)]
-        assert row["shape"] == json.dumps(list(values.shape))
+        assert row["shape"] == list(values.shape)
         assert row["numel"] == values.size
         assert row["nan_count"] == np.isnan(values).sum()
         assert row["posinf_count"] == np.isposinf(values).sum()

@@ -125,7 +125,7 @@ def shown(manifest, tmp_path):
     tensors = [weight.stored for part in plan for weight in part.weights]
     analyzed = {tensor.name: 1 for tensor in tensors}
     rows = [
-        {"param_name": tensor.name, "shape": json.dumps(tensor.shape), "numel": 1}
+        {"param_name": tensor.name, "shape": list(tensor.shape), "numel": 1}
         | {"rows": 1, "cols": 1, "nan_count": 0, "posinf_count": 0, "neginf_count": 0}
         | {"finite_count": 1, "dtype": tensor.dtype, "absmax": 1.0, "rms": 1.0}
         for tensor in tensors

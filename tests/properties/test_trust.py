@@ -77,6 +77,7 @@ OF_FILE = "a property of the file or of a name, not a computed number"
 # Column -> why it is not computed here, and where it is tested.
 DOCUMENTED = {
     "layer_index": OF_FILE,
+    "shape": OF_FILE,
     "expert_index": OF_FILE,
     "quantisation": OF_FILE,
     "alpha_bootstrap_std": "resamples from a fixed seed; docs/metrics.md states what it means",

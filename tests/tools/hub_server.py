@@ -253,6 +253,7 @@ class _Handler(BaseHTTPRequestHandler):
     def model_info(self, repo: str, folder: Path) -> None:
         hub = self.server.hub
         info = {"id": repo, "modelId": repo, "sha": hub.commit(folder), "tags": []}
+        info["lastModified"] = "2026-01-31T12:00:00.000Z"
         flags = {flag: False for flag in ("private", "gated", "disabled")} | hub.settings(repo)
         with_blobs = parse_qs(self.url.query).get("blobs") == ["true"]
         siblings = [blob.entry(with_blobs) for blob in hub.blobs(folder)]

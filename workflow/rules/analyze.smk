@@ -124,6 +124,7 @@ rule merge:
             subcategory="tables",
             labels={"table": "coverage"},
         ),
+        coverage_parquet="<model>/coverage.parquet",
     log:
         "<model>/logs/merge.log",
     benchmark:
@@ -133,9 +134,11 @@ rule merge:
     resources:
         **resources_for("merge"),
     params:
+        args=arguments.recorded_flags(config),
         code=fingerprint("merge"),
         out_dir=subpath(output.parquet, parent=True),
         program=program("merge"),
     shell:
         "{params.program} --manifest {input.manifest:q} --plan {input.plan:q}"
-        " --parts {params.out_dir:q}/parts --out_dir {params.out_dir:q} 2> {log:q}"
+        " --parts {params.out_dir:q}/parts --out_dir {params.out_dir:q}"
+        " {params.args} 2> {log:q}"

@@ -20,10 +20,12 @@ rule compare_models:
         ],
     output:
         pairs="<results>/compare/{other}-vs-{base}/pairs.csv",
+        pairs_parquet="<results>/compare/{other}-vs-{base}/pairs.parquet",
         csv="<results>/compare/{other}-vs-{base}/differences.csv",
         parquet="<results>/compare/{other}-vs-{base}/differences.parquet",
         autopsy="<results>/compare/{other}-vs-{base}/autopsy.json",
         vocabulary="<results>/compare/{other}-vs-{base}/vocabulary.csv",
+        tokens="<results>/compare/{other}-vs-{base}/vocabulary.parquet",
     log:
         "<results>/compare/{other}-vs-{base}/logs/compare.log",
     benchmark:

@@ -7,6 +7,7 @@ rule embedding_analysis:
         files=lambda wildcards: available(wildcards, embedding_files(wildcards)),
     output:
         clusters="<model>/embedding/clusters.csv",
+        clusters_parquet="<model>/embedding/clusters.parquet",
         clusters_summary=report(
             "<model>/embedding/clusters_summary.csv",
             "../report/clusters_summary.rst",
@@ -14,10 +15,14 @@ rule embedding_analysis:
             subcategory="embedding",
             labels={"table": "clusters"},
         ),
+        summary_parquet="<model>/embedding/clusters_summary.parquet",
         elbow="<model>/embedding/elbow.csv",
+        elbow_parquet="<model>/embedding/elbow.parquet",
         projection="<model>/embedding/projection.parquet",
         tokens="<model>/embedding/tokens.csv",
+        tokens_parquet="<model>/embedding/tokens.parquet",
         output_tokens="<model>/embedding/output_tokens.csv",
+        output_parquet="<model>/embedding/output_tokens.parquet",
         summary="<model>/embedding/summary.json",
     log:
         "<model>/logs/embedding_analysis.log",

@@ -10,13 +10,14 @@ rule transformer_analysis:
         params="<model>/params.parquet",
         matrices="<model>/matrices.parquet",
     output:
-        report(
+        csv=report(
             "<model>/layers.csv",
             "../report/layers.rst",
             category="{model}",
             subcategory="tables",
             labels={"table": "layers"},
         ),
+        parquet="<model>/layers.parquet",
     log:
         "<model>/logs/transformer_analysis.log",
     benchmark:
@@ -30,14 +31,15 @@ rule transformer_analysis:
         program=program("transformer_analysis"),
     shell:
         "{params.program} --params {input.params:q}"
-        " --matrices {input.matrices:q} --out {output:q} 2> {log:q}"
+        " --matrices {input.matrices:q} --out {output.csv:q} --also {output.parquet:q}"
+        " 2> {log:q}"
 
 
 rule audit_model:
     input:
         manifest="<model>/manifest.json",
         params="<model>/params.parquet",
-        coverage="<model>/coverage.csv",
+        coverage="<model>/coverage.parquet",
     output:
         "<model>/audit.json",
     log:
@@ -94,10 +96,10 @@ rule verdict:
 
 rule figures:
     input:
-        layers="<model>/layers.csv",
-        clusters="<model>/embedding/clusters.csv",
-        clusters_summary="<model>/embedding/clusters_summary.csv",
-        elbow="<model>/embedding/elbow.csv",
+        layers="<model>/layers.parquet",
+        clusters="<model>/embedding/clusters.parquet",
+        clusters_summary="<model>/embedding/clusters_summary.parquet",
+        elbow="<model>/embedding/elbow.parquet",
         projection="<model>/embedding/projection.parquet",
         summary="<model>/embedding/summary.json",
     output:
@@ -153,9 +155,9 @@ rule findings:
         manifest="<model>/manifest.json",
         params="<model>/params.parquet",
         matrices="<model>/matrices.parquet",
-        tokens="<model>/embedding/tokens.csv",
-        output_tokens="<model>/embedding/output_tokens.csv",
-        elbow="<model>/embedding/elbow.csv",
+        tokens="<model>/embedding/tokens.parquet",
+        output_tokens="<model>/embedding/output_tokens.parquet",
+        elbow="<model>/embedding/elbow.parquet",
         summary="<model>/embedding/summary.json",
     output:
         "<model>/findings.json",

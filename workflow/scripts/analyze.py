@@ -47,8 +47,10 @@ def on_its_device(settings):
 
 def analyze_model(options, settings):
     """Measure a local folder."""
+    from blockresearch.checkpoint.provenance import facts
     from blockresearch.measure.folder import analyze_folder
-    from blockresearch.tables.io import table_format, write_table
+    from blockresearch.tables.io import table_format
+    from blockresearch.tables.labels import write_labeled
 
     table_format(options.out, options.format)  # refused now, not after hours
     if options.coverage:
@@ -61,9 +63,10 @@ def analyze_model(options, settings):
         **cli.selection(options),
         memory_limit=options.memory_limit and int(options.memory_limit * 1e9),
     )
-    write_table(result.params, "params", options.out, options.format)
+    about = facts(result.manifest, settings.of_numbers)
+    write_labeled(result.params, "params", options.out, about, options.format)
     if options.coverage:
-        write_table(result.coverage, "coverage", options.coverage)
+        write_labeled(result.coverage, "coverage", options.coverage, about)
     log.info("%d tensors in %s", len(result.params), options.out)
 
 

@@ -1,7 +1,7 @@
 """Audit the integrity of a checkpoint, from its manifest and tables.
 
     python workflow/scripts/audit_model.py --manifest manifest.json --params params.parquet \\
-        --coverage coverage.csv --out audit.json
+        --coverage coverage.parquet --out audit.json
 
 Each finding has a severity (error, warning, note), a place, evidence and the usual cause.
 """
@@ -13,6 +13,7 @@ from blockresearch.checkpoint.manifest import read_manifest
 from blockresearch.files import write_json
 from blockresearch.run import cli
 from blockresearch.tables.io import read_table
+from blockresearch.tables.labels import read_facts
 from blockresearch.text import visible
 
 log = logging.getLogger("audit_model")
@@ -31,7 +32,7 @@ def main(options):
         shown = {key: visible(value)[:LONGEST] for key, value in finding.items()}
         log.info("%(severity)s %(check)s: %(where)s: %(evidence)s", shown)
     log.info("findings: %s", result["counts"])
-    write_json(result, options.out)
+    write_json({**result, "provenance": read_facts(options.params)}, options.out)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
     python workflow/scripts/compare.py --base models/base --other models/tuned --out comparison
 
-writes to the folder pairs.csv (every tensor of both sides, matched or not), differences.parquet and
-differences.csv (one row per matched matrix), vocabulary.csv (tokens that were added, removed or
-renumbered) and autopsy.json (sentences on what kind of change it is). With --expect it is a check
+writes to the folder, as .csv and .parquet, pairs (every tensor of both sides, matched or not),
+differences (one row per matched matrix) and vocabulary (tokens that were added, removed or
+renumbered), and autopsy.json (sentences on what kind of change it is). With --expect it is a check
 for converters: the exit code is 1 if the other side differs by more. The rule of the workflow names
 manifests instead of folders; shards that are not in place are downloaded and deleted afterwards.
 """
@@ -17,12 +17,13 @@ from pathlib import Path
 
 from blockresearch.checkpoint.borrow import borrowed, job_folder
 from blockresearch.checkpoint.manifest import read_manifest
+from blockresearch.checkpoint.provenance import facts_of_pair
 from blockresearch.compare.autopsy import autopsy
 from blockresearch.compare.expectation import unmet
 from blockresearch.compare.folder import Checkpoint, compare_checkpoints, local_checkpoint
 from blockresearch.files import write_json
 from blockresearch.run import cli
-from blockresearch.tables.io import write_table
+from blockresearch.tables.labels import write_both
 
 log = logging.getLogger("compare")
 
@@ -32,10 +33,9 @@ def main(options):
         sides = [side(options, name, stack) for name in ("base", "other")]
         found = compare_checkpoints(*sides, options.threads)
     folder = Path(options.out)
-    write_table(found.pairs, "pairs", folder / "pairs.csv")
-    write_table(found.differences, "differences", folder / "differences.parquet")
-    write_table(found.differences, "differences", folder / "differences.csv")
-    write_table(found.vocabulary, "vocabulary", folder / "vocabulary.csv")
+    about = facts_of_pair(sides[1].manifest, sides[0].manifest)
+    for table in ("pairs", "differences", "vocabulary"):
+        write_both(getattr(found, table), table, folder / table, about)
     verdicts = autopsy(found.pairs, found.differences)
     write_json([asdict(verdict) for verdict in verdicts], folder / "autopsy.json")
     for verdict in verdicts:

@@ -3,8 +3,8 @@
     python workflow/scripts/embedding_analysis.py --model_path models/Qwen3-4B --out clusters.csv
 
 writes one row per token to clusters.csv and everything else beside it; when --out is no table it
-is the folder for all of it: clusters.csv, clusters_summary.csv, elbow.csv, tokens.csv,
-output_tokens.csv, projection.parquet, summary.json, elbow.png and cluster_map.png. The rule of the
+is the folder for all of it: clusters, clusters_summary, elbow, tokens and output_tokens as .csv and
+.parquet, projection.parquet, summary.json, elbow.png and cluster_map.png. The rule of the
 workflow gives a manifest instead of a folder; files that are not in --weights are downloaded, and
 deleted afterwards.
 """
@@ -21,10 +21,11 @@ from pathlib import Path
 from blockresearch.checkpoint.borrow import borrowed, job_folder, token_files
 from blockresearch.checkpoint.describe import describe_folder
 from blockresearch.checkpoint.manifest import read_manifest
+from blockresearch.checkpoint.provenance import facts
 from blockresearch.device import resolve_device, slot
 from blockresearch.files import write_json
 from blockresearch.run import cli
-from blockresearch.tables.io import write_table
+from blockresearch.tables.labels import write_both, write_labeled
 from blockresearch.tokens.analysis import PROJECTIONS, analyze_embedding, nothing, with_output
 from blockresearch.tokens.describe import SEARCHED_TOKENS
 from blockresearch.tokens.geometry import paired_cosines
@@ -33,6 +34,10 @@ from blockresearch.tokens.rows import find_output, read_row_tokens, read_rows
 from blockresearch.tokens.workers import Workers
 
 log = logging.getLogger("embedding_analysis")
+
+# Those that the numbers depend on.
+SETTINGS = ("k_min", "k_max", "n_clusters", "metric", "projection", "probe_tokens")
+SETTINGS += ("searched_tokens", "random_state")
 
 
 def main(options):
@@ -54,7 +59,8 @@ def analyze(options, device):
     folder = job_folder(options.weights, options.manifest or "", "embedding")
     with borrowed(manifest, token_files(manifest), options.weights, folder) as places:
         result = cluster(manifest, places.__getitem__, options, device)
-    clusters = write(result, Path(options.out))
+    settings = {name: getattr(options, name) for name in SETTINGS}
+    clusters = write(result, Path(options.out), facts(manifest, settings))
     if options.model_path:
         draw(clusters)
 
@@ -101,17 +107,19 @@ def cluster(manifest, place, options, device):
     return result
 
 
-def write(result, out):
+def write(result, out, about):
     """Write all tables; returns the path of clusters, beside which the others lie."""
     is_file = out.suffix in (".csv", ".json", ".parquet")
     folder, clusters = (out.parent, out) if is_file else (out, out / "clusters.csv")
-    write_table(result.clusters, "clusters", clusters)
-    write_table(result.clusters_summary, "clusters_summary", folder / "clusters_summary.csv")
-    write_table(result.elbow, "elbow", folder / "elbow.csv")
-    write_table(result.projection, "projection", folder / "projection.parquet")
-    write_table(result.tokens, "tokens", folder / "tokens.csv")
-    write_table(result.output_tokens, "tokens", folder / "output_tokens.csv")
-    write_json(result.summary, folder / "summary.json")
+    write_labeled(result.clusters, "clusters", clusters, about)
+    if clusters.suffix == ".csv":
+        write_labeled(result.clusters, "clusters", clusters.with_suffix(".parquet"), about)
+    write_both(result.clusters_summary, "clusters_summary", folder / "clusters_summary", about)
+    write_both(result.elbow, "elbow", folder / "elbow", about)
+    write_labeled(result.projection, "projection", folder / "projection.parquet", about)
+    write_both(result.tokens, "tokens", folder / "tokens", about)
+    write_both(result.output_tokens, "tokens", folder / "output_tokens", about)
+    write_json(result.summary | {"provenance": about}, folder / "summary.json")
     return clusters
 
 

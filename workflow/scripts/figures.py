@@ -25,10 +25,10 @@ def main(options):
     if options.embedding:
         folder = Path(options.embedding)
         figures |= embedding_figures(
-            read_table(folder / "elbow.csv", "elbow"),
+            read_table(folder / "elbow.parquet", "elbow"),
             read_table(folder / "projection.parquet", "projection"),
-            read_table(options.clusters or folder / "clusters.csv", "clusters"),
-            read_table(folder / "clusters_summary.csv", "clusters_summary"),
+            read_table(options.clusters or folder / "clusters.parquet", "clusters"),
+            read_table(folder / "clusters_summary.parquet", "clusters_summary"),
             read_json(folder / "summary.json"),
         )
     if not figures:
@@ -41,7 +41,9 @@ if __name__ == "__main__":
     parser = cli.parser(__doc__)
     parser.add_argument("--layers", help="table layers")
     parser.add_argument("--embedding", help="folder of embedding_analysis")
-    parser.add_argument("--clusters", help="table clusters (default: clusters.csv in that folder)")
+    parser.add_argument(
+        "--clusters", help="table clusters (default: clusters.parquet in that folder)"
+    )
     parser.add_argument("--out", required=True, help="folder for the figures")
     cli.add_language(parser)
     cli.run(parser, main)

@@ -8,6 +8,7 @@ lists and shard headers are read. HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are h
 """
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 from blockresearch.checkpoint.describe import describe_folder, describe_repo
@@ -32,6 +33,8 @@ def main(options):
         manifest = only_tokens(manifest)
     if options.weights and not model.is_folder:
         check_space(manifest, Path(options.weights), options.shards_on_disk)
+    if options.name:
+        manifest = replace(manifest, name=options.name)
     manifest = with_earlier_date(manifest, options.manifest)
     totals = manifest.totals
     log.info(
@@ -59,6 +62,7 @@ if __name__ == "__main__":
     parser.add_argument("--model", required=True, help="hub id or local folder")
     parser.add_argument("--revision", default=config.MAIN, help="branch, tag, commit or refs/pr/N")
     cli.add_selection(parser)
+    parser.add_argument("--name", help="folder of the results, by which tables name the model")
     parser.add_argument(
         "--only_tokens", action="store_true", help="read token embedding and output layer only"
     )

@@ -11,15 +11,19 @@ import os
 
 from blockresearch.measure import layers
 from blockresearch.run import cli
-from blockresearch.tables.io import read_table, table_format, write_table
+from blockresearch.tables.io import read_table, table_format
+from blockresearch.tables.labels import read_facts, write_labeled
 
 log = logging.getLogger("transformer_analysis")
 
 
 def main(options):
     table_format(options.out, options.format)  # refused now, not after hours
+    if options.also:
+        table_format(options.also)
     if options.model_path:
         # The libraries that measure take longer to import than the tables to aggregate.
+        from blockresearch.checkpoint.provenance import facts
         from blockresearch.device import resolve_device
         from blockresearch.measure.folder import analyze_folder
         from blockresearch.measure.part import Settings
@@ -33,11 +37,15 @@ def main(options):
             **cli.selection(options),
         )
         params, matrices = model.params, model.matrices
+        about = facts(model.manifest, settings.of_numbers)
     else:
         params = read_table(options.params, "params")
         matrices = read_table(options.matrices, "matrices")
+        about = read_facts(options.params)
     table = layers.layer_table(params, matrices)
-    write_table(table, "layers", options.out, options.format)
+    write_labeled(table, "layers", options.out, about, options.format)
+    if options.also:
+        write_labeled(table, "layers", options.also, about)
     log.info("%d rows in %s", len(table), options.out)
 
 
@@ -49,6 +57,7 @@ if __name__ == "__main__":
     what.add_argument("--params", help="table params (with --matrices)")
     parser.add_argument("--matrices", help="table matrices")
     parser.add_argument("--out", required=True, help="table to write")
+    parser.add_argument("--also", help="the same table again, in another format")
     parser.add_argument("--format", choices=("csv", "json", "parquet"), help="default: by --out")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--threads", type=cli.positive_int, default=os.cpu_count())

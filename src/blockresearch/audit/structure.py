@@ -6,7 +6,6 @@ another kind (dense among mixtures of experts, linear among full attention) has 
 its neighbors, so it is never called incomplete.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -235,12 +234,13 @@ def _odd_shapes(rows: pd.DataFrame) -> Iterator[AuditFinding]:
     odd = []
     plain = rows[rows["quantisation"].isna() & (rows["numel"] > 0)]
     for name, same in plain.groupby("family", sort=True):
-        counts = same["shape"].value_counts()
+        shapes = same["shape"].map(tuple)
+        counts = shapes.value_counts()
         if "#" not in name or len(counts) != 2 or counts.iloc[1] != 1 or len(same) < 4:
             continue
         ordered = sorted(same.itertuples(), key=lambda row: _numbers(row.param_name))
-        place = next(i for i, row in enumerate(ordered) if row.shape == counts.index[1])
-        odd.append((ordered[place], counts.index[0], place in (0, len(ordered) - 1)))
+        place = next(i for i, row in enumerate(ordered) if tuple(row.shape) == counts.index[1])
+        odd.append((ordered[place], list(counts.index[0]), place in (0, len(ordered) - 1)))
     in_layer = Counter((row.component, row.layer_index) for row, _, _ in odd)
     for row, usual, at_end in odd:
         if at_end and (pd.isna(row.layer_index) or in_layer[row.component, row.layer_index] > 1):
@@ -291,7 +291,7 @@ def _against_config(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[A
     plain = rows[(rows["component"] == "text") & rows["quantisation"].isna()]
     for name, shape in expected.items():
         same = plain[("." + plain["param_name"]).str.endswith("." + name)]
-        wrong = [row for row in same.itertuples() if not _fits(tuple(json.loads(row.shape)), shape)]
+        wrong = [row for row in same.itertuples() if not _fits(tuple(row.shape), shape)]
         # The same contradiction in every layer is one finding, about the config.
         for row in wrong[:1] if len(wrong) == len(same) else wrong:
             many = f" (and {len(wrong) - 1} more like it)" if len(wrong) == len(same) > 1 else ""
@@ -388,7 +388,7 @@ def _tokens(
 def _width(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[AuditFinding]:
     """A config with a hidden size that no tensor has, in any architecture."""
     width = ModelConfig(config).number("hidden_size")
-    sizes = {size for shape in rows["shape"].unique() for size in json.loads(shape)}
+    sizes = {size for shape in rows["shape"] for size in shape}
     sizes |= {*rows["rows"].dropna(), *rows["cols"].dropna()}
     if width and len(rows) and width not in sizes and not _expected(config):
         yield AuditFinding(

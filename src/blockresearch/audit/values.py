@@ -350,6 +350,7 @@ def _copies(rows: pd.DataFrame, manifest: Manifest) -> Iterator[AuditFinding]:
     varied = rows[(rows["numel"] >= LEAST_COPIED) & (rows["min"] != rows["max"]).fillna(True)]
     varied = varied[~varied["param_name"].str.endswith(DECAYS)]
     output = manifest.output
+    varied = varied.assign(shape=varied["shape"].map(tuple))
     for _, same in varied.groupby(["content", "shape", "dtype"], sort=True):
         names = sorted(same["param_name"])
         if len(names) < 2:

@@ -45,6 +45,7 @@ from blockresearch.hub.repository import (
 from blockresearch.hub.requests import HubError
 from blockresearch.hub.transfer import RepoFile
 from blockresearch.naming import roles as naming
+from blockresearch.results import hub_name, local_name
 from blockresearch.safetensors import json_text
 from blockresearch.safetensors.dtypes import DTYPES
 from blockresearch.safetensors.header import Header
@@ -154,6 +155,7 @@ def describe_folder(
 
     path = str(folder if root == Path(folder) else root)
     origin = Origin(str(folder), None, path, None, None, created_at)
+    name = local_name(Path(folder).resolve().name)
 
     def header(shard: str) -> Header:
         _refuse_outside(root / shard, root)
@@ -164,7 +166,7 @@ def describe_folder(
 
     choice = Choice(inner, variant, file)
     manifest = _describe(origin, names, read, listed_file, header, piece, str(folder), choice)
-    return replace(manifest, problems=(*manifest.problems, *mismatches))
+    return replace(manifest, problems=(*manifest.problems, *mismatches), name=name)
 
 
 def known_sha256(root: Path, name: str) -> str | None:
@@ -198,7 +200,7 @@ def describe_repo(
     Reads the file list, config.json, the index and the shards' headers (ranged requests).
     Raises CheckpointError, SafetensorsError or hub.HubError with a sentence for the user.
     """
-    commit = resolve_commit(repo, revision)
+    commit, commit_date = resolve_commit(repo, revision)
     progress(f"{repo} at {revision} is commit {commit}")
     listed = {file.path: file for file in list_files(repo, commit)}
 
@@ -223,7 +225,7 @@ def describe_repo(
         )
 
     origin = Origin(repo, repo, repo, revision, commit, created_at)
-    return _describe(
+    manifest = _describe(
         origin,
         listed,
         lambda name, limit: read_small_file(repo, commit, listed[name], limit),
@@ -233,6 +235,7 @@ def describe_repo(
         f"{repo} at {revision}",
         Choice(safe_subfolder(subfolder), variant, file),
     )
+    return replace(manifest, name=hub_name(repo, revision), commit_date=commit_date)
 
 
 def safe_subfolder(subfolder: str) -> str:

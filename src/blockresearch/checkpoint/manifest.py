@@ -131,6 +131,8 @@ class Manifest:
     tied        the output layer is the embedding; None if nothing states it
     totals      sums over all tensors
     asked       names of the tensors that are read; None for all
+    name        folder of the results, by which tables name the model
+    commit_date when the commit was made, UTC, as the hub states it
     """
 
     model: str
@@ -152,6 +154,8 @@ class Manifest:
     tied: bool | None
     totals: Totals
     asked: frozenset[str] | None = None
+    name: str = ""
+    commit_date: str | None = None
 
     @cached_property
     def by_name(self) -> dict[str, Tensor]:
@@ -201,13 +205,15 @@ def write_manifest(manifest: Manifest, path: str | os.PathLike[str]) -> None:
 
 
 def with_earlier_date(manifest: Manifest, earlier: str | os.PathLike[str]) -> Manifest:
-    """`manifest` with the date of the file `earlier` if nothing but the date differs from it.
+    """`manifest` with the dates of the file `earlier` if nothing but dates differs from it.
 
-    So looking again at a model that has not changed rebuilds nothing.
+    So looking again at a model that has not changed rebuilds nothing, even if the cache, which
+    keeps no date of the commit, is what was looked at.
     """
     try:
         known = json.loads(Path(earlier).read_text(encoding="utf-8"))
-        dated = replace(manifest, created_at=known["created_at"])
+        dates = {"created_at": known["created_at"], "commit_date": known["commit_date"]}
+        dated = replace(manifest, **dates)
     except (OSError, ValueError, KeyError, TypeError):
         return manifest
     return dated if manifest_json(dated) == known else manifest
@@ -216,11 +222,13 @@ def with_earlier_date(manifest: Manifest, earlier: str | os.PathLike[str]) -> Ma
 def manifest_json(manifest: Manifest) -> dict[str, Any]:
     """The manifest as it is kept on disk; docs/outputs.md explains the keys."""
     entry: dict[str, Any] = {
+        "name": manifest.name,
         "model": manifest.model,
         "model_id": manifest.model_id,
         "model_path": manifest.model_path,
         "revision": manifest.revision,
         "commit": manifest.commit,
+        "commit_date": manifest.commit_date,
         "created_at": manifest.created_at,
         "files": [_file_json(file) for file in manifest.files],
         "skipped": [{"path": path, "reason": why} for path, why in manifest.skipped.items()],
@@ -263,6 +271,8 @@ def manifest_from_json(entry: Mapping[str, Any]) -> Manifest:
         tied=entry["tied"],
         totals=Totals(**entry["totals"]),
         asked=None if asked is None else frozenset(asked),
+        name=entry["name"],
+        commit_date=entry["commit_date"],
     )
 
 

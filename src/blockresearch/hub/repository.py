@@ -6,7 +6,8 @@ huggingface_hub.
 
 import io
 import json
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
 
 from blockresearch.hub.cache import cached_commit, cached_file, cached_files, in_snapshot
 from blockresearch.hub.names import is_hex, is_inside
@@ -29,19 +30,33 @@ if TYPE_CHECKING:
 MAX_FILES = 50_000
 
 
-def resolve_commit(repo: str, revision: str) -> str:
-    """The 40-digit commit that a branch, tag, refs/pr/N or (short) commit names now.
+class Commit(NamedTuple):
+    """A commit: its 40 digits, and when the hub says that the revision was last changed.
 
-    With HF_HUB_OFFLINE, the commit that the cache remembers for the revision. Raises HubError.
+    The date is UTC as in 2026-01-31T12:00:00Z; None if the hub states none.
+    """
+
+    id: str
+    date: str | None
+
+
+def resolve_commit(repo: str, revision: str) -> Commit:
+    """The commit that a branch, tag, refs/pr/N or (short) commit names now.
+
+    With HF_HUB_OFFLINE, the one that the cache remembers for the revision, without a date. Raises
+    HubError.
     """
     ref = RepoRef(repo, revision)
     ref.check()
     if is_offline():
-        return cached_commit(ref)
-    commit = _model_info(ref).sha
+        return Commit(cached_commit(ref), None)
+    info = _model_info(ref)
+    commit = info.sha
     if commit is None or not is_hex(commit, 40):
         raise HubError(not_a_hub("names no commit"))
-    return commit
+    date = info.last_modified
+    stated = f"{date.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if isinstance(date, datetime) else None
+    return Commit(commit, stated)
 
 
 def list_files(repo: str, commit: str) -> list[RepoFile]:

@@ -1,6 +1,5 @@
 """Merge the parts of a model: measurements joined with the roles of the tensors."""
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -133,7 +132,7 @@ def _ledger_row(
         "param_name": name,
         "shard": tensor.shard,
         "dtype": tensor.dtype,
-        "shape": json.dumps(list(tensor.shape)),
+        "shape": list(tensor.shape),
         "numel": numel,
         "nbytes": tensor.nbytes,
         "status": status,

@@ -6,7 +6,6 @@ causes a new measurement.
 """
 
 import hashlib
-import json
 import logging
 import math
 import time
@@ -154,7 +153,7 @@ def measure_tensor(files: Mapping[str, Path], weight: Weight, settings: Settings
         params=[
             {
                 "param_name": weight.name,
-                "shape": json.dumps(list(weight.stored.shape)),
+                "shape": list(weight.stored.shape),
                 "rows": view.rows,
                 "cols": view.cols,
                 "dtype": weight.stored.dtype,

@@ -4,6 +4,7 @@ Imports little: a job that only takes tables that were measured ahead needs noth
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 TABLES = ("params", "matrices", "spectra", "histograms")
 
@@ -22,3 +23,13 @@ class Settings:
     sketch_above: float = 60.0
     device: str = "cpu"
     chunk_bytes: int = 32 * 1024**2
+
+    @property
+    def of_numbers(self) -> dict[str, Any]:
+        """The settings that the numbers depend on, by name."""
+        sketch = {"sketch_above": self.sketch_above} if self.spectra == "sketch" else {}
+        return {
+            "sparsity_threshold": self.sparsity_threshold,
+            "spectra": self.spectra,
+            **sketch,
+        }

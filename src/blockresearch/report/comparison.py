@@ -10,7 +10,7 @@ from blockresearch.report.findings.formats import decibel, multiplied
 from blockresearch.report.glossary import BLOCK_TYPES
 from blockresearch.report.model import ATTENTION, EMBEDDINGS, FEED_FORWARD
 from blockresearch.report.values import information, passing_alpha
-from blockresearch.report.wording import aligned, by_component, fixed, integer, percent, size
+from blockresearch.report.wording import aligned, by_component, fixed, integer, percent, shape, size
 from blockresearch.tables.columns import LOW_BIT_FORMATS
 
 
@@ -286,7 +286,8 @@ def composition(params: pd.DataFrame) -> dict[str, list[Block]]:
     )
     found: dict[str, list[Block]] = {}
     for (component, block), own in rows.groupby(["component", "block_type"], sort=True):
-        shapes = own.groupby("shape")["numel"].sum().sort_values(ascending=False, kind="stable")
+        texts = own["shape"].map(shape)
+        shapes = own["numel"].groupby(texts).sum().sort_values(ascending=False, kind="stable")
         count = int(own["numel"].sum())
         found.setdefault(str(component), []).append(
             Block(

@@ -26,6 +26,7 @@ from blockresearch.report.wording import integer, parameter_count, percent, shap
 from blockresearch.results import DOWNLOADS, EMBEDDING_FIGURES, LAYER_FIGURES, REPORTS
 from blockresearch.tables.columns import NONE, find_column
 from blockresearch.tables.io import read_table
+from blockresearch.tables.labels import read_facts
 from blockresearch.text import visible
 
 # Columns of params that the page shows.
@@ -66,8 +67,8 @@ def model_page(folder: Path) -> tuple[str, dict[str, Any]]:
     manifest = read_json(folder / "manifest.json")
     params = read_table(folder / "params.parquet", "params")
     matrices = read_table(folder / "matrices.parquet", "matrices")
-    layers = read_table(folder / "layers.csv", "layers")
-    clusters = read_table(folder / "embedding" / "clusters_summary.csv", "clusters_summary")
+    layers = read_table(folder / "layers.parquet", "layers")
+    clusters = read_table(folder / "embedding" / "clusters_summary.parquet", "clusters_summary")
     audit = read_json(folder / "audit.json")
     embedding = read_json(folder / "embedding" / "summary.json")
     numbers = comparison.numbers(manifest, params, matrices, audit, embedding)
@@ -116,7 +117,8 @@ def model_page(folder: Path) -> tuple[str, dict[str, Any]]:
         data=packed(data),
         tensors=integer(len(params)),
     )
-    return page, {"numbers": numbers, "figures": list(figures)}
+    about = read_facts(folder / "params.parquet")
+    return page, {"numbers": numbers, "figures": list(figures), "provenance": about}
 
 
 def _shown(findings: list[Finding]) -> list[dict[str, Any]]:
@@ -148,17 +150,17 @@ def parameters(params: pd.DataFrame) -> dict[str, Any]:
     for name in COLUMNS:
         if name == "param_name":
             texts[name], values[name] = _names(params[name])
+        elif name == "shape":
+            texts[name], values[name] = _indexed([*map(shape, params[name])])
         elif name in REPEATED:
-            written = shape if name == "shape" else visible
-            shown = [written(text) for text in params[name].fillna("")]
-            texts[name], values[name] = _indexed(shown)
+            texts[name], values[name] = _indexed([*map(visible, params[name].fillna(""))])
         else:
             values[name] = [_rounded(value) for value in params[name].tolist()]
     heads = [
         {
             "key": name,
             "label": column.title,
-            "text": column.type == "string",
+            "text": name in texts,
             "whole": column.type == "integer",
         }
         for name, column in ((name, find_column("params", name)) for name in COLUMNS)
@@ -246,7 +248,7 @@ def _composition(params: pd.DataFrame) -> list[dict[str, Any]]:
 def _shapes(shapes: tuple[str, ...]) -> str:
     more = len(shapes) - 1
     others = f" and {more} other{'s'[: more > 1]}" if more else ""
-    return shape(shapes[0] if shapes else "") + others
+    return shapes[0] + others
 
 
 def _bar(params: pd.DataFrame) -> list[dict[str, str]]:

@@ -120,31 +120,31 @@ class Analysis:
 
     @cached_property
     def layers(self) -> pd.DataFrame:
-        return self.table("layers.csv", "layers")
+        return self.table("layers.parquet", "layers")
 
     @cached_property
     def coverage(self) -> pd.DataFrame:
-        return self.table("coverage.csv", "coverage")
+        return self.table("coverage.parquet", "coverage")
 
     @cached_property
     def clusters(self) -> pd.DataFrame:
-        return self.table("embedding/clusters.csv", "clusters")
+        return self.table("embedding/clusters.parquet", "clusters")
 
     @cached_property
     def clusters_summary(self) -> pd.DataFrame:
-        return self.table("embedding/clusters_summary.csv", "clusters_summary")
+        return self.table("embedding/clusters_summary.parquet", "clusters_summary")
 
     @cached_property
     def elbow(self) -> pd.DataFrame:
-        return self.table("embedding/elbow.csv", "elbow")
+        return self.table("embedding/elbow.parquet", "elbow")
 
     @cached_property
     def tokens(self) -> pd.DataFrame:
-        return self.table("embedding/tokens.csv", "tokens")
+        return self.table("embedding/tokens.parquet", "tokens")
 
     @cached_property
     def output_tokens(self) -> pd.DataFrame:
-        return self.table("embedding/output_tokens.csv", "tokens")
+        return self.table("embedding/output_tokens.parquet", "tokens")
 
     @cached_property
     def stages(self) -> pd.DataFrame:

@@ -61,6 +61,7 @@ def entry(folder: Path, failure: Failure | None = None) -> dict[str, Any]:
         "findings": None,
         "numbers": None,
         "figures": [],
+        "provenance": None,
     }
     try:
         manifest = read_json(folder / "manifest.json")

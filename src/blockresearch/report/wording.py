@@ -116,10 +116,9 @@ def seconds(value: Any) -> str:
     return f"{minutes // 60:,} h {minutes % 60} min"
 
 
-def shape(text: Any) -> str:
+def shape(sides: Iterable[int]) -> str:
     """A shape as stored, e.g. [151936, 2560], for reading: 151,936 × 2,560."""
-    sides = re.findall("[0-9]+", str(text))
-    return " × ".join(integer(int(side)) for side in sides) or "scalar"
+    return " × ".join(map(integer, sides)) or "scalar"
 
 
 def by_component(names: Iterable[Any]) -> list[str]:

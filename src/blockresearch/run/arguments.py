@@ -20,6 +20,7 @@ def resolve_flags(config: Json, model: Model) -> str:
     return flags(
         {
             "model": model.source,
+            "name": model.name,
             "revision": model.revision,
             **model.selection,
             "only_tokens": "tensors" not in config["analyses"],
@@ -36,6 +37,11 @@ def space_flags(config: Json) -> str:
 def measure_flags(config: Json) -> str:
     """The settings that the tables of a part depend on."""
     return flags(_settings(config))
+
+
+def recorded_flags(config: Json) -> str:
+    """The same settings for the metadata of the merged tables."""
+    return flags({"settings": json.dumps(_settings(config), sort_keys=True)})
 
 
 def part_flags(config: Json, part: Json) -> str:

@@ -15,6 +15,7 @@ from blockresearch.hub.cache import opened_snapshot
 from blockresearch.hub.names import is_folder, is_repo_id, is_revision
 from blockresearch.hub.requests import HubError
 from blockresearch.project import project_file
+from blockresearch.results import hub_name, local_name
 
 VARIANT = re.compile(r"[A-Za-z0-9_]{1,40}", re.ASCII)
 
@@ -220,8 +221,8 @@ def parse_model(
             raise ConfigError(f"model: {error}.") from error
         own = path.resolve().name
         own = own if opened == path else own.removeprefix("models--")
-        safe = re.sub(r"[^A-Za-z0-9._-]", "_", name or own + chosen)
-        return Model(_free(f"local--{safe}"), str(opened), None, subfolder, variant, file)
+        found = local_name(name or own + chosen)
+        return Model(_free(found), str(opened), None, subfolder, variant, file)
     repo, _, own_revision = source.partition("@")
     if not is_repo_id(repo):
         raise ConfigError(
@@ -237,9 +238,8 @@ def parse_model(
         raise ConfigError(
             f"revision: {revision!r} is not the name of a branch, a tag, a commit or refs/pr/N."
         )
-    slug = source.replace("/", "--") + chosen
-    suffix = "" if revision == MAIN else "@" + revision.replace("/", "--")
-    return Model(_free(name or slug + suffix), source, revision, subfolder, variant, file)
+    found = name or hub_name(source, revision, chosen)
+    return Model(_free(found), source, revision, subfolder, variant, file)
 
 
 def _of_address(address: str) -> tuple[str, str | None, str]:

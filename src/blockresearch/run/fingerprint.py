@@ -9,14 +9,14 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from types import CodeType
+from types import CodeType, ModuleType
 from typing import Any
 
 from blockresearch.project import PACKAGE, PROJECT
-from blockresearch.tables import schemas
+from blockresearch.tables import schemas, units
 
-# Counted by the values of its constants: it is made from records with descriptions of columns.
-BY_VALUE = "tables/schemas.py"
+# Counted by the values of their constants: they are made from records with descriptions of columns.
+BY_VALUE = {"tables/schemas.py": schemas, "tables/units.py": units}
 
 
 def flags(options: Mapping[str, Any]) -> str:
@@ -51,7 +51,7 @@ def fingerprint(name: str, *templates: str) -> str:
     for path in _closure(_imports(code)):
         parts.append((_place(path), _code(path)))
     for title, part in parts:
-        content = _constants() if title == BY_VALUE else _meaning(part)
+        content = _constants(BY_VALUE[title]) if title in BY_VALUE else _meaning(part)
         digest.update(title.encode() + b"\0" + repr(content).encode() + b"\0")
     for template in templates:
         text_of = (PACKAGE / "report/templates" / template).read_bytes()
@@ -64,7 +64,7 @@ def _closure(modules: Iterable[str]) -> list[Path]:
     while waiting:
         path = waiting.pop()
         found.add(path)
-        if _place(path) != BY_VALUE:
+        if _place(path) not in BY_VALUE:
             waiting |= _imported_by(path) - found
     return sorted(found)
 
@@ -97,8 +97,8 @@ def _place(path: Path) -> str:
     return path.relative_to(PACKAGE).as_posix()
 
 
-def _constants() -> dict[str, Any]:
-    return {name: value for name, value in vars(schemas).items() if name.isupper()}
+def _constants(module: ModuleType) -> dict[str, Any]:
+    return {name: value for name, value in vars(module).items() if name.isupper()}
 
 
 @cache

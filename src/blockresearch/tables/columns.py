@@ -97,6 +97,8 @@ class LowBitFormat:
     source: str = ""
 
 
+MODEL = Column("model", "string", "name of the model's folder in the results")
+
 PARAM_NAME = Column("param_name", "string", "name of the tensor in the checkpoint", label="tensor")
 
 SLICE = Column(
@@ -108,7 +110,7 @@ SLICE = Column(
 
 SHARD = Column("shard", "string", "file that contains the tensor")
 
-SHAPE = Column("shape", "string", "shape as stored, e.g. [151936, 2560]", label="shape")
+SHAPE = Column("shape", "integers", "shape as stored, e.g. [151936, 2560]", NONE)
 
 ROWS = Column("rows", "integer", "rows of the matrix", NONE)
 
@@ -762,6 +764,7 @@ PARAMS = Schema(
         *MOMENTS,
         DTYPE,
         Column("created_at", "string", "when the checkpoint was resolved", "UTC, ISO 8601"),
+        MODEL,
         *ROLE,
         SHARD,
         NBYTES,
@@ -780,6 +783,7 @@ MATRICES = Schema(
     "matrices.parquet",
     "one matrix as the model multiplies with it (a tensor, one expert of a stack, a slice)",
     (
+        MODEL,
         PARAM_NAME,
         SLICE,
         LAYER_INDEX,
@@ -827,6 +831,7 @@ SPECTRA = Schema(
     "spectra.parquet",
     "the singular values of one matrix",
     (
+        MODEL,
         PARAM_NAME,
         SLICE,
         ROWS,
@@ -849,6 +854,7 @@ HISTOGRAMS = Schema(
     "histograms.parquet",
     "the exact distribution of one tensor of a type of 16 bits or fewer",
     (
+        MODEL,
         PARAM_NAME,
         DTYPE,
         Column("codes", "integers", "stored codes that occur", NONE),
@@ -857,9 +863,10 @@ HISTOGRAMS = Schema(
 )
 
 COVERAGE = Schema(
-    "coverage.csv",
+    "coverage.csv, coverage.parquet",
     "one tensor of the index or the headers",
     (
+        MODEL,
         PARAM_NAME,
         SHARD,
         DTYPE,
@@ -879,9 +886,10 @@ def _from_matrices(name: str, meaning: str, new_name: str = "", type: str = "") 
 
 
 LAYERS = Schema(
-    "layers.csv",
+    "layers.csv, layers.parquet",
     "one block type and role in one layer of one component (layer empty: outside the layers)",
     (
+        MODEL,
         COMPONENT,
         LAYER_INDEX,
         BLOCK_TYPE,
@@ -946,9 +954,10 @@ NORM = Column("norm", "number", "L2 norm of the row", WEIGHT, "‖x‖₂")
 METRIC = "unit of the metric"
 
 CLUSTERS = Schema(
-    "embedding/clusters.csv",
+    "embedding/clusters.csv, embedding/clusters.parquet",
     "one row of the token embedding",
     (
+        MODEL,
         TOKEN_ID,
         TOKEN,
         KIND,
@@ -973,9 +982,10 @@ CLUSTERS = Schema(
 )
 
 CLUSTERS_SUMMARY = Schema(
-    "embedding/clusters_summary.csv",
+    "embedding/clusters_summary.csv, embedding/clusters_summary.parquet",
     "one cluster of the token embedding",
     (
+        MODEL,
         Column("cluster", "integer", "number of the cluster, 0 is the largest", NONE),
         Column("size", "integer", "rows in it", "tokens", label="tokens"),
         Column("share", "number", "share of all rows", SHARE, "size / rows"),
@@ -1013,9 +1023,11 @@ CLUSTERS_SUMMARY = Schema(
 )
 
 TOKENS = Schema(
-    "embedding/tokens.csv, embedding/output_tokens.csv",
+    "embedding/tokens.csv, embedding/tokens.parquet, embedding/output_tokens.csv, "
+    "embedding/output_tokens.parquet",
     "one row of the token embedding, or of a separate output layer",
     (
+        MODEL,
         replace(TOKEN_ID, meaning="number of the row"),
         TOKEN,
         KIND,
@@ -1026,7 +1038,11 @@ TOKENS = Schema(
             "unused",
         ),
         Column("script", "string", "Unicode script of most of its letters"),
-        Column("leading_space", "boolean", "starts with a space (in WordPiece: it begins a word)"),
+        Column(
+            "leading_space",
+            "boolean",
+            "starts with a space (in WordPiece: it begins a word); false without a text",
+        ),
         Column("length", "integer", "length without the leading space", "characters or bytes"),
         NORM,
         Column(
@@ -1153,9 +1169,10 @@ STABILITY_ERROR = Column(
 )
 
 ELBOW = Schema(
-    "embedding/elbow.csv",
+    "embedding/elbow.csv, embedding/elbow.parquet",
     "one number of clusters tried",
     (
+        MODEL,
         Column("k", "integer", "number of clusters", NONE),
         Column(
             "inertia",
@@ -1229,6 +1246,7 @@ PROJECTION = Schema(
     "embedding/projection.parquet",
     "one row of the token embedding in two dimensions",
     (
+        MODEL,
         TOKEN_ID,
         Column(
             "x",
@@ -1272,6 +1290,11 @@ PROJECTION = Schema(
     ),
 )
 
+_SIDES = (
+    replace(MODEL, meaning="name of the other side's folder in the results"),
+    Column("base_model", "string", "name of the base's folder in the results"),
+)
+
 _OTHER_SIDE = (
     Column("other_name", "string", "name of the tensor on the other side"),
     Column("other_slice", "string", "part of that tensor"),
@@ -1296,9 +1319,10 @@ _BOTH_SHAPES = (
 )
 
 PAIRS = Schema(
-    "pairs.csv",
+    "pairs.csv, pairs.parquet",
     "one matrix, or one tensor of values, of both checkpoints or of one of them",
     (
+        *_SIDES,
         Column(
             "status",
             "string",
@@ -1329,6 +1353,7 @@ DIFFERENCES = Schema(
     "differences.csv, differences.parquet",
     "one matched pair of matrices, or of tensors of values",
     (
+        *_SIDES,
         PARAM_NAME,
         SLICE,
         *_OTHER_SIDE,
@@ -1420,9 +1445,10 @@ DIFFERENCES = Schema(
 )
 
 VOCABULARY = Schema(
-    "vocabulary.csv",
+    "vocabulary.csv, vocabulary.parquet",
     "one token that only one side has, or that has another row there",
     (
+        *_SIDES,
         Column("status", "string", "added, removed or renumbered"),
         Column("token", "string", "its text with visible escapes"),
         Column("base_id", "integer", "row in the base", NONE),

@@ -15,6 +15,8 @@ from blockresearch.tables.columns import (
 
 TOKENS = "tokens"
 
+PROVENANCE = Column("provenance", "object", "checkpoint, program and settings, as in Parquet files")
+
 # Facts about the rows of an embedding, and of a separate output layer.
 ROW_FACTS = (
     Column("rows", "integer", "rows of the table", TOKENS),
@@ -147,6 +149,7 @@ SUMMARY = (
         "mean of x·y / (‖x‖₂ ‖y‖₂), y: the output row of x",
     ),
     Column("output_reason", "string", "why there is no output layer to describe"),
+    PROVENANCE,
 )
 
 FINDINGS = (
@@ -189,4 +192,5 @@ INDEX = (
     Column("findings", "object", "number of findings of the audit by severity"),
     Column("numbers", "object", "the numbers of comparison.json, null until they exist"),
     Column("figures", "strings", "pictures of the model's page"),
+    PROVENANCE,
 )

@@ -10,7 +10,7 @@ from blockresearch.tables.columns import LOW_BIT_FORMATS, QUANTILES
 
 # Columns that identify a row or count what is stored.
 IDENTITY = frozenset(
-    "layer_index rows cols nbytes numel finite_count nan_count posinf_count neginf_count "
+    "layer_index shape rows cols nbytes numel finite_count nan_count posinf_count neginf_count "
     "expert_index bits_per_weight tensors matrices parameters inf_count top_rows top_cols codes "
     "counts token_id length cluster size k random_state other_rows other_cols base_id "
     "other_id".split()

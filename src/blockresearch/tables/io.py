@@ -10,6 +10,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,9 @@ PANDAS_DTYPES = {
     "integers": "object",
     "numbers": "object",
 }
+
+# Columns that name the model of a table, or both models of a comparison.
+NAMES = ("model", "base_model")
 
 # Rows that `stack_file` holds in memory at once; spectra have a few thousand numbers each.
 STACK_ROWS = 1000
@@ -87,8 +91,10 @@ def frame(rows: Iterable[Mapping[str, Any]], table: str) -> pd.DataFrame:
 def typed(data: pd.DataFrame, table: str) -> pd.DataFrame:
     """`data` with the columns, order and types of `table`.
 
-    Raises TableError if a column is missing or unknown.
+    The names of models are filled in when a table is written (see `labels`); until then they may be
+    left out. Raises TableError if another column is missing or unknown.
     """
+    data = data.assign(**{n: None for n in NAMES if n in columns(table) and n not in data})
     missing = [name for name in columns(table) if name not in data]
     surplus = [name for name in data if name not in columns(table)]
     if missing or surplus:
@@ -108,8 +114,23 @@ def table_format(path: str | os.PathLike[str], format: str | None = None) -> str
     return format
 
 
+@dataclass(frozen=True)
+class Labels:
+    """Texts that a Parquet file contains beside the rows, about the file and about its columns."""
+
+    facts: Mapping[str, str] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
+
+
+NO_LABELS = Labels()
+
+
 def write_table(
-    data: pd.DataFrame, table: str, path: str | os.PathLike[str], format: str | None = None
+    data: pd.DataFrame,
+    table: str,
+    path: str | os.PathLike[str],
+    format: str | None = None,
+    labels: Labels = NO_LABELS,
 ) -> None:
     """Write `data` as the table `table`, atomically, in the format of `table_format`.
 
@@ -122,7 +143,7 @@ def write_table(
     format = table_format(path, format)
     with atomic(path) as temporary:
         if format == "parquet":
-            _write_parquet(data, table, temporary)
+            _write_parquet(data, table, temporary, labels)
         elif format == "json":
             _write_json_records(data, temporary)
         else:
@@ -357,19 +378,35 @@ def _parquet_options(table: str) -> dict[str, Any]:
     return {"compression": "zstd", "use_dictionary": coded}
 
 
-def _write_parquet(data: pd.DataFrame, table: str, path: Path) -> None:
+def _labeled(schema: "pa.Schema", labels: Labels) -> "pa.Schema":
+    """`schema` with the facts as metadata of the file, and each unit as metadata of its column."""
+    for name, unit in labels.units.items():
+        place = schema.get_field_index(name)
+        schema = schema.set(place, schema.field(place).with_metadata({"unit": unit}))
+    return schema.with_metadata(dict(labels.facts) or None)
+
+
+def _write_parquet(data: pd.DataFrame, table: str, path: Path, labels: Labels) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     arrays = pa.Table.from_pandas(data, schema=_arrow_schema(table), preserve_index=False)
     # The pandas metadata would record library versions, and bytes must depend on the data alone.
-    pq.write_table(arrays.replace_schema_metadata(None), path, **_parquet_options(table))
+    arrays = arrays.cast(_labeled(_arrow_schema(table), labels))
+    pq.write_table(arrays, path, **_parquet_options(table))
 
 
 def stack_file(
-    paths: Iterable[str | os.PathLike[str]], table: str, order: Iterable[str], out: Path
+    paths: Iterable[str | os.PathLike[str]],
+    table: str,
+    order: Iterable[str],
+    out: Path,
+    model: str | None = None,
+    labels: Labels = NO_LABELS,
 ) -> None:
     """Write the tables of all parts as one Parquet file `out`, without holding it in memory.
+
+    All rows get the name `model`.
 
     Rows are in the `order` of their tensors (names), those of one tensor as in its part, and those
     of tensors that are not in `order` last, by name. Reads the names first, then the rows, a
@@ -396,7 +433,8 @@ def stack_file(
         for row, name in enumerate(some)
     )
     options = _parquet_options(table)
-    with atomic(out) as temporary, pq.ParquetWriter(temporary, schema, **options) as file:
+    labeled = _labeled(schema, labels)
+    with atomic(out) as temporary, pq.ParquetWriter(temporary, labeled, **options) as file:
         for start in range(0, max(len(places), 1), STACK_ROWS):
             wanted = [(number, row) for _, _, number, row in places[start : start + STACK_ROWS]]
             by_part: dict[int, list[int]] = {}
@@ -411,7 +449,9 @@ def stack_file(
                 )
             }
             indices = pa.array([at[place] for place in wanted], pa.int64())
-            file.write_table(rows.take(indices), row_group_size=GROUP_ROWS)
+            named = pa.repeat(pa.scalar(model, pa.string()), len(indices))
+            rows = rows.take(indices).set_column(0, "model", named).cast(labeled)
+            file.write_table(rows, row_group_size=GROUP_ROWS)
 
 
 def stack(paths: Iterable[str | os.PathLike[str]], table: str, by: list[str]) -> pd.DataFrame:

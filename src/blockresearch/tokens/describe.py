@@ -91,7 +91,7 @@ def describe_rows(
             "kind": [token.kind for token in tokens],
             "category": [trait.category for trait in traits],
             "script": [trait.script for trait in traits],
-            "leading_space": [trait.leading_space for trait in traits],
+            "leading_space": [bool(trait.leading_space) for trait in traits],
             "length": pd.array([trait.length for trait in traits], dtype="Int64"),
             "norm": norms,
             "centroid_distance": distances,

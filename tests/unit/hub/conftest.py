@@ -50,7 +50,7 @@ def use(endpoint, cache, monkeypatch):
 
 def listed(repo=REPO, revision="main"):
     """The commit and its files by path."""
-    commit = resolve_commit(repo, revision)
+    commit = resolve_commit(repo, revision).id
     return commit, {file.path: file for file in list_files(repo, commit)}
 
 

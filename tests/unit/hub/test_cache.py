@@ -88,7 +88,7 @@ def test_offline_uses_the_cache_alone(server, tmp_path, monkeypatch):
         hf_hub_download(REPO, name)  # at main, so that the cache remembers what main is
     asked = len(server.requests)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert resolve_commit(REPO, "main") == resolve_commit(REPO, commit) == commit
+    assert resolve_commit(REPO, "main") == resolve_commit(REPO, commit) == (commit, None)
     assert list_files(REPO, commit) == list(files.values())
     assert download(REPO, commit, files[SHARD], tmp_path / "file") == "linked from cache"
     for call in (

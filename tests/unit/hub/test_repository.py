@@ -25,12 +25,13 @@ from tests.unit.hub.conftest import (
 
 
 def test_revisions_become_commits(server):
-    main = resolve_commit(REPO, "main")
+    main, date = resolve_commit(REPO, "main")
+    assert date == "2026-01-31T12:00:00Z"
     assert main == server.commit(server.root / REPO)
-    assert resolve_commit(REPO, main) == main
-    assert resolve_commit(REPO, "v1.0") == server.commit(server.root / f"{REPO}@v1.0")
+    assert resolve_commit(REPO, main).id == main
+    assert resolve_commit(REPO, "v1.0").id == server.commit(server.root / f"{REPO}@v1.0")
     pull_request = server.commit(server.root / f"{REPO}@refs--pr--1")
-    assert resolve_commit(REPO, "refs/pr/1") == pull_request
+    assert resolve_commit(REPO, "refs/pr/1").id == pull_request
     assert list_files(REPO, pull_request)[0].size == len(b'{"pr": 1}')
 
 
@@ -58,7 +59,7 @@ def test_a_branch_that_moves_changes_no_commit(server, tmp_path):
     root = server.root / REPO
     root.rename(root.with_name("model@before"))
     put(root, {SHARD: bytes(len(WEIGHTS)), "config.json": b"{}"})
-    assert resolve_commit(REPO, "main") != commit
+    assert resolve_commit(REPO, "main").id != commit
     assert list_files(REPO, commit) == list(files.values())
     download(REPO, commit, files[SHARD], tmp_path / "file")
     assert (tmp_path / "file").read_bytes() == WEIGHTS
@@ -70,7 +71,7 @@ def test_a_mirror_without_sizes_or_hashes_is_refused(server, missing):
     # Files that cannot be verified are not fetched: the hashes of the listing are the only proof.
     entry = {"rfilename": "config.json", "size": 2, "blobId": "0" * 40}
     del entry[missing]
-    commit = resolve_commit(REPO, "main")
+    commit = resolve_commit(REPO, "main").id
     server.answers["/revision/"] = {"id": REPO, "sha": commit, "siblings": [entry]}
     with pytest.raises(HubError, match=r"is not a Hugging Face hub; check HF_ENDPOINT"):
         list_files(REPO, commit)
@@ -100,7 +101,7 @@ def test_environment_of_a_new_process(server, tmp_path):
     restricted(server)
     code = (
         "from blockresearch.hub import repository as hub;"
-        "commit = hub.resolve_commit('org/private', 'main');"
+        "commit = hub.resolve_commit('org/private', 'main').id;"
         "print(len(hub.list_files('org/private', commit)))"
     )
     home = {"HF_HOME": str(tmp_path / "home"), "HF_TOKEN": "hf_ok", "HF_ENDPOINT": server.url}

@@ -55,7 +55,7 @@ def test_redirects(server, tmp_path):
     commit, files = listed()
     new = {"Location": f"/api/models/{REPO}/revision/main"}  # a repository that was renamed
     server.fault("status", path="org/old/revision", status=307, headers=new)
-    assert resolve_commit("org/old", "main") == commit
+    assert resolve_commit("org/old", "main").id == commit
     home = {"Location": f"/{REPO}/resolve/{commit}/{SHARD}"}
     server.fault("status", path=f"/resolve/{commit}/{SHARD}", status=302, headers=home, times=99)
     with pytest.raises(HubError, match="redirects in circles, so it is not a Hugging Face hub"):
@@ -80,7 +80,7 @@ def test_restricted_repositories(server, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_ok")
     download("org/gated", gated, files[SHARD], target)
     assert is_intact(target, files[SHARD])
-    assert list_files("org/private", resolve_commit("org/private", "main"))
+    assert list_files("org/private", resolve_commit("org/private", "main").id)
     assert [r.authorized for r in gets(server)] == [False]  # no token for the other origin
 
 

@@ -64,7 +64,7 @@ def write_results(folder, names=NAMES, commit=None):
             "component": name,
             "layer_index": number,
             "block_type": name,
-            "shape": "[4, 4]",
+            "shape": [4, 4],
             "dtype": "BF16",
             "numel": 16,
             "std": 0.1 * (number + 1),
@@ -86,12 +86,12 @@ def write_results(folder, names=NAMES, commit=None):
     write_json({"reason": names[0]}, folder / "embedding" / "summary.json")
     write_table(params, "params", folder / "params.parquet")
     write_table(frame([], "matrices"), "matrices", folder / "matrices.parquet")
-    write_table(frame([], "layers"), "layers", folder / "layers.csv")
-    write_table(frame([], "elbow"), "elbow", folder / "embedding" / "elbow.csv")
+    write_table(frame([], "layers"), "layers", folder / "layers.parquet")
+    write_table(frame([], "elbow"), "elbow", folder / "embedding" / "elbow.parquet")
     write_table(
         frame([], "clusters_summary"),
         "clusters_summary",
-        folder / "embedding" / "clusters_summary.csv",
+        folder / "embedding" / "clusters_summary.parquet",
     )
     return folder
 

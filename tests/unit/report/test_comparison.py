@@ -9,9 +9,9 @@ from blockresearch.tables.io import frame
 def test_numbers_to_compare_are_those_of_the_tables():
     params = frame(
         [
-            {"block_type": "q_proj", "numel": 30, "dtype": "F32", "shape": "[5, 6]"},
-            {"block_type": "embedding", "numel": 10, "dtype": "BF16", "shape": "[5, 2]"},
-            {"block_type": "norm", "numel": 60, "dtype": "F32", "shape": "[60]"},
+            {"block_type": "q_proj", "numel": 30, "dtype": "F32", "shape": [5, 6]},
+            {"block_type": "embedding", "numel": 10, "dtype": "BF16", "shape": [5, 2]},
+            {"block_type": "norm", "numel": 60, "dtype": "F32", "shape": [60]},
         ],
         "params",
     )

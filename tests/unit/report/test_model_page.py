@@ -39,7 +39,7 @@ def test_hostile_names_are_text_on_the_page(tmp_path):
 
 def test_parameters_are_rounded_in_natural_order():
     rows = [
-        {"param_name": name, "std": 0.123456789, "mean": float("inf"), "numel": 10**12}
+        {"param_name": name, "std": 0.123456789, "mean": float("inf"), "numel": 10**12, "shape": []}
         for name in ("b.10.w", "b.2.w", "b.02.x", "#1")
     ]
     data = model_page.parameters(frame(rows, "params"))

@@ -39,5 +39,5 @@ def test_space_is_checked_for_the_shards_at_once():
 
 def test_a_model_is_resolved_with_its_selection():
     flags = arguments.resolve_flags(CONFIG, parse_model("org/model@v1", variant="fp16"))
-    assert flags == "--model=org/model --revision=v1 --variant=fp16"
+    assert flags == "--model=org/model --name=org--model--fp16@v1 --revision=v1 --variant=fp16"
     assert "--only_tokens" in arguments.resolve_flags({"analyses": []}, parse_model("org/model"))

@@ -80,7 +80,7 @@ def test_cells_are_written_as_json_writes_them(tmp_path, monkeypatch):
 def test_csv_guards_formulas_and_reads_them_back(tmp_path):
     path = tmp_path / "clusters.csv"
     write_table(frame(ROWS, "clusters"), "clusters", path)
-    assert "\n0,'=1+2," in path.read_text()
+    assert "\n,0,'=1+2," in path.read_text()
     for text in ["=a", "-1", "'x", "plain", "''", "＝x"]:
         assert unguarded(guarded(text)) == text
 

@@ -167,7 +167,7 @@ def test_gpt2_stores_its_weights_transposed(tmp_path):
     row = result.params.set_index("block_type").loc["up_proj"]
     norms = np.linalg.norm(up, axis=1)
     assert row["row_norm_cv"] == pytest.approx(norms.std() / norms.mean(), rel=1e-5)
-    assert row["shape"] == "[16, 64]"
+    assert row["shape"] == [16, 64]
     ledger = merge.coverage(result.manifest, result.params.set_index("param_name")["numel"])
     assert ledger.set_index("param_name").loc["h.0.attn.bias", "status"] == "buffer"
 

@@ -45,8 +45,8 @@ def of_folder(folder: Path) -> list[Finding]:
         read_json(folder / "manifest.json"),
         read_table(folder / "params.parquet", "params"),
         read_table(folder / "matrices.parquet", "matrices"),
-        read_table(tokens / "tokens.csv", "tokens"),
-        read_table(tokens / "output_tokens.csv", "tokens"),
-        read_table(tokens / "elbow.csv", "elbow"),
+        read_table(tokens / "tokens.parquet", "tokens"),
+        read_table(tokens / "output_tokens.parquet", "tokens"),
+        read_table(tokens / "elbow.parquet", "elbow"),
         read_json(tokens / "summary.json"),
     )
