@@ -9,7 +9,7 @@ import json
 
 import numpy as np
 
-from tests.cases.checkpoints import brain, from_bf16
+from tests.cases.checkpoints import Raw, brain, from_bf16, to_e4m3
 
 CASES = {}
 
@@ -113,6 +113,16 @@ def start_that_changes_the_weight():
     draw, module = normal(53), layer(0, "self_attn.q_proj")
     factors, _ = lora(draw, module, 32, 4, 32)
     return peft(factors, r=4, lora_alpha=4, init_lora_weights="pissa"), {module: "pissa"}
+
+
+@case
+def factors_of_which_one_is_quantized():
+    draw, module = normal(55), layer(0, "self_attn.q_proj")
+    factors, _ = lora(draw, module, 32, 4, 32)
+    name = f"{module}.lora_A.weight"
+    factors[name] = Raw("F8_E4M3", to_e4m3(factors[name] * 1000))
+    factors[f"{name}_scale"] = np.array([1e-3], "<f4")
+    return peft(factors, r=4, lora_alpha=4), {module: "quantized"}
 
 
 @case

@@ -749,6 +749,59 @@ def svdquant_is_named():
     return tensors, config, {f"{module}.qweight": "SVDQuant"}
 
 
+def fp8_with(right, config=None, **beside):
+    """One weight of 8-bit floats with other tensors in its module."""
+    tensors, model = llama()
+    module = mlp(0, "up_proj")
+    codes = to_e4m3(np.random.default_rng(14).normal(0, 100, (64, 32)))
+    tensors[f"{module}.weight"] = Raw("F8_E4M3", codes)
+    tensors |= {f"{module}.{leaf}": tensor for leaf, tensor in beside.items()}
+    right = right if isinstance(right, str) else E4M3[codes] * right
+    return tensors, model | (config or {}), {f"{module}.weight": right}
+
+
+SCALE = np.array([2e-4], "<f4")
+
+
+@case
+def fp8_of_tensorrt_llm():
+    """ModelOpt's export to TensorRT-LLM; its config names the algorithm alone."""
+    factors = {"weights_scaling_factor": SCALE, "activation_scaling_factor": SCALE}
+    return fp8_with(SCALE[0], {"quantization": {"quant_algo": "FP8"}}, **factors)
+
+
+@case
+def fp8_with_a_scale_of_an_unknown_name():
+    return fp8_with("not decoded", weight_amax=SCALE)
+
+
+@case
+def fp8_with_a_scale_of_truth_values():
+    return fp8_with("scale", weight_scale=np.array([True]))
+
+
+@case
+def fp8_with_a_complex_scale():
+    return fp8_with("scale", weight_scale=Raw("C64", SCALE.astype("<c8").view("<u8")))
+
+
+@case
+def codes_that_lost_all_that_explains_them():
+    tensors, config = llama()
+    name = mlp(0, "up_proj.qweight")
+    tensors[name] = np.arange(4 * 64, dtype="<i4").reshape(4, 64)
+    return tensors, config, {name: "not decoded"}
+
+
+@case
+def gptq_with_zero_points_that_are_no_integers():
+    tensors, config, right = gptq(7)
+    for layer in range(2):
+        name = mlp(layer, "gate_proj.qzeros")
+        tensors[name] = tensors[name].view("<f4")
+    return tensors, config, dict.fromkeys(right, "integers")
+
+
 @case
 def fp8_fused_with_a_scale_for_each_part():
     """Three scales for q, k and v: nothing stored says which rows are whose."""

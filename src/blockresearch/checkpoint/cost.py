@@ -40,7 +40,8 @@ def seconds(weight: Weight) -> float:
 def memory(weight: Weight) -> int:
     """Predicted peak memory of one worker that measures a tensor, bytes."""
     rows, cols = view(weight.shape, weight.layout.kind)
-    sums = 64 * (rows + cols)
+    # A shape without elements may claim any number of rows.
+    sums = 64 * (rows + cols) if rows * cols else 0
     spectra = max((predicted_bytes(*shape) for shape in solves(weight)), default=0)
     regrouped = TRANSPOSED_BYTES if weight.layout.transposed else 0
     # Some schemes load codes and companions completely.

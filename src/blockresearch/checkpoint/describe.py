@@ -338,7 +338,8 @@ def _describe(
     roles_of = naming.classify([*signatures, *again], config)
     places = {tensor.name: (tensor.shard, tensor.begin, tensor.end) for tensor in once}
     layouts_of = layouts(signatures, roles_of, config, lambda name: piece(*places[name]))
-    adapted = recognize(once, roles_of, Statements(adapter, config, metadata))
+    codes = {name for name, layout in layouts_of.items() if layout.is_encoded}
+    adapted = recognize(once, roles_of, Statements(adapter, config, metadata), codes)
     tensors = tuple(
         Tensor(
             *(t.name, t.shard, t.dtype, t.shape, t.begin, t.end),

@@ -140,11 +140,13 @@ class OnCpu:
         return found
 
     def _pieces(self) -> Iterator[np.ndarray]:
+        """The codes of all elements, row after row."""
         source, matrix = self.source, self.matrix
         if not source.is_plain(matrix):
             return blocks(source.grid, matrix, self.chunk_bytes)
         begin, end = extent(source.weight.stored, matrix)
-        return source.chunks(begin, end, _whole_elements(self.chunk_bytes))
+        chunks = source.chunks(begin, end, _whole_elements(self.chunk_bytes))
+        return (dtypes.codes(chunk, source.grid.dtype) for chunk in chunks)
 
     def spectrum(self, mode: str) -> Spectrum:
         """See `Elements`."""

@@ -68,6 +68,7 @@ COMPANIONS = (
     "scale_inv scale_2 scale_packed global_scale zero_points? qzeros g_idx absmax quant_map"
     " nested_absmax nested_quant_map quant_state\\..* bitsandbytes__.* SCB bitmask row_offsets"
     " qscale_weight qscale_act scale_weight scale_input activation_scale activation_scale_inv"
+    " weights_scaling_factor activation_scaling_factor"
     " comfy_quant input_scale input_scale_2 input_scale_inv input_scale_ub input_global_scale"
     " input_zero_point pre_quant_scale kv_scale"
     " output_scale output_global_scale [kvq]_scale [kv]_zero_point"

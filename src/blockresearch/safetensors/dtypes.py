@@ -9,6 +9,7 @@ microscaling formats (F8_E8M0, F6_E2M3, F6_E3M2, F4 = E2M1), and the FNUZ varian
 (arXiv:2206.02915).
 """
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -159,6 +160,12 @@ def codes(raw: Raw, dtype: Dtype | str) -> np.ndarray:
     return data.view(f"<u{unit}")
 
 
+def whole_byte_elements(dtype: Dtype | str) -> int:
+    """Fewest elements that fill whole bytes: 2 of F4, 4 of F6, else 1."""
+    bits = _known(dtype).bits
+    return 8 // math.gcd(8, bits)
+
+
 @lru_cache(maxsize=len(DTYPES))
 def code_values(dtype: Dtype | str) -> np.ndarray:
     """The number behind every code: float64 [2**bits], read-only, for types of at most 16 bits.
@@ -212,9 +219,13 @@ def decode(raw: Raw, dtype: Dtype | str, out_dtype: type = np.float32) -> np.nda
     Exact for every type of at most 16 bits, rounded to `out_dtype` for wider ones. C64 gives the
     complex type of the same precision. Raises ValueError if `raw` ends inside an element.
     """
+    return numbers(codes(raw, dtype), dtype, out_dtype)
+
+
+def numbers(code: np.ndarray, dtype: Dtype | str, out_dtype: type = np.float32) -> np.ndarray:
+    """Numbers of codes [...], one for each element, as `decode` gives those of packed bytes."""
     dtype = _known(dtype)
     out = np.dtype(out_dtype)
-    code = codes(raw, dtype)
     if dtype.name == "BF16":
         values = np.left_shift(code, 16, dtype=np.uint32).view(np.float32)
         with np.errstate(invalid="ignore"):

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from blockresearch.compiled import read_only
-from blockresearch.safetensors.dtypes import DTYPES, FLOAT_LAYOUTS, code_values, codes, decode
+from blockresearch.safetensors.dtypes import DTYPES, FLOAT_LAYOUTS, code_values, numbers, storage
 from blockresearch.tables.schemas import MOMENTS, QUANTILES, VALUES
 from blockresearch.values.loops import (
     chan_update,
@@ -42,7 +42,7 @@ FINE_BITS = 10
 
 
 class Distribution:
-    """Accumulates the statistics of one tensor [rows, cols] from its bytes in row-major order.
+    """Accumulates the statistics of one tensor [rows, cols] from its codes in row-major order.
 
     `sparsity` counts the |w| up to `sparsity_threshold`. Raises KeyError if `dtype` is not a type
     of safetensors.
@@ -58,12 +58,12 @@ class Distribution:
         )
         self.sides = RowsAndColumns(dtype, rows, cols)
 
-    def update(self, raw_chunk: np.ndarray) -> None:
-        """Add the next bytes (uint8 [n], whole elements).
+    def update(self, codes: np.ndarray) -> None:
+        """Add the next elements, [...] row after row: one code for each, or a number with its bits.
 
         Raises ValueError if they go beyond the end of the tensor.
         """
-        chunk = read_only(codes(raw_chunk, self.dtype))
+        chunk = self._bits(codes)
         if self._seen + len(chunk) > self.rows * self.cols:
             raise ValueError(
                 f"the data has more elements than the shape {self.rows} x {self.cols}: "
@@ -89,7 +89,7 @@ class Distribution:
             if self.dtype.name == "F32":
                 values = tile.view(np.float32)
             else:
-                values = decode(tile, self.dtype, np.float64)
+                values = numbers(tile, self.dtype, np.float64)
             if self.dtype.kind == "complex":
                 values = np.abs(values)
             values = read_only(values)
@@ -98,17 +98,22 @@ class Distribution:
             self._seen += len(tile)
 
     def needs_second_pass(self) -> bool:
-        """Whether quantiles become exact only if all bytes go to `update_second_pass` too."""
+        """Whether quantiles become exact only if all elements go to `update_second_pass` too."""
         return (
             isinstance(self.counted, WideValues)
             and self.dtype.name == "F32"
             and self.counted.open_bins()
         )
 
-    def update_second_pass(self, raw_chunk: np.ndarray) -> None:
-        """Add the next bytes (uint8 [n], whole elements) once more, after `needs_second_pass`."""
+    def update_second_pass(self, codes: np.ndarray) -> None:
+        """Add the next elements once more, after `needs_second_pass`."""
         assert isinstance(self.counted, WideValues)
-        self.counted.count_within_bins(read_only(codes(raw_chunk, self.dtype)))
+        self.counted.count_within_bins(self._bits(codes))
+
+    def _bits(self, codes: np.ndarray) -> np.ndarray:
+        """Codes [...] as unsigned integers [n], read-only."""
+        flat = np.ascontiguousarray(codes).reshape(-1)
+        return read_only(flat.view(f"<u{storage(self.dtype).itemsize}"))
 
     def summary(self) -> Summary:
         """All statistics by name; None if one is not defined for these values or this type."""

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from blockresearch.compiled import read_only
-from blockresearch.safetensors.dtypes import DTYPES, FLOAT_LAYOUTS, Dtype, code_values, decode
+from blockresearch.safetensors.dtypes import DTYPES, FLOAT_LAYOUTS, Dtype, code_values, numbers
 from blockresearch.values.loops import scan
 
 Summary = dict[str, float | int | None]
@@ -109,7 +109,7 @@ class RowsAndColumns:
         return self.scale * 2.0**-layout.mantissa
 
     def _floats(self, codes: np.ndarray) -> np.ndarray:
-        return decode(codes, self.code_dtype, np.float64)
+        return numbers(codes, self.code_dtype, np.float64)
 
 
 def _code_dtype(dtype: Dtype) -> str:

@@ -170,8 +170,12 @@ def _consecutive(**sizes: int) -> tuple[Piece, ...]:
 
 
 def gate_up_pieces(name: str, rows: int | None, facts: ModelConfig) -> tuple[Piece, ...]:
-    """Gate and up projection in a fused one of `rows` rows; () if their order is unknown."""
-    order = next((row.order for row in GATE_ORDERS if row.holds(name, facts.types)), None)
+    """Gate and up projection in a fused one of `rows` rows; () if their order is unknown.
+
+    No order is known without a family: the same name has several.
+    """
+    known = (row.order for row in GATE_ORDERS if facts.types and row.holds(name, facts.types))
+    order = next(known, None)
     if rows is None or rows % 2 or order is None:
         return ()
     half = rows // 2

@@ -27,6 +27,9 @@ from blockresearch.weights.quantized.scheme import ReadSmall, Scheme
 
 MEASURED = ("matrix", "experts", "values")
 
+# No published model stacks as many; each costs milliseconds, however small it is.
+MAX_EXPERTS = 4096
+
 # Size of the buffer for a transposed matrix: as many columns of the file as fit.
 TRANSPOSED_BYTES = 128 * 1024**2
 
@@ -54,6 +57,11 @@ class Layout:
     def is_measured(self) -> bool:
         """Whether the tensor is read as a weight."""
         return self.kind in MEASURED
+
+    @property
+    def is_encoded(self) -> bool:
+        """Whether the stored elements are codes, decoded or not."""
+        return self.scheme is not None or self.kind == "unsupported"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +151,7 @@ def _layout(
         # [experts · inner, width]; w2 multiplies from the other side
         experts = facts.experts
         kind = "experts" if experts and shape[0] % experts == 0 else kind
-    # Codes of less than a byte cannot be regrouped without taking bytes apart.
-    if kind not in ("matrix", "experts") or (scheme is None and DTYPES[dtype].bits < 8):
+    if kind not in ("matrix", "experts"):
         return Layout(kind, scheme=scheme)
     if experts:
         return Layout(kind, "", role.projection == "down_proj", (), experts, scheme)
@@ -181,7 +188,7 @@ def _kind(shape: tuple[int, ...], dtype: str, role: Role, scheme: Scheme | None)
     if role.is_bias and role.block_type == "moe":
         return "values"
     if len(shape) == 3 and role.block_type == "moe" and not _is_shared(role):
-        return "experts"
+        return "experts" if shape[0] <= MAX_EXPERTS else "matrix"
     return "matrix"
 
 

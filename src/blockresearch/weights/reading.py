@@ -39,12 +39,15 @@ def open_grid(weight: Weight, files: Mapping[str, Path]) -> Grid:
             shapes = {role: list(other.shape) for role, other in weight.companions.items()}
             raise source.fail(f"its companions do not fit it: {json.dumps(shapes)}") from error
     shard, shape, dtype, begin = files[stored.shard], stored.shape, stored.dtype, stored.begin
-    bits = dtypes.DTYPES[dtype].bits
+    bits, unit = dtypes.DTYPES[dtype].bits, dtypes.whole_byte_elements(dtype)
     cols = shape[-1] if shape else 1
 
     def read(first: int, last: int) -> np.ndarray:
-        raw = read_bytes(shard, begin + first * cols * bits // 8, begin + last * cols * bits // 8)
-        return dtypes.codes(raw, dtype).reshape(last - first, cols)
+        # Rows of codes of less than a byte may begin and end inside one.
+        low, high = first * cols // unit * unit, -(-last * cols // unit) * unit
+        raw = read_bytes(shard, begin + low * bits // 8, begin + high * bits // 8)
+        codes = dtypes.codes(raw, dtype)[first * cols - low : last * cols - low]
+        return codes.reshape(last - first, cols)
 
     return Grid(shape, dtype, read)
 
@@ -130,8 +133,10 @@ class TensorReader:
         return self.grid.shape
 
     def is_plain(self, matrix: Matrix) -> bool:
-        """Whether a matrix is a range of bytes of the file."""
-        return matrix.contiguous and not self.weight.is_quantized
+        """Whether a matrix is a range of whole bytes of the file."""
+        unit = dtypes.whole_byte_elements(self.weight.stored.dtype)
+        is_whole = matrix.first % unit == 0 == matrix.rows * matrix.cols % unit
+        return matrix.contiguous and is_whole and not self.weight.is_quantized
 
 
 def open_tensor(files: Mapping[str, Path], weight: Weight) -> TensorReader:
@@ -148,7 +153,7 @@ def panels(source: TensorReader, matrix: Matrix, chunk_bytes: int) -> Iterator[n
     number = panel_type(dtypes.DTYPES[dtype])
     if not source.is_plain(matrix):
         for block in blocks(source.grid, matrix, chunk_bytes):
-            yield dtypes.decode(block, dtype, number).reshape(-1, matrix.cols)
+            yield dtypes.numbers(block, dtype, number)
         return
     begin, end = extent(source.weight.stored, matrix)
     row_bits = matrix.cols * dtypes.DTYPES[dtype].bits

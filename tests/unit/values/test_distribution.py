@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from blockresearch.safetensors.dtypes import decode
+from blockresearch.safetensors.dtypes import codes, decode
 from blockresearch.tables.schemas import QUANTILES
 from blockresearch.values.distribution import SUMMARY_KEYS, Distribution
 
@@ -204,7 +204,7 @@ def test_sub_byte_codes_are_counted_one_by_one():
     for dtype in ("F4", "F6_E2M3"):
         values = decode(raw, dtype, np.float64)
         distribution = Distribution(dtype, 4, len(values) // 4, 1e-6)
-        distribution.update(raw[:15])
-        distribution.update(raw[15:])
+        for half in (raw[:15], raw[15:]):
+            distribution.update(codes(half, dtype))
         assert distribution.summary()["mean"] == pytest.approx(values.mean(), rel=1e-12)
         assert distribution.top()[0][2] == values[np.argmax(np.abs(values))]

@@ -141,6 +141,17 @@ def test_gate_and_up_are_told_apart_outside_of_experts(family, module, gate, up,
         assert (row["min"], row["max"], row["mean"]) == (min(rows), max(rows), np.mean(rows))
 
 
+def test_gate_and_up_of_no_family_stay_one(tmp_path):
+    name = "model.layers.3.mlp.experts.gate_up_proj"
+    tensors = {
+        name: np.ones((2, 12, WIDTH)),
+        name.replace("gate_up", "down"): np.ones((2, WIDTH, 6)),
+    }
+    result = analyze(tmp_path, tensors, {})
+    assert set(result.matrices["projection"]) == {"gate_up_proj", "down_proj"}
+    assert "order" in merge.coverage(result.manifest, {n: 1 for n in tensors})["reason"].sum()
+
+
 def test_a_gate_fused_with_qkv_is_of_the_attention(tmp_path):
     parts = projections(HEADS)
     stored = {"attention gate_proj": np.ones((HEADS * SIZE, WIDTH)), **parts}

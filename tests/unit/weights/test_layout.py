@@ -4,6 +4,7 @@ What is compared is always computed from plain arrays by NumPy, or from the plai
 """
 
 import json
+import math
 import re
 
 import numpy as np
@@ -16,7 +17,7 @@ from blockresearch.measure import merge
 from blockresearch.measure.folder import analyze_folder
 from blockresearch.measure.part import Settings
 from blockresearch.naming.roles import classify
-from blockresearch.safetensors.dtypes import DTYPES, nbytes
+from blockresearch.safetensors.dtypes import DTYPES, decode, nbytes
 from blockresearch.tokens.rows import read_rows
 from blockresearch.weights import layout as matrices
 from blockresearch.weights.layout import Layout, Matrix, view
@@ -378,6 +379,32 @@ def test_every_type_of_element_is_measured(tmp_path):
     assert ledger.set_index("dtype").loc["BOOL", "status"] == "buffer"
 
 
+@pytest.mark.parametrize("dtype", ["F4", "F6_E3M2"])
+def test_types_below_a_byte_are_split_like_others(dtype, tmp_path):
+    random = np.random.default_rng(7)
+    # Experts of 5 x 3 elements begin inside a byte.
+    shapes = {
+        "model.layers.0.self_attn.qkv_proj.weight": (12, 8),
+        "model.layers.0.mlp.experts.gate_up_proj": (4, 3, 10),
+        "model.layers.0.mlp.experts.down_proj": (4, 5, 3),
+        "some.weight": (4, 5),
+    }
+    config = {"model_type": "phi3", "hidden_size": 3, "num_attention_heads": 2, "head_dim": 2}
+    narrow, wide = {}, {}
+    for name, shape in shapes.items():
+        raw = random.bytes(nbytes(dtype, math.prod(shape)))
+        narrow[name] = (dtype, list(shape), raw)
+        wide[name] = ("F32", list(shape), decode(raw, dtype).tobytes())
+    found, wanted = (
+        analyze(tmp_path / name, tensors, config).matrices
+        for name, tensors in (("narrow", narrow), ("wide", wide))
+    )
+    assert len(found) == 3 + 8 + 4 + 1
+    same = ["slice", "projection", "rows", "cols", "spectral_norm", "absmax", "zero_fraction"]
+    assert found[same].equals(wanted[same])
+    assert np.allclose(found["std"], wanted["std"], rtol=1e-12)
+
+
 def test_totals_count_tied_weights_once(tmp_path):
     table = bf16(np.ones((32, 16)))
     case = "gptq_4"
@@ -422,6 +449,11 @@ def test_plain_tensors():
         "values",
     ]
     assert matrices.matrices((8, 3, 5), Layout("matrix")) == (Matrix(8, 15),)
+
+
+def test_no_shape_makes_a_million_experts():
+    name = "model.layers.0.mlp.experts.down_proj"
+    assert layouts((name, (10**6, 1, 1), "BF16"))[name].kind == "matrix"
 
 
 def test_a_stack_of_experts_has_one_matrix_per_expert():

@@ -6,7 +6,7 @@ more than is stored (the weight itself, shared projections), or something is mis
 """
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -88,14 +88,21 @@ class Product:
         return Change(self.formula, scale, places, self.experts)
 
 
-def recognize(tensors: Iterable[Stored], roles: Mapping[str, Role], said: Statements) -> Recognized:
-    """The changes that the adapters among `tensors` make."""
+def recognize(
+    tensors: Iterable[Stored],
+    roles: Mapping[str, Role],
+    said: Statements,
+    codes: Set[str] = frozenset(),
+) -> Recognized:
+    """The changes that the adapters among `tensors` make; `codes` are names of quantized ones."""
     modules = _modules(tensors)
     alike = _alike(modules)
     changes: dict[str, Change] = {}
     notes: dict[str, str] = {}
     for module in modules:
         try:
+            if not codes.isdisjoint(t.name for t in module.factors.values()):
+                raise Unknown("its factors are quantized")
             product = _product(module, roles)
             change = _stated(module, product, said)
             if change is None:

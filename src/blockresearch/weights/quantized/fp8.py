@@ -1,14 +1,16 @@
 """8-bit floats with scales: per tensor, row, expert or block, and MXFP8 (E8M0 for 32 columns).
 
     P.weight            F8_E4M3 or F8_E5M2 [out, in], or a stack of experts [E, out, in]
-    P.weight_scale_inv  (weight_scale, scale, qscale_weight, scale_weight, or `_scale…` behind the
-                        name of a bare parameter) F32, BF16, E8M0 or U8 (2^(u - 127))
+    P.weight_scale_inv  (weight_scale, scale, qscale_weight, scale_weight, weights_scaling_factor,
+                        or `_scale…` behind the name of a bare parameter) F32, BF16, E8M0 or U8
+                        (2^(u - 127))
 
 W[i, j] = code[i, j] · scale[block of i, block of j]; despite its name `_scale_inv` multiplies.
 Blocks are `weight_block_size` of the config, usually 128 x 128, cut off at the edges.
 
 Source: transformers integrations/finegrained_fp8.py and fbgemm_fp8.py, compressed-tensors
-naive_quantized and mxfp8, ModelOpt export (FP8, FP8_PB_WO, MXFP8).
+naive_quantized and mxfp8, ModelOpt export (FP8, FP8_PB_WO, MXFP8; to TensorRT-LLM
+its names end in `_scaling_factor`).
 """
 
 from collections.abc import Mapping
@@ -29,7 +31,7 @@ from blockresearch.weights.quantized.scheme import (
 # Endings behind `proj.weight` and behind bare parameters such as `experts.gate_up_proj` alike.
 SCALES = ("_scale_inv", "_scale", "_weight_scale", "_weight_scale_inv")
 
-SCALES_OF_MODULE = (".qscale_weight", ".scale_weight", ".scale")
+SCALES_OF_MODULE = (".qscale_weight", ".scale_weight", ".scale", ".weights_scaling_factor")
 
 
 def read_float8(found: Found) -> Settings:

@@ -37,6 +37,7 @@ from blockresearch.weights.quantized import (
 from blockresearch.weights.quantized.fp8 import lost_scale
 from blockresearch.weights.quantized.scheme import (
     DOES_NOT_FIT,
+    FLOAT8,
     INTEGERS,
     MAX_SMALL_VALUES,
     Format,
@@ -85,10 +86,17 @@ CODES = (
     *(".dense_weights", ".Qidxs", ".B", "._data", ":_data", ":qdata"),
 )
 
+# Ends of names that stand for nothing but codes.
+NAMES_OF_CODES = tuple(sign + word for word in patterns.QUANTIZED_CODES.split() for sign in "._")
+
 # Parameters of undecoded schemes, beside their codes.
 SCALE_LIKE = re.compile(
-    r"scale|zero|absmax|quant_map|codebook|centroid|^meta$|^SCB$|^su$|^sv$|biases|^smooth_factor"
+    r"scale|scaling|zero|amax|absmax|quant_map|codebook|centroid|^meta$|^SCB$|^su$|^sv$|biases"
+    r"|^smooth_factor"
 )
+
+# Of these the ones that belong to inputs and outputs of a module, not to its weight.
+OF_ACTIVATIONS = re.compile(r"input|act|output|pre_quant|^[qkv]_|^kv_")
 
 
 @dataclass(frozen=True)
@@ -246,11 +254,20 @@ class _Checkpoint:
         known = undecoded_method(name, beside)
         if known:
             return f"quantized by {known}, which is not decoded"
-        if dtype not in INTEGERS or len(shape) < 2 or _companion_suffix(name)[1]:
+        if len(shape) < 2 or _companion_suffix(name)[1]:
             return ""
-        is_weight = name.endswith(("weight", "_packed"))
-        scaled = any(SCALE_LIKE.search(leaf) for leaf in beside)
-        if name in self.helped or (is_weight and (self.method or scaled)):
+        is_code = name.endswith(NAMES_OF_CODES)
+        is_weight = is_code or name.endswith("weight")
+        scales = [leaf for leaf in beside if SCALE_LIKE.search(leaf)]
+        if dtype in FLOAT8:
+            # A static scale of inputs may stand beside weights that are just cast.
+            unread = is_weight and any(not OF_ACTIVATIONS.search(leaf) for leaf in scales)
+        elif dtype in INTEGERS:
+            named = self.method or scales
+            unread = name in self.helped or is_code or (is_weight and bool(named))
+        else:
+            unread = False
+        if unread:
             if self.method in OTHER_METHODS:
                 return f"quantized by {OTHER_METHODS[self.method]}, which is not decoded"
             how = f" by {named_scheme(self.config)}" if self.method else ""

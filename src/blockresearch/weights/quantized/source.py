@@ -68,15 +68,26 @@ class Source:
         return read_bytes(self.files[companion.shard], companion.begin, companion.end)
 
     def codes(self, role: str) -> np.ndarray:
-        """A companion as stored integers [*shape]."""
+        """A companion as stored integers [*shape]. Raises Contradiction for another type."""
         companion = self.companions[role]
+        if dtypes.DTYPES[companion.dtype].kind != "int":
+            raise self._odd(companion, "integers")
         return self.raw(role).view(dtypes.storage(companion.dtype)).reshape(companion.shape)
 
     def values(self, role: str, read_as: str | None = None) -> np.ndarray:
-        """A companion as float32 [*shape]; codes of type U8 are read as those of `read_as`."""
+        """A companion as float32 [*shape]; codes of type U8 are read as those of `read_as`.
+
+        Raises Contradiction for truth values and complex numbers.
+        """
         companion = self.companions[role]
+        if dtypes.DTYPES[companion.dtype].kind not in ("float", "int"):
+            raise self._odd(companion, "real numbers")
         dtype = read_as if read_as and companion.dtype == "U8" else companion.dtype
         return dtypes.decode(self.raw(role), dtype, np.float32).reshape(companion.shape)
+
+    def _odd(self, companion: Stored, kind: str) -> Contradiction:
+        leaf = companion.name.rpartition(".")[2]
+        return self.fail(f"its companion {leaf} is stored as {companion.dtype}, not as {kind}")
 
     def group_of_column(self, cols: int, width: int, groups: int) -> int | np.ndarray:
         """Group of each column [cols], or its width where groups are just consecutive columns.
