@@ -223,7 +223,10 @@ def decode(raw: Raw, dtype: Dtype | str, out_dtype: type = np.float32) -> np.nda
 
 
 def numbers(code: np.ndarray, dtype: Dtype | str, out_dtype: type = np.float32) -> np.ndarray:
-    """Numbers of codes [...], one for each element, as `decode` gives those of packed bytes."""
+    """Numbers of codes [n] or [rows, cols], one for each element, in their shape.
+
+    They are those that `decode` gives of packed bytes.
+    """
     dtype = _known(dtype)
     out = np.dtype(out_dtype)
     if dtype.name == "BF16":

@@ -59,7 +59,7 @@ class Distribution:
         self.sides = RowsAndColumns(dtype, rows, cols)
 
     def update(self, codes: np.ndarray) -> None:
-        """Add the next elements, [...] row after row: one code for each, or a number with its bits.
+        """Add the next elements, [n] or [rows, cols]: their codes, or numbers with these bits.
 
         Raises ValueError if they go beyond the end of the tensor.
         """
@@ -106,7 +106,7 @@ class Distribution:
         )
 
     def update_second_pass(self, codes: np.ndarray) -> None:
-        """Add the next elements once more, after `needs_second_pass`."""
+        """Add the next elements, [n] or [rows, cols], once more after `needs_second_pass`."""
         assert isinstance(self.counted, WideValues)
         self.counted.count_within_bins(self._bits(codes))
 

@@ -101,9 +101,7 @@ def recognize(
     notes: dict[str, str] = {}
     for module in modules:
         try:
-            if not codes.isdisjoint(t.name for t in module.factors.values()):
-                raise Unknown("its factors are quantized")
-            product = _product(module, roles)
+            product = _product(module, roles, codes)
             change = _stated(module, product, said)
             if change is None:
                 change = _scaled_by_one(module, product, alike)
@@ -126,7 +124,7 @@ def _modules(tensors: Iterable[Stored]) -> list[Module]:
     return [Module(*key, group) for key, group in groups.items()]
 
 
-def _product(module: Module, roles: Mapping[str, Role]) -> Product:
+def _product(module: Module, roles: Mapping[str, Role], codes: Set[str]) -> Product:
     """How the factors of a module are multiplied, by names and shapes. Raises Unknown."""
     methods = {adapter_names.method_of(word) or "" for word in module.factors}
     # Some methods have more parameters beside LoRA's own.
@@ -140,6 +138,8 @@ def _product(module: Module, roles: Mapping[str, Role]) -> Product:
     if method not in PEFT_TYPES:
         raise Unknown(f"the change that {method} makes is not computed from its parameters")
     for tensor in module.factors.values():
+        if tensor.name in codes:
+            raise Unknown("its factors are quantized")
         if DTYPES[tensor.dtype].kind != "float" or DTYPES[tensor.dtype].bits < 8:
             raise Unknown(f"its factors are stored as {tensor.dtype}")
         if not tensor.numel:
