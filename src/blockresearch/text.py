@@ -27,6 +27,9 @@ SHORT_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\", " ": SPACE
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 
+# What `str.isprintable` passes although it shows nothing: blanks and selectors of variants.
+UNSEEN = re.compile(f"[{''.join(sorted(BLANKS))}\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+
 
 def visible(text: Any) -> str:
     """Text whose control, bidirectional, zero-width and unassigned characters stand as escapes.
@@ -64,7 +67,13 @@ def readable(text: str) -> str:
 
     A space is '␣', a backslash is doubled, and every character that shows nothing is an escape.
     """
-    shown = text[:MAX_TOKEN_CHARACTERS].translate(SHOWN)
+    shown = text[:MAX_TOKEN_CHARACTERS]
+    # Hardly any token has something to escape, and to look at each character takes ten times as
+    # long.
+    if shown.isprintable() and (shown.isascii() or not UNSEEN.search(shown)):
+        shown = shown.replace("\\", SHORT_ESCAPES["\\"]).replace(" ", SPACE)
+    else:
+        shown = shown.translate(SHOWN)
     return shown + "…" if len(text) > MAX_TOKEN_CHARACTERS else shown
 
 

@@ -1,7 +1,7 @@
 """Compare two checkpoints: match their tensors, then measure every matched pair."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -64,7 +64,7 @@ class Checkpoint:
                 log.warning("%s", error)
         return found
 
-    def tokens(self) -> list[Token]:
+    def tokens(self) -> Sequence[Token]:
         """The tokens of the rows of the embedding; without a tokenizer they have no text."""
         embedding = self.manifest.embedding
         if embedding is None or embedding not in self.manifest.by_name:

@@ -8,7 +8,6 @@ import csv
 import json
 import math
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -48,16 +47,8 @@ GROUP_ROWS = 100
 # Rows whose cells are held in memory as text at once.
 TEXT_ROWS = 4096
 
-# A spreadsheet runs a cell with such a start as a formula; such text gets a leading apostrophe.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-
-# Numbers from and below which Python and Arrow write no exponent.
-LEAST_PLAIN, MOST_PLAIN = 1e-4, 1e9
-
 # One encoder for all cells: json.dumps makes one for each.
 as_json = json.JSONEncoder(ensure_ascii=False).encode
-
-NEEDS_QUOTES = re.compile('[,"\r\n]')
 
 
 def columns(table: str) -> list[str]:
@@ -135,9 +126,9 @@ def write_table(
     """Write `data` as the table `table`, atomically, in the format of `table_format`.
 
     The bytes depend on the data alone: no time, no machine, no index column. CSV guards
-    formulas (see `guarded`); a missing value is an empty field. JSON is a list of records with null
-    for missing values. Infinities are the text inf or -inf in CSV and JSON. Raises TableError if a
-    column is missing or unknown, or the format is.
+    formulas (see `csv_text`); a missing value is an empty field. JSON is a list of records with
+    null for missing values. Infinities are the text inf or -inf in CSV and JSON. Raises TableError
+    if a column is missing or unknown, or the format is.
     """
     data = typed(data, table)
     format = table_format(path, format)
@@ -205,16 +196,8 @@ def _from_arrow(rows: "pa.Table", table: str) -> pd.DataFrame:
     return typed(data, table)
 
 
-def guarded(text: str) -> str:
-    """Text that no spreadsheet runs as a formula: with a leading apostrophe if it could.
-
-    Text that starts with an apostrophe gets one too, so that removing one always restores it.
-    """
-    return "'" + text if text.startswith((*FORMULA_STARTS, "'")) else text
-
-
 def unguarded(text: str) -> str:
-    """The inverse of `guarded`."""
+    """The text without the apostrophe that guards it in a CSV file."""
     return text[1:] if text.startswith("'") else text
 
 
@@ -262,11 +245,13 @@ def _texts(column: pd.Series) -> list[str | None]:
 
     Column by column, because a large model has ten million cells and nearly all are numbers.
     """
+    from blockresearch.tables.csv_text import number_texts
+
     missing = column.isna().to_numpy()
     texts: list[str | None]
     if isinstance(column.dtype, pd.Float64Dtype):
         numbers = column.to_numpy(float, na_value=math.nan)
-        texts = _number_texts(numbers)
+        texts = number_texts(numbers).to_pylist()
         missing = np.isnan(numbers)
         for row in np.flatnonzero(np.isinf(numbers)):
             texts[row] = f'"{texts[row]}"'
@@ -294,54 +279,18 @@ def _json_text(cell: Any) -> str | None:
     return None if plain is None else as_json(plain)
 
 
-def _number_texts(numbers: np.ndarray) -> list[str | None]:
-    """The texts that Python writes for `numbers` [n], most of them by Arrow, which is faster.
-
-    Both write the fewest digits that give the number back; only without an exponent and with a
-    fraction do they write them alike.
-    """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    sizes = np.abs(numbers)
-    with np.errstate(invalid="ignore"):
-        alike = (sizes >= LEAST_PLAIN) & (sizes < MOST_PLAIN) & (numbers != np.floor(numbers))
-    texts = pc.cast(pa.array(numbers), pa.string()).to_pylist()
-    for row in np.flatnonzero(~alike).tolist():
-        texts[row] = repr(float(numbers[row]))
-    return texts
-
-
 def _pieces(data: pd.DataFrame) -> Iterator[pd.DataFrame]:
     for start in range(0, len(data), TEXT_ROWS):
         yield data.iloc[start : start + TEXT_ROWS]
 
 
 def _write_csv(data: pd.DataFrame, path: Path) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        file.write(",".join(data.columns) + "\n")
-        for piece in _pieces(data):
-            cells = [_csv_cells(piece[name]) for name in piece]
-            file.writelines(",".join(row) + "\n" for row in zip(*cells, strict=True))
+    from blockresearch.tables.csv_text import csv_lines
 
-
-def _csv_cells(column: pd.Series) -> list[str]:
-    if isinstance(column.dtype, pd.StringDtype):
-        # Most texts, such as block types, occur many times.
-        places, values = pd.factorize(column, use_na_sentinel=True)
-        written = [*(_quoted(guarded(text)) for text in values), ""]
-        return [written[place] for place in places.tolist()]
-    if column.dtype == object:
-        return ["" if text is None else _quoted(text) for text in _texts(column)]
-    # A number needs no quotes: infinities have them in JSON only.
-    return ["" if text is None else text.strip('"') for text in _texts(column)]
-
-
-def _quoted(text: str) -> str:
-    """A CSV field by RFC 4180; Python's csv leaves a carriage return bare, which ends the row."""
-    if NEEDS_QUOTES.search(text):
-        return '"' + text.replace('"', '""') + '"'
-    return text
+    with path.open("wb") as file:
+        file.write((",".join(data.columns) + "\n").encode())
+        for lines in csv_lines(data, _json_text):
+            file.write(lines)
 
 
 def _write_json_records(data: pd.DataFrame, path: Path) -> None:

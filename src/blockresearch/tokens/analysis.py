@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,8 +24,8 @@ from blockresearch.tokens.describe import SEARCHED_TOKENS, describe_rows
 from blockresearch.tokens.elbow import elbow, elbow_table, explains_all, heights
 from blockresearch.tokens.metric import METRICS, find_curve
 from blockresearch.tokens.stability import NULL_SAMPLES, SAMPLES, Check, is_beyond_null, sample_size
-from blockresearch.tokens.tokenizer import Token
-from blockresearch.tokens.traits import Traits, traits
+from blockresearch.tokens.tokenizer import Token, Tokens, as_tokens
+from blockresearch.tokens.traits import TraitColumns, all_traits
 from blockresearch.tokens.vectors import (
     LIMIT,
     Components,
@@ -118,14 +118,14 @@ def analyze_embedding(
             f"metric {metric!r}, projection {projection!r}: choose a metric of "
             f"{', '.join(METRICS)} and a projection of {', '.join(PROJECTIONS)}."
         )
-    rows = as_rows(rows)
+    rows, tokens = as_rows(rows), as_tokens(tokens)
     with one_blas_thread():
         found = survey(rows, workers)
         mask = found.usable
         values = rows.chosen(mask)
         if not values.size:
             return nothing(f"The token embedding of shape [{n}, {d}] has {NO_ROW}.")
-        about = [traits(token) for token in tokens]
+        about = all_traits(tokens)
         probes, unknown_probes = find_probes(tokens, probe_tokens)
         wanted = [probe["token_id"] for probe in probes]
         stored = space(values, k_max, workers, found)
@@ -206,7 +206,7 @@ def with_output(
     `tokens` [m] name its rows; `cosines` [n] are those between the two rows of each token of the
     embedding (`geometry.paired_cosines`). If no row is finite, the reason is noted.
     """
-    rows = as_rows(rows)
+    rows, tokens = as_rows(rows), as_tokens(tokens)
     with one_blas_thread():
         found = survey(rows, workers)
     if not found.usable.any():
@@ -214,7 +214,7 @@ def with_output(
         return replace(analysis, summary=analysis.summary | {"output_reason": reason})
     probes = [probe["token_id"] for probe in analysis.summary["probes"]]
     wanted = [number for number in probes if number < len(rows)]
-    about = [traits(token) for token in tokens]
+    about = all_traits(tokens)
     known = cosines[np.isfinite(cosines)]
     # What agrees with the embedding is scored as the embedding, or chance would choose for each.
     agrees = known.size > 0 and known.mean() >= AGREES
@@ -261,10 +261,11 @@ def find_probes(
     A text is tried with a leading space first, as most words occur in texts, and in lower case
     last, because some tokenizers have only lower case.
     """
+    tokens = as_tokens(tokens)
     places: dict[str, int] = {}
-    for number, token in enumerate(tokens):
-        if token.raw and token.kind != "unnamed":
-            places.setdefault(token.raw, number)
+    for number, raw in enumerate(tokens.raws if wanted else []):
+        if raw:
+            places.setdefault(raw, number)
     found: list[dict[str, Any]] = []
     unknown: list[str | int] = []
     for probe in wanted:
@@ -274,7 +275,7 @@ def find_probes(
             spellings = (" " + probe, probe, " " + probe.lower(), probe.lower())
             place = next((places[text] for text in spellings if text in places), None)
         if place is not None and 0 <= place < len(tokens):
-            found.append({"token_id": place, "token": tokens[place].text})
+            found.append({"token_id": place, "token": tokens.texts[place]})
         else:
             unknown.append(probe)
     return found, unknown
@@ -325,13 +326,13 @@ def _rule(fits: list[Fit], n_clusters: int | None, k: int, clear: bool | None) -
     )
 
 
-def _clusters(clustering: Clustering, tokens: Sequence[Token], norms: np.ndarray) -> pd.DataFrame:
+def _clusters(clustering: Clustering, tokens: Tokens, norms: np.ndarray) -> pd.DataFrame:
     numbers = pd.array(clustering.labels, dtype="Int64")
     numbers[clustering.labels < 0] = pd.NA
     data = {
         "token_id": np.arange(len(tokens)),
-        "token": [token.text for token in tokens],
-        "kind": [token.kind for token in tokens],
+        "token": tokens.texts,
+        "kind": tokens.kinds,
         "cluster": numbers,
         "distance": clustering.distances,
         "margin": clustering.margins,
@@ -340,14 +341,14 @@ def _clusters(clustering: Clustering, tokens: Sequence[Token], norms: np.ndarray
     return typed(pd.DataFrame(data), "clusters")
 
 
-def _shown(tokens: Sequence[Token], ids: np.ndarray) -> str:
+def _shown(tokens: Tokens, ids: np.ndarray) -> str:
     """Texts of tokens joined by two spaces; one without text is its id in angle brackets."""
-    texts = (tokens[number].text or f"⟨{number}⟩" for number in ids)
+    texts = (tokens.texts[number] or f"⟨{number}⟩" for number in ids)
     cut = (text if len(text) <= SHOWN_WIDTH else text[:SHOWN_WIDTH] + "…" for text in texts)
     return "  ".join(cut)
 
 
-def _mix(names: list[str | None]) -> str:
+def _mix(names: Iterable[str | None]) -> str:
     """The most frequent of `names` with their shares, e.g. Latin 93 %, Han 4 %."""
     counts = Counter(name for name in names if name)
     total = counts.total()
@@ -357,7 +358,7 @@ def _mix(names: list[str | None]) -> str:
 
 
 def _clusters_summary(
-    clustering: Clustering, tokens: Sequence[Token], about: Sequence[Traits], norms: np.ndarray
+    clustering: Clustering, tokens: Tokens, about: TraitColumns, norms: np.ndarray
 ) -> pd.DataFrame:
     rows = []
     for cluster in range(len(clustering.centers)):
@@ -366,8 +367,7 @@ def _clusters_summary(
         nearest = members[np.argsort(distances, kind="stable")[:SHOWN_TOKENS]]
         typical = members[np.argsort(-clustering.margins[members], kind="stable")[:SHOWN_TOKENS]]
         farthest = members[np.argsort(-distances, kind="stable")[:SHOWN_TOKENS]]
-        own = [about[number] for number in members.tolist()]
-        spaced = [trait.leading_space for trait in own if trait.leading_space is not None]
+        spaced = [known for known in about.leading_space[members] if known is not None]
         row = {
             "cluster": cluster,
             "size": len(members),
@@ -375,8 +375,8 @@ def _clusters_summary(
             "inertia_share": _share(float((distances**2).sum()), clustering.inertia),
             "mean_norm": float(norms[members].mean()),
             "mean_distance": float(distances.mean()),
-            "categories": _mix([trait.category for trait in own]),
-            "scripts": _mix([trait.script for trait in own]),
+            "categories": _mix(about.category[members]),
+            "scripts": _mix(about.script[members]),
             "leading_space": sum(spaced) / len(spaced) if spaced else None,
             "typical_tokens": _shown(tokens, typical),
             "central_tokens": _shown(tokens, nearest),

@@ -15,8 +15,8 @@ from blockresearch.tokens.clustering import Space, space
 from blockresearch.tokens.geometry import first_equal, geometry
 from blockresearch.tokens.near_duplicates import NEAR_DUPLICATE, near_duplicates
 from blockresearch.tokens.neighbors import nearest
-from blockresearch.tokens.tokenizer import Token
-from blockresearch.tokens.traits import Traits
+from blockresearch.tokens.tokenizer import Tokens
+from blockresearch.tokens.traits import TraitColumns
 from blockresearch.tokens.undertrained import (
     MAGIKARP,
     Untrained,
@@ -36,8 +36,8 @@ TIED = 5
 
 def describe_rows(
     rows: Table,
-    tokens: Sequence[Token],
-    traits: Sequence[Traits],
+    tokens: Tokens,
+    traits: TraitColumns,
     wanted: Sequence[int] = (),
     searched_tokens: int = SEARCHED_TOKENS,
     random_state: int = 0,
@@ -65,9 +65,9 @@ def describe_rows(
     norms[mask], distances[mask] = seen.norms, seen.distances
     first = first_equal(values, found.hashes[mask])
     duplicate = first < np.arange(len(values))
-    impossible = np.array([trait.is_impossible for trait in traits], bool)
-    unnamed = np.array([token.kind == "unnamed" for token in tokens], bool)
-    special = np.array([token.kind == "special" for token in tokens], bool)
+    impossible = traits.is_impossible
+    unnamed = np.array([kind == "unnamed" for kind in tokens.kinds], bool)
+    special = np.array([kind == "special" for kind in tokens.kinds], bool)
     untrained = untrained_scores(seen, impossible[mask], unnamed[mask], special[mask], indicator)
     ranks = _ranks(untrained, (impossible | unnamed)[mask])
     suspects = np.argsort(np.where(ranks > 0, ranks, np.inf), kind="stable")[:LISTED]
@@ -87,12 +87,12 @@ def describe_rows(
     table = pd.DataFrame(
         {
             "token_id": np.arange(len(rows)),
-            "token": [token.text for token in tokens],
-            "kind": [token.kind for token in tokens],
-            "category": [trait.category for trait in traits],
-            "script": [trait.script for trait in traits],
-            "leading_space": [bool(trait.leading_space) for trait in traits],
-            "length": pd.array([trait.length for trait in traits], dtype="Int64"),
+            "token": tokens.texts,
+            "kind": tokens.kinds,
+            "category": traits.category,
+            "script": traits.script,
+            "leading_space": traits.leading_space.astype(bool),
+            "length": pd.arrays.IntegerArray(traits.length, traits.length < 0),
             "norm": norms,
             "centroid_distance": distances,
             "neighbours": pd.Series(neighbors, dtype=object),

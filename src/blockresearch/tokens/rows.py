@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from blockresearch.checkpoint.manifest import Manifest
-from blockresearch.tokens.tokenizer import Token, TokenizerError, read_tokens
+from blockresearch.tokens.tokenizer import TokenizerError, Tokens, read_tokens
 from blockresearch.tokens.vectors import Rows
 from blockresearch.weights.layout import Matrix, whole
 from blockresearch.weights.quantized.source import Contradiction
@@ -92,7 +92,7 @@ def _find(
     return StoredRows(source, whole(source.shape, layout)), ""
 
 
-def read_row_tokens(manifest: Manifest, path_of: PathOf, rows: int) -> list[Token]:
+def read_row_tokens(manifest: Manifest, path_of: PathOf, rows: int) -> Tokens:
     """The token of each of `rows` rows, by the model's tokenizer.json.
 
     Without one, or with one that cannot be read (then a warning says so), the texts are empty.

@@ -1,9 +1,9 @@
 """The token of each row of an embedding, read from a model's tokenizer.json.
 
-The file is parsed as plain JSON and not trusted. Three families of vocabularies are
-read: byte-level BPE (each character stands for a byte, as in GPT-2), SentencePiece-like pieces
-('▁' is a space, <0x0A> a byte) and WordPiece ('##' continues a word, kept as it is). A suffix that
-ends words ('</w>') is a space.
+The file is parsed as plain JSON and not trusted; the merges of pieces, mostly more than half of it,
+are passed over unread. Three families of vocabularies are read: byte-level BPE (each character
+stands for a byte, as in GPT-2), SentencePiece-like pieces ('▁' is a space, <0x0A> a byte) and
+WordPiece ('##' continues a word, kept as it is). A suffix that ends words ('</w>') is a space.
 
 Texts are made for display. A space is '␣'; a backslash is doubled; control, bidirectional,
 zero-width, unassigned and other invisible characters are Python's escapes (\\n, \\u202e); bytes
@@ -11,13 +11,14 @@ that are not UTF-8 by themselves are <0xE2>.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, overload
 
 from blockresearch.safetensors import json_text
 from blockresearch.text import MAX_TOKEN_CHARACTERS, SURROGATE, readable, readable_bytes
+from blockresearch.tokens.json_spans import without_value
 
 MAX_FILE_BYTES = 100 * 2**20
 
@@ -49,8 +50,42 @@ class Token:
     raw: str = field(default="", compare=False, repr=False)
 
 
-def _token(raw: str, kind: str) -> Token:
-    return Token(readable(raw), kind, raw[:MAX_TOKEN_CHARACTERS])
+@dataclass(frozen=True)
+class Tokens(Sequence[Token]):
+    """The tokens of n rows, as columns [n] of what each `Token` has."""
+
+    texts: list[str]
+    kinds: list[str]
+    raws: list[str]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @overload
+    def __getitem__(self, place: int) -> Token: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> "Tokens": ...
+
+    def __getitem__(self, place: int | slice) -> "Token | Tokens":
+        if isinstance(place, slice):
+            return Tokens(self.texts[place], self.kinds[place], self.raws[place])
+        return Token(self.texts[place], self.kinds[place], self.raws[place])
+
+    def __iter__(self) -> Iterator[Token]:
+        return map(Token, self.texts, self.kinds, self.raws)
+
+
+def as_tokens(tokens: Iterable[Token]) -> Tokens:
+    """The columns of some tokens, which may be columns already."""
+    if isinstance(tokens, Tokens):
+        return tokens
+    tokens = list(tokens)
+    return Tokens(
+        [token.text for token in tokens],
+        [token.kind for token in tokens],
+        [token.raw for token in tokens],
+    )
 
 
 NO_TOKENIZER = Token("", "normal")
@@ -58,7 +93,7 @@ NO_TOKENIZER = Token("", "normal")
 UNNAMED = Token("", "unnamed")
 
 
-def read_tokens(tokenizer_json: Path | None, rows: int) -> list[Token]:
+def read_tokens(tokenizer_json: Path | None, rows: int) -> Tokens:
     """The tokens of an embedding with `rows` rows, in the order of their ids.
 
     Without a file all tokens are normal and have no text. Entries of a wrong type and ids outside
@@ -66,23 +101,22 @@ def read_tokens(tokenizer_json: Path | None, rows: int) -> list[Token]:
     counts. Raises TokenizerError if a file is not JSON or contains no vocabulary.
     """
     if tokenizer_json is None:
-        return [NO_TOKENIZER] * rows
+        return as_tokens([NO_TOKENIZER] * rows)
     spec = _load(Path(tokenizer_json))
-    model = _dict(spec.get("model"))
-    found = [UNNAMED] * rows
+    found = as_tokens([UNNAMED] * rows)
     read = _reader(spec)
     empty = True
-    for piece, number in _vocabulary(model):
+    for piece, number in _vocabulary(_dict(spec.get("model"))):
         empty = False
         if number < rows:
-            found[number] = read(piece)
+            found.texts[number], found.kinds[number], found.raws[number] = read(piece)
     for entry in map(_dict, _list(spec.get("added_tokens"))):
         content, added_id = entry.get("content"), entry.get("id")
         if isinstance(content, str) and _is_id(added_id):
             empty = False
             if added_id < rows:
                 kind = "special" if entry.get("special") is True else "added"
-                found[added_id] = _token(content, kind)
+                _set(found, added_id, content, kind)
     if empty:
         raise TokenizerError(
             f"{tokenizer_json}: no vocabulary found; give a tokenizer.json of the tokenizers "
@@ -92,18 +126,22 @@ def read_tokens(tokenizer_json: Path | None, rows: int) -> list[Token]:
     return found
 
 
-def _name_times(tokens: list[Token]) -> None:
+def _set(tokens: Tokens, place: int, raw: str, kind: str) -> None:
+    tokens.texts[place], tokens.kinds[place], tokens.raws[place] = _plain(raw, kind)
+
+
+def _name_times(tokens: Tokens) -> None:
     """Name the times in `tokens` if they follow NO_TIMES and the file does not list them.
 
     Whisper's code makes them: <|0.00|> to <|30.00|> in steps of 0.02 seconds.
     Source: openai/whisper, tokenizer.py.
     """
-    start = next((at + 1 for at, token in enumerate(tokens) if token.raw == NO_TIMES), len(tokens))
-    times = tokens[start : start + TIMES]
-    if len(times) == TIMES and all(token is UNNAMED for token in times):
-        tokens[start : start + TIMES] = [
-            _token(f"<|{step / 50:.2f}|>", "added") for step in range(TIMES)
-        ]
+    if NO_TIMES not in tokens.raws:
+        return
+    start = tokens.raws.index(NO_TIMES) + 1
+    if tokens.kinds[start : start + TIMES] == ["unnamed"] * TIMES:
+        for step in range(TIMES):
+            _set(tokens, start + step, f"<|{step / 50:.2f}|>", "added")
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -113,7 +151,8 @@ def _load(path: Path) -> dict[str, Any]:
                 f"{path}: larger than {MAX_FILE_BYTES >> 20} MiB, which no tokenizer is; "
                 "remove the file or put the right one there."
             )
-        spec = json_text.parse(path.read_bytes(), MAX_FILE_BYTES, MAX_VALUES)
+        text = without_value(path.read_bytes(), b"model", b"merges")
+        spec = json_text.parse(text, MAX_FILE_BYTES, MAX_VALUES)
     except TokenizerError:
         raise
     except (OSError, ValueError, MemoryError) as error:
@@ -146,7 +185,11 @@ def _vocabulary(model: dict[str, Any]) -> Iterator[tuple[str, int]]:
     """Pieces and ids: an object piece → id, or, for Unigram, a list of [piece, score]."""
     vocabulary = model.get("vocab")
     if isinstance(vocabulary, dict):
-        yield from ((piece, number) for piece, number in vocabulary.items() if _is_id(number))
+        # To look at each id would take as long as to read its piece.
+        if set(map(type, vocabulary.values())) == {int} and min(vocabulary.values()) >= 0:
+            yield from vocabulary.items()
+        else:
+            yield from ((piece, number) for piece, number in vocabulary.items() if _is_id(number))
     for number, entry in enumerate(_list(vocabulary)):
         piece = entry[0] if isinstance(entry, list) and entry else None
         if isinstance(piece, str):
@@ -165,8 +208,12 @@ def _steps(spec: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from map(_dict, _list(step.get(inner)))
 
 
-def _reader(spec: dict[str, Any]) -> Callable[[str], Token]:
-    """The function from a piece of the vocabulary to its Token."""
+# The text, kind and unescaped text of a token.
+Fields = tuple[str, str, str]
+
+
+def _reader(spec: dict[str, Any]) -> Callable[[str], Fields]:
+    """The function from a piece of the vocabulary to what its token has."""
     model = _dict(spec.get("model"))
     steps = list(_steps(spec))
     types = {step.get("type") for step in steps if isinstance(step.get("type"), str)}
@@ -189,19 +236,23 @@ def _reader(spec: dict[str, Any]) -> Callable[[str], Token]:
     if model.get("type") == "WordPiece":
         prefix = _text(model.get("continuing_subword_prefix")) or "##"
         return lambda piece: _word_piece(piece, prefix)
-    return lambda piece: _token(_spaced(piece, suffix, " "), "normal")
+    return lambda piece: _plain(_spaced(piece, suffix, " "), "normal")
 
 
-def _sentence_piece(piece: str, mark: str) -> Token:
-    if BYTE_PIECE.fullmatch(piece):
-        return Token(piece, "byte", _bytes_as_text(bytes([int(piece[3:5], 16)])))
-    return _token(piece.replace(mark, " "), "normal")
+def _plain(raw: str, kind: str) -> Fields:
+    return readable(raw), kind, raw[:MAX_TOKEN_CHARACTERS]
 
 
-def _word_piece(piece: str, prefix: str) -> Token:
+def _sentence_piece(piece: str, mark: str) -> Fields:
+    if piece.startswith("<0x") and BYTE_PIECE.fullmatch(piece):
+        return piece, "byte", _bytes_as_text(bytes([int(piece[3:5], 16)]))
+    return _plain(piece.replace(mark, " "), "normal")
+
+
+def _word_piece(piece: str, prefix: str) -> Fields:
     continues = piece.startswith(prefix) and len(piece) > len(prefix)
     raw = piece.removeprefix(prefix) if continues else " " + piece
-    return Token(readable(piece), "normal", raw[:MAX_TOKEN_CHARACTERS])
+    return readable(piece), "normal", raw[:MAX_TOKEN_CHARACTERS]
 
 
 def _spaced(piece: str, suffix: str, space: str) -> str:
@@ -210,17 +261,18 @@ def _spaced(piece: str, suffix: str, space: str) -> str:
     return piece.removesuffix(suffix) + space if ends else piece
 
 
-def _byte_level(piece: str, suffix: str) -> Token:
+def _byte_level(piece: str, suffix: str) -> Fields:
     piece = _spaced(piece, suffix, "Ġ")
     try:
         data = piece.translate(BYTE_OF).encode("latin-1")
     except (
         UnicodeEncodeError
     ):  # as the tokenizers library does: not in the byte alphabet, so plain text
-        return _token(piece, "normal")
+        return _plain(piece, "normal")
     raw = _bytes_as_text(data)
-    kind = "byte" if SURROGATE.search(raw) else "normal"
-    return Token(readable_bytes(data), kind, raw[:MAX_TOKEN_CHARACTERS])
+    if SURROGATE.search(raw):
+        return readable_bytes(data), "byte", raw[:MAX_TOKEN_CHARACTERS]
+    return _plain(raw, "normal")
 
 
 def _bytes_as_text(data: bytes) -> str:

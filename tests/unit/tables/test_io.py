@@ -9,16 +9,15 @@ import pandas as pd
 import pytest
 
 from blockresearch.files import TableError, atomic, write_text
+from blockresearch.tables import csv_text
 from blockresearch.tables import io as tables
 from blockresearch.tables.io import (
     columns,
     frame,
-    guarded,
     read_table,
     stack,
     stack_file,
     typed,
-    unguarded,
     write_table,
 )
 
@@ -47,6 +46,7 @@ def test_lists_round_trip(tmp_path):
 
 def test_cells_are_written_as_json_writes_them(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "TEXT_ROWS", 7)
+    monkeypatch.setattr(csv_text, "TEXT_ROWS", 9)
     random = np.random.default_rng(0)
     numbers = random.normal(size=40) * 10.0 ** random.integers(-320, 300, 40)
     numbers[:7] = [0.0, -0.0, 1e16, 1e-5, 5e-324, 123456789.0, -7.0]
@@ -81,8 +81,11 @@ def test_csv_guards_formulas_and_reads_them_back(tmp_path):
     path = tmp_path / "clusters.csv"
     write_table(frame(ROWS, "clusters"), "clusters", path)
     assert "\n,0,'=1+2," in path.read_text()
-    for text in ["=a", "-1", "'x", "plain", "''", "＝x"]:
-        assert unguarded(guarded(text)) == text
+    texts = ["=a", "-1", "'x", "plain", "''", "＝x", "a\rb", '"', "", None, "^-", "]", "\\"]
+    data = frame([{"token_id": at, "token": text} for at, text in enumerate(texts)], "clusters")
+    write_table(pd.concat([data, data]), "clusters", path)
+    back = read_table(path, "clusters")["token"].fillna("").tolist()
+    assert back == 2 * [text or "" for text in texts]
 
 
 def test_unknown_and_missing_columns_are_refused():

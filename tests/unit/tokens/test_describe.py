@@ -5,14 +5,15 @@ import numpy as np
 from blockresearch.report.tokens import neighbors_note
 from blockresearch.tables.io import typed
 from blockresearch.tokens.describe import describe_rows
-from blockresearch.tokens.traits import traits
+from blockresearch.tokens.tokenizer import as_tokens
+from blockresearch.tokens.traits import all_traits
 from tests.unit.tokens.samples import token, untrained_sample
 
 
 def test_some_tokens_are_searched_at_random():
     rows = np.random.default_rng(0).standard_normal((3000, 8)).astype(np.float32)
-    tokens = [token(f" w{i}") for i in range(3000)]
-    about = list(map(traits, tokens))
+    tokens = as_tokens([token(f" w{i}") for i in range(3000)])
+    about = all_traits(tokens)
     table, facts = describe_rows(rows, tokens, about, [7], 600, random_state=3)
     searched = np.flatnonzero(table["neighbours"].notna())
     assert 600 < facts["neighbours_searched"] == len(searched) <= 701
@@ -33,8 +34,8 @@ def test_some_tokens_are_searched_at_random():
 def test_near_duplicates_are_counted():
     rows = np.random.default_rng(0).standard_normal((300, 40)).astype(np.float32)
     rows[250:] = 3 * rows[:50] + 0.01 * rows[100:150]  # another length, nearly the same direction
-    tokens = [token(f" w{i}") for i in range(300)]
-    table, facts = describe_rows(rows, tokens, list(map(traits, tokens)))
+    tokens = as_tokens([token(f" w{i}") for i in range(300)])
+    table, facts = describe_rows(rows, tokens, all_traits(tokens))
     assert facts["near_duplicate_rows"] == 100 and facts["duplicate_rows"] == 0
     assert facts["near_duplicate_share"] == 1 / 3 and facts["near_duplicate_share_error"] == 0
     assert table["neighbours"][260][0] == 10 and table["nearest_cosine"][260] > 0.99
@@ -43,8 +44,10 @@ def test_near_duplicates_are_counted():
 def test_a_share_is_that_of_the_random_sample_alone():
     rows, known = untrained_sample()
     rows[-60:] = rows[-1]  # the rows that look untrained are searched first, and are alike
-    tokens = [token(f"[unused{i}]") if k else token(f" w{i}") for i, k in enumerate(known)]
-    _, facts = describe_rows(rows, tokens, list(map(traits, tokens)), [], 300)
+    tokens = as_tokens(
+        [token(f"[unused{i}]") if k else token(f" w{i}") for i, k in enumerate(known)]
+    )
+    _, facts = describe_rows(rows, tokens, all_traits(tokens), [], 300)
     assert facts["near_duplicate_sample"] == 300 and facts["neighbours_searched"] > 330
     share = facts["near_duplicate_share"]
     assert facts["near_duplicate_rows"] == 60 and 0.005 < share < 0.04
@@ -55,8 +58,10 @@ def test_a_share_is_that_of_the_random_sample_alone():
 def test_equal_scores_share_a_rank():
     rows, known = untrained_sample()
     rows[[2, 5, 9]] = rows[-2]
-    tokens = [token(f"[unused{i}]") if k else token(f" w{i}") for i, k in enumerate(known)]
-    table, facts = describe_rows(rows, tokens, list(map(traits, tokens)))
+    tokens = as_tokens(
+        [token(f"[unused{i}]") if k else token(f" w{i}") for i, k in enumerate(known)]
+    )
+    table, facts = describe_rows(rows, tokens, all_traits(tokens))
     ranks = table["undertrained_rank"]
     assert ranks[2] == ranks[5] == ranks[9]
     assert (ranks == ranks[2] + 1).sum() == 0 and ranks.min() == 1
@@ -68,8 +73,10 @@ def test_equal_scores_share_a_rank():
 def test_the_table_of_tokens(monkeypatch):
     rows, known = untrained_sample()
     rows[5], rows[9], rows[11, 3] = rows[2], rows[2], np.nan
-    tokens = [token(f"[unused{i}]") if k else token(f" w{i}") for i, k in enumerate(known)]
-    table, facts = describe_rows(rows, tokens, list(map(traits, tokens)), [7, 11], 1)
+    tokens = as_tokens(
+        [token(f"[unused{i}]") if k else token(f" w{i}") for i, k in enumerate(known)]
+    )
+    table, facts = describe_rows(rows, tokens, all_traits(tokens), [7, 11], 1)
     assert table.dtypes.equals(typed(table, "tokens").dtypes)
     assert table["duplicate_of"].dropna().to_dict() == {5: 2, 9: 2}
     assert facts["duplicate_rows"] == 2 and facts["left_out_rows"] == 1

@@ -1,8 +1,10 @@
 """Category, script and length of a token."""
 
+import numpy as np
 import pytest
 
-from blockresearch.tokens.traits import traits
+from blockresearch.tokens.tokenizer import as_tokens
+from blockresearch.tokens.traits import all_traits, traits
 from tests.unit.tokens.samples import token
 
 
@@ -43,3 +45,19 @@ def test_impossible_tokens():
         assert traits(impossible).is_impossible
     for other in (token("\udcc3", "byte"), token("unused"), token("", "unnamed"), token("<s>")):
         assert not traits(other).is_impossible
+
+
+def test_columns_are_the_traits_of_each():
+    random = np.random.default_rng(0)
+    letters = [*" <[aZéж日\u0301٣1_.({€\t\n\u200b\u3000\udce2", "<unused1>", "[X]", "getValue"]
+    raws = ["".join(random.choice(letters, size)) for size in random.integers(0, 5, 3000)]
+    tokens = [token(raw, ("normal", "added")[at % 2]) for at, raw in enumerate(raws)]
+    tokens += [token("<s>", "special"), token("", "unnamed"), token("\udcc0", "byte")]
+    found = all_traits(as_tokens(tokens))
+    columns = zip(found.category, found.script, found.leading_space, found.length, strict=True)
+    for own, columns_of_it, impossible in zip(
+        map(traits, tokens), columns, found.is_impossible, strict=True
+    ):
+        length = -1 if own.length is None else own.length
+        assert columns_of_it == (own.category, own.script, own.leading_space, length)
+        assert impossible == own.is_impossible
