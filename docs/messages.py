@@ -20,7 +20,8 @@ import jinja2
 from blockresearch import results
 from blockresearch.language.catalogue import FOLDER, read_entries
 from blockresearch.project import PROJECT
-from blockresearch.report import comparison, glossary
+from blockresearch.report import comparison, glossary, model, portal
+from blockresearch.report.findings import tokens, training
 from blockresearch.report.findings.record import SEVERITIES, TOPICS
 from blockresearch.report.notebook_run import paragraphs
 from blockresearch.report.pages import SCRIPT_MESSAGE, TEMPLATES
@@ -74,6 +75,9 @@ def _of_call(call: ast.Call, place: str) -> Iterator[str]:
         if isinstance(first, ast.JoinedStr):
             raise ValueError(f"{place}: the message of say is no literal: give values by name.")
         yield from _literals(first)
+    for keyword in call.keywords:
+        if name == "Finding" and keyword.arg in ("why", "action"):
+            yield from _literals(keyword.value)
     if name == "plural" and len(call.args) > 1:
         nouns = [text for argument in call.args[1:] for text in _literals(argument)]
         yield from (f"{{count}} {noun}" for noun in nouns)
@@ -138,7 +142,10 @@ def in_records() -> Iterator[str]:
         yield from texts.values()
     yield from glossary.BLOCK_TYPES.values()
     yield from TOPICS.values()
-    yield from SEVERITIES
+    yield from ("variance", *tokens.VARIANCES.values(), *tokens.ODD_ROWS.values())
+    yield from (*training.PURPOSES, training.OTHER)
+    yield from (*model.INSIDE, *model.PLACES, model.WITH_OUTPUT, model.REST)
+    yield from (*SEVERITIES, "error", *portal.STATUSES)
     for row in comparison.ROWS:
         yield from (row.group, row.label, row.meaning)
     for schema in columns.SCHEMAS.values():

@@ -72,6 +72,14 @@ def enumerated(parts: Sequence[str]) -> Sentence:
     return say("{first}, {rest}", first=first, rest=enumerated(rest))
 
 
+def in_series(parts: Sequence[str]) -> Sentence:
+    """Some clauses with semicolons: a; b; c."""
+    first, *rest = parts
+    if not rest:
+        return first if isinstance(first, Sentence) else say("{text}", text=first)
+    return say("{first}; {rest}", first=first, rest=in_series(rest))
+
+
 def as_json(text: str) -> Any:
     """A text as JSON: a string, or for a sentence an object with message and values."""
     if not isinstance(text, Sentence):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from blockresearch.language.sentence import say
 from blockresearch.report.wording import integer, size
 
 LIBRARIES = (
@@ -45,14 +46,14 @@ def versions() -> list[tuple[str, str]]:
 def hardware() -> list[tuple[str, str]]:
     """This machine as labels and values: system, processor, cores, memory, graphics cards."""
     facts = [
-        ("System", f"{platform.system()} {platform.machine()}"),
-        ("Processor", _processor() or "unknown"),
-        ("Logical cores", integer(os.cpu_count() or 1)),
+        (say("System"), f"{platform.system()} {platform.machine()}"),
+        (say("Processor"), _processor() or say("unknown")),
+        (say("Logical cores"), integer(os.cpu_count() or 1)),
     ]
     memory = _memory()
     if memory:
-        facts.append(("Memory", size(memory)))
-    return [*facts, ("NVIDIA graphics cards", ", ".join(_graphics_cards()) or "none")]
+        facts.append((say("Memory"), size(memory)))
+    return [*facts, (say("NVIDIA graphics cards"), ", ".join(_graphics_cards()) or say("none"))]
 
 
 def stages(benchmarks: Path) -> pd.DataFrame:

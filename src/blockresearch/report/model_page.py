@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from blockresearch.language.sentence import joined
+from blockresearch.language.sentence import Sentence, enumerated, say
 from blockresearch.report import comparison, glossary
 from blockresearch.report.blocks import color
 from blockresearch.report.findings.record import TOPICS, Finding, from_records, leading
@@ -17,12 +17,13 @@ from blockresearch.report.model import (
     audit_finding,
     composition,
     identity,
+    severities,
     title,
     what,
 )
 from blockresearch.report.pages import linked, packed, read_json, render
 from blockresearch.report.values import passing_alpha
-from blockresearch.report.wording import integer, parameter_count, percent, shape, size
+from blockresearch.report.wording import integer, parameter_count, percent, plural, shape, size
 from blockresearch.results import DOWNLOADS, EMBEDDING_FIGURES, LAYER_FIGURES, REPORTS
 from blockresearch.tables.columns import NONE, find_column
 from blockresearch.tables.io import read_table
@@ -83,6 +84,7 @@ def model_page(folder: Path) -> tuple[str, dict[str, Any]]:
     page = render(
         "model.html.j2",
         "table.js",
+        texts=[head["label"] for head in data["columns"]],
         title=title(manifest),
         folder=folder.name,
         what=what(manifest, params),
@@ -128,7 +130,7 @@ def _shown(findings: list[Finding]) -> list[dict[str, Any]]:
             "id": finding.id,
             "severity": finding.severity,
             "text": linked(finding.text, [place.name for place in finding.tensors]),
-            "about": joined(finding.why, finding.action),
+            "about": finding.about,
         }
         for finding in findings
     ]
@@ -196,27 +198,29 @@ def _indexed(shown: list[str]) -> tuple[list[str], list[int]]:
     return distinct, [places[text] for text in shown]
 
 
-def _glance(numbers: dict[str, Any], audit: dict[str, Any]) -> list[tuple[str, str, str]]:
+def _glance(numbers: dict[str, Any], audit: dict[str, Any]) -> list[tuple[Sentence, str, str]]:
     """The key numbers at the top: label, value, anchor in the glossary."""
     values = dict(
         zip((row.key for row in comparison.ROWS), comparison.written(numbers), strict=True)
     )
     entropy = values["bits_entropy"]
     if numbers["bits_entropy"] is not None:
-        entropy = f"{numbers['bits_entropy']:.2f} of {numbers['bits_stored']:.4g} bits"
-    experts = [("experts per layer", values["experts"], "params.expert_index")]
+        entropy = say(
+            "{entropy} of {stored} bits",
+            entropy=f"{numbers['bits_entropy']:.2f}",
+            stored=f"{numbers['bits_stored']:.4g}",
+        )
+    experts = [(say("experts per layer"), values["experts"], "params.expert_index")]
     experts = experts if numbers["experts"] else []
-    counts = [
-        f"{count} {name}{'s'[: count != 1]}" for name, count in audit["counts"].items() if count
-    ]
+    counts = severities(audit["counts"])
     return [
-        ("parameters", parameter_count(numbers["parameters"]), ""),
-        ("stored size", values["bytes"], ""),
-        ("stored as", values["dtypes"], ""),
-        ("layers", values["layers"], "params.layer_index"),
+        (say("parameters"), parameter_count(numbers["parameters"]), ""),
+        (say("stored size"), values["bytes"], ""),
+        (say("stored as"), values["dtypes"], ""),
+        (say("layers"), values["layers"], "params.layer_index"),
         *experts,
-        ("entropy per weight", entropy, "params.entropy_bits"),
-        ("file integrity", ", ".join(counts) or "no damage found", ""),
+        (say("entropy per weight"), entropy, "params.entropy_bits"),
+        (say("file integrity"), enumerated(counts) if counts else say("no damage found"), ""),
     ]
 
 
@@ -247,8 +251,9 @@ def _composition(params: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _shapes(shapes: tuple[str, ...]) -> str:
     more = len(shapes) - 1
-    others = f" and {more} other{'s'[: more > 1]}" if more else ""
-    return shapes[0] + others
+    if not more:
+        return shapes[0]
+    return say("{first} and {others}", first=shapes[0], others=plural(more, "other"))
 
 
 def _bar(params: pd.DataFrame) -> list[dict[str, str]]:

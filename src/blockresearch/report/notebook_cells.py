@@ -16,7 +16,7 @@ from IPython.display import display
 from blockresearch.files import read_json
 from blockresearch.language import sentence
 from blockresearch.language.catalogue import spoken
-from blockresearch.language.sentence import Sentence, declared, joined
+from blockresearch.language.sentence import Sentence, declared, in_series, joined
 from blockresearch.model_config import ModelConfig
 from blockresearch.report import environment
 from blockresearch.report.findings.record import Finding, from_records
@@ -31,7 +31,6 @@ from blockresearch.report.wording import (
     seconds,
     shape,
     size,
-    unbroken,
 )
 from blockresearch.report.words import escape, words
 from blockresearch.tables.columns import NONE, find_column
@@ -210,11 +209,8 @@ def _sentence(finding: Finding | str) -> str:
 def explain(analysis: Analysis, *ids: str) -> Html | None:
     """The findings of the rules `ids` as paragraphs, what to do included; nothing without them."""
     found = [finding for name in ids for finding in analysis.findings if finding.id == name]
-    html = "".join(
-        f"<p>{_sentence(finding)} {words(joined(finding.why, finding.action))}</p>"
-        for finding in found
-    )
-    texts = [spoken(joined(one.text, one.why, one.action)) for one in found]
+    html = "".join(f"<p>{_sentence(finding)} {words(finding.about)}</p>" for finding in found)
+    texts = [spoken(joined(one.text, one.about)) for one in found]
     return Html(html, "\n".join(texts)) if found else None
 
 
@@ -297,21 +293,27 @@ def table_or_line(
 def cluster_cards(overview: pd.DataFrame, limit: int = 60) -> Html:
     """Each cluster of the table clusters_summary as a card: size, typical tokens, their kinds."""
     cards, lines = [], []
+    most_central = sentence.say("Most central:")
     for row in overview.head(limit).to_dict("records"):
-        title = f"Cluster {integer(row['cluster'])}: {integer(row['size'])} tokens"
+        title = sentence.say(
+            "Cluster {number}: {size} tokens",
+            number=integer(row["cluster"]),
+            size=integer(row["size"]),
+        )
         about = [row[name] for name in ("categories", "scripts") if not _is_missing(row[name])]
         if not _is_missing(row["leading_space"]):
-            about.append(f"{percent(row['leading_space'])} begin a word")
+            begin = sentence.say("{share} begin a word", share=percent(row["leading_space"]))
+            about.append(begin)
         # Each token by itself, so that right-to-left text does not reorder its neighbors.
         tokens, central = (
             " ".join(f"<bdi>{escape(token)}</bdi>" for token in str(row[name]).split("  "))
             for name in ("typical_tokens", "central_tokens")
         )
         cards.append(
-            f"<li><strong>{escape(title)}</strong><p class='tokens'>{tokens}</p>"
-            f"<p>Most central: {central}</p><p>{escape(unbroken('; '.join(about)))}</p></li>"
+            f"<li><strong>{words(title)}</strong><p class='tokens'>{tokens}</p>"
+            f"<p>{words(most_central)} {central}</p><p>{words(in_series(about)) if about else ''}</p></li>"
         )
-        lines.append(f"{title}: {row['typical_tokens']}")
+        lines.append(f"{spoken(title)}: {row['typical_tokens']}")
     return Html(f'<ul class="cards">{"".join(cards)}</ul>', "\n".join(lines))
 
 
@@ -331,13 +333,13 @@ def definitions(table: str, names: Sequence[str]) -> Html:
     """Definitions of columns of a table, collapsed until clicked."""
     columns = [find_column(table, name) for name in names]
     rows = "".join(
-        f"<dt>{escape(column.name)}</dt><dd>{escape(column.meaning)}"
-        f"{'' if column.unit in ('', NONE) else escape(f' [{column.unit}]')}</dd>"
+        f"<dt>{escape(column.name)}</dt><dd>{words(column.meaning)}"
+        f"{'' if column.unit in ('', NONE) else f' [{words(column.unit)}]'}</dd>"
         for column in columns
     )
-    text = "\n".join(f"{column.name}: {column.meaning}" for column in columns)
-    summary = f"<summary>Definitions of these columns (table {escape(table)})</summary>"
-    return Html(f"<details>{summary}<dl>{rows}</dl></details>", text)
+    text = "\n".join(f"{column.name}: {spoken(column.meaning)}" for column in columns)
+    summary = words(sentence.say("Definitions of these columns (table {name})", name=table))
+    return Html(f"<details><summary>{summary}</summary><dl>{rows}</dl></details>", text)
 
 
 def settings_facts(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -347,23 +349,29 @@ def settings_facts(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
         if isinstance(value, Mapping):
             pairs += [(f"{name}.{inner}", text) for inner, text in settings_facts(value)]
         else:
-            pairs.append((name, "chosen by the elbow rule" if value is None else str(value)))
-    return pairs or [("settings", "the defaults of the scripts")]
+            chosen = sentence.say("chosen by the elbow rule")
+            pairs.append((name, chosen if value is None else str(value)))
+    return pairs or [(sentence.say("settings"), sentence.say("the defaults of the scripts"))]
 
 
 def output_sentence(manifest: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
     """The output layer, and whether its rows are described."""
     if manifest["output"]:
-        text = f"The output layer is a separate matrix, {short(manifest['output'])}."
+        text = sentence.say(
+            "The output layer is a separate matrix, {name}.", name=short(manifest["output"])
+        )
         reason = summary.get("output_reason")
-        return f"{text} {as_sentence(reason)}" if reason else text
+        return joined(text, declared(as_sentence(reason))) if reason else text
     if manifest["tied"]:
         stated = manifest["config"].get("tie_word_embeddings") is True
-        how = "tied weights" if stated else "no separate one is stored"
-        return (
-            f"The output layer is the token embedding ({how}), so all of the above applies to it."
+        return sentence.say(
+            "The output layer is the token embedding (tied weights), so all of the above applies "
+            "to it."
+            if stated
+            else "The output layer is the token embedding (no separate one is stored), so all of "
+            "the above applies to it."
         )
-    return "The checkpoint stores no output layer over tokens."
+    return sentence.say("The checkpoint stores no output layer over tokens.")
 
 
 def headline(analysis: Analysis, found: Iterable[Finding | str]) -> Html:

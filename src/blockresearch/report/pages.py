@@ -17,7 +17,7 @@ import jinja2
 from markupsafe import Markup
 
 from blockresearch.language.catalogue import TAGS, languages, message_in, translated
-from blockresearch.language.sentence import Sentence, say
+from blockresearch.language.sentence import Sentence, declared, say
 from blockresearch.report.wording import unbroken
 from blockresearch.report.words import escape, in_each, plain, words
 from blockresearch.text import short, visible
@@ -31,8 +31,13 @@ TEMPLATES = Path(__file__).resolve().parent / "templates"
 SCRIPT_MESSAGE = re.compile(r'\bsay\(\s*("(?:[^"\\\n]|\\.)*")')
 
 
-def render(template: str, script: str | None = None, **values: Any) -> str:
-    """The page of a template; all printed text is escaped and made visible."""
+def render(
+    template: str, script: str | None = None, texts: Iterable[str] = (), **values: Any
+) -> str:
+    """The page of a template; all printed text is escaped and made visible.
+
+    `texts` are those that the script shows beside its messages.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -41,8 +46,14 @@ def render(template: str, script: str | None = None, **values: Any) -> str:
         lstrip_blocks=True,
         finalize=_made_visible,
     )
-    environment.filters |= {"formula": _formula, "plain": plain, "words": words}
-    environment.globals |= {"say": say_in_template}
+    environment.filters |= {
+        "declared": declared,
+        "formula": _formula,
+        "plain": plain,
+        "words": words,
+    }
+    environment.globals["say"] = say_in_template  # type: ignore[assignment]
+    environment.globals["link"] = link  # type: ignore[assignment]
     styles = [_read_text(name) for name in ("style.css", "page.css")]
     scripts = [_read_text(script)] if script else []
     if scripts or len(languages()) > 1:
@@ -53,7 +64,7 @@ def render(template: str, script: str | None = None, **values: Any) -> str:
         policy=policy(styles=styles, scripts=scripts, images="'self' data:"),
         lang=TAGS[languages()[0]],
         is_bilingual=len(languages()) > 1,
-        messages=script_json(script_messages(scripts)),
+        messages=script_json(script_messages(scripts, texts)),
         **values,
     )
 
@@ -63,12 +74,11 @@ def say_in_template(message: str, **values: object) -> Sentence:
     return say(" ".join(message.split()), **values)
 
 
-def script_messages(scripts: Iterable[str]) -> dict[str, Any]:
-    """What language.js reads: the languages of the page, and the messages of its scripts in them.
-
-    The scripts are part of the page, so no other messages can occur.
-    """
+def script_messages(scripts: Iterable[str], texts: Iterable[str] = ()) -> dict[str, Any]:
+    """What language.js reads: the languages of the page, and the messages of its scripts, and other
+    `texts`, in them."""
     found = [json.loads(text) for script in scripts for text in SCRIPT_MESSAGE.findall(script)]
+    found += texts
     return {
         "languages": languages(),
         "messages": {
@@ -77,6 +87,11 @@ def script_messages(scripts: Iterable[str]) -> dict[str, Any]:
             if language != "en"
         },
     }
+
+
+def link(address: str, text: str = "") -> Markup:
+    """A link to a file beside the page; by default its text is the address."""
+    return Markup(f'<a href="{escape(address)}">{words(text) if text else escape(address)}</a>')
 
 
 def _formula(text: str) -> Markup:

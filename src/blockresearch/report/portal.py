@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from blockresearch.failures import Failure
+from blockresearch.language.sentence import declared, enumerated, say
 from blockresearch.report import comparison
-from blockresearch.report.model import model_type
+from blockresearch.report.model import model_type, severities
 from blockresearch.report.pages import read_json, render, script_json
 from blockresearch.report.wording import integer, size
 from blockresearch.results import EMBEDDING_FIGURES, LAYER_FIGURES
@@ -16,7 +17,8 @@ LONGEST_REASON = 300
 
 WITHOUT_REASON = "without a result or an error message: killed, or still running"
 
-COUNTS = ("error", "warning", "note")
+# What an entry may be; the page shows the word.
+STATUSES = ("complete", "damaged", "failed", "planned", "unfinished")
 
 
 def portal(results: Path, failures: Mapping[str, Failure]) -> tuple[str, list[dict[str, Any]]]:
@@ -33,6 +35,11 @@ def portal(results: Path, failures: Mapping[str, Failure]) -> tuple[str, list[di
     page = render(
         "portal.html.j2",
         "portal.js",
+        texts=[
+            *(text for row in comparison.ROWS for text in (row.group, row.label, row.meaning)),
+            *LAYER_FIGURES.values(),
+            *EMBEDDING_FIGURES.values(),
+        ],
         title="Models",
         models=[*map(_shown, entries)],
         data=script_json(compared(entries)),
@@ -123,11 +130,7 @@ def _name(entry: Mapping[str, Any]) -> str:
 
 def _shown(entry: Mapping[str, Any]) -> dict[str, Any]:
     counts = entry["findings"]
-    named = [
-        f"{counts[kind]} {kind}{'s'[: counts[kind] != 1]}"
-        for kind in COUNTS
-        if counts and counts[kind]
-    ]
+    named = severities(counts or {})
     known = entry["parameters"] is not None
     return {
         **entry,
@@ -139,6 +142,7 @@ def _shown(entry: Mapping[str, Any]) -> dict[str, Any]:
         "date": (entry["created_at"] or "–")[:10],
         "version": f"{entry['revision']} {entry['commit'][:10]}"
         if entry["commit"]
-        else ("local folder" if known else "–"),
-        "detail": entry["reason"] or ", ".join(named),
+        else (say("local folder") if known else "–"),
+        "status": declared(entry["status"]),
+        "detail": entry["reason"] or (enumerated(named) if named else ""),
     }

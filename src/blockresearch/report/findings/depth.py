@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from blockresearch.language.sentence import listed
+from blockresearch.language.sentence import Sentence, declared, in_series, joined, listed, say
 from blockresearch.report.findings.kinds import against_kind, by_layer, in_layers, named
-from blockresearch.report.findings.record import Finding, place_of
+from blockresearch.report.findings.record import Finding, Place, place_of
 from blockresearch.report.wording import aligned, integer, number, percent
 from blockresearch.tables.columns import find_column
 
@@ -62,28 +62,40 @@ def farthest(matrices: pd.DataFrame, column: str, below: bool) -> Iterator[Findi
     rows = rows if below else rows.iloc[::-1]
     distance = 1 / rows["ratio"] if below else rows["ratio"]
     shown = rows[(distance >= FAR) | (distance.index == rows.index[0])].head(3)
-    title = find_column("matrices", column).title
+    title = declared(find_column("matrices", column).title)
     places = tuple(place_of(row) for _, row in shown.iterrows())
     first = shown.iloc[0]
     is_far = float(distance.iloc[0]) >= NOTABLE
 
-    def against(row: pd.Series) -> str:
-        return f"median of {named(row, matrices)}: {aligned(row['median'])}"
+    def with_median(place: Place, row: pd.Series) -> Sentence:
+        return say(
+            "{matrix} with {value} (median of {kind}: {median})",
+            matrix=place.matrix,
+            value=aligned(row[column]),
+            kind=named(row, matrices),
+            median=aligned(row["median"]),
+        )
 
-    value = aligned(first[column])
+    matrix = with_median(places[0], first)
     text = (
-        f"{'Lowest' if below else 'Highest'} {title} for its kind: {places[0].matrix} with {value} "
-        f"({against(first)})."
-        if is_far
-        else f"No outlying {title}; the {'lowest' if below else 'highest'} for its kind is {value} "
-        f"in {places[0].matrix} ({against(first)})."
+        say("Lowest {column} for its kind: {matrix}.", column=title, matrix=matrix)
+        if below
+        else say("Highest {column} for its kind: {matrix}.", column=title, matrix=matrix)
     )
+    if not is_far:
+        text = (
+            say("No outlying {column}; lowest for its kind: {matrix}.", column=title, matrix=matrix)
+            if below
+            else say(
+                "No outlying {column}; highest for its kind: {matrix}.", column=title, matrix=matrix
+            )
+        )
     if len(places) > 1:
         others = [
-            f"{place.matrix} with {aligned(row[column])} ({against(row)})"
+            with_median(place, row)
             for place, (_, row) in zip(places[1:], list(shown.iterrows())[1:], strict=True)
         ]
-        text += f" Next: {listed(others)}."
+        text = joined(text, say("Next: {matrices}.", matrices=listed(others)))
     yield Finding(
         f"{column}_{'lowest' if below else 'highest'}",
         "depth",
@@ -118,16 +130,27 @@ def change_points(matrices: pd.DataFrame) -> Iterator[Finding]:
     texts, places = [], []
     for _, column, at, own in found:
         before, after = own.iloc[:at], own.iloc[at:]
-        title = find_column("matrices", column).title
+        title = declared(find_column("matrices", column).title)
         layers = own["layer_index"]
         low, high = (
             float(np.exp(np.log(part[column].astype(float)).mean())) for part in (before, after)
         )
         texts.append(
-            f"the {title} of {named(own.iloc[0], matrices)} "
-            f"{'rises' if high > low else 'falls'} from {aligned(low)} (layers "
-            f"{integer(layers.iloc[0])} to {integer(layers.iloc[at - 1])}) to {aligned(high)} "
-            f"(layers {integer(layers.iloc[at])} to {integer(layers.iloc[-1])})"
+            say(
+                "the {column} of {kind} rises from {low} (layers {first} to {before}) to {high} "
+                "(layers {after} to {last})"
+                if high > low
+                else "the {column} of {kind} falls from {low} (layers {first} to {before}) to "
+                "{high} (layers {after} to {last})",
+                column=title,
+                kind=named(own.iloc[0], matrices),
+                low=aligned(low),
+                high=aligned(high),
+                first=integer(layers.iloc[0]),
+                before=integer(layers.iloc[at - 1]),
+                after=integer(layers.iloc[at]),
+                last=integer(layers.iloc[-1]),
+            )
         )
         places.append(place_of(after.iloc[0]))
         if len(texts) == 1:
@@ -136,7 +159,7 @@ def change_points(matrices: pd.DataFrame) -> Iterator[Finding]:
         "change_points",
         "depth",
         "notable",
-        f"A step over depth: {'; '.join(texts)}. Values are geometric means.",
+        say("A step over depth: {steps}. Values are geometric means.", steps=in_series(texts)),
         tuple(dict.fromkeys(places)),
         metric,
         value,
@@ -180,7 +203,7 @@ def norm_growth(params: pd.DataFrame, adds_one: bool) -> Iterator[Finding]:
         & ~params["is_bias"].fillna(False).astype(bool)
         & params["q50"].notna()
     ]
-    best: tuple[float, str, pd.DataFrame, float, float] | None = None
+    best: tuple[float, Sentence, pd.DataFrame, float, float] | None = None
     for (component, _, kind), own in rows.groupby(
         ["component", "role", "projection"], dropna=False, sort=True
     ):
@@ -191,18 +214,28 @@ def norm_growth(params: pd.DataFrame, adds_one: bool) -> Iterator[Finding]:
         scales = np.abs(own["q50"].to_numpy(dtype=float) + float(adds_one))
         first, last = float(np.median(scales[:third])), float(np.median(scales[-third:]))
         if first > 0 and last / first >= GROWTH and (best is None or last / first > best[0]):
-            name = str(kind) if rows["component"].nunique() == 1 else f"{kind} of the {component}"
+            name = say("{name}", name=kind)
+            if rows["component"].nunique() > 1:
+                name = say("{kind} of the {component}", kind=name, component=component)
             best = last / first, name, own, first, last
     if best is None:
         return
     ratio, name, own, first, last = best
-    stored = " (1 + γ, as applied)" if adds_one else ""
     yield Finding(
         "norm_growth",
         "depth",
         "notable",
-        f"{name} grows {number(ratio, 2)}-fold over the depth: the median scale{stored} is "
-        f"{aligned(first)} in the first third of the layers and {aligned(last)} in the last.",
+        say(
+            "{name} grows {ratio}-fold over the depth: the median scale (1 + γ, as applied) is "
+            "{first} in the first third of the layers and {last} in the last."
+            if adds_one
+            else "{name} grows {ratio}-fold over the depth: the median scale is {first} in the "
+            "first third of the layers and {last} in the last.",
+            name=name,
+            ratio=number(ratio, 2),
+            first=aligned(first),
+            last=aligned(last),
+        ),
         (place_of(own.iloc[-1]), place_of(own.iloc[0])),
         "params.q50",
         last,
@@ -228,20 +261,27 @@ def constant_norms(matrices: pd.DataFrame, summary: Mapping[str, Any]) -> Iterat
     is_noise = len(rejected) > 0 and not rejected.any()
     spread = max(float(values.std() / values.mean()) for _, values in constant)
     own, _ = constant[0]
-    rows = ""
-    if summary.get("mean_norm") and summary["std_norm"] <= CONSTANT * summary["mean_norm"]:
-        length = aligned(summary["mean_norm"])
-        rows = f" All rows of the token embedding have the same length ({length})."
-    text = (
-        f"{integer(len(constant))} of {integer(len(kinds))} kinds of matrices ({names}) have the "
-        f"same scale in all layers: their standard deviations differ by at most {percent(spread)} "
-        f"(std / mean).{rows}"
+    text = say(
+        "{count} of {total} kinds of matrices ({names}) have the same scale in all layers: their "
+        "standard deviations differ by at most {spread} (std / mean).",
+        count=integer(len(constant)),
+        total=integer(len(kinds)),
+        names=names,
+        spread=percent(spread),
     )
+    if summary.get("mean_norm") and summary["std_norm"] <= CONSTANT * summary["mean_norm"]:
+        rows = say(
+            "All rows of the token embedding have the same length ({length}).",
+            length=aligned(summary["mean_norm"]),
+        )
+        text = joined(text, rows)
+    if is_noise:
+        text = joined(text, say("Their spectra look like noise, as before training."))
     yield Finding(
         "constant_norms",
         "training",
         "warning" if is_noise else "notable",
-        f"{text} Their spectra look like noise, as before training." if is_noise else text,
+        text,
         (place_of(own.iloc[0]), place_of(own.iloc[-1])),
         "matrices.std",
         spread,
@@ -268,14 +308,21 @@ def scale_change(matrices: pd.DataFrame) -> Iterator[Finding]:
         return
     ratio, own, first, last = best
     name = named(own.iloc[0], matrices)
-    text = (
-        f"Over the layers, the standard deviation of {name} changes most: it "
-        f"{'grows' if last > first else 'falls'} from {aligned(first)} in the first third to "
-        f"{aligned(last)} in the last third (means)."
-        if ratio >= NOTABLE
-        else f"Standard deviations change little with depth, most in {name}: {aligned(first)} in "
-        f"the first third of the layers, {aligned(last)} in the last third (means)."
+    numbers = {"name": name, "first": aligned(first), "last": aligned(last)}
+    text = say(
+        "Standard deviations change little with depth, most in {name}: {first} in the first third "
+        "of the layers, {last} in the last third (means).",
+        **numbers,
     )
+    if ratio >= NOTABLE:
+        text = say(
+            "Over the layers, the standard deviation of {name} changes most: it grows from {first} "
+            "in the first third to {last} in the last third (means)."
+            if last > first
+            else "Over the layers, the standard deviation of {name} changes most: it falls from "
+            "{first} in the first third to {last} in the last third (means).",
+            **numbers,
+        )
     yield Finding(
         "scale_change",
         "depth",
@@ -300,15 +347,22 @@ def odd_expert(matrices: pd.DataFrame) -> Iterator[Finding]:
     ratio = np.maximum(ratio, 1 / ratio)
     at = ratio.idxmax()
     row, most = rows.loc[at], float(ratio[at])
-    part = "matrix" if pd.isna(row["projection"]) else row["projection"]
-    text = (
-        f"The expert that differs most from the rest of its layer is expert "
-        f"{integer(row['expert_index'])} of layer {integer(row['layer_index'])}: the standard "
-        f"deviation of its {part} is {aligned(row['std'])} (median {aligned(typical[at])})."
-        if most >= NOTABLE
-        else "The experts of each layer are alike: no standard deviation differs by more than "
-        f"{percent(most - 1)} from the median of its layer."
+    part = say("matrix") if pd.isna(row["projection"]) else row["projection"]
+    text = say(
+        "The experts of each layer are alike: no standard deviation differs by more than {share} "
+        "from the median of its layer.",
+        share=percent(most - 1),
     )
+    if most >= NOTABLE:
+        text = say(
+            "The expert that differs most from the rest of its layer is expert {expert} of layer "
+            "{layer}: the standard deviation of its {part} is {std} (median {median}).",
+            expert=integer(row["expert_index"]),
+            layer=integer(row["layer_index"]),
+            part=part,
+            std=aligned(row["std"]),
+            median=aligned(typical[at]),
+        )
     yield Finding(
         "odd_expert",
         "depth",

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from blockresearch.language.sentence import listed
+from blockresearch.language.sentence import Sentence, joined, listed, say
 from blockresearch.report.findings.kinds import in_layers, is_table
 from blockresearch.report.findings.record import Finding, Place, place_of
-from blockresearch.report.wording import fixed, integer, percent, plural
+from blockresearch.report.wording import fixed, integer, percent
 from blockresearch.tables.columns import LOW_BIT_FORMATS, LowBitFormat
 
 # Differences in decibel below which formats are called equal: 7 % of the error's energy.
@@ -116,28 +116,50 @@ def four_bits(matrices: pd.DataFrame) -> Iterator[Finding]:
     ties = [each for whole, each in found[1:] if most - whole < TIE]
     places: list[Place] = []
 
-    def numbers(each: LowBitFormat, whole: float) -> str:
+    def numbers(each: LowBitFormat, whole: float) -> Sentence:
         column = f"{each.name}_sqnr_db"
         layers = decibel(matrices[~is_table(matrices)], column)
         worst = matrices.loc[matrices[column].astype(float).idxmin()]
         place = place_of(worst)
         if place not in places:
             places.append(place)
-        others = "" if layers is None else f", {fixed(layers, 1)} dB without tables of tokens"
-        return (
-            f"{fixed(whole, 1)} dB (error {percent(error_share(whole))} of the rms){others}, "
-            f"{fixed(worst[column], 1)} dB in the worst matrix, {place.matrix}"
+        return say(
+            "{whole} dB (error {error} of the rms), {lowest} dB in the worst matrix, {matrix}"
+            if layers is None
+            else "{whole} dB (error {error} of the rms), {layers} dB without tables of tokens, "
+            "{lowest} dB in the worst matrix, {matrix}",
+            whole=fixed(whole, 1),
+            error=percent(error_share(whole)),
+            layers=fixed(layers, 1),
+            lowest=fixed(worst[column], 1),
+            matrix=place.matrix,
         )
 
-    text = (
-        f"Rounded to nearest at 4 to 5 bits, {best.label} ({best.bits:g} bits) has the smallest "
-        f"error over the whole model: {numbers(best, most)}."
+    def with_bits(each: LowBitFormat) -> Sentence:
+        return say("{format} ({bits} bits)", format=each.label, bits=f"{each.bits:g}")
+
+    text = say(
+        "Rounded to nearest at 4 to 5 bits, {format} has the smallest error over the whole model: "
+        "{numbers}.",
+        format=with_bits(best),
+        numbers=numbers(best, most),
     )
     if ties:
-        names = listed([f"{each.label} ({each.bits:g} bits)" for each in ties])
-        text += f" {names} {'is' if len(ties) == 1 else 'are'} equal within {TIE} dB."
+        equal = say(
+            "{formats} is equal within {decibel} dB."
+            if len(ties) == 1
+            else "{formats} are equal within {decibel} dB.",
+            formats=listed([*map(with_bits, ties)]),
+            decibel=TIE,
+        )
+        text = joined(text, equal)
     if last is not best and last not in ties:
-        text += f" {last.label} ({last.bits:g} bits) has the largest error: {numbers(last, least)}."
+        largest = say(
+            "{format} has the largest error: {numbers}.",
+            format=with_bits(last),
+            numbers=numbers(last, least),
+        )
+        text = joined(text, largest)
     yield Finding(
         "four_bits",
         "formats",
@@ -168,18 +190,24 @@ def keep_in_8_bits(matrices: pd.DataFrame) -> Iterator[Finding]:
     kept = kept.sort_values(INT4, kind="stable")
     places = tuple(place_of(row) for _, row in kept.iterrows())
     low, high = float(kept[INT4].min()), float(kept[INT4].max())
-    span = f"{fixed(low, 1)} dB" if len(kept) == 1 else f"{fixed(low, 1)} to {fixed(high, 1)} dB"
     shown = listed([place.matrix for place in places[:3]])
-    more = f" and {integer(len(kept) - 3)} more" if len(kept) > 3 else ""
-    text = (
-        f"INT4 rounds {plural(len(kept), 'matrix', 'matrices')} ({percent(share)} of the weights) "
-        f"much worse than the others: {span}, against a median of {fixed(median, 1)} dB. "
-        f"{'It is' if len(kept) == 1 else 'They are'} {shown}{more}."
+    if len(kept) > 3:
+        shown = say("{some} and {count} more", some=shown, count=integer(len(kept) - 3))
+    text = say(
+        "INT4 rounds 1 matrix ({share} of the weights) much worse than the others: {low} dB, "
+        "against a median of {median} dB. It is {names}."
+        if len(kept) == 1
+        else "INT4 rounds {count} matrices ({share} of the weights) much worse than the others: "
+        "{low} to {high} dB, against a median of {median} dB. They are {names}.",
+        count=integer(len(kept)),
+        share=percent(share),
+        low=fixed(low, 1),
+        high=fixed(high, 1),
+        median=fixed(median, 1),
+        names=shown,
     )
     other = kept[NVFP4].astype(float)
     fine = other.notna().all() and float(other.min()) >= float(known[NVFP4].median()) - 1
-    them = "it" if len(kept) == 1 else "them"
-    instead = f", or use NVFP4, which rounds {them} to {fixed(other.min(), 1)} dB or more"
     yield Finding(
         "keep_in_8_bits",
         "formats",
@@ -190,6 +218,25 @@ def keep_in_8_bits(matrices: pd.DataFrame) -> Iterator[Finding]:
         low,
         median,
         why="A few matrices with large errors can dominate the loss of a quantized model.",
-        action=f"Keep {them} in 8 bits ({fixed(eight.min(), 1)} dB "
-        f"or more in INT8 by row){instead if fine else ''}.",
+        action=_in_8_bits(len(kept) == 1, bool(fine), fixed(eight.min(), 1), fixed(other.min(), 1)),
+    )
+
+
+def _in_8_bits(is_one: bool, is_fine: bool, eight: str, four: str) -> Sentence:
+    """What to do with one matrix or several, which NVFP4 may also round well (`is_fine`)."""
+    if is_fine:
+        return say(
+            "Keep it in 8 bits ({eight} dB or more in INT8 by row), or use NVFP4, which rounds it "
+            "to {four} dB or more."
+            if is_one
+            else "Keep them in 8 bits ({eight} dB or more in INT8 by row), or use NVFP4, which "
+            "rounds them to {four} dB or more.",
+            eight=eight,
+            four=four,
+        )
+    return say(
+        "Keep it in 8 bits ({eight} dB or more in INT8 by row)."
+        if is_one
+        else "Keep them in 8 bits ({eight} dB or more in INT8 by row).",
+        eight=eight,
     )

@@ -7,6 +7,8 @@ the gate and the down projection of an expert are different kinds.
 import numpy as np
 import pandas as pd
 
+from blockresearch.language.sentence import Sentence, say
+
 KEYS = ["component", "block_type", "role", "projection", "rows", "cols"]
 
 # A median over fewer matrices is no reference.
@@ -42,7 +44,7 @@ def against_kind(matrices: pd.DataFrame, column: str) -> pd.DataFrame:
     )
 
 
-def named(row: pd.Series, matrices: pd.DataFrame) -> str:
+def named(row: pd.Series, matrices: pd.DataFrame) -> Sentence:
     """The kind of a matrix in a sentence, e.g. `self k_proj of the decoder`.
 
     Role and component are left out if they do not distinguish anything in this model.
@@ -52,11 +54,10 @@ def named(row: pd.Series, matrices: pd.DataFrame) -> str:
     same = matrices[matrices["block_type"] == row["block_type"]]
     if not pd.isna(row["role"]) and same["role"].nunique() > 1:
         name = f"{row['role']} {name.removeprefix('shared_')}"
-    if name == "other":
-        name = "matrices of unknown type"
+    kind = say("matrices of unknown type") if name == "other" else say("{name}", name=name)
     if matrices["component"].nunique() > 1 and not pd.isna(row["component"]):
-        name += f" of the {row['component']}"
-    return name
+        return say("{kind} of the {component}", kind=kind, component=row["component"])
+    return kind
 
 
 def by_layer(matrices: pd.DataFrame, column: str) -> list[tuple[pd.DataFrame, np.ndarray]]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from blockresearch.language.sentence import as_json, from_json
+from blockresearch.language.sentence import Sentence, as_json, declared, from_json, joined
 from blockresearch.text import short
 
 # warning: something to do before the model is used; notable: unusual; note: a description.
@@ -75,6 +75,11 @@ class Finding:
     reference: float | None = None
     why: str = ""
     action: str = ""
+
+    @property
+    def about(self) -> Sentence:
+        """Why it matters and what to do."""
+        return joined(declared(self.why), declared(self.action))
 
 
 def as_records(findings: Sequence[Finding]) -> list[dict[str, Any]]:

@@ -5,12 +5,23 @@ from typing import Any
 
 import pandas as pd
 
-from blockresearch.language.sentence import listed
+from blockresearch.language.sentence import Sentence, declared, listed, say
 from blockresearch.report.findings.record import Finding, Place
 from blockresearch.report.wording import fixed, integer, number, percent, with_spread
 
 # Metric of the clustering -> the vectors whose variance the clusters explain.
-SPACES = {"spherical": " of the directions", "whitened": " of the whitened vectors"}
+VARIANCES = {
+    "spherical": "variance of the directions",
+    "whitened": "variance of the whitened vectors",
+}
+
+# Key of the summary -> what is odd about so many rows.
+ODD_ROWS = {
+    "unnamed_rows": "{count} have no name in tokenizer.json",
+    "duplicate_rows": "{count} equal an earlier row",
+    "zero_rows": "{count} are all zero",
+    "left_out_rows": "{count} are not finite and were left out",
+}
 
 # Mean silhouettes by Kaufman and Rousseeuw 1990, Finding Groups in Data, table 4: no substantial
 # structure up to 0.25, a reasonable one from 0.5.
@@ -38,14 +49,18 @@ def compared(elbow: pd.DataFrame) -> pd.Series | None:
     return None if rows.empty else rows.iloc[0]
 
 
-def verdict(silhouette: float, stability: float, is_beyond_null: bool) -> str:
+def verdict(silhouette: float, stability: float, is_beyond_null: bool) -> Sentence:
     """What the clusters are, decided by silhouette and agreement."""
     if stability >= STABLE and silhouette >= REASONABLE:
-        return "separate groups"
+        return say("separate groups")
     if stability >= STABLE and silhouette > WEAK:
-        return "stable groups that overlap"
-    more = ", which has more structure than a normal distribution" if is_beyond_null else ""
-    return f"not separate groups but slices of one cloud{more}"
+        return say("stable groups that overlap")
+    return say(
+        "not separate groups but slices of one cloud, which has more structure than a normal "
+        "distribution"
+        if is_beyond_null
+        else "not separate groups but slices of one cloud"
+    )
 
 
 def clusters(summary: Mapping[str, Any], elbow: pd.DataFrame, place: Place) -> Iterator[Finding]:
@@ -59,11 +74,18 @@ def clusters(summary: Mapping[str, Any], elbow: pd.DataFrame, place: Place) -> I
         "clusters",
         "tokens",
         "note",
-        f"The {integer(row['k'])} clusters of tokens are {found}: mean silhouette "
-        f"{fixed(silhouette)}, agreement of two samples (adjusted Rand index) "
-        f"{fixed(stability)}. They explain {percent(row['sample_share'])} of the "
-        f"variance{SPACES.get(summary['metric'], '')}; {percent(row['null_share'])} is expected "
-        "for a normal distribution of the same covariance.",
+        say(
+            "The {k} clusters of tokens are {verdict}: mean silhouette {silhouette}, agreement of "
+            "two samples (adjusted Rand index) {stability}. They explain {share} of the "
+            "{variance}; {expected} is expected for a normal distribution of the same covariance.",
+            k=integer(row["k"]),
+            verdict=found,
+            silhouette=fixed(silhouette),
+            stability=fixed(stability),
+            share=percent(row["sample_share"]),
+            variance=declared(VARIANCES.get(summary["metric"], "variance")),
+            expected=percent(row["null_share"]),
+        ),
         (place,),
         "elbow.silhouette",
         silhouette,
@@ -78,22 +100,24 @@ def clusters(summary: Mapping[str, Any], elbow: pd.DataFrame, place: Place) -> I
 
 def odd_rows(summary: Mapping[str, Any], place: Place) -> Iterator[Finding]:
     """Rows that are equal, zero, without a name or not finite."""
-    kinds = {
-        "unnamed_rows": "have no name in tokenizer.json",
-        "duplicate_rows": "equal an earlier row",
-        "zero_rows": "are all zero",
-        "left_out_rows": "are not finite and were left out",
-    }
-    odd = [f"{integer(summary[key])} {words}" for key, words in kinds.items() if summary.get(key)]
+    odd = [
+        say(message, count=integer(summary[key]))
+        for key, message in ODD_ROWS.items()
+        if summary.get(key)
+    ]
     if odd:
         yield Finding(
             "odd_rows",
             "tokens",
             "note",
-            f"Of {integer(summary['rows'])} rows of the token embedding, {listed(odd)}.",
+            say(
+                "Of {rows} rows of the token embedding, {odd}.",
+                rows=integer(summary["rows"]),
+                odd=listed(odd),
+            ),
             (place,),
             None,
-            float(sum(summary.get(key) or 0 for key in kinds)),
+            float(sum(summary.get(key) or 0 for key in ODD_ROWS)),
             float(summary["rows"]),
             why="Rows without a name are padding, or tokens that the tokenizer adds in code; equal "
             "rows cannot be told apart by the model.",
@@ -110,8 +134,12 @@ def directions(summary: Mapping[str, Any], place: Place) -> Iterator[Finding]:
         "directions",
         "tokens",
         "note",
-        f"Token vectors have a mean cosine of {number(cosine, 2)} to one another (0: isotropic) "
-        f"and a length of {with_spread(summary['mean_norm'], summary['std_norm'])} (mean ± std).",
+        say(
+            "Token vectors have a mean cosine of {cosine} to one another (0: isotropic) and a "
+            "length of {length} (mean ± std).",
+            cosine=number(cosine, 2),
+            length=with_spread(summary["mean_norm"], summary["std_norm"]),
+        ),
         (place,),
         None,
         float(cosine),

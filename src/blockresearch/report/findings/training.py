@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from blockresearch.language.sentence import listed
+from blockresearch.language.sentence import declared, enumerated, in_series, joined, listed, say
 from blockresearch.report.findings.record import Finding, Place
 from blockresearch.report.wording import fixed, integer, number, percent, plural
 
@@ -104,20 +104,37 @@ def special_tokens(tokens: pd.DataFrame, untrained: pd.Series, table: Place) -> 
         odd = own[untrained[own]]
         if len(odd):
             bad.add(name)
-            shown = [str(text) for text in tokens["token"][odd[:SHOWN]]]
-            more = f" and {integer(len(odd) - SHOWN)} more" if len(odd) > SHOWN else ""
-            parts.append(f"{name} ({len(odd)} of {len(own)}): {', '.join(shown)}{more}")
+            shown = enumerated([str(text) for text in tokens["token"][odd[:SHOWN]]])
+            if len(odd) > SHOWN:
+                count = integer(len(odd) - SHOWN)
+                shown = say("{some} and {count} more", some=shown, count=count)
+            part = say(
+                "{use} ({odd} of {all}): {tokens}",
+                use=declared(name),
+                odd=len(odd),
+                all=len(own),
+                tokens=shown,
+            )
+            parts.append(part)
         elif len(own) and name != OTHER:
-            trained.append(name)
+            trained.append(declared(name))
     is_used = bad & {"chat", "tool calls"}
-    rest = f" Tokens for {listed(trained)} look trained." if trained else ""
     odd = tokens[special & untrained]
+    text = say(
+        "{tokens} of {total} looks untrained, by use: {uses}."
+        if len(odd) == 1
+        else "{tokens} of {total} look untrained, by use: {uses}.",
+        tokens=plural(len(odd), "special token"),
+        total=integer(special.sum()),
+        uses=in_series(parts),
+    )
+    if trained:
+        text = joined(text, say("Tokens for {uses} look trained.", uses=listed(trained)))
     yield Finding(
         "special_tokens",
         "training",
         "warning" if is_used else "notable",
-        f"{plural(len(odd), 'special token')} of {integer(special.sum())} "
-        f"look{'s' * (len(odd) == 1)} untrained, by use: {'; '.join(parts)}.{rest}",
+        text,
         tuple(Place(table.name, None, int(number), None) for number in odd["token_id"].head(20)),
         "tokens.undertrained_score",
         float(len(odd)),
@@ -150,16 +167,26 @@ def scripts(tokens: pd.DataFrame, untrained: pd.Series, table: Place) -> Iterato
         return
     odd = odd.sort_values("mean", ascending=False).head(3)
     shown = [
-        f"{percent(row['mean'])} of {name} ({integer(row['sum'])} of {integer(row['size'])} tokens)"
+        say(
+            "{share} of {script} ({odd} of {all} tokens)",
+            share=percent(row["mean"]),
+            script=name,
+            odd=integer(row["sum"]),
+            all=integer(row["size"]),
+        )
         for name, row in odd.iterrows()
     ]
     largest = rows["size"].idxmax()
-    against = f"{percent(rows['mean'][largest])} of {largest}"
     yield Finding(
         "scripts",
         "training",
         "warning" if odd["mean"].iloc[0] >= 0.5 else "notable",
-        f"Tokens that look untrained by script: {listed(shown)}, against {against}.",
+        say(
+            "Tokens that look untrained by script: {scripts}, against {share} of {largest}.",
+            scripts=listed(shown),
+            share=percent(rows["mean"][largest]),
+            largest=largest,
+        ),
         (table,),
         "tokens.undertrained_score",
         float(odd["mean"].iloc[0]),
@@ -177,14 +204,21 @@ def untrained_tokens(tokens: pd.DataFrame, untrained: pd.Series, table: Place) -
     if found.empty:
         return
     named = found[found["token"].fillna("") != ""].sort_values(["undertrained_rank", "token_id"])
-    shown = ", ".join(str(text) for text in named["token"].head(SHOWN))
-    among = f", among them {shown}" if shown else ""
+    shown = [str(text) for text in named["token"].head(SHOWN)]
+    text = say(
+        "{tokens} of {total} looks untrained"
+        if len(found) == 1
+        else "{tokens} of {total} look untrained",
+        tokens=plural(len(found), "other token"),
+        total=integer(ranked.sum()),
+    )
     yield Finding(
         "untrained_tokens",
         "training",
         "note",
-        f"{plural(len(found), 'other token')} of {integer(ranked.sum())} "
-        f"look{'s' * (len(found) == 1)} untrained{among}.",
+        say("{odd}, among them {tokens}.", odd=text, tokens=enumerated(shown))
+        if shown
+        else say("{odd}.", odd=text),
         tuple(Place(table.name, None, int(number), None) for number in named["token_id"].head(20)),
         "tokens.undertrained_score",
         float(len(found)),
@@ -214,20 +248,27 @@ def twin_tables(
     share = count / float(params["numel"].sum())
     pair = tokens.loc[cosines.index, "norm"].astype(float)
     lengths = (output_tokens["norm"].astype(float).reindex(cosines.index) / pair).dropna()
-    factor = f"; rows of the output layer are {number(lengths.median())} times as long"
     both = params[params["param_name"].isin([embedding, output])]["content"].dropna()
     is_same = len(both) == 2 and both.nunique() == 1
-    text = (
-        f"{output} has the same bytes as {embedding}"
-        if is_same
-        else f"The rows of {output} and {embedding} are nearly parallel: cosine {fixed(low, 4)} to "
-        f"{fixed(high, 4)} (90 % of the tokens){factor if len(lengths) else ''}"
-    )
+    names = {"output": output, "embedding": embedding}
+    text = say("{output} has the same bytes as {embedding}.", **names)
+    if not is_same:
+        text = say(
+            "The rows of {output} and {embedding} are nearly parallel: cosine {low} to {high} "
+            "(90 % of the tokens); rows of the output layer are {factor} times as long."
+            if len(lengths)
+            else "The rows of {output} and {embedding} are nearly parallel: cosine {low} to {high} "
+            "(90 % of the tokens).",
+            **names,
+            low=fixed(low, 4),
+            high=fixed(high, 4),
+            factor=number(lengths.median()),
+        )
     yield Finding(
         "twin_tables",
         "training",
         "notable",
-        f"{text}. It has {percent(share)} of the parameters.",
+        joined(text, say("It has {share} of the parameters.", share=percent(share))),
         (Place(output), Place(embedding)),
         "tokens.output_cosine",
         low,

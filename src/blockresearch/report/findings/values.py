@@ -5,7 +5,7 @@ from statistics import NormalDist
 
 import pandas as pd
 
-from blockresearch.language.sentence import listed
+from blockresearch.language.sentence import joined, listed, say
 from blockresearch.report.findings.kinds import in_layers, is_change, is_table
 from blockresearch.report.findings.record import Finding, Place, place_of
 from blockresearch.report.values import information, passing_alpha
@@ -49,8 +49,12 @@ def not_finite(params: pd.DataFrame) -> Iterator[Finding]:
             "not_finite",
             "values",
             "warning",
-            f"{integer(len(broken))} of {plural(len(params), 'tensor')} contain NaN or infinite "
-            f"values, first {names[0].matrix}.",
+            say(
+                "{count} of {tensors} contain NaN or infinite values, first {name}.",
+                count=integer(len(broken)),
+                tensors=plural(len(params), "tensor"),
+                name=names[0].matrix,
+            ),
             names,
             "params.nan_count",
             float(len(broken)),
@@ -72,14 +76,16 @@ def super_weights(matrices: pd.DataFrame) -> Iterator[Finding]:
     found = found.sort_values("max_over_rms", ascending=False).head(3)
     places = tuple(place_of(row, True) for _, row in found.iterrows())
     shown = [
-        f"{place.weight} is {number(ratio)} × rms"
+        say("{weight} is {ratio} × rms", weight=place.weight, ratio=number(ratio))
         for place, ratio in zip(places, found["max_over_rms"], strict=True)
     ]
     yield Finding(
         "super_weights",
         "values",
         "notable",
-        f"Single weights stand out in early down projections: {listed(shown)}.",
+        say(
+            "Single weights stand out in early down projections: {weights}.", weights=listed(shown)
+        ),
         places,
         "matrices.max_over_rms",
         float(found["max_over_rms"].iloc[0]),
@@ -98,12 +104,12 @@ def ranks(matrices: pd.DataFrame) -> Iterator[Finding]:
     if known.empty:
         return
     low = known[known["resolved_rank_ratio"] < 1]
-    full = f"{integer(len(known) - len(low))} of {plural(len(known), 'weight matrix', 'matrices')}"
     metric = "matrices.resolved_rank_ratio"
     if low.empty:
-        text = f"All {integer(len(known))} weight matrices" if len(known) > 1 else "The one matrix"
-        verb = "have" if len(known) > 1 else "has"
-        yield Finding("ranks", "values", "note", f"{text} {verb} full rank.", (), metric, 1.0, 1.0)
+        text = say("All {count} weight matrices have full rank.", count=integer(len(known)))
+        if len(known) == 1:
+            text = say("The one matrix has full rank.")
+        yield Finding("ranks", "values", "note", text, (), metric, 1.0, 1.0)
         return
     worst = low.loc[low["resolved_rank_ratio"].idxmin()]
     share, place = float(worst["resolved_rank_ratio"]), place_of(worst)
@@ -111,8 +117,15 @@ def ranks(matrices: pd.DataFrame) -> Iterator[Finding]:
         "ranks",
         "values",
         "notable" if share < LOW_RANK else "note",
-        f"{full} have full rank; the lowest for its size is {place.matrix} with rank "
-        f"{integer(worst['resolved_rank'])} of {integer(min(worst['rows'], worst['cols']))}.",
+        say(
+            "{count} of {matrices} have full rank; the lowest for its size is {matrix} with rank "
+            "{rank} of {side}.",
+            count=integer(len(known) - len(low)),
+            matrices=plural(len(known), "weight matrix", "matrices"),
+            matrix=place.matrix,
+            rank=integer(worst["resolved_rank"]),
+            side=integer(min(worst["rows"], worst["cols"])),
+        ),
         (place,),
         metric,
         share,
@@ -135,21 +148,26 @@ def largest_outlier(matrices: pd.DataFrame) -> Iterator[Finding]:
     normal = NormalDist().inv_cdf(1 - 0.5 / count) if count > 1 else 1.0
     value = row["top_values"]
     value = float(value[0]) if hasattr(value, "__len__") and len(value) else None
-    is_weight = "" if value is None else f" = {aligned(value)}"
-    text = (
-        f"Largest weight relative to its matrix: {place.weight}{is_weight}, {number(ratio)} × rms "
-        f"(about {number(normal, 2)} in a normal matrix of this size)."
+    text = say(
+        "Largest weight relative to its matrix: {weight}, {ratio} × rms (about {normal} in a "
+        "normal matrix of this size).",
+        weight=place.weight if value is None else f"{place.weight} = {aligned(value)}",
+        ratio=number(ratio),
+        normal=number(normal, 2),
     )
     ratios = matrices["int4_g128_sym_sqnr_db"].dropna().astype(float)
     own = row["int4_g128_sym_sqnr_db"]
     if len(ratios) > 1 and not pd.isna(own):
         median = float(ratios.median())
-        verdict = (
-            "no worse than other matrices"
+        measured = say(
+            "INT4 rounds this matrix no worse than other matrices: {own} dB (median {median} dB)."
             if own >= median - TIE
-            else "worse than the typical matrix"
+            else "INT4 rounds this matrix worse than the typical matrix: {own} dB (median {median} "
+            "dB).",
+            own=f"{own:.1f}",
+            median=f"{median:.1f}",
         )
-        text += f" INT4 rounds this matrix {verdict}: {own:.1f} dB (median {median:.1f} dB)."
+        text = joined(text, measured)
     yield Finding(
         "largest_outlier",
         "values",
@@ -174,9 +192,13 @@ def entropy(params: pd.DataFrame) -> Iterator[Finding]:
             "entropy",
             "values",
             "note",
-            f"The stored codes have an entropy of {number(carried)} of {number(stored)} bits per "
-            f"weight: lossless compression (entropy coding) could save about "
-            f"{percent(1 - carried / stored)}.",
+            say(
+                "The stored codes have an entropy of {entropy} of {stored} bits per weight: "
+                "lossless compression (entropy coding) could save about {saving}.",
+                entropy=number(carried),
+                stored=number(stored),
+                saving=percent(1 - carried / stored),
+            ),
             (),
             "params.entropy_bits",
             carried,
@@ -195,9 +217,11 @@ def zeros(params: pd.DataFrame) -> Iterator[Finding]:
         float((known[name].astype(float) * weight).sum() / weight.sum())
         for name in ("zero_fraction", "sparsity")
     )
-    text = (
-        f"{percent(zero)} of all values are exactly zero and {percent(near)} are near zero (|w| at "
-        "most the sparsity threshold)."
+    text = say(
+        "{zero} of all values are exactly zero and {near} are near zero (|w| at most the sparsity "
+        "threshold).",
+        zero=percent(zero),
+        near=percent(near),
     )
     # A vector of zeros, such as a new bias, is common.
     tensors = known[known["rank"].notna()]
@@ -206,16 +230,22 @@ def zeros(params: pd.DataFrame) -> Iterator[Finding]:
     places = tuple(place_of(row) for _, row in worst.iterrows())
     if places:
         shown = [
-            f"{place.matrix} ({percent(share)})"
+            say("{matrix} ({share})", matrix=place.matrix, share=percent(share))
             for place, share in zip(places, worst["zero_fraction"], strict=True)
         ]
         count = int((tensors["zero_fraction"] >= MANY_ZEROS).sum())
-        text += (
-            f" {plural(count, 'matrix', 'matrices')} {'has' if count == 1 else 'have'} "
-            f"{100 * MANY_ZEROS:.0f} % or more exact zeros, most {listed(shown)}."
+        most = say(
+            "{matrices} has {share} % or more exact zeros, most {names}."
+            if count == 1
+            else "{matrices} have {share} % or more exact zeros, most {names}.",
+            matrices=plural(count, "matrix", "matrices"),
+            share=f"{100 * MANY_ZEROS:.0f}",
+            names=listed(shown),
         )
+        text = joined(text, most)
     elif (known["zero_fraction"] < FEW_ZEROS).all():
-        text += f" No tensor has {FEW_ZEROS * 100:.0f} % or more exact zeros."
+        few = f"{FEW_ZEROS * 100:.0f}"
+        text = joined(text, say("No tensor has {share} % or more exact zeros.", share=few))
     yield Finding(
         "zeros",
         "values",
@@ -238,16 +268,19 @@ def noise_law(matrices: pd.DataFrame) -> Iterator[Finding]:
         return
     rejected = known["mp_rejected"].fillna(False).astype(bool)
     distance = float(known["mp_ks"].median())
-    text = (
-        f"The Marchenko-Pastur law of noise is rejected for {integer(rejected.sum())} of "
-        f"{integer(len(known))} matrices (median distance {number(distance, 2)}). For these, "
-        "spikes and energy beyond the edge describe the shape of the spectrum, not signal above "
-        "noise."
+    text = say(
+        "The Marchenko-Pastur law of noise is rejected for {count} of {total} matrices (median "
+        "distance {distance}). For these, spikes and energy beyond the edge describe the shape of "
+        "the spectrum, not signal above noise.",
+        count=integer(rejected.sum()),
+        total=integer(len(known)),
+        distance=number(distance, 2),
     )
     if not rejected.any():
-        text = (
-            "All spectra are as close to the Marchenko-Pastur law as noise "
-            f"(median distance {number(distance, 2)})."
+        text = say(
+            "All spectra are as close to the Marchenko-Pastur law as noise (median distance "
+            "{distance}).",
+            distance=number(distance, 2),
         )
     yield Finding("noise_law", "depth", "note", text, (), "matrices.mp_ks", distance)
 
@@ -259,15 +292,19 @@ def power_law(matrices: pd.DataFrame) -> Iterator[Finding]:
         return
     passing = passing_alpha(fitted).dropna()
     short_tails = int(fitted["alpha_short_tail"].fillna(False).sum())
-    text = (
-        f"The power law passes its checks in {integer(len(passing))} of {integer(len(fitted))} "
-        f"matrices; {integer(short_tails)} of the fits have fewer than 50 eigenvalues in the "
-        "fitted tail."
+    text = say(
+        "The power law passes its checks in {count} of {total} matrices; {short} of the fits have "
+        "fewer than 50 eigenvalues in the fitted tail.",
+        count=integer(len(passing)),
+        total=integer(len(fitted)),
+        short=integer(short_tails),
     )
     median = float(passing.median()) if len(passing) else None
-    text += (
-        " No exponent α is shown."
+    shown = say(
+        "No exponent α is shown."
         if median is None
-        else f" The median exponent of those that pass is {aligned(median)}."
+        else "The median exponent of those that pass is {median}.",
+        median="–" if median is None else aligned(median),
     )
+    text = joined(text, shown)
     yield Finding("power_law", "depth", "note", text, (), "matrices.alpha", median)

@@ -29,8 +29,10 @@
       count += row.hidden ? 0 : 1;
     }
     const single = boxes.filter((box) => box.checked).length === 1;
-    shown.textContent = `${count} of ${rows.length} model${rows.length === 1 ? "" : "s"}` +
-      (single ? "; tick another one to compare" : "");
+    const numbers = { count, total: rows.length };
+    shown.textContent = single
+      ? say("{count} of {total} models; tick another one to compare", numbers)
+      : say("{count} of {total} models", numbers);
   };
   heads.forEach((head, place) => {
     const button = head.querySelector("button");
@@ -53,24 +55,24 @@
     const names = chosen.map((folder) => element("th", { scope: "col" }, [
       element("a", { href: page(folder, "index.html"), textContent: data.models[folder].name }),
     ]));
-    const head = element("tr", {}, [element("th", { scope: "col", className: "text", textContent: "measure" }), ...names]);
+    const head = element("tr", {}, [element("th", { scope: "col", className: "text", textContent: say("measure") }), ...names]);
     const groups = new Map();
     data.rows.forEach((row, place) => {
       const texts = chosen.map((folder) => data.models[folder].values[place]);
       if (texts.every((text) => text === "–")) return;
       const label = row.anchor
-        ? element("a", { className: "term", href: `glossary.html#${row.anchor}`, textContent: row.label })
-        : row.label;
-      const meaning = element("span", { className: "meaning", textContent: row.meaning });
+        ? element("a", { className: "term", href: `glossary.html#${row.anchor}`, textContent: say(row.label) })
+        : say(row.label);
+      const meaning = element("span", { className: "meaning", textContent: say(row.meaning) });
       const cells = texts.map((text) => element("td", { textContent: text }));
       const title = element("th", { scope: "row", className: "text" }, [label, meaning]);
       groups.set(row.group, [...(groups.get(row.group) || []), element("tr", {}, [title, ...cells])]);
     });
     const parts = [...groups].map(([group, lines]) => {
-      const title = element("th", { scope: "rowgroup", className: "text", colSpan: chosen.length + 1, textContent: group });
+      const title = element("th", { scope: "rowgroup", className: "text", colSpan: chosen.length + 1, textContent: say(group) });
       return element("tbody", {}, [element("tr", { className: "group" }, [title]), ...lines]);
     });
-    const caption = element("caption", { className: "unseen", textContent: "Numbers of the chosen models" });
+    const caption = element("caption", { className: "unseen", textContent: say("Numbers of the chosen models") });
     return [caption, element("thead", {}, [head]), ...parts];
   };
   const pictures = (chosen) =>
@@ -79,11 +81,11 @@
       if (having.length === 0) return [];
       const figures = having.map((folder) => {
         const { name } = data.models[folder];
-        const image = element("img", { src: page(folder, path), alt: `${caption}: ${name}` });
+        const image = element("img", { src: page(folder, path), alt: `${say(caption)}: ${name}` });
         const link = element("a", { href: page(folder, path) }, [image]);
         return element("figure", {}, [link, element("figcaption", { textContent: name })]);
       });
-      return [element("h3", { textContent: caption }), element("div", { className: "pair" }, figures)];
+      return [element("h3", { textContent: say(caption) }), element("div", { className: "pair" }, figures)];
     });
   const compare = () => {
     const chosen = boxes.filter((box) => box.checked).map((box) => box.value);

@@ -64,7 +64,7 @@
   const head = element("tr");
   head.setAttribute("aria-rowindex", "1");
   for (const column of data.columns) {
-    const button = element("button", { type: "button", textContent: column.label });
+    const button = element("button", { type: "button", textContent: say(column.label) });
     const about = document.getElementById(`about-params.${column.key}`);
     button.title = about.textContent;
     const th = element("th", { scope: "col", className: column.text ? "text" : "" }, [button]);
@@ -73,7 +73,7 @@
     head.append(th);
   }
   const body = element("tbody");
-  const caption = element("caption", { className: "unseen", textContent: "Parameters, one row per tensor" });
+  const caption = element("caption", { className: "unseen", textContent: say("Parameters, one row per tensor") });
   const table = element("table", {}, [caption, element("thead", {}, [head]), body]);
   box.append(table);
 
@@ -122,9 +122,9 @@
     const column = data.columns.find((one) => one.key === state.key);
     if (column) sorted(state.order, column);
     const sum = state.order.reduce((total, row) => total + (data.values.numel[row] || 0), 0);
-    shown.textContent =
-      `${whole.format(state.order.length)} of ${whole.format(data.rows)} tensors, ` +
-      `${whole.format(sum)} parameters`;
+    shown.textContent = say("{count} of {total} tensors, {parameters} parameters", {
+      count: whole.format(state.order.length), total: whole.format(data.rows), parameters: whole.format(sum),
+    });
     table.setAttribute("aria-rowcount", String(state.order.length + 1));
     box.scrollTop = 0;
     draw();
@@ -167,7 +167,7 @@
     const count = Math.min(state.order.length, PRINTED);
     body.replaceChildren(...Array.from({ length: count }, (_, place) => line(place)));
     if (count < state.order.length) {
-      const text = `and ${whole.format(state.order.length - count)} more, in params.csv`;
+      const text = say("and {count} more, in params.csv", { count: whole.format(state.order.length - count) });
       body.append(element("tr", {}, [element("td", { textContent: text, className: "text" })]));
     }
   });
@@ -175,17 +175,17 @@
 
   const search = element("input", { type: "search", autocomplete: "off" });
   search.addEventListener("input", () => { read(search.value); update(); });
-  controls.append(element("label", {}, ["Search", search]));
+  controls.append(element("label", {}, [say("Search"), search]));
   for (const key of choices) {
     const { label } = data.columns.find((column) => column.key === key);
-    const select = element("select", {}, [element("option", { value: "", textContent: "all" })]);
+    const select = element("select", {}, [element("option", { value: "", textContent: say("all") })]);
     texts[key].forEach((text, place) =>
-      select.append(element("option", { value: String(place), textContent: text || "none" })));
+      select.append(element("option", { value: String(place), textContent: text || say("none") })));
     select.addEventListener("change", () => {
       state.chosen[key] = select.value === "" ? undefined : Number(select.value);
       update();
     });
-    controls.append(element("label", {}, [label, select]));
+    controls.append(element("label", {}, [say(label), select]));
   }
   update();
   // A link to a tensor shows its row: #tensor=NAME.

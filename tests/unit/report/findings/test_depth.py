@@ -26,7 +26,9 @@ def test_matrices_that_are_alike_are_said_to_be():
     (found,) = depth.farthest(
         matrices(layers([1, 1.1, 1], "spectral_norm")), "spectral_norm", False
     )
-    assert found.text.startswith("No outlying spectral norm; the highest for its kind is 1.10 in")
+    assert found.text.startswith(
+        "No outlying spectral norm; highest for its kind: layers.1.up_proj"
+    )
     assert found.severity == "note"
 
 
