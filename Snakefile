@@ -44,6 +44,7 @@ include: "workflow/rules/analyze.smk"
 include: "workflow/rules/embedding.smk"
 include: "workflow/rules/compare.smk"
 include: "workflow/rules/reports.smk"
+include: "workflow/rules/compare_pages.smk"
 
 
 rule all:
@@ -58,7 +59,7 @@ rule all:
             model=MODELS,
             artefact=["index.html", "comparison.json", *results.ALL],
         ),
-        collect("<results>/compare/{pair}/pairs.csv", pair=COMPARISONS),
+        collect("<results>/compare/{pair}/index.html", pair=COMPARISONS),
         # The file that stands for passed audits, if config demands them.
         branch(config["audit"]["fail_on"] is not None, then="<results>/verdict.txt"),
 

@@ -27,7 +27,7 @@ faster. The column `model` in each table tells the rows of several models apart:
 
     duckdb.sql("select model, count(*) from 'results/*/matrices.parquet' group by model")
 
-The metadata of a Parquet file states where its numbers come from, and that of a column its unit:
+The metadata of a Parquet file states where its numbers come from, and each column has its unit:
 
     schema = pyarrow.parquet.read_schema("results/local--demo/params.parquet")
     schema.metadata, schema.field("std").metadata

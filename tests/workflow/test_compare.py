@@ -23,7 +23,9 @@ def test_a_comparison_follows_its_sides(tmp_path):
 
     first = compare()
     assert first.code == 0, first.text
-    assert first.jobs == {"resolve_model": 2, "compare_models": 1, "compare": 1}
+    pages = {"compare_page": 1, "compare_report": 1}
+    assert first.jobs == {"resolve_model": 2, "compare_models": 1, **pages, "compare": 1}
+    assert "change of rank 2" in (project.folder / FOLDER / "index.html").read_text()
     pairs = pd.read_csv(project.folder / FOLDER / "pairs.csv")
     assert set(pairs["status"]) == {"matched"}
     table = pd.read_parquet(project.folder / FOLDER / "differences.parquet")

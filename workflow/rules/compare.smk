@@ -53,4 +53,4 @@ rule compare_models:
 # `snakemake compare` makes the comparisons of config alone.
 rule compare:
     input:
-        collect("<results>/compare/{pair}/pairs.csv", pair=COMPARISONS),
+        collect("<results>/compare/{pair}/index.html", pair=COMPARISONS),

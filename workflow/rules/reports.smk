@@ -1,7 +1,9 @@
 # Pictures, notebooks executed by papermill, and the pages that link everything.
 
 # Of the catalogue only pages that need it are made from it.
-WORDS = ["language.js"] + (["../../language/zh.po"] if config["language"] != "en" else [])
+WORDS = ["language.js"] + (
+    ["../../language/zh.po"] if config["language"] != "en" else []
+)
 PAGE = ["style.css", "page.css", "base.html.j2", *WORDS]
 
 
@@ -240,12 +242,19 @@ rule model_page:
         **resources_for("model_page"),
     params:
         code=fingerprint("model_page", *PAGE, "model.html.j2", "table.js"),
+        comparisons=lambda wildcards: [
+            pair
+            for pair in COMPARISONS
+            if f"{wildcards.model}-vs-" in pair
+            or pair.endswith(f"-vs-{wildcards.model}")
+        ],
         language=config["language"],
         program=program("model_page"),
         model_dir=subpath(input.manifest, parent=True),
     shell:
         "{params.program} --language {params.language:q} --model_dir {params.model_dir:q}"
-        " --html {output.html:q} --comparison {output.comparison:q} 2> {log:q}"
+        " --html {output.html:q} --comparison {output.comparison:q}"
+        " --comparisons {params.comparisons:q} 2> {log:q}"
 
 
 rule glossary:
@@ -273,6 +282,7 @@ rule portal:
         comparisons=collect("<results>/{model}/comparison.json", model=MODELS),
         manifests=collect("<results>/{model}/manifest.json", model=MODELS),
         audits=collect("<results>/{model}/audit.json", model=MODELS),
+        compared=collect("<results>/compare/{pair}/index.html", pair=COMPARISONS),
     output:
         html="<results>/index.html",
         json="<results>/index.json",

@@ -20,7 +20,7 @@ log = logging.getLogger("model_page")
 
 def main(options):
     use(options.language)
-    page, numbers = model_page.model_page(Path(options.model_dir))
+    page, numbers = model_page.model_page(Path(options.model_dir), options.comparisons)
     write_json(numbers, options.comparison)
     write_text(page, options.html)
     log.info("%s", options.html)
@@ -31,5 +31,8 @@ if __name__ == "__main__":
     parser.add_argument("--model_dir", required=True, help="folder with the results of a model")
     parser.add_argument("--html", required=True, help="page to write")
     parser.add_argument("--comparison", required=True, help="numbers to write")
+    parser.add_argument(
+        "--comparisons", nargs="*", default=[], help="comparisons to link, besides those that exist"
+    )
     cli.add_language(parser)
     cli.run(parser, main)

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 from blockresearch.language.sentence import Sentence, enumerated, say
 from blockresearch.report import comparison, glossary
 from blockresearch.report.blocks import color
+from blockresearch.report.differences.links import partners
 from blockresearch.report.findings.record import TOPICS, Finding, from_records, leading
 from blockresearch.report.model import (
     NOTHING_FOUND,
@@ -63,8 +65,11 @@ DIGITS = 4
 LISTED_FINDINGS = 8
 
 
-def model_page(folder: Path) -> tuple[str, dict[str, Any]]:
-    """The page of the model whose results are in `folder`, and the numbers to compare it by."""
+def model_page(folder: Path, planned: Iterable[str] = ()) -> tuple[str, dict[str, Any]]:
+    """The page of the model whose results are in `folder`, and the numbers to compare it by.
+
+    It links to existing comparisons of the model and to those that are `planned`.
+    """
     manifest = read_json(folder / "manifest.json")
     params = read_table(folder / "params.parquet", "params")
     matrices = read_table(folder / "matrices.parquet", "matrices")
@@ -98,6 +103,7 @@ def model_page(folder: Path) -> tuple[str, dict[str, Any]]:
             for topic, label in TOPICS.items()
         ],
         number_of_findings=len(findings),
+        comparisons=partners(folder.name, folder.parent, planned),
         identity=identity(manifest),
         audit=audit,
         audit_words=audit_finding(audit) if audit["findings"] else NOTHING_FOUND,

@@ -118,13 +118,16 @@ def to_html(notebook: Any, name: str, model: str) -> str:
     page = {
         "name": name,
         "model": visible(model),
-        "title": f"{plain(REPORTS.get(name, name))} – {visible(model)}",
+        "title": f"{plain(REPORTS.get(name, say('Comparison')))} – {visible(model)}",
         "lang": TAGS[languages()[0]],
         "style": style,
         "scripts": scripts,
         "messages": script_json(script_messages(scripts)),
         "policy": policy(styles=[style], scripts=scripts),
-        "reports": [{"name": key, "label": label} for key, label in REPORTS.items()],
+        # The report of a comparison stands alone.
+        "reports": [
+            {"name": key, "label": label} for key, label in REPORTS.items() if name in REPORTS
+        ],
     }
     # A paragraph contains markup, which `words` would show as text.
     notebook = with_texts(

@@ -7,6 +7,7 @@ from typing import Any
 from blockresearch.failures import Failure
 from blockresearch.language.sentence import declared, enumerated, say
 from blockresearch.report import comparison
+from blockresearch.report.differences.links import comparisons
 from blockresearch.report.model import model_type, severities
 from blockresearch.report.pages import read_json, render, script_json
 from blockresearch.report.wording import integer, size
@@ -42,6 +43,7 @@ def portal(results: Path, failures: Mapping[str, Failure]) -> tuple[str, list[di
         ],
         title="Models",
         models=[*map(_shown, entries)],
+        weights=comparisons(results),
         data=script_json(compared(entries)),
     )
     return page, entries

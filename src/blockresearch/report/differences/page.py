@@ -1,0 +1,230 @@
+"""The page of a comparison: what kind of change it is, where, how large, and what is missing."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pandas as pd
+
+from blockresearch.language.sentence import Sentence, joined, say
+from blockresearch.report.differences.heat import Heat, heat_maps, rank, relative
+from blockresearch.report.differences.pair import ALONE, PairResults
+from blockresearch.report.pages import render
+from blockresearch.report.wording import aligned, integer, number, percent, shape, size
+from blockresearch.text import short, visible
+
+# Rows of the tables on the page; the files have all.
+MOST_CHANGED, MOST_TOKENS, MOST_ALONE = 40, 60, 60
+
+# What the status of a pair means, in the order of the page.
+STATUSES = {
+    "matched": say("same name, or the same place in the model, and the same shape"),
+    "renamed": say("another name"),
+    "moved": say("same bytes at another place"),
+    "copied": say("same bytes once more"),
+    "resized": say("another number of rows (vocabulary); compared by token"),
+    "reshaped": say("same elements in another shape"),
+    "untied": say("stored separately, while the base uses its embedding"),
+    "tied": say("replaced by the embedding"),
+    "only_base": say("only in the base: not compared"),
+    "only_other": say("only on the other side: not compared"),
+}
+
+DOWNLOADS = {
+    "differences.csv": say("one row per matched matrix, most columns are not on this page (CSV)"),
+    "differences.parquet": say("the same (Parquet), with the singular values of Δ"),
+    "pairs.csv": say("every tensor of both sides, matched or not (CSV)"),
+    "pairs.parquet": say("the same (Parquet)"),
+    "vocabulary.csv": say("tokens that were added, removed or renumbered (CSV)"),
+    "vocabulary.parquet": say("the same (Parquet)"),
+    "autopsy.json": say("the sentences above with their rules, numbers and thresholds"),
+    "reports/40_compare.ipynb": say("notebook of the report"),
+}
+
+
+def comparison_page(folder: Path) -> str:
+    """The page of the comparison whose results are in `folder`, as HTML."""
+    found = PairResults(folder)
+    other, base = found.names
+    return render(
+        "comparison.html.j2",
+        title=say("{other} compared with {base}", other=visible(other), base=visible(base)),
+        other=other,
+        base=base,
+        sides=_sides(found.facts),
+        headline=found.headline(),
+        verdicts=[verdict["text"] for verdict in found.verdicts[1:]],
+        maps=_maps(found.differences),
+        changed=_changed(found.differences),
+        matrices=int(found.differences["delta_spectral_norm"].notna().sum()),
+        unchanged=int((found.differences["delta_norm"] == 0).sum()),
+        pairs=len(found.differences),
+        statuses=_statuses(found.pairs),
+        alone=_alone(found.pairs),
+        number_alone=int(found.pairs["status"].isin(ALONE).sum()),
+        vocabulary=_vocabulary(found.vocabulary),
+        tokens=found.vocabulary.head(MOST_TOKENS).to_dict("records"),
+        number_of_tokens=len(found.vocabulary),
+        downloads=[
+            {"path": path, "text": text, "size": size((folder / path).stat().st_size)}
+            for path, text in DOWNLOADS.items()
+            if (folder / path).is_file()
+        ],
+        integer=integer,
+    )
+
+
+def _sides(facts: Mapping[str, str]) -> list[tuple[Sentence, str, str, str]]:
+    """Both sides: what it is, folder of its results, version, date of the version."""
+    return [
+        (
+            label,
+            facts[f"{prefix}model"],
+            facts.get(f"{prefix}commit", "")[:10],
+            facts.get(f"{prefix}commit_date", "")[:10],
+        )
+        for label, prefix in ((say("base"), "base_"), (say("other side"), ""))
+    ]
+
+
+def _maps(differences: pd.DataFrame) -> list[tuple[Sentence, Sentence, list[Heat]]]:
+    """The maps of the page: title, explanation, and a map for each component."""
+    maps = [
+        (
+            say("Relative change"),
+            say("‖Δ‖ / ‖A‖ of each matrix, Δ being the other side minus the base A."),
+            heat_maps(differences, "relative_change", relative),
+        ),
+        (
+            say("Rank of the change"),
+            say(
+                "Singular values of Δ that rounding to the stored types cannot explain. What a "
+                "merged LoRA leaves is small and the same everywhere."
+            ),
+            heat_maps(differences, "delta_storage_rank", rank),
+        ),
+    ]
+    return [each for each in maps if each[2]]
+
+
+def _changed(differences: pd.DataFrame) -> list[dict[str, Any]]:
+    """The matrices that changed most, relative to their size, as texts."""
+    order = differences[differences["relative_change"] > 0].sort_values(
+        "relative_change", ascending=False, kind="stable"
+    )
+    return [
+        {
+            "name": short(_named(row)),
+            "link": quote(str(row["param_name"])),
+            "change": relative(float(row["relative_change"])),
+            "codes": percent(row["changed"]),
+            "units": _text(row["ulp_median"], integer),
+            "rank": _text(row["delta_storage_rank"], integer),
+            "largest": _largest(row),
+            "what": what_changed(row),
+        }
+        for row in order.head(MOST_CHANGED).to_dict("records")
+    ]
+
+
+def _named(row: Mapping[str, Any]) -> str:
+    part = "" if pd.isna(row["slice"]) else f" {row['slice']}"
+    return f"{row['param_name']}{part}"
+
+
+def _text(value: Any, form: Any) -> str:
+    return "–" if pd.isna(value) else form(value)
+
+
+def _largest(row: Mapping[str, Any]) -> str:
+    if pd.isna(row["max_change"]):
+        return "–"
+    place = ""
+    if not pd.isna(row["max_change_row"]):
+        place = f" [{row['max_change_row']}, {row['max_change_col']}]"
+    return number(row["max_change"]) + place
+
+
+def what_changed(row: Mapping[str, Any]) -> Sentence:
+    """What changed in a matched pair, from its row of the table differences."""
+    facts = []
+    relation = row.get("relation")
+    if isinstance(relation, str):
+        facts.append(say("{relation}", relation=relation.replace("_", " ")))
+    smaller = min(int(row["rows"]), int(row["cols"]))
+    rank_of = row["delta_storage_rank"]
+    if not pd.isna(rank_of) and 0 < rank_of <= smaller / 4:
+        energy = row["delta_energy_8"]
+        told = "" if pd.isna(energy) else percent(energy)
+        facts.append(
+            say("rank {rank} of {smaller}", rank=integer(rank_of), smaller=integer(smaller))
+            if not told
+            else say(
+                "rank {rank} of {smaller}, {energy} of its energy in 8 directions",
+                rank=integer(rank_of),
+                smaller=integer(smaller),
+                energy=told,
+            )
+        )
+    elif not pd.isna(rank_of) and rank_of == 0:
+        facts.append(say("no larger than rounding"))
+    elif not pd.isna(row["delta_spikes"]) and row["delta_spikes"] == 0:
+        facts.append(say("no direction beyond noise"))
+    elif not pd.isna(rank_of) and smaller > 1:
+        facts.append(say("full rank") if rank_of >= smaller else say("broad"))
+    if not pd.isna(row["compared_as"]) and not pd.isna(row["ulp_median"]) and row["changed"] < 0.3:
+        facts.append(say("sparse: {share} of the codes", share=percent(row["changed"])))
+    if pd.isna(row["compared_as"]) and not pd.isna(row["sqnr_db"]):
+        facts.append(say("{decibel} dB as a copy", decibel=aligned(row["sqnr_db"])))
+    cosine = row["cosine"]
+    if not pd.isna(cosine) and cosine < 0.9:
+        facts.append(say("cosine {cosine}", cosine=aligned(cosine)))
+    return joined(*_separated(facts)) if facts else say("values changed")
+
+
+def _separated(facts: Sequence[Sentence]) -> list[Sentence]:
+    return [*(say("{fact};", fact=fact) for fact in facts[:-1]), facts[-1]]
+
+
+def _statuses(pairs: pd.DataFrame) -> list[tuple[str, Sentence, str, str]]:
+    """How tensors were matched: status, meaning, number, elements."""
+    sizes = (pairs["rows"] * pairs["cols"]).fillna(pairs["other_rows"] * pairs["other_cols"])
+    counts = pairs["status"].value_counts()
+    found = sizes.fillna(0).groupby(pairs["status"]).sum()
+    return [
+        (name.replace("_", " "), STATUSES[name], integer(counts[name]), integer(found[name]))
+        for name in STATUSES
+        if name in counts
+    ]
+
+
+def _alone(pairs: pd.DataFrame) -> list[dict[str, str]]:
+    """Tensors that only one side has."""
+    own = pairs[pairs["status"].isin(ALONE)].head(MOST_ALONE)
+    rows = []
+    for row in own.to_dict("records"):
+        side = "" if row["status"] == "only_base" else "other_"
+        name = row["param_name"] if side == "" else row["other_name"]
+        sides = [row[f"{side}rows"], row[f"{side}cols"]]
+        rows.append(
+            {
+                "name": short(str(name)),
+                "where": row["status"].replace("_", " "),
+                "shape": shape([int(each) for each in sides if not pd.isna(each)]),
+                "note": "" if pd.isna(row["note"]) else str(row["note"]),
+            }
+        )
+    return rows
+
+
+def _vocabulary(vocabulary: pd.DataFrame) -> Sentence:
+    """How many tokens were added, removed or renumbered."""
+    counts = vocabulary["status"].value_counts()
+    return say(
+        "{added} tokens were added, {removed} removed, and {renumbered} have another row.",
+        **{
+            name: integer(counts.get(name, 0))  # type: ignore[arg-type]
+            for name in ("added", "removed", "renumbered")
+        },
+    )

@@ -1,0 +1,54 @@
+"""The page of a comparison."""
+
+import re
+
+import pandas as pd
+
+from blockresearch.report.differences.page import comparison_page, what_changed
+from blockresearch.tables.io import frame
+from tests.unit.report.differences.samples import difference, pair, write_comparison
+from tests.unit.report.hostile import NAMES, assert_harmless
+
+
+def text_of(html):
+    return re.sub(r"\s+", " ", " ".join(assert_harmless(html).texts))
+
+
+def test_the_page_begins_with_autopsy_and_share(tmp_path):
+    folder = write_comparison(
+        tmp_path / "a-vs-b",
+        [difference("layers.0.q", 0, relative_change=0.25, delta_storage_rank=4)],
+        [pair("layers.0.q"), pair("extra", "only_other", note="new <head>")],
+    )
+    html = comparison_page(folder)
+    text = text_of(html)
+    assert "Something changed. 100 % of the parameters of the base and 50.0 %" in text
+    assert "rank 4 of 32" in text and "new <head>" in text and "25 %" in text
+    assert 'href="../../org--base/index.html#tensor=layers.0.q"' in html
+    assert "cccccccccc" in text and "Both sides have the same tokens" in text
+
+
+def test_hostile_names_are_text(tmp_path):
+    rows = [difference(name, n, name, relative_change=0.1) for n, name in enumerate(NAMES)]
+    tokens = [{"status": "added", "token": name, "other_id": n} for n, name in enumerate(NAMES)]
+    folder = write_comparison(
+        tmp_path / "x", rows, [pair(name, "only_base") for name in NAMES], tokens, NAMES[0]
+    )
+    assert "onerror" not in dict(assert_harmless(comparison_page(folder)).attributes)
+
+
+def test_nothing_in_common_is_a_page_too(tmp_path):
+    folder = write_comparison(tmp_path / "x", [], [pair("a", "only_base")])
+    assert "No element of a matched tensor changed." in text_of(comparison_page(folder))
+
+
+def test_what_changed_is_said_by_its_numbers():
+    def said(**numbers):
+        (row,) = frame([difference("w", **numbers)], "differences").to_dict("records")
+        return what_changed({k: pd.NA if v is None else v for k, v in row.items()})
+
+    assert said(delta_storage_rank=0) == "no larger than rounding"
+    assert said(delta_storage_rank=32, delta_spikes=0) == "no direction beyond noise"
+    assert said(delta_storage_rank=32, delta_spikes=3, cosine=0.5) == "full rank; cosine 0.500"
+    assert said(changed=0.01, ulp_median=1) == "sparse: 1.0 % of the codes"
+    assert said(compared_as=None, sqnr_db=18.4) == "18.4 dB as a copy"

@@ -1,0 +1,42 @@
+"""Run the notebook of a comparison and write it with its outputs, and as a page.
+
+    python workflow/scripts/compare_report.py --notebook notebooks/40_compare.ipynb \\
+        --compare_dir results/compare/A-vs-B --ipynb 40_compare.ipynb --html 40_compare.html
+"""
+
+import logging
+import os
+from pathlib import Path
+
+from blockresearch.language.catalogue import use
+from blockresearch.project import PROJECT
+from blockresearch.report.notebook_run import NotebookError, run, write
+from blockresearch.run import cli
+
+log = logging.getLogger("compare_report")
+
+
+def main(options):
+    use(options.language)
+    ours = PROJECT / options.notebook
+    notebook = ours if ours.is_file() else Path(options.notebook)
+    folder = Path(options.compare_dir).resolve()
+    inside = folder.is_relative_to(PROJECT)
+    place = os.path.relpath(folder, PROJECT) if inside else str(folder)
+    try:
+        executed = run(notebook, {"compare_dir": place})
+    except NotebookError as error:
+        log.error("%s", error.traceback)
+        raise
+    write(executed, notebook.stem, folder.name, Path(options.ipynb), Path(options.html))
+    log.info("%s and %s", options.ipynb, options.html)
+
+
+if __name__ == "__main__":
+    parser = cli.parser(__doc__)
+    parser.add_argument("--notebook", required=True, help="notebook to run")
+    parser.add_argument("--compare_dir", required=True, help="folder of a comparison")
+    parser.add_argument("--ipynb", required=True, help="notebook with outputs to write")
+    parser.add_argument("--html", required=True, help="page to write")
+    cli.add_language(parser)
+    cli.run(parser, main)
