@@ -569,8 +569,26 @@ def nf4_that_lost_the_scales_of_its_scales():
 
 
 @case
+def nf4_with_scales_for_blocks_of_another_size():
+    """Half as many would be needed: which elements each is for, nothing says."""
+    tensors, config, right = storage("U8", "u1")
+    name = mlp(0, "gate_proj.weight.quant_state.bitsandbytes__nf4")
+    state = json.loads(tensors[name].tobytes()) | {"blocksize": 128}
+    tensors[name] = np.frombuffer(json.dumps(state).encode(), "u1")
+    return tensors, config, dict.fromkeys(right, "scales for blocks")
+
+
+@case
 def nf4_that_lost_its_table():
     return without(storage("U8", "u1"), ".quant_map")
+
+
+@case
+def gptq_of_which_a_column_has_no_group():
+    tensors, config, right = gptq(7, g_idx=True, quant_method="gptq", sym=True)
+    for name in right:
+        tensors[name.replace("qweight", "g_idx")][3] = -1
+    return tensors, config, dict.fromkeys(right, "g_idx")
 
 
 @case
@@ -701,6 +719,14 @@ MIXED = {"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION"}
 @case
 def nvfp4_of_a_mixed_recipe():
     return nvfp4(settings=MIXED)
+
+
+@case
+def nvfp4_fused_with_a_scale_for_each_part():
+    """Nothing says which rows are whose: parts of one projection may differ in size."""
+    tensors, config, right = nvfp4(settings=MIXED)
+    tensors[mlp(0, "gate_proj.weight_scale_2")] = np.array([1e-4, 2e-4], "<f4")
+    return tensors, config, dict.fromkeys(right, "scale_2")
 
 
 @case

@@ -60,9 +60,14 @@ def blockwise_absmax(
     nested_block: int,
     offset: float,
 ) -> np.ndarray:
-    """Scales of the blocks, float32 [blocks], undoing their own quantization if any."""
+    """Scales of the blocks, float32 [blocks], undoing their own quantization if any.
+
+    Raises ValueError if there is not one nested scale for each block of scales.
+    """
     if nested_absmax is None or nested_map is None:
         return absmax.astype(np.float32)
+    if len(nested_absmax) != -(-len(absmax) // nested_block):
+        raise ValueError(f"{len(nested_absmax)} nested scales for {len(absmax)} scales")
     nested = np.repeat(nested_absmax.astype(np.float32), min(nested_block, len(absmax)))
     nested = nested[: len(absmax)]
     return nested_map.astype(np.float32)[absmax] * nested + np.float32(offset)
@@ -88,7 +93,7 @@ def open_blocks(source: Source) -> Grid:
         nested_block,
         offset,
     )
-    if len(table) != 16 or len(scales) * block < numel:
+    if len(table) != 16 or len(scales) != -(-numel // block):
         raise source.fail(f"{len(scales)} scales for blocks of {block}, {len(table)} values")
     if len(shape) > 2 and source.settings.get("shape_inside"):
         raise source.fail(f"its quant_state says a stack {list(shape)}, which its name does not")

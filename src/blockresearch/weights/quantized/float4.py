@@ -1,5 +1,6 @@
 """Pairs of 4-bit floats (E2M1) in a byte with scales along the rows: what MXFP4 and NVFP4 share."""
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,10 +63,11 @@ def open_float4_rows(source: Source) -> Grid:
 
 
 def _per_row(source: Source, role: str, rows: int) -> np.ndarray:
-    """A scale for the whole tensor, or one per expert, as a column [rows or 1, 1]."""
+    """A scale for the whole tensor, or one per expert, as a column [rows, 1]."""
     values = source.values(role).reshape(-1, 1)
-    if not len(values) or rows % len(values):
-        raise source.fail(f"{len(values)} values of {role} do not fit {rows} rows")
+    experts = math.prod(source.shape[:-2])
+    if len(values) not in (1, experts):
+        raise source.fail(f"{len(values)} values of {role} do not fit {experts} matrices")
     return np.repeat(values, rows // len(values), axis=0)
 
 

@@ -97,12 +97,12 @@ class Source:
         if not self.has("g_idx"):
             return width
         index = self.codes("g_idx").reshape(-1).astype(np.int64)
-        if len(index) != cols or (index >= groups).any() or (index < -1).any():
-            raise self.fail(f"g_idx does not name groups 0 to {groups - 1} for {cols} columns")
         # -1 throughout is an unused g_idx.
-        if (index == -1).all() or np.array_equal(index, np.arange(cols) // width):
+        if len(index) == cols and (index == -1).all():
             return width
-        return index
+        if len(index) != cols or index.min() < 0 or index.max() >= groups:
+            raise self.fail(f"g_idx does not name groups 0 to {groups - 1} for {cols} columns")
+        return width if np.array_equal(index, np.arange(cols) // width) else index
 
     def fail(self, rule: str) -> Contradiction:
         """The error that says what of the data contradicts the scheme."""
