@@ -12,6 +12,7 @@ from blockresearch.language.catalogue import use
 from blockresearch.project import PROJECT
 from blockresearch.report.notebook_run import NotebookError, run, write
 from blockresearch.run import cli
+from blockresearch.tables.labels import read_facts
 
 log = logging.getLogger("compare_report")
 
@@ -28,7 +29,8 @@ def main(options):
     except NotebookError as error:
         log.error("%s", error.traceback)
         raise
-    write(executed, notebook.stem, folder.name, Path(options.ipynb), Path(options.html))
+    facts = read_facts(folder / "pairs.parquet")
+    write(executed, notebook.stem, folder.name, facts, Path(options.ipynb), Path(options.html))
     log.info("%s and %s", options.ipynb, options.html)
 
 

@@ -17,6 +17,7 @@ from blockresearch.project import PROJECT
 from blockresearch.report.model import title
 from blockresearch.report.notebook_run import NotebookError, run, write
 from blockresearch.run import cli
+from blockresearch.tables.labels import read_facts
 
 log = logging.getLogger("notebook")
 
@@ -38,7 +39,8 @@ def main(options):
         log.error("%s", error.traceback)
         raise
     model = title(read_json(folder / "manifest.json"))
-    write(executed, notebook.stem, model, Path(options.ipynb), Path(options.html))
+    facts = read_facts(folder / "params.parquet")
+    write(executed, notebook.stem, model, facts, Path(options.ipynb), Path(options.html))
     log.info("%s and %s", options.ipynb, options.html)
 
 

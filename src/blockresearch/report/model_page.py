@@ -11,6 +11,7 @@ import pandas as pd
 from blockresearch.language.sentence import Sentence, enumerated, say
 from blockresearch.report import comparison, glossary
 from blockresearch.report.blocks import color
+from blockresearch.report.citation import ending
 from blockresearch.report.differences.links import partners
 from blockresearch.report.findings.record import TOPICS, Finding, from_records, leading
 from blockresearch.report.model import (
@@ -86,6 +87,7 @@ def model_page(folder: Path, planned: Iterable[str] = ()) -> tuple[str, dict[str
     findings = from_records(read_json(folder / "findings.json"))
     first = leading(findings, SHOWN)
     data = parameters(params)
+    about = read_facts(folder / "params.parquet")
     page = render(
         "model.html.j2",
         "table.js",
@@ -103,6 +105,7 @@ def model_page(folder: Path, planned: Iterable[str] = ()) -> tuple[str, dict[str
             for topic, label in TOPICS.items()
         ],
         number_of_findings=len(findings),
+        ending=ending(about),
         comparisons=partners(folder.name, folder.parent, planned),
         identity=identity(manifest),
         audit=audit,
@@ -125,7 +128,6 @@ def model_page(folder: Path, planned: Iterable[str] = ()) -> tuple[str, dict[str
         data=packed(data),
         tensors=integer(len(params)),
     )
-    about = read_facts(folder / "params.parquet")
     return page, {"numbers": numbers, "figures": list(figures), "provenance": about}
 
 

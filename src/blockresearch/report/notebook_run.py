@@ -12,6 +12,8 @@ from blockresearch.files import write_text
 from blockresearch.language.catalogue import TAGS, languages, spoken, translated
 from blockresearch.language.sentence import say
 from blockresearch.project import PACKAGE, PROJECT
+from blockresearch.report.citation import ending
+from blockresearch.report.headings import ids, with_ids
 from blockresearch.report.pages import policy, script_json, script_messages
 from blockresearch.report.words import in_each, plain, words
 from blockresearch.text import visible
@@ -99,8 +101,11 @@ def to_ipynb(notebook: Any) -> str:
     return json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
-def to_html(notebook: Any, name: str, model: str) -> str:
-    """A page that needs no other file and no network; `name` is that of the notebook."""
+def to_html(notebook: Any, name: str, model: str, facts: Mapping[str, str] | None = None) -> str:
+    """A page that needs no other file and no network; `name` is that of the notebook.
+
+    `facts` say where its numbers come from (see `citation`).
+    """
     from nbconvert import HTMLExporter
 
     exporter = HTMLExporter(
@@ -124,21 +129,26 @@ def to_html(notebook: Any, name: str, model: str) -> str:
         "scripts": scripts,
         "messages": script_json(script_messages(scripts)),
         "policy": policy(styles=[style], scripts=scripts),
+        "ending": ending(facts or {}),
         # The report of a comparison stands alone.
         "reports": [
             {"name": key, "label": label} for key, label in REPORTS.items() if name in REPORTS
         ],
     }
+    # Ids are the same in every language.
+    named = list(ids(cell.source for cell in notebook.cells if cell.cell_type == "markdown"))
     # A paragraph contains markup, which `words` would show as text.
     notebook = with_texts(
         notebook, lambda text: in_each(lambda language: translated(text, language))
     )
     html, _ = exporter.from_notebook_node(notebook, resources={"page": page})
-    return html.strip() + "\n"
+    return with_ids(html.strip(), named) + "\n"
 
 
-def write(notebook: Any, name: str, model: str, ipynb: Path, html: Path) -> None:
+def write(
+    notebook: Any, name: str, model: str, facts: Mapping[str, str], ipynb: Path, html: Path
+) -> None:
     """Write both files; each appears complete or not at all."""
-    page = to_html(notebook, name, model)
+    page = to_html(notebook, name, model, facts)
     write_text(to_ipynb(notebook), ipynb)
     write_text(page, html)

@@ -103,4 +103,5 @@ def assert_harmless(html):
     links = [value for name, value in page.attributes if name in ("href", "src")]
     assert not [link for link in links if re.match(r"(?i)\s*(//|\w+:)", link)]
     assert not set("\u202e\u200b\x00\u2028") & set(html)
+    assert not re.search(r"<h[1-6](?![^>]* id=)", html), "a heading without an id"
     return page

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from blockresearch.language.sentence import Sentence, joined, say
+from blockresearch.report.citation import ending
 from blockresearch.report.differences.heat import Heat, heat_maps, rank, relative
 from blockresearch.report.differences.pair import ALONE, PairResults
 from blockresearch.report.pages import render
@@ -72,6 +73,7 @@ def comparison_page(folder: Path) -> str:
             if (folder / path).is_file()
         ],
         integer=integer,
+        ending=ending(found.facts),
     )
 
 
