@@ -11,13 +11,15 @@ xgettext reads neither notebooks nor templates nor records.
 import ast
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import jinja2
 
-from blockresearch import results
+from blockresearch import failures, results
+from blockresearch.files import read_yaml
 from blockresearch.language.catalogue import FOLDER, read_entries
 from blockresearch.project import PROJECT
 from blockresearch.report import comparison, glossary, model, portal
@@ -37,6 +39,12 @@ msgstr ""
 "Content-Type: text/plain; charset=UTF-8\\n"
 "Language: {language}\\n"
 """
+
+# Functions that put a text into a picture, and which of their arguments it is.
+PICTURE_TEXTS = {
+    **dict.fromkeys(("set_title", "set_xlabel", "set_ylabel", "supxlabel", "supylabel"), (0,)),
+    **{"message": (0,), "heading": (1, 2)},
+}
 
 # Functions of notebook_cells, and which of their arguments is a text.
 NOTEBOOK_TEXTS = {"show": (1,), "table": (2,), "table_or_line": (2,), "say": (0,), "facts": (1,)}
@@ -61,6 +69,8 @@ def in_python(path: Path) -> Iterator[str]:
     """
     for call in _calls(ast.parse(path.read_text(encoding="utf-8"))):
         yield from _of_call(call, f"{path.name}:{call.lineno}")
+        if path.parent.name == "plots":
+            yield from _drawn(call)
 
 
 def _calls(tree: ast.AST) -> Iterator[ast.Call]:
@@ -83,6 +93,14 @@ def _of_call(call: ast.Call, place: str) -> Iterator[str]:
         yield from (f"{{count}} {noun}" for noun in nouns)
         if len(nouns) == 1:
             yield f"{{count}} {nouns[0]}s"
+
+
+def _drawn(call: ast.Call) -> Iterator[str]:
+    """The texts that a call puts into a picture."""
+    name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+    arguments = [call.args[i] for i in PICTURE_TEXTS.get(name, ()) if i < len(call.args)]
+    arguments += [keyword.value for keyword in call.keywords if keyword.arg == "label"]
+    yield from (text for argument in arguments for text in _literals(argument) if len(text) > 1)
 
 
 def _literals(node: ast.AST) -> Iterator[str]:
@@ -129,13 +147,30 @@ def _shown(call: ast.Call) -> Iterator[str]:
     for keyword in call.keywords:
         if keyword.arg == "otherwise":
             yield from _literals(keyword.value)
+    if name == "Measure":
+        yield from chain(*map(_literals, call.args[1:3]))
+    if name == "depth_curves" and isinstance(call.args[1], ast.Dict):
+        yield from (text for value in call.args[1].values for text in _literals(value.elts[0]))
+    if name == "experts" and isinstance(call.args[1], ast.Dict):
+        yield from chain(*map(_literals, call.args[1].values))
     if name in ("table", "table_or_line") and isinstance(call.args[1], ast.Dict):
         heads = [head.elts[0] for head in call.args[1].values if isinstance(head, ast.Tuple)]
         yield from chain(*map(_literals, heads))
 
 
+def in_schema(schema: Mapping[str, Any]) -> Iterator[str]:
+    """The descriptions of the keys of the configuration, which errors name."""
+    for part in schema.values():
+        if isinstance(part, dict):
+            if isinstance(part.get("description"), str):
+                yield part["description"]
+            yield from in_schema(part)
+
+
 def in_records() -> Iterator[str]:
-    """The texts of records that pages show."""
+    """The texts of records that pages and errors show."""
+    yield from (failures.KILLED, failures.FULL)
+    yield from in_schema(read_yaml(PROJECT / "workflow/schemas/config.schema.yaml"))
     for report in results.REPORTS.values():
         yield from (report.label, report.about)
     for texts in (results.LAYER_FIGURES, results.EMBEDDING_FIGURES, results.DOWNLOADS):
@@ -153,6 +188,8 @@ def in_records() -> Iterator[str]:
         for column in schema.columns:
             yield from (column.label, column.meaning)
             yield "" if column.unit == columns.NONE else column.unit
+    for form in columns.LOW_BIT_FORMATS:
+        yield form.label
     for advice in guidance.GUIDANCE:
         yield from (advice.accuracy, advice.trained, advice.caution)
 

@@ -11,6 +11,8 @@ from statistics import median
 from typing import Any
 
 from blockresearch.failures import error_message, explain
+from blockresearch.language.catalogue import spoken
+from blockresearch.language.sentence import declared, say
 from blockresearch.text import visible
 
 # Seconds assumed for a job of a rule of which none has started yet.
@@ -68,12 +70,20 @@ class Job:
     def failure(self, has_message: bool = False) -> str | None:
         """One sentence about its failure; None if there has to be a message and there is none."""
         if not self.logs:
-            return None if has_message else f"{self.name} failed; it has no log."
+            missing = say("{job} failed; it has no log.", job=self.name)
+            return None if has_message else spoken(missing)
         log = self.logs[0]
         reason = error_message(log) if self._has_fresh_log() else None
         if reason is None and has_message:
             return None
-        return f"{self.name} failed: {visible(reason or explain(log))} ({log})"
+        return spoken(
+            say(
+                "{job} failed: {reason} ({log})",
+                job=self.name,
+                reason=declared(visible(reason or explain(log))),
+                log=log,
+            )
+        )
 
     def _has_fresh_log(self) -> bool:
         """Whether this job, not one of an earlier run, has written its log."""
@@ -228,13 +238,20 @@ class Progress:
     def summary(self) -> str:
         """What is done, and how long the rest will take."""
         if not self.total:
-            return "finding out which jobs to run"
-        counts = f"{self.done} of {self.total} jobs done"
+            return spoken(say("finding out which jobs to run"))
+        counts = {"done": self.done, "total": self.total}
         if self.failed:
             # Jobs that wait for a failed one will never run, and no event says which these are.
-            return f"{counts}, {self._failures} failed"
+            failed = say(
+                "{done} of {total} jobs done, {failed} failed", failed=self._failures, **counts
+            )
+            return spoken(failed)
         left = self.seconds_left() if self.done < self.total else None
-        return f"{counts}, about {duration(left)} left" if left else counts
+        if not left:
+            return spoken(say("{done} of {total} jobs done", **counts))
+        return spoken(
+            say("{done} of {total} jobs done, about {time} left", time=duration(left), **counts)
+        )
 
     def activities(self, most: int) -> list[str]:
         """A line for each job that runs, longest first, `most` of them."""
@@ -244,25 +261,40 @@ class Progress:
             activity = job.activity
             expected = (job.predicted or 0) * self._factor(job.rule)
             is_early = job.seconds < expected and expected >= LONG_JOB_SECONDS
-            spent = duration(job.seconds) + (f" of about {duration(expected)}" if is_early else "")
+            spent = duration(job.seconds)
+            if is_early:
+                spent = spoken(say("{time} of about {all}", time=spent, all=duration(expected)))
             lines.append(f"{job.name}, {spent}" + (activity and f": {activity}"))
         more = len(jobs) - most
-        return [*lines, f"and {more} more"] if more > 0 else lines
+        return [*lines, spoken(say("and {count} more", count=more))] if more > 0 else lines
 
     def conclusion(self, has_error: bool, is_interrupted: bool) -> str:
         """The last sentence of a run; `has_error` if there was an error that no job explains."""
-        counts = f"{self.done} of {self.total} jobs done"
+        counts = {"done": self.done, "total": self.total}
         if self.done >= self.total:
-            return f"{counts} in {duration(self.seconds)}."
+            time_spent = duration(self.seconds)
+            return spoken(say("{done} of {total} jobs done in {time}.", time=time_spent, **counts))
         if is_interrupted:
-            return f"{counts}, interrupted; the same command goes on from here."
+            return spoken(
+                say(
+                    "{done} of {total} jobs done, interrupted; the same command goes on from here.",
+                    **counts,
+                )
+            )
         # A job whose output is missing ends with a separate error, and no event.
         failures = self._failures + (len(self.running) if has_error else 0)
         if failures:
-            return f"{counts}, {failures} failed."
+            failed = say("{done} of {total} jobs done, {failed} failed.", failed=failures, **counts)
+            return spoken(failed)
         if has_error:
-            return f"{counts}."
-        return f"{counts}, none failed, but the run has ended: start the same command again."
+            return spoken(say("{done} of {total} jobs done.", **counts))
+        return spoken(
+            say(
+                "{done} of {total} jobs done, none failed, but the run has ended: start the same "
+                "command again.",
+                **counts,
+            )
+        )
 
 
 def last_line(log: Path) -> str:

@@ -109,6 +109,12 @@ def test_a_plot_helper_rebuilds_the_pictures_only(finished, edited):
     assert jobs["figures"] == 1 and jobs["notebook"] >= 1
 
 
+@pytest.mark.parametrize("language", ["zh", "both"])
+def test_another_language_rebuilds_pages_only(finished, language):
+    jobs = planned(finished, *CONFIG, f"language={language}")
+    assert jobs == {"figures": 1, "notebook": 4, "glossary": 1, **EVERYTHING_AFTER}
+
+
 def test_the_text_of_a_notebook_rebuilds_that_notebook(finished, edited):
     edited(
         finished.folder / "notebooks/20_per_layer.ipynb",

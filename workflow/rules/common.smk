@@ -9,6 +9,7 @@ try:
     from blockresearch import results
     from blockresearch.checkpoint import records
     from blockresearch.files import read_json, read_yaml
+    from blockresearch.language.catalogue import set_language, spoken
     from blockresearch.project import command, project_file
     from blockresearch.run import arguments, closing, lookup
     from blockresearch.run.config import ConfigError, checked
@@ -19,13 +20,14 @@ except ModuleNotFoundError as error:
         "`source .venv/bin/activate`, and start again."
     )
 
+set_language(config.get("language", "en"))
 try:
     config.update(
         checked(config, read_yaml(project_file("workflow/schemas/config.schema.yaml")))
     )
     RUN = lookup.run_of(config)
 except ConfigError as error:
-    raise WorkflowError(str(error))
+    raise WorkflowError(spoken(*error.args))
 
 MODELS = RUN.models
 closing.announce(RUN.results, MODELS)

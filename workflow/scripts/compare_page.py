@@ -10,7 +10,7 @@ import logging
 from pathlib import Path
 
 from blockresearch.files import write_text
-from blockresearch.language.catalogue import use
+from blockresearch.language.catalogue import set_language
 from blockresearch.report.differences.page import comparison_page
 from blockresearch.run import cli
 
@@ -18,7 +18,7 @@ log = logging.getLogger("compare_page")
 
 
 def main(options):
-    use(options.language)
+    set_language(options.language)
     write_text(comparison_page(Path(options.compare_dir)), options.html)
     log.info("%s", options.html)
 

@@ -8,7 +8,7 @@ import logging
 import os
 from pathlib import Path
 
-from blockresearch.language.catalogue import use
+from blockresearch.language.catalogue import set_language
 from blockresearch.project import PROJECT
 from blockresearch.report.notebook_run import NotebookError, run, write
 from blockresearch.run import cli
@@ -18,7 +18,7 @@ log = logging.getLogger("compare_report")
 
 
 def main(options):
-    use(options.language)
+    set_language(options.language)
     ours = PROJECT / options.notebook
     notebook = ours if ours.is_file() else Path(options.notebook)
     folder = Path(options.compare_dir).resolve()

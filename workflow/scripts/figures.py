@@ -9,7 +9,7 @@ writes layers_std.png and layers_stable_rank.png, elbow.png and cluster_map.png.
 from pathlib import Path
 
 from blockresearch.files import read_json
-from blockresearch.language.catalogue import use
+from blockresearch.language.catalogue import set_language
 from blockresearch.report.plots.layers import layer_figures
 from blockresearch.report.plots.style import save
 from blockresearch.report.plots.tokens import embedding_figures
@@ -18,7 +18,7 @@ from blockresearch.tables.io import read_table
 
 
 def main(options):
-    use(options.language)
+    set_language(options.language)
     figures = {}
     if options.layers:
         figures |= layer_figures(read_table(options.layers, "layers"))

@@ -6,7 +6,7 @@ python workflow/scripts/glossary.py --html results/glossary.html
 import logging
 
 from blockresearch.files import write_text
-from blockresearch.language.catalogue import use
+from blockresearch.language.catalogue import set_language
 from blockresearch.report import glossary
 from blockresearch.run import cli
 
@@ -14,7 +14,7 @@ log = logging.getLogger("glossary")
 
 
 def main(options):
-    use(options.language)
+    set_language(options.language)
     write_text(glossary.page(), options.html)
     log.info("%s", options.html)
 

@@ -11,7 +11,7 @@ import logging
 from pathlib import Path
 
 from blockresearch.files import write_json, write_text
-from blockresearch.language.catalogue import use
+from blockresearch.language.catalogue import set_language
 from blockresearch.report import model_page
 from blockresearch.run import cli
 
@@ -19,7 +19,7 @@ log = logging.getLogger("model_page")
 
 
 def main(options):
-    use(options.language)
+    set_language(options.language)
     page, numbers = model_page.model_page(Path(options.model_dir), options.comparisons)
     write_json(numbers, options.comparison)
     write_text(page, options.html)

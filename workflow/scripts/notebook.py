@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 from blockresearch.files import read_json
-from blockresearch.language.catalogue import use
+from blockresearch.language.catalogue import set_language
 from blockresearch.project import PROJECT
 from blockresearch.report.model import title
 from blockresearch.report.notebook_run import NotebookError, run, write
@@ -23,7 +23,7 @@ log = logging.getLogger("notebook")
 
 
 def main(options):
-    use(options.language)
+    set_language(options.language)
     ours = PROJECT / options.notebook
     notebook = ours if ours.is_file() else Path(options.notebook)
     folder = Path(options.model_dir).resolve()

@@ -9,7 +9,7 @@ from pathlib import Path
 from blockresearch.checkpoint.records import file_key
 from blockresearch.failures import failure
 from blockresearch.files import read_json, write_json, write_text
-from blockresearch.language.catalogue import use
+from blockresearch.language.catalogue import set_language
 from blockresearch.report import portal
 from blockresearch.run import cli
 
@@ -18,7 +18,7 @@ log = logging.getLogger("portal")
 
 def main(options):
     """Write page and list."""
-    use(options.language)
+    set_language(options.language)
     results = Path(options.results)
     failures = {
         folder.name: found

@@ -26,9 +26,9 @@ LINE = re.compile(r'(?:(msgid|msgstr) )?(".*")')
 _chosen = ["en"]
 
 
-def use(choice: str) -> None:
-    """Make pages and pictures of this process speak a language, or `both`."""
-    _chosen[0] = choice
+def set_language(choice: str) -> None:
+    """Set the language of texts of this process, or `both`; English for anything else."""
+    _chosen[0] = choice if choice in CHOICES else "en"
 
 
 def languages() -> tuple[str, ...]:

@@ -304,6 +304,7 @@ def cluster_cards(overview: pd.DataFrame, limit: int = 60) -> Html:
         if not _is_missing(row["leading_space"]):
             begin = sentence.say("{share} begin a word", share=percent(row["leading_space"]))
             about.append(begin)
+        kinds = words(in_series(about)) if about else ""
         # Each token by itself, so that right-to-left text does not reorder its neighbors.
         tokens, central = (
             " ".join(f"<bdi>{escape(token)}</bdi>" for token in str(row[name]).split("  "))
@@ -311,7 +312,7 @@ def cluster_cards(overview: pd.DataFrame, limit: int = 60) -> Html:
         )
         cards.append(
             f"<li><strong>{words(title)}</strong><p class='tokens'>{tokens}</p>"
-            f"<p>{words(most_central)} {central}</p><p>{words(in_series(about)) if about else ''}</p></li>"
+            f"<p>{words(most_central)} {central}</p><p>{kinds}</p></li>"
         )
         lines.append(f"{spoken(title)}: {row['typical_tokens']}")
     return Html(f'<ul class="cards">{"".join(cards)}</ul>', "\n".join(lines))

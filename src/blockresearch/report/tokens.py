@@ -68,7 +68,7 @@ def geometry(summary: Mapping[str, Any]) -> pd.DataFrame:
         {"what": label, **{name: text(side) for name, side in sides.items()}}
         for label, text in facts.items()
     ]
-    return pd.DataFrame(texts)
+    return pd.DataFrame(texts, dtype=object)
 
 
 def _with_error(facts: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from blockresearch.language.sentence import say
 from blockresearch.safetensors.dtypes import DTYPES
 
 
@@ -102,7 +103,10 @@ def information_table(params: pd.DataFrame) -> pd.DataFrame:
         }
     )
     blocks = sums.groupby("block_type").sum().sort_values("numel", ascending=False).reset_index()
-    whole = blocks.drop(columns="block_type").sum().to_frame().T.assign(block_type="all of these")
+    # Sentences stay what they are in a column of objects only.
+    blocks["block_type"] = blocks["block_type"].astype(object)
+    whole = blocks.drop(columns="block_type").sum().to_frame().T
+    whole["block_type"] = pd.Series([say("all of these")], dtype=object)
     both = pd.concat([blocks, whole], ignore_index=True) if len(blocks) else blocks
     return pd.DataFrame(
         {

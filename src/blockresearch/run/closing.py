@@ -4,6 +4,9 @@ import csv
 from collections.abc import Iterable
 from pathlib import Path
 
+from blockresearch.language.catalogue import spoken
+from blockresearch.language.sentence import say
+
 # Of more models only the page of all models is named.
 MAX_MODELS_NAMED = 10
 
@@ -35,9 +38,10 @@ def _lines(results: str, models: tuple[str, ...], with_models: bool) -> list[str
                 stages = stage_times(folder / "benchmarks")
                 spent = ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in stages.items())
                 lines.append(f"{folder / 'index.html'}")
-                lines += [f"    computing time: {spent}"] if spent else []
+                if spent:
+                    lines.append(f"    {spoken(say('computing time: {stages}', stages=spent))}")
     page = Path(results, "index.html")
-    return [*lines, f"All models: {page}"] if page.exists() else lines
+    return [*lines, spoken(say("All models: {page}", page=page))] if page.exists() else lines
 
 
 def stage_times(benchmarks: Path) -> dict[str, float]:

@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 from blockresearch.hub.cache import opened_snapshot
 from blockresearch.hub.names import is_folder, is_repo_id, is_revision
 from blockresearch.hub.requests import HubError
+from blockresearch.language.sentence import Sentence, declared, say
 from blockresearch.project import project_file
 from blockresearch.results import hub_name, local_name
 
@@ -41,7 +42,7 @@ DEMO = "resources/demo"
 
 
 class ConfigError(ValueError):
-    """A wrong configuration; the message names the key."""
+    """A wrong configuration; the message names the key, and is a sentence that is translated."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,9 @@ def compared(config: Mapping[str, Any]) -> list[tuple[Model, Model]]:
         pairs += [(_side(config["base"]), model) for model in _listed(config).values()]
     for base, other in pairs:
         if base.name == other.name:
-            raise ConfigError(f"compare: {base.source} is both sides: name two checkpoints.")
+            raise ConfigError(
+                say("compare: {model} is both sides: name two checkpoints.", model=base.source)
+            )
     return pairs
 
 
@@ -125,8 +128,12 @@ def _side(source: str) -> Model:
 def _listed(config: Mapping[str, Any]) -> dict[str, Model]:
     if config["models"] and config["model"] != DEMO:
         raise ConfigError(
-            f"model and models are both set: leave one out (on the command line models=[] lets "
-            f"model={config['model']} count, and model={DEMO} lets models count)."
+            say(
+                "model and models are both set: leave one out (on the command line models=[] lets "
+                "model={model} count, and model={demo} lets models count).",
+                model=config["model"],
+                demo=DEMO,
+            )
         )
     result: dict[str, Model] = {}
     for entry in config["models"] or [config["model"]]:
@@ -153,8 +160,13 @@ def _refuse_missing_folder(source: str, revision: str) -> None:
     is_path = is_repo_id(source) and parent != source and os.path.isdir(parent)
     if is_path and revision == MAIN and not os.path.isdir(source):
         raise ConfigError(
-            f"model: there is no folder {source!r}, though there is a folder {parent!r}: correct "
-            f"the path, or write {source}@{MAIN} for a model of that name on the hub."
+            say(
+                "model: there is no folder '{source}', though there is a folder '{parent}': "
+                "correct the path, or write {source}@{main} for a model of that name on the hub.",
+                source=source,
+                parent=parent,
+                main=MAIN,
+            )
         )
 
 
@@ -164,8 +176,13 @@ def _add(known: dict[str, Model], model: Model) -> None:
     known[model.name] = model
     if same != model:
         raise ConfigError(
-            f"models: {same.source} and {model.source} would both use the folder "
-            f"{model.name}: give one of them a `name`."
+            say(
+                "models: {one} and {other} would both use the folder {folder}: give one of them a "
+                "`name`.",
+                one=same.source,
+                other=model.source,
+                folder=model.name,
+            )
         )
 
 
@@ -197,11 +214,17 @@ def parse_model(
         source, file = folder or ".", file or name_of_file
     subfolder = subfolder.strip("/")
     if subfolder and not is_folder(subfolder):
-        raise ConfigError(f"subfolder: {subfolder!r} is not a folder inside the model.")
+        raise ConfigError(
+            say("subfolder: {folder} is not a folder inside the model.", folder=repr(subfolder))
+        )
     if variant is not None and not VARIANT.fullmatch(variant):
-        raise ConfigError(f"variant: {variant!r} is not a word such as fp16.")
+        raise ConfigError(
+            say("variant: {variant} is not a word such as fp16.", variant=repr(variant))
+        )
     if file is not None and not is_folder(file):
-        raise ConfigError(f"file: {file!r} is not the name of a file inside the model.")
+        raise ConfigError(
+            say("file: {file} is not the name of a file inside the model.", file=repr(file))
+        )
     stem = (file or "").removesuffix(".json").removesuffix(".index").removesuffix(".safetensors")
     parts = (*subfolder.split("/"), variant, *stem.split("/"))
     chosen = "".join(f"--{part}" for part in parts if part)
@@ -212,8 +235,11 @@ def parse_model(
     if source and os.path.isdir(path):
         if set(source) & set("{}"):
             raise ConfigError(
-                f"model: the folder {source!r} has braces in its path, which are wildcards to "
-                "Snakemake: rename it, or name a link to it."
+                say(
+                    "model: the folder {source} has braces in its path, which are wildcards to "
+                    "Snakemake: rename it, or name a link to it.",
+                    source=repr(source),
+                )
             )
         try:
             opened = opened_snapshot(path)
@@ -226,17 +252,27 @@ def parse_model(
     repo, _, own_revision = source.partition("@")
     if not is_repo_id(repo):
         raise ConfigError(
-            f"model: {source!r} is neither an existing folder nor a hub id such as Qwen/Qwen3-4B."
+            say(
+                "model: {source} is neither an existing folder nor a hub id such as Qwen/Qwen3-4B.",
+                source=repr(source),
+            )
         )
     if own_revision and revision not in (MAIN, own_revision):
         raise ConfigError(
-            f"model: {source!r} contains a revision, and revision is {revision!r}: "
-            "leave one of them out."
+            say(
+                "model: {source} contains a revision, and revision is {revision}: leave one of "
+                "them out.",
+                source=repr(source),
+                revision=repr(revision),
+            )
         )
     source, revision = repo, own_revision or revision
     if not is_revision(revision):
         raise ConfigError(
-            f"revision: {revision!r} is not the name of a branch, a tag, a commit or refs/pr/N."
+            say(
+                "revision: {revision} is not the name of a branch, a tag, a commit or refs/pr/N.",
+                revision=repr(revision),
+            )
         )
     found = name or hub_name(source, revision, chosen)
     return Model(_free(found), source, revision, subfolder, variant, file)
@@ -251,8 +287,12 @@ def _of_address(address: str) -> tuple[str, str | None, str]:
     parts = urlsplit(address)
     if parts.hostname not in (*HUBS, urlsplit(os.environ.get("HF_ENDPOINT", "")).hostname):
         raise ConfigError(
-            f"model: {address!r} is not the page of a model on {HUBS[0]}: give a hub id such as "
-            "Qwen/Qwen3-4B, or download the files and give their folder."
+            say(
+                "model: {address} is not the page of a model on {hub}: give a hub id such as "
+                "Qwen/Qwen3-4B, or download the files and give their folder.",
+                address=repr(address),
+                hub=HUBS[0],
+            )
         )
     steps = [unquote(step) for step in parts.path.strip("/").split("/")]
     place = next((i for i in (1, 2) if steps[i : i + 1] in VIEWS), len(steps))
@@ -264,8 +304,11 @@ def _free(name: str) -> str:
     """The name of a model's folder; ConfigError where there can be no such folder in `results`."""
     if not NAME.fullmatch(name) or TAKEN.fullmatch(name):
         raise ConfigError(
-            f"models: the folder of a model cannot be called {name[:80]!r}: give the model a `name`"
-            " of at most 200 letters, digits, dots, dashes and underscores that nothing else has."
+            say(
+                "models: the folder of a model cannot be called {name}: give the model a `name` of "
+                "at most 200 letters, digits, dots, dashes and underscores that nothing else has.",
+                name=repr(name[:80]),
+            )
         )
     return name
 
@@ -296,7 +339,7 @@ def _number(text: str, types: str | list[str]) -> Any:
     return text
 
 
-def _not_a_text(place: str, value: Any) -> str:
+def _not_a_text(place: str, value: Any) -> Sentence:
     """Why a value that should be a text is none, and how to write it.
 
     The command line and YAML turn 2024_01 into 202401 and 1.10 into 1.1. What was typed cannot be
@@ -304,22 +347,34 @@ def _not_a_text(place: str, value: Any) -> str:
     """
     key = place.rpartition(".")[2]
     if value is None or value == "":
-        return f"config: {place} is empty: give it a value, or leave it out."
-    kinds = {bool: "a truth value", list: "a list", dict: "a mapping", int: "a number"}
-    kind = next((word for known, word in kinds.items() if isinstance(value, known)), "a number")
-    if isinstance(value, date):
-        kind = "a date"
-    known = {"revision": "model=ID@REVISION, or ", "model": "model=./NAME for a folder, or "}
-    typed = f"{known.get(key, '')}'{key}=!!str TEXT' on the command line (quotes do not help there)"
-    in_file = f'{key}: "TEXT" in config.yaml'
+        return say("config: {key} is empty: give it a value, or leave it out.", key=place)
+    kinds = {bool: say("a truth value"), list: say("a list"), dict: say("a mapping")}
+    kind = next((word for known, word in kinds.items() if isinstance(value, known)), None)
+    kind = kind or (say("a date") if isinstance(value, date) else say("a number"))
+    facts = {"key": place, "kind": kind, "value": repr(value), "name": key}
     if key.isdigit():
-        typed, in_file = "it in quotes in config.yaml", "models='[\"TEXT\"]' on the command line"
-    return (
-        f"config: {place} was read as {kind}, {value!r}, not as a text: write {typed}, {in_file}."
+        return say(
+            "config: {key} was read as {kind}, {value}, not as a text: write it in quotes in "
+            "config.yaml, models='[\"TEXT\"]' on the command line.",
+            **facts,
+        )
+    known = {"revision": "model=ID@REVISION", "model": "model=./NAME"}
+    if key in known:
+        return say(
+            "config: {key} was read as {kind}, {value}, not as a text: write {better}, or "
+            "'{name}=!!str TEXT' on the command line (quotes do not help there), "
+            '{name}: "TEXT" in config.yaml.',
+            better=known[key],
+            **facts,
+        )
+    return say(
+        "config: {key} was read as {kind}, {value}, not as a text: write '{name}=!!str TEXT' on "
+        'the command line (quotes do not help there), {name}: "TEXT" in config.yaml.',
+        **facts,
     )
 
 
-def _sentence(error: Any, schema: Mapping[str, Any]) -> str:
+def _sentence(error: Any, schema: Mapping[str, Any]) -> Sentence:
     if error.validator == "anyOf":
         # An entry is a text or a mapping: what is wrong inside the mapping says more.
         depth = len(error.absolute_path)
@@ -335,11 +390,18 @@ def _sentence(error: Any, schema: Mapping[str, Any]) -> str:
         known = list(error.schema.get("properties", {}))
         unknown = next(key for key in error.instance if key not in known)
         close = difflib.get_close_matches(str(unknown), known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"known keys are {', '.join(known)}."
-        return f"config: unknown key {'.'.join(filter(None, [place, str(unknown)]))}: {hint}"
+        name = ".".join(filter(None, [place, str(unknown)]))
+        if close:
+            return say("config: unknown key {key}: did you mean {close}?", key=name, close=close[0])
+        return say(
+            "config: unknown key {key}: known keys are {known}.", key=name, known=", ".join(known)
+        )
     allowed = error.schema.get("description", "")
     if error.validator == "enum":
-        allowed = "one of " + ", ".join(map(str, error.validator_value))
-    return (
-        f"config: {place or 'the file'} is {error.instance!r}, expected: {allowed or error.message}"
+        allowed = say("one of {values}", values=", ".join(map(str, error.validator_value)))
+    return say(
+        "config: {key} is {value}, expected: {allowed}",
+        key=place or say("the file"),
+        value=repr(error.instance),
+        allowed=declared(allowed or error.message),
     )

@@ -172,6 +172,12 @@ FINDINGS = (
     Column("reference", "number", "what it is compared with", "the same", "see the rule"),
     Column("why", "string", "why it matters"),
     Column("action", "string", "what to do"),
+    Column(
+        "messages",
+        "object",
+        "text, why and action as messages with values, for translations: strings, or objects with "
+        "message and values",
+    ),
 )
 
 INDEX = (

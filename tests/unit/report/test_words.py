@@ -15,8 +15,8 @@ ENTRIES = {"{name} is odd.": "{name}异常。", "note": "说明", "Page": "页�
 def speak(monkeypatch):
     """A function that sets the language; the catalogue is a small one."""
     monkeypatch.setattr(catalogue, "catalogue", lambda language: ENTRIES)
-    yield catalogue.use
-    catalogue.use("en")
+    yield catalogue.set_language
+    catalogue.set_language("en")
 
 
 def test_two_languages_are_two_elements(speak):

@@ -1,6 +1,15 @@
 """The last words of a run name what is there."""
 
+import pytest
+
 from blockresearch.run import closing
+
+
+@pytest.fixture(autouse=True)
+def forget():
+    """Leave no models behind for other tests of this process."""
+    yield
+    closing._announced.clear()
 
 
 def test_pages_that_exist_are_named_with_their_times(tmp_path):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from blockresearch.language.sentence import Sentence, joined, listed, say
+from blockresearch.language.sentence import Sentence, declared, joined, listed, say
 from blockresearch.report.findings.kinds import in_layers, is_table
 from blockresearch.report.findings.record import Finding, Place, place_of
 from blockresearch.report.wording import fixed, integer, percent
@@ -87,7 +87,7 @@ def format_table(matrices: pd.DataFrame) -> pd.DataFrame:
             worst = matrices[column].astype(float).idxmin()
             rows.append(
                 {
-                    "format": each.label,
+                    "format": declared(each.label),
                     "bits": each.bits,
                     "whole": whole,
                     "layers": decibel(layers, column),
@@ -97,7 +97,9 @@ def format_table(matrices: pd.DataFrame) -> pd.DataFrame:
                 }
             )
     names = ["format", "bits", "whole", "layers", "error", "lowest", "matrix"]
-    return pd.DataFrame(rows, columns=names)
+    table = pd.DataFrame(rows, columns=names)
+    # Sentences stay what they are in a column of objects only.
+    return table.assign(format=pd.Series([row["format"] for row in rows], dtype=object))
 
 
 def four_bits(matrices: pd.DataFrame) -> Iterator[Finding]:
@@ -136,7 +138,7 @@ def four_bits(matrices: pd.DataFrame) -> Iterator[Finding]:
         )
 
     def with_bits(each: LowBitFormat) -> Sentence:
-        return say("{format} ({bits} bits)", format=each.label, bits=f"{each.bits:g}")
+        return say("{format} ({bits} bits)", format=declared(each.label), bits=f"{each.bits:g}")
 
     text = say(
         "Rounded to nearest at 4 to 5 bits, {format} has the smallest error over the whole model: "

@@ -3,15 +3,14 @@
 import io
 import math
 import unicodedata
-from functools import cache
 from typing import Any
 
 import matplotlib
 from cycler import cycler
-from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import (
     FuncFormatter,
     LogLocator,
@@ -21,6 +20,10 @@ from matplotlib.ticker import (
 )
 
 from blockresearch.files import atomic
+from blockresearch.language.catalogue import languages, spoken
+from blockresearch.language.sentence import say
+from blockresearch.report.glossary import BLOCK_TYPES
+from blockresearch.report.plots import fonts
 from blockresearch.report.wording import SUPERSCRIPTS
 
 matplotlib.use("Agg")
@@ -42,7 +45,7 @@ DOTS_PER_INCH = 192
 # seaborn import it: that takes as long as drawing three of the others.
 matplotlib.rcParams.update(
     {
-        "font.family": "DejaVu Sans",
+        "font.family": fonts.BASE,
         "font.size": 10,
         "text.color": ".15",
         "axes.axisbelow": True,
@@ -117,6 +120,7 @@ def save(figure: Figure, path: Any) -> None:
 
 def png(figure: Figure) -> bytes:
     """A figure as PNG at twice the resolution of a page, without date or program name."""
+    speak(figure)
     figure.set_dpi(DOTS_PER_INCH)
     buffer = io.BytesIO()
     # Figure.savefig would draw it a second time, to lay it out.
@@ -126,44 +130,60 @@ def png(figure: Figure) -> bytes:
 
 def alternative(figure: Figure) -> str:
     """Alternative text of a figure: titles, axes and legends of its panels."""
+    speak(figure)
     parts = []
     for axes in figure.axes:
         title = axes.get_title("left") or axes.get_title()
         names = [text for text in (axes.get_xlabel(), axes.get_ylabel()) if text]
-        about = " by ".join(dict.fromkeys(reversed(names)))
+        names = [*dict.fromkeys(reversed(names))]
+        about = (
+            spoken(say("{vertical} by {horizontal}", vertical=names[0], horizontal=names[1]))
+            if len(names) == 2
+            else "".join(names)
+        )
         parts.append(": ".join(text for text in (title, about) if text))
     whole = [figure.get_suptitle(), figure.get_supylabel(), figure.get_supxlabel()]
     shown = [text.replace("\n", ", ").replace(r"\$", "$") for text in (*whole, *parts) if text]
-    return "Chart. " + "; ".join(dict.fromkeys(shown)) + "." if shown else "Chart."
+    chart = spoken(say("Chart."))
+    return f"{chart} {'; '.join(dict.fromkeys(shown))}." if shown else chart
 
 
 def literal(text: Any, longest: int = 80) -> str:
     """Text from a model for a figure: no mathtext, drawable, at most `longest` characters.
 
-    A character that is missing from the font, or not printable, becomes ⟨U+…⟩.
+    A character that is missing from all fonts, or not printable, becomes ⟨U+…⟩. So does a mark
+    without a letter before it.
     """
-    shown = "".join(
-        character if drawable(character) else f"⟨U+{ord(character):04X}⟩" for character in str(text)
-    )
+    shown, before = "", ""
+    for character in str(text):
+        own = before + character if _is_mark(character) else character
+        shown += character if drawable(own) else f"⟨U+{ord(character):04X}⟩"
+        before = character
     if len(shown) > longest:
         shown = shown[: longest - 1] + "…"
     return shown.replace("$", r"\$")
 
 
 def drawable(text: str) -> bool:
-    """Whether the font has a glyph for every character, left to right and visible by itself."""
-    return all(
-        ord(character) in _glyphs()
-        and character.isprintable()
-        and unicodedata.bidirectional(character) not in ("R", "AL", "NSM")
-        for character in text
-    )
+    """Whether there are glyphs for every character, and a letter before a mark."""
+    return text.isprintable() and not _is_mark(text[:1]) and fonts.can_draw(text)
 
 
-@cache
-def _glyphs() -> frozenset[int]:
-    path = font_manager.findfont("DejaVu Sans")
-    return frozenset(font_manager.get_font(path).get_charmap())
+def _is_mark(character: str) -> bool:
+    return bool(character) and unicodedata.bidirectional(character) == "NSM"
+
+
+def speak(figure: Figure) -> None:
+    """Translate the texts of a figure that are messages, if there are glyphs for them."""
+    if languages()[0] == "en":
+        return
+    for shown in figure.findobj(Text):
+        text = shown.get_text()
+        message = text.strip("\n")
+        translation = message if message in BLOCK_TYPES else spoken(message)
+        if translation != message and fonts.can_draw(translation):
+            shown.set_text(text.replace(message, translation))
+            shown.set_fontfamily(matplotlib.rcParams["font.family"])
 
 
 def compact(value: float) -> str:

@@ -10,6 +10,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
+from blockresearch.language.catalogue import spoken
+from blockresearch.language.sentence import Sentence, say
 from blockresearch.report.plots import style
 from blockresearch.report.plots.style import PALETTE, canvas, literal, message
 from blockresearch.report.wording import percent
@@ -47,7 +49,9 @@ def elbow(table: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
         )
     left.set_ylabel("inertia: Σ distance² to the cluster's center")
     drop = 1 - inertia[-1] / inertia[0] if inertia[0] > 0 else 0.0
-    left.set_title(f"Inertia falls by {percent(drop)} (axis does not start at 0)")
+    left.set_title(
+        spoken(say("Inertia falls by {drop} (axis does not start at 0)", drop=percent(drop)))
+    )
     style.plain_ticks(left.yaxis)
     right.set_ylabel("index (1 is best)")
     right.set_title("Silhouette (separation) and stability")
@@ -59,7 +63,9 @@ def elbow(table: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
         right.axhline(0, color="#999999", linewidth=0.8)
         right.legend(**READABLE)
     else:
-        right.text(0.5, 0.5, "not defined here", ha="center", transform=right.transAxes)
+        right.text(
+            0.5, 0.5, spoken(say("not defined here")), ha="center", transform=right.transAxes
+        )
     for panel, values in ((left, inertia), (right, silhouette)):
         panel.set_xlabel("number of clusters k")
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -72,17 +78,23 @@ def elbow(table: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
                     "o",
                     color=PALETTE[5],
                     markersize=8,
-                    label=f"chosen: k = {k[place]:.0f}{_why(k[place], summary)}",
+                    label=spoken(_chosen(k[place], summary)),
                 )
     left.legend(**READABLE)
     return figure
 
 
-def _why(k: float, summary: Mapping[str, Any]) -> str:
-    """The rule by which `k` was chosen."""
+def _chosen(k: float, summary: Mapping[str, Any]) -> Sentence:
+    """The number of clusters and the rule by which it was chosen."""
+    number = f"{k:.0f}"
     if "elbow_k" not in summary:
-        return ""
-    return ", by Kneedle" if k == summary["elbow_k"] else ", set by n_clusters"
+        return say("chosen: k = {k}", k=number)
+    return say(
+        "chosen: k = {k}, by Kneedle"
+        if k == summary["elbow_k"]
+        else "chosen: k = {k}, set by n_clusters",
+        k=number,
+    )
 
 
 def _null_inertia(table: pd.DataFrame) -> np.ndarray:
@@ -148,10 +160,17 @@ def cluster_map(
                 "alpha": 0.9,
             },
         )
-    axes.set_xlabel(_direction(kind, 1, summary))
-    axes.set_ylabel(_direction(kind, 2, summary))
-    thinned = f", every {every}. token drawn" if every > 1 else ""
-    axes.set_title(f"{len(points):,} tokens in {len(numbers)} clusters{thinned}")
+    axes.set_xlabel(spoken(_direction(kind, 1, summary)))
+    axes.set_ylabel(spoken(_direction(kind, 2, summary)))
+    title = say(
+        "{tokens} tokens in {clusters} clusters, every {step}. token drawn"
+        if every > 1
+        else "{tokens} tokens in {clusters} clusters",
+        tokens=f"{len(points):,}",
+        clusters=len(numbers),
+        step=every,
+    )
+    axes.set_title(spoken(title))
     _cluster_list(side, clusters, clusters_summary)
     return figure
 
@@ -198,7 +217,8 @@ def typical_tokens(clusters: pd.DataFrame, number: int, count: int = 4, longest:
     if not texts:
         return ", ".join(f"⟨{token}⟩" for token in own["token_id"].head(count))
     good = [token for token in texts if style.drawable(token)] or texts
-    return "  ".join(literal(token, longest) for token in dict.fromkeys(good[:count]))
+    # A left-to-right mark keeps Arabic tokens next to each other in their order.
+    return "  ".join(f"\u200e{literal(token, longest)}" for token in dict.fromkeys(good[:count]))
 
 
 def _cluster_list(side: Any, clusters: pd.DataFrame, clusters_summary: pd.DataFrame) -> None:
@@ -218,15 +238,25 @@ def _cluster_list(side: Any, clusters: pd.DataFrame, clusters_summary: pd.DataFr
     side.set_ylim(0, 1)
 
 
-def _direction(kind: str, number: int, summary: Mapping[str, Any]) -> str:
+def _direction(kind: str, number: int, summary: Mapping[str, Any]) -> Sentence:
     """The label of an axis of the map, with the share of the variance along it."""
     if kind == "tsne":
-        return f"t-SNE {number}{' (distances between groups mean little)' * (number == 1)}"
+        return say(
+            "t-SNE {number} (distances between groups mean little)"
+            if number == 1
+            else "t-SNE {number}",
+            number=number,
+        )
     share = (summary.get(f"{kind}_explained") or [None, None])[number - 1]
-    explained = "" if share is None else f" ({percent(share)} of the variance)"
-    name = "direction" if kind == "plane" else "principal component"
-    between = " between cluster centers" if kind == "plane" else ""
-    return f"{name} {number}{between}{explained}"
+    name = say(
+        "direction {number} between cluster centers"
+        if kind == "plane"
+        else "principal component {number}",
+        number=number,
+    )
+    if share is None:
+        return name
+    return say("{name} ({share} of the variance)", name=name, share=percent(share))
 
 
 @cache
@@ -238,7 +268,7 @@ def _hue(number: int) -> tuple[float, ...]:
 
 
 def _no_embedding(summary: Mapping[str, Any]) -> str:
-    return str(summary.get("reason") or "This model has no token embedding to cluster.")
+    return str(summary.get("reason") or say("This model has no token embedding to cluster."))
 
 
 def token_norms(clusters: pd.DataFrame) -> Figure | None:
@@ -311,7 +341,13 @@ def norms_by_id(tokens: pd.DataFrame, output_tokens: pd.DataFrame) -> Figure | N
         panel.set_ylabel("L2 norm of the token's row")
         panel.set_ylim(0, 1.06 * float(norms.max()) or 1.0)
         panel.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-        panel.set_title(f"{title[0].upper()}{title[1:]}: {len(part):,} rows")
+        panel.set_title(
+            spoken(
+                say("Embedding: {rows} rows", rows=f"{len(part):,}")
+                if title == "embedding"
+                else say("Output layer: {rows} rows", rows=f"{len(part):,}")
+            )
+        )
         panel.legend(markerscale=2)
     return figure
 
@@ -326,12 +362,14 @@ def scores(tokens: pd.DataFrame) -> Figure | None:
     edges = _edges(values)
     figure, (axes,) = canvas(8.6, 3.4)
     for label, mask, hue in (
-        ("other tokens" if reference.any() else "tokens", ~reference, PALETTE[0]),
-        ("reference rows", reference, PALETTE[3]),
+        (say("other tokens" if reference.any() else "tokens"), ~reference, PALETTE[0]),
+        (say("reference rows"), reference, PALETTE[3]),
     ):
         if mask.any():
             counts, _ = np.histogram(values[mask], edges)
-            axes.stairs(counts, edges, color=hue, linewidth=1.6, label=f"{label} ({mask.sum():,})")
+            axes.stairs(
+                counts, edges, color=hue, linewidth=1.6, label=f"{spoken(label)} ({mask.sum():,})"
+            )
     _counts_axis(axes)
     axes.set_xlabel("score: similarity to untrained rows")
     axes.set_title("Which tokens look untrained")
@@ -350,7 +388,12 @@ def output_cosines(tokens: pd.DataFrame) -> Figure | None:
     axes.axvline(0, color="#999999", linewidth=0.8)
     _counts_axis(axes)
     axes.set_xlabel("cosine between a token's rows in the embedding and in the output layer")
-    axes.set_title(f"The two rows of {len(values):,} tokens: median cosine {np.median(values):.3f}")
+    title = say(
+        "The two rows of {tokens} tokens: median cosine {cosine}",
+        tokens=f"{len(values):,}",
+        cosine=f"{np.median(values):.3f}",
+    )
+    axes.set_title(spoken(title))
     return figure
 
 

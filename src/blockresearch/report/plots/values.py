@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from blockresearch.language.catalogue import spoken
+from blockresearch.language.sentence import declared, say
 from blockresearch.report.blocks import color, marker, ordered
 from blockresearch.report.plots import style
 from blockresearch.report.plots.style import PALETTE, canvas, literal
@@ -52,10 +54,14 @@ def parameters_by_block(params: pd.DataFrame) -> Figure | None:
     left.set_yticks(range(len(totals)), [literal(block) for block in totals.index])
     left.set_ylim(rows - 0.5, -0.5)
     left.margins(x=0.14)
-    left.set_xlabel(f"parameters ({unit})" if unit else "parameters")
+    left.set_xlabel(
+        spoken(say("parameters ({unit})", unit=declared(unit))) if unit else say("parameters")
+    )
     left.grid(axis="y", visible=False)  # it would strike the shares through
-    only = "" if several else f", all stored as {literal(by_type.index[0])}"
-    left.set_title(f"By block type{only}")
+    title = say("By block type")
+    if not several:
+        title = say("By block type, all stored as {type}", type=literal(by_type.index[0]))
+    left.set_title(spoken(title))
     for right in others:
         right.barh(range(len(by_type)), by_type / by_type.sum(), color="#777777", height=0.5)
         right.set_yticks(range(len(by_type)), [literal(name) for name in by_type.index])
@@ -127,13 +133,13 @@ def quantile_plot(matrices: pd.DataFrame) -> Figure | None:
     axes.axhline(0, linestyle="--", color="black", linewidth=1, label="normal")
     axes.set_xticks(x, [f"{share * 100:g} %" for share in QUANTILES.values()], rotation=40)
     axes.set_xlabel("cumulative share (normal-probability axis)")
-    label = "quantile minus normal quantile\n(standard deviations"
+    label = say("quantile minus normal quantile\n(standard deviations)")
     if max(map(abs, axes.get_ylim())) > WIDE_TAILS:
         axes.set_yscale("symlog", linthresh=1)
         axes.margins(y=0.08)
         style.plain_ticks(axes.yaxis)
-        label += ", logarithmic beyond ±1"
-    axes.set_ylabel(f"{label})")
+        label = say("quantile minus normal quantile\n(standard deviations, logarithmic beyond ±1)")
+    axes.set_ylabel(label)
     axes.set_title("Deviation of the quantiles from a normal distribution")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
@@ -213,7 +219,8 @@ def _scale(panel: Axes, scale: str, values: pd.Series) -> None:
         style.plain_ticks(panel.xaxis, True)
     elif scale == "symlog":
         panel.set_xscale("symlog", linthresh=1)
-        panel.set_xlabel(f"{panel.get_xlabel()}, logarithmic beyond ±1")
+        label = declared(panel.get_xlabel())
+        panel.set_xlabel(spoken(say("{label}, logarithmic beyond ±1", label=label)))
         style.plain_ticks(panel.xaxis)
     else:
         panel.xaxis.set_major_locator(MaxNLocator(5))
@@ -261,9 +268,9 @@ def entropy(params: pd.DataFrame) -> Figure | None:
     if rows.empty:
         return None
     fields = {
-        "entropy_sign_bits": ("sign", PALETTE[3]),
-        "entropy_exponent_bits": ("exponent", PALETTE[1]),
-        "entropy_mantissa_bits": ("mantissa", PALETTE[4]),
+        "entropy_sign_bits": (say("sign"), PALETTE[3]),
+        "entropy_exponent_bits": (say("exponent"), PALETTE[1]),
+        "entropy_mantissa_bits": (say("mantissa"), PALETTE[4]),
     }
     named = rows["block_type"].fillna("other")
     blocks = ordered(named)
@@ -305,7 +312,8 @@ def _share(value: float) -> str:
 
 
 def _unit(largest: float) -> tuple[str, float]:
-    for name, size in (("billions", 1e9), ("millions", 1e6), ("thousands", 1e3)):
+    units = ((say("billions"), 1e9), (say("millions"), 1e6), (say("thousands"), 1e3))
+    for name, size in units:
         if largest >= size:
             return name, size
     return "", 1.0

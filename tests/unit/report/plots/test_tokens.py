@@ -85,7 +85,7 @@ def test_hostile_tokens_are_drawn_literally():
         style.png(figure)
     shown = " ".join(texts_of(figure))
     assert r"\$x\$" in shown and "\u202e" not in shown and "\x07" not in shown
-    assert style.literal("中") == "⟨U+4E2D⟩"
+    assert style.literal("\U00012000") == "⟨U+12000⟩"
     assert len(style.literal("a" * 1000)) <= 80
 
 
