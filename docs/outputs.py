@@ -105,7 +105,8 @@ def manual() -> str:
         *KEYS,
         *map(row, FINDINGS),
         "",
-        "`comparison.json` has `figures`, the pictures of the model's page, and `numbers` with "
+        "`comparison.json` has `figures`, the pictures of the model's page, `depth`, statistics of "
+        "`layers.csv` by kind of matrix, and `numbers` with "
         "these keys. Medians are over the matrices of the model, each with the same weight, while "
         "means in `layers.csv` are over the matrices of one block of a layer. Missing numbers are "
         "null.",

@@ -295,7 +295,9 @@ rule portal:
     resources:
         **resources_for("portal"),
     params:
-        code=fingerprint("portal", *PAGE, "portal.html.j2", "portal.js"),
+        code=fingerprint(
+            "portal", *PAGE, "portal.html.j2", "portal-depth.js", "portal.js"
+        ),
         language=config["language"],
         program=program("portal"),
         results=subpath(output.html, parent=True),

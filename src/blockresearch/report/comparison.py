@@ -36,6 +36,20 @@ class Row:
     meaning: str
     anchor: str = ""
 
+    @property
+    def kind(self) -> str:
+        """How a difference of two such numbers is written."""
+        return KINDS.get(self.text, "")
+
+
+# Formatting of a number -> how scripts write a difference.
+KINDS: dict[Callable[[Any], str], str] = {
+    integer: "count",
+    size: "bytes",
+    percent: "share",
+    _decibel: "dB",
+    _bits: "bits",
+}
 
 SIZE, MAKE, VALUES, SPECTRA, ROUNDING, TOKENS, AUDIT = (
     "Size",

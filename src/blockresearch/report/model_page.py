@@ -12,6 +12,7 @@ from blockresearch.language.sentence import Sentence, enumerated, say
 from blockresearch.report import comparison, glossary
 from blockresearch.report.blocks import color
 from blockresearch.report.citation import ending
+from blockresearch.report.depth_profile import profile
 from blockresearch.report.differences.links import partners
 from blockresearch.report.findings.record import TOPICS, Finding, from_records, leading
 from blockresearch.report.model import (
@@ -128,7 +129,8 @@ def model_page(folder: Path, planned: Iterable[str] = ()) -> tuple[str, dict[str
         data=packed(data),
         tensors=integer(len(params)),
     )
-    return page, {"numbers": numbers, "figures": list(figures), "provenance": about}
+    found = {"numbers": numbers, "figures": list(figures), "provenance": about}
+    return page, found | {"depth": profile(layers)}
 
 
 def _shown(findings: list[Finding]) -> list[dict[str, Any]]:

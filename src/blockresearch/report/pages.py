@@ -31,12 +31,10 @@ TEMPLATES = Path(__file__).resolve().parent / "templates"
 SCRIPT_MESSAGE = re.compile(r'\bsay\(\s*("(?:[^"\\\n]|\\.)*")')
 
 
-def render(
-    template: str, script: str | None = None, texts: Iterable[str] = (), **values: Any
-) -> str:
-    """The page of a template; all printed text is escaped and made visible.
+def render(template: str, *names: str, texts: Iterable[str] = (), **values: Any) -> str:
+    """The page of a template with the scripts `names`; printed text is escaped and made visible.
 
-    `texts` are those that the script shows beside its messages.
+    `texts` are those that the scripts show beside their messages.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -55,7 +53,7 @@ def render(
     environment.globals["say"] = say_in_template  # type: ignore[assignment]
     environment.globals["link"] = link  # type: ignore[assignment]
     styles = [_read_text(name) for name in ("style.css", "page.css")]
-    scripts = [_read_text(script)] if script else []
+    scripts = [_read_text(name) for name in names]
     if scripts or len(languages()) > 1:
         scripts.insert(0, _read_text("language.js"))
     return environment.get_template(template).render(

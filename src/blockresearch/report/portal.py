@@ -1,12 +1,14 @@
 """The page of all models analyzed so far, for comparing them, and the same list as JSON."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from blockresearch.failures import Failure
 from blockresearch.language.sentence import declared, enumerated, say
 from blockresearch.report import comparison
+from blockresearch.report.depth_profile import METRICS
 from blockresearch.report.differences.links import comparisons
 from blockresearch.report.model import model_type, severities
 from blockresearch.report.pages import read_json, render, script_json
@@ -33,18 +35,21 @@ def portal(results: Path, failures: Mapping[str, Failure]) -> tuple[str, list[di
         for folder in folders
         if (folder / "manifest.json").is_file() or folder.name in failures
     ]
+    weights = comparisons(results)
     page = render(
         "portal.html.j2",
+        "portal-depth.js",
         "portal.js",
         texts=[
             *(text for row in comparison.ROWS for text in (row.group, row.label, row.meaning)),
             *LAYER_FIGURES.values(),
             *EMBEDDING_FIGURES.values(),
+            *(metric.label for metric in METRICS),
         ],
         title="Models",
         models=[*map(_shown, entries)],
-        weights=comparisons(results),
-        data=script_json(compared(entries)),
+        weights=weights,
+        data=script_json(compared(results, entries) | {"weights": [*map(asdict, weights)]}),
     )
     return page, entries
 
@@ -86,7 +91,8 @@ def entry(folder: Path, failure: Failure | None = None) -> dict[str, Any]:
         found["findings"] = read_json(folder / "audit.json")["counts"]
         # Results of an older version have no numbers to compare.
         if (folder / "comparison.json").is_file():
-            found |= read_json(folder / "comparison.json")
+            stored = read_json(folder / "comparison.json")
+            found |= {name: value for name, value in stored.items() if name in found}
         finished = (folder / "index.html").is_file()
     except (OSError, ValueError, KeyError):
         finished = False
@@ -99,8 +105,8 @@ def entry(folder: Path, failure: Failure | None = None) -> dict[str, Any]:
     return found | {"status": "damaged" if found["findings"]["error"] else "complete"}
 
 
-def compared(entries: list[dict[str, Any]]) -> dict[str, Any]:
-    """Input of the page's script for comparing models: rows, and texts of each model."""
+def compared(results: Path, entries: list[dict[str, Any]]) -> dict[str, Any]:
+    """Input of the page's script for comparing models: rows, and texts and numbers of each."""
     captions = LAYER_FIGURES | EMBEDDING_FIGURES
     return {
         "rows": [
@@ -109,20 +115,33 @@ def compared(entries: list[dict[str, Any]]) -> dict[str, Any]:
                 "label": row.label,
                 "meaning": row.meaning,
                 "anchor": row.anchor,
+                "kind": row.kind,
             }
             for row in comparison.ROWS
         ],
         "figures": captions,
+        "metrics": [
+            {"key": metric.key, "label": metric.label, "log": metric.is_log} for metric in METRICS
+        ],
         "models": {
             entry["folder"]: {
                 "name": visible(_name(entry)),
                 "values": comparison.written(entry["numbers"]),
+                "numbers": [_number(entry["numbers"].get(row.key)) for row in comparison.ROWS],
+                "depth": read_json(results / entry["folder"] / "comparison.json").get("depth", []),
                 "figures": [path for path in entry["figures"] if path in captions],
             }
             for entry in entries
             if entry["numbers"] and entry["status"] in ("complete", "damaged")
         },
     }
+
+
+def _number(value: Any) -> float | None:
+    """A number with the digits that a difference needs; None for texts."""
+    if isinstance(value, int):
+        return value
+    return float(f"{value:.6g}") if isinstance(value, float) else None
 
 
 def _name(entry: Mapping[str, Any]) -> str:

@@ -43,3 +43,22 @@ def test_a_failure_after_the_page_is_named(tmp_path):
     assert failed["status"] == "failed" and failed["reason"] == "analyze: no space is left."
     for reason in (None, "ended by SIGINT: the run was interrupted."):
         assert portal.entry(folder, Failure("merge", reason))["status"] == "unfinished"
+
+
+def test_scripts_get_numbers_kinds_and_depth(tmp_path):
+    write_results(tmp_path / "one")
+    _, found = model_page.model_page(tmp_path / "one")
+    column = {"component": "text", "label": "q_proj", "layers": [0], "count": 1, "std": [0.5]}
+    write_json(found | {"depth": [column]}, tmp_path / "one" / "comparison.json")
+    (tmp_path / "one" / "index.html").write_text("x")
+    entry = portal.entry(tmp_path / "one")
+    assert "depth" not in entry, "index.json stays small"
+    data = portal.compared(tmp_path, [entry])
+    kinds = {row["label"]: row["kind"] for row in data["rows"]}
+    assert (kinds["parameters"], kinds["stored size"], kinds["attention"]) == (
+        *("count", "bytes", "share"),
+    )
+    assert kinds["INT4, whole model"] == "dB" and kinds["stored as"] == ""
+    (model,) = data["models"].values()
+    assert len(model["numbers"]) == len(data["rows"]) and model["depth"] == [column]
+    assert model["numbers"][0] == 12345 and model["numbers"][3] is None

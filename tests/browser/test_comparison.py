@@ -1,0 +1,78 @@
+"""Models side by side on the page of all models."""
+
+import pytest
+
+from blockresearch.files import write_json
+from blockresearch.report import portal
+from blockresearch.report.comparison import ROWS
+from tests.unit.report.hostile import write_results
+
+
+def column(label, *values):
+    """A kind of matrix in as many layers as there are values."""
+    metrics = dict.fromkeys(("stable_rank", "spectral_norm", "kurtosis_excess"), values)
+    layers = list(range(len(values)))
+    place = {"component": "text", "label": label, "layers": layers, "count": len(values)}
+    return {**place, "std": values, **metrics}
+
+
+@pytest.fixture
+def models(tmp_path):
+    """Three models: 2 and 4 layers, and a copy of the first with twice the numbers."""
+    depths = {
+        "a": [column("q_proj", 1.0, 2.0), column("moe", 1.0, 1.0)],
+        "b": [column("q_proj", 1.0, 1.5, 3.0, 8.0)],
+        "c": [column("q_proj", 2.0, 4.0)],
+    }
+    for place, (name, depth) in enumerate(depths.items()):
+        write_results(tmp_path / name)
+        numbers = {row.key: None for row in ROWS} | {
+            "parameters": 1000 * (place + 1),
+            "zero_share": 0.1,
+            "nvfp4_sqnr_db": 20.0 + place,
+            "stable_rank": 10.0 if place else 40.0,
+        }
+        write_json(
+            {"numbers": numbers, "figures": [], "depth": depth, "provenance": {}},
+            tmp_path / name / "comparison.json",
+        )
+        (tmp_path / name / "index.html").write_text("x")
+    html, _ = portal.portal(tmp_path, {})
+    (tmp_path / "index.html").write_text(html, encoding="utf-8")
+    return f"{(tmp_path / 'index.html').as_uri()}#compare="
+
+
+def cells(page, label):
+    row = page.locator("#side-by-side tbody tr:not(.group)", has_text=label).first
+    return row.locator("td").all_inner_texts()
+
+
+def test_two_models_with_difference_and_ratio(models, visit):
+    page = visit(models + "a,b").page
+    assert cells(page, "parameters") == ["1,000", "2,000", "+1,000", "× 2"]
+    assert cells(page, "exact zeros") == ["10.0 %", "10.0 %", "0 points", "× 1"]
+    assert cells(page, "NVFP4") == ["20.0 dB", "21.0 dB", "+1 dB", "+1 dB"]
+    page.get_by_label("order").select_option("difference")
+    first = page.locator("#side-by-side tbody tr").first.inner_text()
+    assert first.startswith("stable rank, median") and "&order=difference" in page.url
+    page.get_by_label("compared with (A)").select_option("b")
+    assert "#compare=b,a" in page.url and cells(page, "parameters")[:2] == ["2,000", "1,000"]
+
+
+def test_more_than_two_models_relative_to_the_first(models, visit):
+    page = visit(models + "c,a,b&view=ratio").page
+    assert cells(page, "parameters") == ["3,000", "× 0.333", "× 0.667"]
+    page.get_by_label("other models").select_option("minus")
+    assert cells(page, "parameters") == ["3,000", "−2,000", "−1,000"]
+    page.reload()
+    assert cells(page, "parameters") == ["3,000", "−2,000", "−1,000"]
+
+
+def test_models_of_different_depth_by_relative_depth(models, visit):
+    page = visit(models + "a,b").page
+    charts = page.locator("#over-depth figure")
+    assert charts.count() == 1 and charts.locator("polyline").count() == 2
+    # The last layers: 2 and 8, then the first ones, which are equal.
+    rows = page.locator("#over-depth tbody tr").all_inner_texts()
+    assert [row.split("\t")[:3] for row in rows] == [["q_proj", "1", "3"], ["q_proj", "0", "0"]]
+    assert rows[0].endswith("× 4") and "moe" in page.locator("#over-depth .caption").inner_text()
