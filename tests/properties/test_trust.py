@@ -119,6 +119,16 @@ DOCUMENTED = {
         if column.type not in ("string", "boolean") and column not in SCHEMAS["matrices"].columns
         if column.name not in ("rows", "cols", "expert_index")
     },
+    **{
+        column.name: f"tests/unit/compare/test_{file}.py"
+        for table, file in (
+            *(("subspaces", "subspaces"), ("heads", "heads"), ("lineage", "lineage")),
+            ("mixture", "autopsy"),
+        )
+        for column in SCHEMAS[table].columns
+        if column.type not in ("string", "boolean") and column not in SCHEMAS["pairs"].columns
+        if column.name != "layer_index"
+    },
     **dict.fromkeys(("score", "base_id", "other_id"), OF_FILE),
 }
 

@@ -19,7 +19,7 @@ from blockresearch.tables.columns import SCHEMAS
 from tests.conftest import ROOT, small_model
 
 # Tables of two models.
-COMPARED = ("pairs", "differences", "vocabulary")
+COMPARED = (*("pairs", "differences", "subspaces", "heads", "lineage", "mixture", "vocabulary"),)
 
 PARTS = ("Snakefile", "config", "envs", "notebooks", "profiles", "src", "workflow")
 

@@ -1,9 +1,11 @@
 """Two checkpoints compared by the workflow: only what changed is compared again."""
 
+import json
+
 import pandas as pd
 import pytest
 
-from tests.cases import comparisons
+from tests.cases import comparisons, variants
 from tests.workflow.conftest import COMPARED, assert_columns, copy_of_the_project
 
 pytestmark = pytest.mark.workflow
@@ -45,3 +47,23 @@ def test_a_comparison_follows_its_sides(tmp_path):
 
     itself = project.snakemake("compare", "--config", "model=tuned", "base=tuned")
     assert itself.code != 0 and "is both sides: name two checkpoints" in itself.text
+
+
+def test_a_merge_and_its_parents(tmp_path):
+    project = copy_of_the_project(tmp_path / "project")
+    tensors, config = comparisons.base()
+    parent = variants.tuned(tensors, 0.2)
+    for name, own in (
+        ("base", tensors),
+        ("parent", parent),
+        ("merged", variants.merged(tensors, parent, 0.25)),
+    ):
+        comparisons.write(project.folder / name, own, config)
+    pair = '{"base": "base", "other": "merged", "parents": ["parent"]}'
+    done = project.snakemake("compare", "--config", "model=merged", f"compare=[{pair}]")
+    assert done.code == 0, done.text
+    assert done.jobs["resolve_model"] == 3
+    folder = project.folder / "results/compare/local--merged-vs-local--base"
+    first, *_ = json.loads((folder / "autopsy.json").read_text())
+    assert first["rule"] == "mixture"
+    assert "0.75 × the base + 0.25 × parent 1" in first["text"]

@@ -1,7 +1,13 @@
 # What changed between two checkpoints.
 from blockresearch.run.config import compared
 
-COMPARISONS = [f"{other.name}-vs-{base.name}" for base, other in compared(config)]
+COMPARISONS = [pair.name for pair in compared(config)]
+
+# Other checkpoints of which the other side may be a merge, by (other, base).
+PARENTS = {
+    (pair.other.name, pair.base.name): [parent.name for parent in pair.parents]
+    for pair in compared(config)
+}
 
 
 wildcard_constraints:
@@ -13,9 +19,15 @@ rule compare_models:
     input:
         base="<results>/{base}/manifest.json",
         other="<results>/{other}/manifest.json",
+        parents=lambda wildcards: collect(
+            "<results>/{parent}/manifest.json",
+            parent=PARENTS.get((wildcards.other, wildcards.base), []),
+        ),
         files=lambda wildcards: [
             path
-            for side in lookup.sides(wildcards)
+            for side in lookup.sides(
+                wildcards, PARENTS.get((wildcards.other, wildcards.base), [])
+            )
             for path in available(side, lookup.compared_files(manifest_of(side)))
         ],
     output:
@@ -23,6 +35,14 @@ rule compare_models:
         pairs_parquet="<results>/compare/{other}-vs-{base}/pairs.parquet",
         csv="<results>/compare/{other}-vs-{base}/differences.csv",
         parquet="<results>/compare/{other}-vs-{base}/differences.parquet",
+        subspaces="<results>/compare/{other}-vs-{base}/subspaces.csv",
+        subspaces_parquet="<results>/compare/{other}-vs-{base}/subspaces.parquet",
+        heads="<results>/compare/{other}-vs-{base}/heads.csv",
+        heads_parquet="<results>/compare/{other}-vs-{base}/heads.parquet",
+        lineage="<results>/compare/{other}-vs-{base}/lineage.csv",
+        lineage_parquet="<results>/compare/{other}-vs-{base}/lineage.parquet",
+        mixture="<results>/compare/{other}-vs-{base}/mixture.csv",
+        mixture_parquet="<results>/compare/{other}-vs-{base}/mixture.parquet",
         autopsy="<results>/compare/{other}-vs-{base}/autopsy.json",
         vocabulary="<results>/compare/{other}-vs-{base}/vocabulary.csv",
         tokens="<results>/compare/{other}-vs-{base}/vocabulary.parquet",
@@ -46,6 +66,7 @@ rule compare_models:
         weights=uncompared(lambda wildcards: config["weights"]),
     shell:
         "{params.program} --base_manifest {input.base:q} --other_manifest {input.other:q}"
+        " --parent_manifests {input.parents:q}"
         " --weights {params.weights:q} --out {params.out_dir:q}"
         " --threads {threads} 2> {log:q}"
 

@@ -3,10 +3,14 @@
     python workflow/scripts/compare.py --base models/base --other models/tuned --out comparison
 
 writes to the folder, as .csv and .parquet, pairs (every tensor of both sides, matched or not),
-differences (one row per matched matrix) and vocabulary (tokens that were added, removed or
-renumbered), and autopsy.json (sentences on what kind of change it is). With --expect it is a check
-for converters: the exit code is 1 if the other side differs by more. The rule of the workflow names
-manifests instead of folders; shards that are not in place are downloaded and deleted afterwards.
+differences (one row per matched matrix), subspaces (agreement of their leading directions), heads
+(what changed in each attention head), lineage (whether both can have started independently),
+mixture (weights of a merge of --parents) and vocabulary (tokens that were added, removed or
+renumbered), and autopsy.json (sentences on what kind of change it is).
+
+With --expect it is a check for converters: the exit code is 1 if the other side differs by more,
+and expectation.json has the reasons. The rule of the workflow names manifests instead of folders;
+shards that are not in place are downloaded and deleted afterwards.
 """
 
 import logging
@@ -19,40 +23,53 @@ from blockresearch.checkpoint.borrow import borrowed, job_folder
 from blockresearch.checkpoint.manifest import read_manifest
 from blockresearch.checkpoint.provenance import facts_of_pair
 from blockresearch.compare.autopsy import autopsy
-from blockresearch.compare.expectation import unmet
-from blockresearch.compare.folder import Checkpoint, compare_checkpoints, local_checkpoint
+from blockresearch.compare.checkpoint import Checkpoint, local_checkpoint
+from blockresearch.compare.expectation import checked, parse_expectation
+from blockresearch.compare.folder import compare_checkpoints
+from blockresearch.compare.mixture import mixture
 from blockresearch.files import write_json
 from blockresearch.run import cli
+from blockresearch.tables.io import frame
 from blockresearch.tables.labels import write_both
 
 log = logging.getLogger("compare")
 
 
 def main(options):
+    expected = options.expect and parse_expectation(options.expect, options.max_ulp)
     with ExitStack() as stack:
-        sides = [side(options, name, stack) for name in ("base", "other")]
-        found = compare_checkpoints(*sides, options.threads)
+        base, other = (
+            side(getattr(options, name), getattr(options, f"{name}_manifest"), options, stack)
+            for name in ("base", "other")
+        )
+        parents = [side(folder, None, options, stack) for folder in options.parents]
+        parents += [side(None, path, options, stack) for path in options.parent_manifests]
+        found = compare_checkpoints(base, other, options.threads)
+        mixed = frame(mixture([base, *parents], other) if parents else (), "mixture")
     folder = Path(options.out)
-    about = facts_of_pair(sides[1].manifest, sides[0].manifest)
-    for table in ("pairs", "differences", "vocabulary"):
+    about = facts_of_pair(other.manifest, base.manifest)
+    for table in ("pairs", "differences", "subspaces", "heads", "lineage", "vocabulary"):
         write_both(getattr(found, table), table, folder / table, about)
-    verdicts = autopsy(found.pairs, found.differences)
+    write_both(mixed, "mixture", folder / "mixture", about)
+    verdicts = autopsy(found, mixed)
     write_json([asdict(verdict) for verdict in verdicts], folder / "autopsy.json")
     for verdict in verdicts:
         log.info("%s", verdict.text)
     log.info("%d pairs in %s", len(found.differences), folder)
-    if options.expect and (reasons := unmet(options.expect, found, options.max_ulp)):
-        raise ValueError("; ".join(reasons) + f": see {folder / 'differences.csv'}.")
+    if expected:
+        result = checked(expected, found)
+        write_json(result, folder / "expectation.json")
+        if not result["met"]:
+            raise ValueError("; ".join(result["reasons"]) + f": see {folder / 'differences.csv'}.")
 
 
-def side(options, name, stack):
-    """One side, whose files stay in place until `stack` is closed."""
-    folder, path = getattr(options, name), getattr(options, f"{name}_manifest")
+def side(folder, manifest_path, options, stack):
+    """One checkpoint, whose files stay in place until `stack` is closed."""
     if folder:
         return local_checkpoint(folder, cli.now())
-    manifest = read_manifest(path)
+    manifest = read_manifest(manifest_path)
     files = [*manifest.shards, *manifest.files_of("tokenizer")]
-    place = job_folder(options.weights, path, f"compare-{name}")
+    place = job_folder(options.weights, manifest_path, f"compare-{Path(options.out).name}")
     return Checkpoint(
         manifest, stack.enter_context(borrowed(manifest, files, options.weights, place))
     )
@@ -65,9 +82,21 @@ if __name__ == "__main__":
         which.add_argument(f"--{name}", help=f"folder of {what}")
         which.add_argument(f"--{name}_manifest", help=f"manifest of {what}")
     parser.add_argument("--weights", default="", help="folder of downloaded weights")
+    parser.add_argument(
+        "--parents",
+        nargs="+",
+        default=[],
+        metavar="FOLDER",
+        help="other checkpoints of which, with the base, the other side may be a merge",
+    )
+    parser.add_argument(
+        "--parent_manifests", nargs="*", default=[], metavar="FILE", help="their manifests"
+    )
     parser.add_argument("--out", required=True, help="folder to write")
     parser.add_argument(
-        "--expect", choices=("equal", "rounding"), help="fail if more than this has changed"
+        "--expect",
+        metavar="KIND",
+        help="fail if more than this has changed: equal, rounding, or quantized:FORMAT",
     )
     parser.add_argument(
         "--max_ulp",

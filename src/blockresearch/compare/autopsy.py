@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from blockresearch.compare.folder import Comparison
+from blockresearch.compare.lineage import NOT_INDEPENDENT, combined_log10_p
+
 # Share of the changed matrices that must agree.
 MOST = 0.8
 
@@ -20,7 +23,33 @@ LOW_RANK = 0.25
 # Source: arXiv:2511.08567, on updates by reinforcement learning stored in BF16.
 SPARSE, FEW_UNITS = 0.3, 1
 
+# Cosine of a direction with the shared one, and what may be left along it after it was removed.
+SAME_DIRECTION, REMOVED = 0.95, 0.1
+
+# Share of the changed matrices whose rows or columns are scaled (methods scale only some of the
+# projections), and what a factor for each may leave beside the whole change.
+SOME, SCALED = 0.4, 0.5
+
+# Decibels within which a copy is one of plain rounding.
+PLAIN_DB = 0.3
+
+# Residual of a mixture beside that of the nearest parent.
+MIXED = 0.2
+
 NAMED = 3
+
+TOKEN_TABLES = ("embed_tokens", "lm_head")
+
+RELATIONS = {
+    "transposed": "are the transposed matrices of the base",
+    "rows_interleaved": "have the rows of each head in the other rotary order (halves and pairs)",
+    "rows_permuted": "are those of the base with rows in another order",
+    "columns_permuted": "are those of the base with columns in another order",
+    "expert_permuted": "are those of another expert of the base",
+    "negated": "are those of the base with the opposite sign",
+    "rotated": "have the singular values of the base and no row or column of it: they were rotated",
+    "unrelated": "have nothing in common with their namesakes: no row, no column, no spectrum",
+}
 
 
 @dataclass(frozen=True)
@@ -36,24 +65,104 @@ class Verdict:
     threshold: float
 
 
-def autopsy(pairs: pd.DataFrame, differences: pd.DataFrame) -> list[Verdict]:
-    """Sentences about what changed from the tables pairs and differences, the headline first."""
-    found = [*_of_weights(pairs, differences), *_of_structure(pairs)]
-    return found or [Verdict("none", "No tensor of one side has a partner on the other.", 0, 1)]
+def autopsy(found: Comparison, mixture: pd.DataFrame | None = None) -> list[Verdict]:
+    """Sentences about what changed, the headline first; `mixture` is the table of that name."""
+    verdicts = [
+        *_of_places(found.pairs),
+        *_of_mixture(mixture),
+        *_of_weights(found.pairs, found.differences),
+        *_of_structure(found.pairs),
+        *_of_lineage(found.lineage, found.differences),
+    ]
+    return verdicts or [Verdict("none", "No tensor of one side has a partner on the other.", 0, 1)]
+
+
+def _of_places(pairs: pd.DataFrame) -> Iterator[Verdict]:
+    """Layers that have another number or occur once more, and other tensors that moved."""
+    found = pairs[pairs["status"].isin(["moved", "copied"])]
+    in_layers = found["layer_index"].notna() & found["other_layer_index"].notna()
+    other_layer = in_layers & (found["layer_index"] != found["other_layer_index"]).fillna(False)
+    inside = found.loc[~other_layer & (found["status"] == "moved"), "other_name"]
+    found = found[other_layer]
+    for status, text in (
+        ("moved", "have another number"),
+        ("copied", "occur once more"),
+    ):
+        own = found[found["status"] == status]
+        layers = sorted({(int(b), int(a)) for a, b in _layer_pairs(own)})
+        if layers:
+            text = f"{len(layers)} layers of the base {text}, byte for byte: {_runs(layers)}."
+            yield Verdict(f"layers_{status}", text, len(layers), 1)
+    if len(inside):
+        text = f"{len(inside)} tensors have the bytes of another place: {_listed(inside)}."
+        yield Verdict("moved", text, len(inside), 1)
+
+
+def _layer_pairs(found: pd.DataFrame) -> Iterator[tuple[int, int]]:
+    yield from zip(found["layer_index"], found["other_layer_index"], strict=True)
+
+
+def _runs(layers: list[tuple[int, int]]) -> str:
+    """Layers (on the other side, of the base) as ranges with the same offset."""
+    runs: list[list[tuple[int, int]]] = []
+    for place in layers:
+        last = runs[-1][-1] if runs else None
+        if last and (last[0] + 1, last[1] + 1) == place:
+            runs[-1].append(place)
+        else:
+            runs.append([place])
+
+    def named(first: int, last: int) -> str:
+        return str(first) if first == last else f"{first}–{last}"
+
+    sentences = [
+        f"{named(run[0][1], run[-1][1])} as {named(run[0][0], run[-1][0])}" for run in runs
+    ]
+    return ", ".join(sentences[:NAMED]) + (
+        f" and {len(runs) - NAMED} more ranges" if len(runs) > NAMED else ""
+    )
+
+
+def _of_mixture(table: pd.DataFrame | None) -> Iterator[Verdict]:
+    if table is None or table.empty:
+        return
+    moved = table[table["nearest_residual"] > 0]
+    mixed = moved[moved["residual"] <= MIXED * moved["nearest_residual"]]
+    if moved.empty or len(mixed) < MOST * len(moved):
+        return
+    weights = pd.DataFrame(mixed["weights"].tolist())
+    terms = " + ".join(
+        f"{weights[place].median():.3g} × " + ("the base" if place == 0 else f"parent {place}")
+        for place in weights
+    )
+    text = (
+        f"A merge: {len(mixed)} of {len(moved)} changed matrices are {terms} (medians), with a "
+        f"residual of {mixed['residual'].median():.2g}, while the nearest one alone leaves "
+        f"{mixed['nearest_residual'].median():.2g}."
+    )
+    yield Verdict("mixture", text, len(mixed) / len(moved), MOST)
 
 
 def _of_weights(pairs: pd.DataFrame, differences: pd.DataFrame) -> Iterator[Verdict]:
-    """The one rule that fits what changed in the matched tensors."""
+    """Matrices whose elements do not agree, then the one rule that fits the other changes."""
     if differences.empty:
         return
     changed = differences[differences["delta_norm"] > 0]
-    is_table = changed["projection"].isin(["embed_tokens", "lm_head"])
-    matrices = changed[changed["delta_spectral_norm"].notna() & ~is_table]
     total = int(differences["delta_spectral_norm"].notna().sum())
-    names, count = _listed(changed["param_name"]), len(changed)
-    if changed.empty:
+    faults = changed[changed["relation"].notna()]
+    for relation, text in RELATIONS.items():
+        own = faults.loc[faults["relation"] == relation, "param_name"]
+        if len(own):
+            text = f"{len(own)} of {total} matrices {text}: {_listed(own)}."
+            yield Verdict(relation, text, len(own), 1)
+    rest = changed[changed["relation"].isna()]
+    is_table = rest["projection"].isin(TOKEN_TABLES)
+    matrices = rest[rest["delta_spectral_norm"].notna() & ~is_table]
+    names, count = _listed(rest["param_name"]), len(rest)
+    if rest.empty:
         alone = pairs["status"].isin(["only_base", "only_other"]).any()
-        what = "All weights that both sides have" if alone else "All weights"
+        what = "All other weights" if len(faults) else "All weights"
+        what = f"{what} that both sides have" if alone else what
         yield Verdict("equal", f"{what} are equal: no element changed.", 0, 0)
     elif is_table.all():
         text = f"Only token tables changed: {names}; {len(differences) - count} tensors are equal."
@@ -63,6 +172,21 @@ def _of_weights(pairs: pd.DataFrame, differences: pd.DataFrame) -> Iterator[Verd
         yield Verdict("only_values", text, count, 0)
     else:
         yield next(filter(None, (rule(matrices, total) for rule in KINDS)))
+
+
+def _one_direction(matrices: pd.DataFrame, total: int) -> Verdict | None:
+    same = matrices[
+        (matrices["shared_direction"] >= SAME_DIRECTION)
+        & (matrices["shared_direction_left"] <= REMOVED)
+    ]
+    if len(same) < MOST * len(matrices):
+        return None
+    text = (
+        f"One direction was removed from what {len(same)} of {len(matrices)} changed matrices (of "
+        f"{total}) write to the residual stream, as abliteration does: at most "
+        f"{same['shared_direction_left'].max():.1%} of it is left; {_size(matrices)}."
+    )
+    return Verdict("one_direction", text, len(same) / len(matrices), MOST)
 
 
 def _low_rank(matrices: pd.DataFrame, total: int) -> Verdict | None:
@@ -91,15 +215,67 @@ def _sparse(matrices: pd.DataFrame, total: int) -> Verdict | None:
     return Verdict("sparse", text, len(few) / len(matrices), MOST)
 
 
+def _pruned(matrices: pd.DataFrame, total: int) -> Verdict | None:
+    """Elements set to zero, all others as they were."""
+    zeroed = matrices[(matrices["zeroed"] > 0) & (matrices["zeroed"] >= matrices["changed"])]
+    if len(zeroed) < MOST * len(matrices):
+        return None
+    text = (
+        f"Pruned: in {len(zeroed)} of {len(matrices)} changed matrices (of {total}) elements "
+        f"became zero (median {zeroed['zeroed'].median():.1%}), and no other changed; "
+        f"{_size(matrices)}."
+    )
+    return Verdict("pruned", text, len(zeroed) / len(matrices), MOST)
+
+
+def _scaled(matrices: pd.DataFrame, total: int) -> Verdict | None:
+    apart = (1 - matrices["cosine"] ** 2).clip(lower=0) ** 0.5
+    sides = {
+        "columns": matrices["column_scaled_residual"] <= SCALED * apart,
+        "rows": matrices["row_scaled_residual"] <= SCALED * apart,
+    }
+    scaled = matrices[sides["columns"] | sides["rows"]]
+    if len(scaled) < SOME * len(matrices):
+        return None
+    side = max(sides, key=lambda name: int(sides[name].sum()))
+    left = scaled[["column_scaled_residual", "row_scaled_residual"]].min(axis=1).median()
+    text = (
+        f"Scaled: in {len(scaled)} of {len(matrices)} changed matrices (of {total}) a factor for "
+        f"each of the {side} explains the change, as AWQ, SmoothQuant or folded norms leave it; "
+        f"what remains is {left:.2g} of the matrix (median)."
+    )
+    return Verdict("scaled", text, len(scaled) / len(matrices), SOME)
+
+
+def _quantized(matrices: pd.DataFrame, total: int) -> Verdict | None:
+    formats = matrices["grid_format"].dropna()
+    name = formats.mode().iloc[0] if len(formats) else None
+    same = matrices[matrices["grid_format"] == name]
+    if len(same) < MOST * len(matrices):
+        return None
+    losses, beside = (same["grid_sqnr_db"] - same["sqnr_db"]).dropna(), ""
+    if len(losses):
+        loss = float(losses.median())
+        is_plain = abs(loss) <= PLAIN_DB
+        beside = f", {'as' if is_plain else f'{loss:.1f} dB below'} plain rounding"
+    text = (
+        f"A copy rounded to {name}: {len(same)} of {len(matrices)} changed matrices (of {total}), "
+        f"with a signal-to-noise ratio of {same['sqnr_db'].median():.1f} dB (median){beside}."
+    )
+    return Verdict("quantized", text, len(same) / len(matrices), MOST)
+
+
 def _other_types(matrices: pd.DataFrame, total: int) -> Verdict | None:
     coded = matrices[matrices["compared_as"].isna()]
     if len(coded) < MOST * len(matrices):
         return None
-    ratios = coded["sqnr_db"]
+    ratios, schemes = coded["sqnr_db"], coded["other_scheme"].dropna()
+    stored = f" ({schemes.mode().iloc[0]})" if len(schemes) else ""
     text = (
-        f"{len(coded)} of {len(matrices)} changed matrices (of {total}) are stored in types whose "
-        f"codes cannot be compared, such as a quantized copy: the signal-to-noise ratio is "
-        f"{ratios.median():.1f} dB (median), at least {ratios.min():.1f} dB."
+        f"{len(coded)} of {len(matrices)} changed matrices (of {total}) are stored in "
+        f"types{stored} whose codes cannot be compared, such as a quantized copy: the "
+        f"signal-to-noise ratio is {ratios.median():.1f} dB (median), at least "
+        f"{ratios.min():.1f} dB."
     )
     return Verdict("other_types", text, len(coded) / len(matrices), MOST)
 
@@ -120,13 +296,17 @@ def _broad(matrices: pd.DataFrame, total: int) -> Verdict:
     ranks = matrices["delta_storage_rank"].dropna()
     told = f"; ranks of the change from {ranks.min()} to {ranks.max()}" if len(ranks) else ""
     text = (
-        f"{len(matrices)} of {total} matrices changed, in no simple way{told}; {_size(matrices)}."
+        f"{len(matrices)} of {total} matrices changed in no simple way, as full fine-tuning "
+        f"leaves them{told}; {_size(matrices)}."
     )
     return Verdict("broad", text, len(matrices) / total, 0)
 
 
 # In the order in which they are tried; the last one always fits.
-KINDS = (_low_rank, _sparse, _other_types, _noise, _broad)
+KINDS = (
+    *(_one_direction, _low_rank, _pruned, _sparse),
+    *(_scaled, _quantized, _other_types, _noise, _broad),
+)
 
 
 def _size(matrices: pd.DataFrame) -> str:
@@ -144,7 +324,6 @@ def _of_structure(pairs: pd.DataFrame) -> Iterator[Verdict]:
         )
         yield Verdict("copied", text, len(copied), 0)
     for status, names, text in (
-        ("moved", "other_name", "moved to another place with the same bytes"),
         ("resized", "param_name", "have another number of rows (vocabulary)"),
         ("untied", "other_name", "are stored separately, while the base uses its embedding"),
         ("tied", "param_name", "are replaced by the embedding"),
@@ -154,6 +333,27 @@ def _of_structure(pairs: pd.DataFrame) -> Iterator[Verdict]:
         own = pairs.loc[pairs["status"] == status, names]
         if len(own):
             yield Verdict(status, f"{len(own)} tensors {text}: {_listed(own)}.", len(own), 0)
+
+
+def _of_lineage(lineage: pd.DataFrame, differences: pd.DataFrame) -> Iterator[Verdict]:
+    """Whether both can have started independently, unless their weights are equal."""
+    values = lineage["up_log10_p"].fillna(lineage["gate_log10_p"]).dropna()
+    if values.empty or not (differences["delta_norm"] > 0).any():
+        return
+    together = combined_log10_p(values)
+    what = f"the order of hidden units in {len(values)} layers"
+    if together <= NOT_INDEPENDENT:
+        text = f"Not independent: {what} agrees with probability 10^{together:.0f} by chance."
+        yield Verdict("not_independent", text, together, NOT_INDEPENDENT)
+        return
+    between = lineage["units_log10_p"].dropna()
+    together = combined_log10_p(between) if len(between) else 0.0
+    if together <= NOT_INDEPENDENT:
+        text = (
+            "Not independent: the hidden units were shuffled, and gate and up agree on how with "
+            f"probability 10^{together:.0f} by chance."
+        )
+        yield Verdict("shuffled_units", text, together, NOT_INDEPENDENT)
 
 
 def _listed(names: pd.Series) -> str:

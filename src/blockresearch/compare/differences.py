@@ -7,17 +7,15 @@ and left out of every sum; a matrix that has any has no spectrum.
 """
 
 import math
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from blockresearch.compare.sides import Panels, Sides, aligned
 from blockresearch.safetensors.dtypes import DTYPES, FLOAT_LAYOUTS
 from blockresearch.spectra.metrics import Rounding, spectral_metrics
 from blockresearch.spectra.singular_values import singular_values
-
-Panels = Callable[[], Iterator[np.ndarray]]
 
 Row = dict[str, Any]
 
@@ -42,18 +40,6 @@ SPECTRAL = {
 }
 
 
-@dataclass(frozen=True)
-class Side:
-    """One side of a pair: how its rows are read, and the type that its values were rounded to.
-
-    panels   yields the rows from top to bottom, float32 or float64 [n, cols]
-    dtype    stored type; None if the values are dequantized, so their step is unknown
-    """
-
-    panels: Panels
-    dtype: str | None
-
-
 @dataclass
 class _Sums:
     """What one pass over both sides adds up."""
@@ -68,18 +54,23 @@ class _Sums:
     not_finite: int = 0
     changed: int = 0
     flips: int = 0
+    zeroed: int = 0
     largest: float = 0.0
     place: tuple[int, int] | None = None
     distances: np.ndarray = field(default_factory=lambda: np.zeros(2**16, np.int64))
     histograms: np.ndarray = field(default_factory=lambda: np.zeros((2, 2**16), np.int64))
+    # Σ a², Σ b², Σ ab of each column, and the part of Σ b² that a factor per row explains.
+    columns: np.ndarray = field(default_factory=lambda: np.zeros((3, 0)))
+    explained_by_rows: float = 0.0
 
 
-def difference(base: Side, other: Side, rows: int, cols: int, spectrum: bool = True) -> Row:
-    """The numbers of a pair of matrices [rows, cols], by the names of the table differences.
+def difference(sides: Sides, spectrum: bool = True) -> Row:
+    """The numbers of a pair of matrices, by the names of the table differences.
 
     Without `spectrum` (values such as norms) everything computed from singular values is missing.
     Raises ValueError if a side has another number of rows.
     """
+    base, other, rows, cols = sides.base, sides.other, sides.rows, sides.cols
     coarse = _coarser(base.dtype, other.dtype)
     sums, row_steps, col_steps = _Sums(), np.zeros(rows), np.zeros(cols)
     step, other_step = _step_of(base.dtype), _step_of(other.dtype)
@@ -101,35 +92,7 @@ def difference(base: Side, other: Side, rows: int, cols: int, spectrum: bool = T
     if has_steps:
         typical = math.sqrt(row_steps.max() / 12) + math.sqrt(col_steps.max() / 12)
         rounding = Rounding(typical, math.sqrt(float(row_steps.sum())) / 2)
-    return found | _spectral(_delta_panels(base, other), rows, cols, rounding)
-
-
-def aligned(
-    first: Iterator[np.ndarray], second: Iterator[np.ndarray]
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Panels [n, cols] of two streams of rows, cut so that both have the same rows.
-
-    Raises ValueError if one stream has more rows than the other.
-    """
-    a = b = np.empty((0, 0))
-    while True:
-        a = a if len(a) else next(first, a)
-        b = b if len(b) else next(second, b)
-        count = min(len(a), len(b))
-        if not count:
-            break
-        yield a[:count], b[:count]
-        a, b = a[count:], b[count:]
-    if len(a) or len(b):
-        raise ValueError("the sides have different numbers of rows.")
-
-
-def _delta_panels(base: Side, other: Side) -> Panels:
-    def panels() -> Iterator[np.ndarray]:
-        for a, b in aligned(base.panels(), other.panels()):
-            yield np.subtract(b, a, dtype=np.result_type(a, b))
-
-    return panels
+    return found | _spectral(sides.deltas, rows, cols, rounding)
 
 
 def _add(sums: _Sums, a: np.ndarray, b: np.ndarray, first: int, coarse: str | None) -> None:
@@ -137,14 +100,21 @@ def _add(sums: _Sums, a: np.ndarray, b: np.ndarray, first: int, coarse: str | No
     if not finite.all():
         sums.not_finite += int(a.size - np.count_nonzero(finite))
         a, b = np.where(finite, a, 0), np.where(finite, b, 0)
-    x, y = a.astype(np.float64).ravel(), b.astype(np.float64).ravel()
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    products = x * x, y * y, x * y
+    columns, rows = (np.stack([each.sum(axis=axis) for each in products]) for axis in (0, 1))
+    sums.columns = sums.columns + columns if sums.columns.size else columns
+    sums.explained_by_rows += float(_explained(rows).sum())
+    squares = rows.sum(axis=1)
+    sums.base += float(squares[0])
+    sums.other += float(squares[1])
+    sums.product += float(squares[2])
+    x, y = x.ravel(), y.ravel()
     delta = y - x
     sums.elements += int(np.count_nonzero(finite))
     sums.delta += float(delta @ delta)
-    sums.base += float(x @ x)
-    sums.other += float(y @ y)
-    sums.product += float(x @ y)
-    sums.flips += int(np.count_nonzero((x < 0) != (y < 0)) if (x * y < 0).any() else 0)
+    sums.flips += int(np.count_nonzero(products[2] < 0))
+    sums.zeroed += int(np.count_nonzero((y == 0) & (x != 0)))
     size = np.abs(delta)
     sums.abs_delta += float(size.sum())
     sums.abs_sum += float(np.abs(x).sum() + np.abs(y).sum())
@@ -165,6 +135,13 @@ def _add(sums: _Sums, a: np.ndarray, b: np.ndarray, first: int, coarse: str | No
             sums.histograms[side] += np.bincount(codes.ravel() + 2**15, minlength=2**16)
 
 
+def _explained(products: np.ndarray) -> np.ndarray:
+    """The part of Σ b² that the best factor explains; `products` are Σ a², Σ b², Σ ab [3, n]."""
+    return np.divide(
+        products[2] ** 2, products[0], out=np.zeros(products.shape[1]), where=products[0] > 0
+    )
+
+
 def _values(sums: _Sums, coarse: str | None) -> Row:
     found: Row = {
         "elements": sums.elements,
@@ -180,11 +157,18 @@ def _values(sums: _Sums, coarse: str | None) -> Row:
     if sums.base > 0 and sums.other > 0:
         cosine = sums.product / math.sqrt(sums.base) / math.sqrt(sums.other)
         found["cosine"] = max(-1.0, min(1.0, cosine))
+    if sums.other > 0:
+        for name, explained in (
+            ("row_scaled_residual", sums.explained_by_rows),
+            ("column_scaled_residual", float(_explained(sums.columns).sum())),
+        ):
+            found[name] = math.sqrt(max(0.0, 1 - explained / sums.other))
     if sums.abs_sum > 0:
         found["shadow_sigma"] = sums.abs_delta / sums.abs_sum
     found |= {
         "changed": sums.changed / sums.elements,
         "sign_flips": sums.flips,
+        "zeroed": sums.zeroed / sums.elements,
         "max_change": sums.largest,
         "max_change_row": sums.place[0] if sums.place else None,
         "max_change_col": sums.place[1] if sums.place else None,

@@ -7,12 +7,14 @@ is unique on both sides:
     prefix       the same name without the prefixes that libraries add (`model.`, `transformer.` …)
     role         the same place in the model and the same shape: covers fused and split projections,
                  stacked and separate experts, and other spellings
-    content      the same stored bytes at another place
+    content      the same stored bytes at another place (moved), or once more (copied)
     similarity   the same shape and kind, and the most similar names; the score is reported
 
 Between `role` and `content` come pairs that differ in shape: tables of tokens with another number
 of rows, the same elements in another shape, and an output layer that one side ties to its
-embedding. Whatever has no partner is listed as existing on one side only.
+embedding. A tensor of a layer that has the bytes of exactly one tensor of the base is matched with
+that one, under any name: once layers were inserted, names mean nothing. What has no partner is
+listed as existing on one side only.
 """
 
 from collections import defaultdict
@@ -36,7 +38,8 @@ Key = Callable[[Item], Hashable]
 class Pair:
     """One line of the table pairs.
 
-    status   matched, renamed, moved, resized, reshaped, tied, untied, only_base or only_other
+    status   matched, renamed, moved, copied, resized, reshaped, tied, untied, only_base or
+             only_other; the base of a copied one is matched elsewhere too
     rule     name, prefix, role, content or similarity; empty for an item without a partner
     score    similarity of the names, for the rule similarity
     note     what else is known, e.g. the shape of a namesake that does not fit
@@ -103,18 +106,28 @@ def match(
     items = items_of(base), items_of(other)
     order = {id(item): number for number, item in enumerate([*items[0], *items[1]])}
     rest = _Rest(*items)
+    sources = _sources(*items, base_content or {}, other_content or {})
     for rule, key in (
         ("name", lambda item: (item.tensor.name, item.matrix.slice)),
         ("prefix", lambda item: item.stem),
         ("role", lambda item: item.place),
     ):
-        same_shape = [pair for pair in rest.unique(key) if pair[0].shape == pair[1].shape]
+        same_shape = [
+            (mine, theirs)
+            for mine, theirs in rest.unique(key)
+            if mine.shape == theirs.shape and sources.get(id(theirs), mine) is mine
+        ]
         rest.take(_pair(rule, *pair) for pair in same_shape)
     for rule, key in (("prefix", lambda item: item.stem), ("role", lambda item: item.place)):
         rest.take(filter(None, (_other_shape(rule, *pair) for pair in rest.unique(key))))
     rest.take(_untied(base, other, items[0], rest.other))
     rest.take(_tied(base, other, rest.base, items[1]))
     rest.take(_moved(rest, base_content or {}, other_content or {}))
+    rest.take(
+        Pair("copied", sources[id(item)], item, "content")
+        for item in rest.other
+        if id(item) in sources
+    )
     rest.take(_similar(rest))
     namesakes = _by_key(rest.base + rest.other, lambda item: item.stem)
     alone = [Pair("only_base", item, None, note=_note(item, namesakes)) for item in rest.base]
@@ -127,8 +140,8 @@ def compared_shares(pairs: Iterable[Pair]) -> tuple[float, float]:
     found, total = [0, 0], [0, 0]
     for pair in pairs:
         for side, item in enumerate((pair.base, pair.other)):
-            # An item that ties are matched with is counted where it is matched as itself.
-            if item is None or pair.status == ("untied", "tied")[side]:
+            # An item that is matched more than once is counted where it is matched as itself.
+            if item is None or pair.status in (("untied", "copied"), ("tied",))[side]:
                 continue
             total[side] += item.numel
             found[side] += item.numel if pair.is_compared else 0
@@ -159,6 +172,26 @@ def copies(
     return found
 
 
+def _sources(
+    base: list[Item], other: list[Item], base_content: Mapping[str, str], other_content: Mapping
+) -> dict[int, Item]:
+    """For items of layers, by id, the only item of the base with the same bytes and shape."""
+    by_content = _by_key(
+        [item for item in base if _is_in_layer(item)],
+        lambda item: base_content.get(item.tensor.name),
+    )
+    found = {}
+    for item in filter(_is_in_layer, other):
+        same = by_content.get(other_content.get(item.tensor.name), [])
+        if len(same) == 1 and same[0].shape == item.shape:
+            found[id(item)] = same[0]
+    return found
+
+
+def _is_in_layer(item: Item) -> bool:
+    return item.is_whole and item.tensor.role.layer_index is not None
+
+
 def _by_key(items: Iterable[Item], key: Key) -> dict[Hashable, list[Item]]:
     found = defaultdict(list)
     for item in items:
@@ -174,7 +207,8 @@ def _pair(rule: str, base: Item, other: Item) -> Pair:
 def _other_shape(rule: str, base: Item, other: Item) -> Pair | None:
     if base.is_token_table and other.is_token_table and base.shape[1] == other.shape[1]:
         return Pair("resized", base, other, rule)
-    if base.numel == other.numel:
+    # Those of the same shape have another partner.
+    if base.numel == other.numel and base.shape != other.shape:
         return Pair("reshaped", base, other, rule)
     return None
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from blockresearch.hub.cache import opened_snapshot
@@ -99,23 +99,43 @@ def models(config: Mapping[str, Any]) -> dict[str, Model]:
     """
     result = _listed(config)
     for pair in compared(config):
-        for model in pair:
+        for model in (pair.base, pair.other, *pair.parents):
             _add(result, model)
     return result
 
 
-def compared(config: Mapping[str, Any]) -> list[tuple[Model, Model]]:
-    """The comparisons as (base, other): those of `compare`, and of every model with `base`.
+class Compared(NamedTuple):
+    """A comparison: both sides, and other checkpoints of which `other` may be a merge."""
+
+    base: Model
+    other: Model
+    parents: tuple[Model, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Name of its folder under results/compare."""
+        return f"{self.other.name}-vs-{self.base.name}"
+
+
+def compared(config: Mapping[str, Any]) -> list[Compared]:
+    """The comparisons: those of `compare`, and of every model with `base`.
 
     Raises ConfigError if a side is neither a folder nor a hub id, or is compared with itself.
     """
-    pairs = [(_side(entry["base"]), _side(entry["other"])) for entry in config["compare"]]
+    pairs = [
+        Compared(
+            _side(entry["base"]),
+            _side(entry["other"]),
+            tuple(map(_side, entry.get("parents", ()))),
+        )
+        for entry in config["compare"]
+    ]
     if config["base"] is not None:
-        pairs += [(_side(config["base"]), model) for model in _listed(config).values()]
-    for base, other in pairs:
-        if base.name == other.name:
+        pairs += [Compared(_side(config["base"]), model) for model in _listed(config).values()]
+    for pair in pairs:
+        if pair.base.name == pair.other.name:
             raise ConfigError(
-                say("compare: {model} is both sides: name two checkpoints.", model=base.source)
+                say("compare: {model} is both sides: name two checkpoints.", model=pair.base.source)
             )
     return pairs
 

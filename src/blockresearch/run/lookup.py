@@ -59,9 +59,9 @@ class Side:
     model: str
 
 
-def sides(wildcards: Any) -> list[Side]:
-    """Both sides of a comparison: its base, and the other model."""
-    return [Side(wildcards.base), Side(wildcards.other)]
+def sides(wildcards: Any, parents: Iterable[str] = ()) -> list[Side]:
+    """The checkpoints that a comparison reads: its base, the other model, and other parents."""
+    return [Side(wildcards.base), Side(wildcards.other), *map(Side, parents)]
 
 
 def provider(key: str, manifests: Iterable[str]) -> str | None:

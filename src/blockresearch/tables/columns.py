@@ -19,6 +19,7 @@ WEIGHT, WEIGHT_SQUARED, PER_WEIGHT = "w", "w²", "1/w"
 
 SHARE, ELEMENTS, BYTES, DECIBEL, BITS = "share", "elements", "bytes", "dB", "bits per element"
 
+ARDITI = "Arditi and others 2024, arXiv:2406.11717"
 CLAUSET = "Clauset, Shalizi and Newman 2009, SIAM Review 51(4), 661–703, arXiv:0706.1062"
 AWQ = "Lin and others 2023, arXiv:2306.00978"
 FP8 = "Micikevicius and others 2022, arXiv:2209.05433"
@@ -41,11 +42,14 @@ SHANNON = "Shannon 1948, Bell System Technical Journal 27, 379–423"
 SHADOW = "Wu and others 2025, arXiv:2505.12716"
 SILHOUETTE = "Rousseeuw 1987, J. Comput. Appl. Math. 20, 53–65"
 SPECTRUM = "Hartford, Atkins, Fernandes Neto and Golchinfar 2024, arXiv:2406.06623"
+SHUTTLEWORTH = "Shuttleworth and others 2024, arXiv:2410.21228"
 STAATS = "Staats, Thamm and Rosenow 2024, arXiv:2410.17770"
 VALLENDER = "Vallender 1974, Theory Probab. Appl. 18(4), 784–786"
 VUONG = "Vuong 1989, Econometrica 57(2), 307–333"
+WEDIN = "Davis and Kahan 1970, SIAM J. Numer. Anal. 7(1), 1–46"
 WEIGHTWATCHER = "Martin and Mahoney 2021, JMLR 22(165), arXiv:1810.01075; WeightWatcher 0.7.7"
 WEYL = "Weyl 1912, Mathematische Annalen 71, 441–479"
+ZHU = "Zhu, Ahmed, Kuditipudi and Liang 2025, arXiv:2502.12292"
 TSNE = "van der Maaten and Hinton 2008, JMLR 9, 2579–2605"
 
 
@@ -1312,10 +1316,12 @@ _PLACE = (
 _BOTH_SHAPES = (
     Column("rows", "integer", "rows of the base", NONE),
     Column("cols", "integer", "columns of the base", NONE),
+    Column("other_layer_index", "integer", "layer on the other side", NONE),
     Column("other_rows", "integer", "rows of the other side", NONE),
     Column("other_cols", "integer", "columns of the other side", NONE),
     Column("dtype", "string", "stored type of the base"),
     Column("other_dtype", "string", "stored type of the other side"),
+    Column("other_scheme", "string", "quantization scheme of the other side"),
 )
 
 PAIRS = Schema(
@@ -1326,7 +1332,8 @@ PAIRS = Schema(
         Column(
             "status",
             "string",
-            "matched, renamed, moved (same bytes at another place), resized (other vocabulary), "
+            "matched, renamed, moved (same bytes at another place), copied (same bytes once more), "
+            "resized (other vocabulary), "
             "reshaped, untied (the base ties its output layer to the embedding), tied (the other "
             "side does), only_base or only_other",
         ),
@@ -1383,6 +1390,7 @@ DIFFERENCES = Schema(
         ),
         Column("changed", "number", "share of elements whose stored code changed", SHARE, "n / N"),
         Column("sign_flips", "integer", "elements that changed their sign", ELEMENTS),
+        Column("zeroed", "number", "share of elements that became zero", SHARE, "n / N"),
         Column("max_change", "number", "largest |δ|", WEIGHT, "max |δ|"),
         Column("max_change_row", "integer", "its row in the base", NONE),
         Column("max_change_col", "integer", "its column in the base", NONE),
@@ -1406,6 +1414,51 @@ DIFFERENCES = Schema(
             WEIGHT,
             "∫ |F_A(w) - F_B(w)| dw",
             VALLENDER,
+        ),
+        Column(
+            "row_scaled_residual",
+            "number",
+            "what is left of the other side if each row of the base is scaled to fit best",
+            NONE,
+            "‖B - diag(s) A‖_F / ‖B‖_F",
+        ),
+        Column(
+            "column_scaled_residual",
+            "number",
+            "the same with each column scaled, as AWQ and SmoothQuant do",
+            NONE,
+            "‖B - A diag(s)‖_F / ‖B‖_F",
+        ),
+        Column(
+            "relation",
+            "string",
+            "what the other side is if elements do not agree: transposed, rows_interleaved, "
+            "rows_permuted, columns_permuted, expert_permuted, negated, rotated or unrelated",
+        ),
+        Column("base_expert", "integer", "expert of the base that it is, if not its own", NONE),
+        Column("grid_format", "string", "low-bit format that the other side was rounded to"),
+        Column(
+            "grid_sqnr_db",
+            "number",
+            "signal to noise of plain rounding of the base to that format",
+            DECIBEL,
+            "20 log₁₀(‖A‖_F / ‖A − Q(A)‖_F)",
+        ),
+        Column(
+            "shared_direction",
+            "number",
+            "agreement of the first direction of Δ with the one that most matrices share",
+            NONE,
+            "|⟨u₁(Δ), r⟩|, r: first right singular vector of the stacked u₁",
+            ARDITI,
+        ),
+        Column(
+            "shared_direction_left",
+            "number",
+            "size of what the other side writes along it, relative to the base",
+            NONE,
+            "‖rᵀB‖ / ‖rᵀA‖",
+            ARDITI,
         ),
         Column("delta_spectral_norm", "number", "largest singular value of Δ", WEIGHT, "σ₁(Δ)"),
         Column("delta_stable_rank", "number", "stable rank of Δ", NONE, "Σλ / λ₁", RUDELSON),
@@ -1444,6 +1497,182 @@ DIFFERENCES = Schema(
     ),
 )
 
+SUBSPACES = Schema(
+    "subspaces.csv, subspaces.parquet",
+    "one matched matrix that changed, and whose elements agree",
+    (
+        *_SIDES,
+        PARAM_NAME,
+        SLICE,
+        *_OTHER_SIDE,
+        *_PLACE,
+        *_BOTH_SHAPES,
+        Column(
+            "spectral_shift",
+            "number",
+            "change of the leading singular values (up to 128)",
+            NONE,
+            "‖σ(B) − σ(A)‖ / ‖σ(A)‖",
+        ),
+        *(
+            column
+            for k in (8, 32, 128)
+            for column in (
+                *(
+                    column
+                    for side, vectors, length in (("left", "U", "rows"), ("right", "V", "cols"))
+                    for column in (
+                        Column(
+                            f"{side}_overlap_{k}",
+                            "number",
+                            f"agreement of the {k} leading {side} singular vectors of both sides",
+                            NONE,
+                            f"‖{vectors}ᵀ{vectors}'‖_F² / {k}",
+                        ),
+                        Column(
+                            f"{side}_z_{k}",
+                            "number",
+                            "the same in standard deviations above independent subspaces",
+                            NONE,
+                            f"(overlap − {k} / {length}) / std",
+                        ),
+                        Column(
+                            f"{side}_angle_{k}",
+                            "number",
+                            "largest principal angle between both subspaces",
+                            "degrees",
+                            f"arccos σ_min({vectors}ᵀ{vectors}')",
+                        ),
+                    )
+                ),
+                Column(
+                    f"gap_{k}",
+                    "number",
+                    f"gap of the base behind its {k} leading directions",
+                    WEIGHT,
+                    f"σ_{k}(A) − σ_{k + 1}(A)",
+                    WEDIN,
+                ),
+                Column(
+                    f"delta_inside_{k}",
+                    "number",
+                    f"share of the energy of Δ in the {k} leading subspaces of the base",
+                    SHARE,
+                    "‖UᵀΔV‖_F² / ‖Δ‖_F²",
+                ),
+                Column(
+                    f"intruders_{k}",
+                    "integer",
+                    f"of the {k} leading left directions of the other side, those that are no "
+                    "leading direction of the base (cosine below 0.6 with each of 128)",
+                    NONE,
+                    source=SHUTTLEWORTH,
+                ),
+            )
+        ),
+    ),
+)
+
+_HEAD_PARTS = (
+    ("q", "rows of q_proj"),
+    ("k", "rows of k_proj for its group"),
+    ("v", "rows of v_proj for its group"),
+    ("o", "columns of o_proj"),
+)
+
+HEADS = Schema(
+    "heads.csv, heads.parquet",
+    "one query head of a layer of which a projection changed",
+    (
+        *_SIDES,
+        COMPONENT,
+        LAYER_INDEX,
+        ATTENTION_OR_EXPERT,
+        Column("head", "integer", "number of the query head", NONE),
+        Column("kv_head", "integer", "number of the key-value head of its group", NONE),
+        *(
+            column
+            for letter, what in _HEAD_PARTS
+            for column in (
+                Column(
+                    f"{letter}_relative_change",
+                    "number",
+                    f"size of the change of the {what}",
+                    NONE,
+                    "‖Δ‖_F / ‖A‖_F",
+                ),
+                Column(
+                    f"{letter}_overlap",
+                    "number",
+                    "agreement of the subspaces of the head on both sides",
+                    NONE,
+                    "‖QᵀQ'‖_F² / d",
+                ),
+            )
+        ),
+    ),
+)
+
+LINEAGE = Schema(
+    "lineage.csv, lineage.parquet",
+    "one tested layer, of one expert if it has several",
+    (
+        *_SIDES,
+        COMPONENT,
+        LAYER_INDEX,
+        Column("units", "integer", "hidden units that were matched", NONE),
+        *(
+            column
+            for name, what in (
+                ("up", "the order of units in up_proj on both sides"),
+                ("gate", "the order of units in gate_proj on both sides"),
+                ("units", "the orders that were found in up_proj and in gate_proj"),
+            )
+            for column in (
+                Column(
+                    f"{name}_correlation",
+                    "number",
+                    f"rank correlation of {what}",
+                    NONE,
+                    "1 − 6 Σ d² / (n (n² − 1))",
+                ),
+                Column(
+                    f"{name}_log10_p",
+                    "number",
+                    "probability of as much correlation if both started independently",
+                    NONE,
+                    "log₁₀ P(t_{n−2} ≥ t)",
+                    ZHU,
+                ),
+            )
+        ),
+    ),
+)
+
+MIXTURE = Schema(
+    "mixture.csv, mixture.parquet",
+    "one matrix that the other side, the base and all other parents have",
+    (
+        *_SIDES,
+        Column("other_name", "string", "name on the other side, and part of the tensor"),
+        Column(
+            "weights",
+            "numbers",
+            "weight of the base, then of each other parent",
+            NONE,
+            "argmin ‖B − Σ x P‖_F",
+        ),
+        Column("residual", "number", "what this mixture leaves", NONE, "‖B − Σ x P‖_F / ‖B‖_F"),
+        Column(
+            "nearest_residual",
+            "number",
+            "what the nearest parent alone leaves",
+            NONE,
+            "min ‖B − P‖_F / ‖B‖_F",
+        ),
+    ),
+)
+
 VOCABULARY = Schema(
     "vocabulary.csv, vocabulary.parquet",
     "one token that only one side has, or that has another row there",
@@ -1470,6 +1699,10 @@ SCHEMAS = {
     "projection": PROJECTION,
     "pairs": PAIRS,
     "differences": DIFFERENCES,
+    "subspaces": SUBSPACES,
+    "heads": HEADS,
+    "lineage": LINEAGE,
+    "mixture": MIXTURE,
     "vocabulary": VOCABULARY,
 }
 

@@ -13,7 +13,7 @@ IDENTITY = frozenset(
     "layer_index shape rows cols nbytes numel finite_count nan_count posinf_count neginf_count "
     "expert_index bits_per_weight tensors matrices parameters inf_count top_rows top_cols codes "
     "counts token_id length cluster size k random_state other_rows other_cols base_id "
-    "other_id".split()
+    "other_id other_layer_index base_expert head kv_head units".split()
 )
 
 
@@ -234,6 +234,63 @@ GUIDANCE = (
         "finds planted ranks down to changes of 0.1 % in BF16",
         "the rank of a merged adapter; for a full fine-tune it grows with the size of the change",
         "a bound for independent rounding errors: directions below it are unknown, not absent",
+    ),
+    _of(
+        "row_scaled_residual column_scaled_residual",
+        "1e-8",
+        "close to the relative change: updates do not scale whole rows or columns",
+        "a small one beside the relative change: norms or scales were folded into the matrix",
+    ),
+    _of(
+        "zeroed",
+        "an exact count",
+        "0 unless a copy was pruned or quantized",
+        "elements that were zero before do not count",
+    ),
+    _of(
+        "grid_sqnr_db",
+        "as the rounding errors of the tables of one model",
+        "about 20 dB in 4 bits, 40 dB in INT8",
+        "methods that use data lose more here and less in the outputs",
+    ),
+    _of(
+        "shared_direction shared_direction_left",
+        "1e-3 (two passes of a power iteration)",
+        "missing: updates do not share a single direction",
+        "only for changes with most of their energy in one direction",
+    ),
+    _of(
+        "spectral_shift "
+        + " ".join(
+            f"{name}_{k}"
+            for k in (8, 32, 128)
+            for name in (
+                *("left_overlap", "left_z", "left_angle", "right_overlap", "right_z"),
+                *("right_angle", "gap", "delta_inside", "intruders"),
+            )
+        ),
+        "three passes of a subspace iteration: 1e-3 if the gap is 10 %, less below",
+        "overlaps above 0.9 after fine-tuning, and few intruders",
+        "directions within a small gap turn easily: compare the gap with the spectral norm of Δ",
+    ),
+    _of(
+        "q_relative_change q_overlap k_relative_change k_overlap v_relative_change v_overlap "
+        "o_relative_change o_overlap",
+        "exact to the last digits of float64",
+        "heads of one layer change by similar amounts",
+        "independent heads overlap by their size over the width, not by 0",
+    ),
+    _of(
+        "up_correlation up_log10_p gate_correlation gate_log10_p units_correlation units_log10_p",
+        "up to 2,048 units of up to 8 layers",
+        "below -100 for any copy or fine-tune, uniform for independent starts",
+        "a small p says that the starts were not independent, not which model came first",
+    ),
+    _of(
+        "weights residual nearest_residual",
+        "1e-8",
+        "a residual of the size of rounding for linear merges",
+        "merges that select elements leave a large residual",
     ),
     _of(
         "score",

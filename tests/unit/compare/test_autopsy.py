@@ -4,105 +4,121 @@ import numpy as np
 import pytest
 
 from blockresearch.compare.autopsy import autopsy
-from blockresearch.compare.folder import compare_checkpoints, local_checkpoint
-from tests.cases import comparisons
+from blockresearch.compare.checkpoint import local_checkpoint
+from blockresearch.compare.folder import compare_checkpoints
+from blockresearch.compare.mixture import mixture
+from blockresearch.tables.io import frame
+from tests.cases import comparisons, variants
 from tests.cases.checkpoints import brain, llama
 
 NOW = "2026-01-01T00:00:00Z"
 
-
-def noised(tensors, relative=0.05):
-    random = np.random.default_rng(2)
-
-    def with_noise(tensor):
-        w = comparisons.values(tensor)
-        noise = random.standard_normal(w.shape)
-        scale = relative * np.linalg.norm(w) / np.linalg.norm(noise) if w.ndim == 2 else 0
-        return brain(w + scale * noise)
-
-    return {name: with_noise(tensor) for name, tensor in tensors.items()}
-
-
-def sparse(tensors):
-    """Every tenth code one unit larger."""
-    result = {}
-    for name, tensor in tensors.items():
-        codes = tensor.codes.copy()
-        if codes.ndim == 2:
-            codes.reshape(-1)[::10] += 1
-        result[name] = type(tensor)("BF16", codes)
-    return result
-
-
-def with_new_table(tensors):
-    name = "model.embed_tokens.weight"
-    return tensors | {name: brain(comparisons.values(tensors[name]) * 1.1)}
-
-
-def with_new_norm(tensors):
-    name = "model.norm.weight"
-    return tensors | {name: brain(comparisons.values(tensors[name]) * 1.1)}
-
-
-def deeper(tensors):
-    """Layer 1 once more as layer 2."""
-    again = {n.replace("layers.1.", "layers.2."): t for n, t in tensors.items() if "layers.1." in n}
-    return tensors | again
-
-
-def tuned(tensors):
-    """A change of full rank whose directions differ in size."""
-    random = np.random.default_rng(3)
-    result = dict(tensors)
-    for number, (name, tensor) in enumerate(tensors.items()):
-        w = comparisons.values(tensor)
-        if w.ndim == 2:
-            left = random.standard_normal((len(w), 3 + number))
-            right = random.standard_normal((3 + number, w.shape[1]))
-            change = left @ right
-            result[name] = brain(w + 0.1 * np.linalg.norm(w) * change / np.linalg.norm(change))
-    return result
-
-
+# The rules that fire, the headline first.
 KINDS = {
-    "equal": lambda tensors: dict(reversed(tensors.items())),
-    "only_token_tables": with_new_table,
-    "only_values": with_new_norm,
-    "low_rank": lambda tensors: comparisons.perturbed(tensors, 8, 0.05),
-    "sparse": sparse,
-    "noise": noised,
-    "broad": tuned,
+    "resharded": ["equal"],
+    "with_new_table": ["only_token_tables", "not_independent"],
+    "with_new_norm": ["only_values", "not_independent"],
+    "low_rank": ["low_rank", "not_independent"],
+    "tuned": ["broad", "not_independent"],
+    "noised": ["noise", "not_independent"],
+    "sparse": ["sparse", "not_independent"],
+    "pruned": ["pruned", "not_independent"],
+    "abliterated": ["one_direction", "not_independent"],
+    "in_int4": ["quantized", "not_independent"],
+    "in_nvfp4": ["quantized", "not_independent"],
+    "scaled": ["scaled", "not_independent"],
+    "rotated": ["rotated", "equal"],
+    "transposed": ["transposed", "equal", "not_independent"],
+    "interleaved": ["rows_interleaved", "equal", "not_independent"],
+    "rows_permuted": ["rows_permuted", "equal", "not_independent"],
+    "units_permuted": ["rows_permuted", "columns_permuted", "equal", "shuffled_units"],
+    "reinitialized": ["unrelated", "equal"],
+    "extended": ["equal", "resized"],
 }
 
 
+@pytest.fixture(scope="module")
+def base():
+    tensors, config = llama(hidden=64, inter=160)
+    return variants.trained(tensors), config
+
+
 @pytest.fixture
-def verdicts(tmp_path):
-    def of(other, **config):
-        tensors, plain = llama(hidden=64, inter=160)
-        sides = [
-            local_checkpoint(str(comparisons.write(tmp_path / name, some, known)), NOW)
-            for name, some, known in (
-                ("base", tensors, plain),
-                ("other", other(tensors), plain | config),
-            )
-        ]
-        found = compare_checkpoints(*sides, threads=1)
-        return [verdict.rule for verdict in autopsy(found.pairs, found.differences)]
+def side(tmp_path, base):
+    def of(name, tensors, **config):
+        folder = comparisons.write(tmp_path / name, tensors, base[1] | config)
+        return local_checkpoint(str(folder), NOW)
+
+    return of
+
+
+@pytest.fixture
+def verdicts(side, base):
+    def of(tensors, **config):
+        found = compare_checkpoints(side("base", base[0]), side("other", tensors, **config), 1)
+        return [verdict.rule for verdict in autopsy(found)]
 
     return of
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_headline_of_each_kind_of_change(verdicts, kind):
-    assert verdicts(KINDS[kind]) == [kind]
+def test_each_kind_of_change_has_its_sentence(verdicts, base, kind):
+    assert verdicts(getattr(variants, kind)(base[0])) == KINDS[kind]
 
 
-def test_a_layer_that_was_copied(verdicts):
-    assert verdicts(deeper, num_hidden_layers=3) == ["equal", "copied", "only_other"]
+def test_layers_that_were_copied_and_moved(verdicts, base):
+    found = verdicts(variants.deeper(base[0], 0, 0), num_hidden_layers=3)
+    assert found[:2] == ["layers_moved", "layers_copied"]
+    assert found[2] == "equal"
 
 
-def test_a_side_without_some_tensors(verdicts):
-    def pruned(tensors):
-        return {name: tensor for name, tensor in tensors.items() if "layers.1." not in name}
+def test_a_side_without_some_tensors(verdicts, base):
+    kept = {name: tensor for name, tensor in base[0].items() if "layers.1." not in name}
+    assert verdicts(kept, num_hidden_layers=1) == ["equal", "only_base"]
 
-    assert verdicts(pruned, num_hidden_layers=1) == ["equal", "only_base"]
+
+@pytest.mark.parametrize(("relative", "rule"), [(0, "moved"), (0.02, "expert_permuted")])
+def test_experts_that_changed_places(side, relative, rule):
+    random = np.random.default_rng(0)
+    own = random.normal(0, 0.02, (4, 2, 48, 64))
+
+    def experts(order, weights):
+        return {
+            f"model.layers.0.mlp.experts.{place}.{word}_proj.weight": brain(weights[number, part])
+            for place, number in enumerate(order)
+            for part, word in enumerate(("up", "gate"))
+        }
+
+    noised = own + relative * random.normal(0, 0.02, own.shape)
+    config = {"model_type": "qwen3_moe", "num_experts": 4}
+    found = compare_checkpoints(
+        side("base", experts([0, 1, 2, 3], own), **config),
+        side("other", experts([1, 0, 2, 3], noised), **config),
+        1,
+    )
+    assert autopsy(found)[0].rule == rule
+    assert autopsy(found)[0].value == 4
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5])
+def test_a_merge_of_two_parents(side, base, share):
+    parent = variants.tuned(base[0], 0.2)
+    sides = [
+        side("base", base[0]),
+        side("other", variants.merged(base[0], parent, share)),
+        side("parent", parent),
+    ]
+    rows = frame(mixture([sides[0], sides[2]], sides[1]), "mixture")
+    verdict = autopsy(compare_checkpoints(*sides[:2], 1), rows)[0]
+    assert verdict.rule == "mixture"
+    weights = np.array(rows["weights"].tolist())
+    np.testing.assert_allclose(np.median(weights, axis=0), [1 - share, share], atol=0.02)
+
+
+def test_no_merge_of_unrelated_parents(side, base):
+    parent = variants.tuned(base[0], 0.2)
+    sides = side("base", base[0]), side("parent", parent)
+    other = side("other", variants.noised(base[0]))
+    rows = frame(mixture(sides, other), "mixture")
+    rules = [verdict.rule for verdict in autopsy(compare_checkpoints(sides[0], other, 1), rows)]
+    assert "mixture" not in rules

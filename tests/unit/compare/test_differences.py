@@ -4,13 +4,18 @@ import numpy as np
 import pytest
 from scipy.stats import entropy, wasserstein_distance
 
-from blockresearch.compare.differences import Side, difference
+from blockresearch.compare.differences import difference as numbers
+from blockresearch.compare.sides import Side, Sides
 from tests.cases.checkpoints import from_bf16, to_bf16
 from tests.cases.comparisons import planted
 
 
 def side(w, dtype="BF16", step=100):
     return Side(lambda: (w[i : i + step] for i in range(0, len(w), step)), dtype)
+
+
+def difference(base, other, rows, cols):
+    return numbers(Sides(base, other, rows, cols))
 
 
 def rounded(w):

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from blockresearch.compare.expectation import unmet
-from blockresearch.compare.folder import compare_checkpoints, local_checkpoint
+from blockresearch.compare.checkpoint import local_checkpoint
+from blockresearch.compare.expectation import parse_expectation, unmet
+from blockresearch.compare.folder import compare_checkpoints
 from tests.cases import comparisons
 from tests.cases.checkpoints import brain
 
@@ -71,19 +72,19 @@ def test_expectations_of_a_converter(compare):
     tensors, _ = comparisons.base()
     name = "model.layers.1.mlp.up_proj.weight"
     same = compare(tensors, tokens=TOKENS)
-    assert unmet("equal", same, 1) == []
+    assert unmet(parse_expectation("equal"), same) == []
     w = comparisons.values(tensors[name]).copy()
     w[0, 0] *= 1.5
     same.differences.loc[same.differences["param_name"] == name, ["changed", "ulp_max"]] = (0.1, 1)
-    assert unmet("equal", same, 1) == [f"{name} changed"]
-    assert unmet("rounding", same, 1) == []
+    assert unmet(parse_expectation("equal"), same) == [f"{name} changed"]
+    assert unmet(parse_expectation("rounding"), same) == []
     same.differences.loc[same.differences["param_name"] == name, "ulp_max"] = 9
-    assert unmet("rounding", same, 1) == [f"{name} changed by more than 1 ulp"]
+    assert unmet(parse_expectation("rounding"), same) == [f"{name} changed by more than 1 ulp"]
 
 
 def test_missing_tensors_are_named(compare):
     tensors, _ = comparisons.base()
     found = compare({n: t for n, t in tensors.items() if "layers.1.mlp" not in n}, tokens=TOKENS)
     assert found.base_share < 1
-    (reason,) = unmet("equal", found, 1)
+    (reason,) = unmet(parse_expectation("equal"), found)
     assert "only in the base" in reason

@@ -1,0 +1,127 @@
+"""What only many pairs together show: shared directions, experts that moved, lineage, heads."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from blockresearch.compare.directions import share_left, shared_direction
+from blockresearch.compare.experts import moved_experts
+from blockresearch.compare.lineage import (
+    MAX_LAYERS,
+    log10_p,
+    matching,
+    rank_correlation,
+    sampled,
+)
+from blockresearch.compare.matching import Pair
+from blockresearch.compare.pair import Numbers
+from blockresearch.compare.sides import Sides
+
+Measured = tuple[Pair, Sides, Numbers]
+
+# Projections whose rows are the hidden units of an MLP.
+UNITS = ("up_proj", "gate_proj")
+
+
+def add_direction(measured: list[Measured]) -> None:
+    """Add to rows of differences how much a change goes along the direction that many share."""
+    by_pair = {id(pair): (pair, sides, own) for pair, sides, own in measured}
+    vectors = {
+        key: own.direction for key, (_, _, own) in by_pair.items() if own.direction is not None
+    }
+    found = shared_direction(vectors)
+    if found is None:
+        return
+    direction, cosines = found
+    for key, cosine in cosines.items():
+        pair, sides, own = by_pair[key]
+        own.difference["shared_direction"] = cosine
+        is_table = pair.either.is_token_table
+        own.difference["shared_direction_left"] = share_left(sides, direction, is_table)
+
+
+def add_experts(measured: list[Measured]) -> None:
+    """Mark experts without relation to their namesake that are another expert of the base."""
+    experts = {}
+    for pair, sides, own in measured:
+        if own.difference.get("relation") is not None and pair.either.expert is not None:
+            role = pair.either.tensor.role
+            place = role.component, role.layer_index, pair.either.projection
+            experts[place, pair.either.expert] = pair, sides, own
+    found = moved_experts({key: sides.both for key, (_, sides, _) in experts.items()})
+    for key, source in found.items():
+        experts[key][2].difference |= {"relation": "expert_permuted", "base_expert": source}
+
+
+def heads_of(
+    measured: Iterable[Measured], heads: tuple[int, int, int] | None
+) -> Iterator[dict[str, Any]]:
+    """Rows of the table heads: one for each query head of a layer, self and cross apart."""
+    if heads is None:
+        return
+    layers: dict[tuple, dict[str, list]] = {}
+    for pair, _, own in measured:
+        if own.heads:
+            role = pair.either.tensor.role
+            place = role.component, role.layer_index, role.role
+            layers.setdefault(place, {})[pair.either.projection[0]] = own.heads
+    query, groups, _ = heads
+    for (component, layer, role), found in sorted(layers.items(), key=lambda item: _order(item[0])):
+        for head in range(query):
+            row = {
+                "component": component,
+                "layer_index": layer,
+                "role": role,
+                "head": head,
+                "kv_head": head * groups // query,
+            }
+            for letter, changes in found.items():
+                own = changes[row["kv_head"] if letter in "kv" else head]
+                row |= {f"{letter}_{name}": value for name, value in own.items()}
+            yield row
+
+
+def hidden_units(read: Iterable[tuple[Pair, Sides]]) -> list[list[tuple[Pair, Sides]]]:
+    """The pairs whose rows are hidden units, by layer: at most MAX_LAYERS, evenly spaced."""
+    layers: dict[tuple, list[tuple[Pair, Sides]]] = {}
+    for pair, sides in read:
+        item = pair.either
+        if item.projection.rpartition(".")[2] in UNITS and item.has_spectrum and not sides.is_flat:
+            role = item.tensor.role
+            place = role.component, role.layer_index, item.expert or 0
+            layers.setdefault(place, []).append((pair, sides))
+    places = sorted(layers, key=_order)
+    step = max(1, -(-len(places) // MAX_LAYERS))
+    return [layers[place] for place in places[::step]]
+
+
+def lineage_of(layer: list[tuple[Pair, Sides]]) -> dict[str, Any]:
+    """A row of the table lineage: the evidence of one layer."""
+    role = layer[0][0].either.tensor.role
+    row: dict[str, Any] = {"component": role.component, "layer_index": role.layer_index}
+    orders: dict[str, np.ndarray] = {}
+    for pair, sides in layer:
+        base, other = (sampled(side.panels, sides.rows) for side in sides.both)
+        order = matching(base, other)
+        name = pair.either.projection.rpartition(".")[2].removesuffix("_proj")
+        orders[name] = order
+        identity = rank_correlation(order, np.arange(len(order)))
+        row |= {
+            "units": len(order),
+            f"{name}_correlation": identity,
+            f"{name}_log10_p": log10_p(identity, len(order)),
+        }
+    if len(orders) == 2:
+        between = rank_correlation(*orders.values())
+        row |= {
+            "units_correlation": between,
+            "units_log10_p": log10_p(between, len(orders["up"])),
+        }
+    return row
+
+
+def _order(place: tuple) -> tuple[str, int, str]:
+    """Components by name, then layers by number."""
+    component, layer, last = place
+    return component, -1 if layer is None else layer, str(last)

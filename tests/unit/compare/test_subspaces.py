@@ -1,0 +1,82 @@
+"""Overlaps against exact singular vectors and planted rotations."""
+
+import numpy as np
+import pytest
+
+from blockresearch.compare.sides import Side, Sides
+from blockresearch.compare.subspaces import leading, overlap_deviation, subspaces
+
+
+def sides(a, b):
+    def side(w):
+        return Side(lambda: (w[i : i + 70] for i in range(0, len(w), 70)), "F32")
+
+    return Sides(side(a), side(b), *a.shape)
+
+
+def with_spectrum(random, rows, cols):
+    """A matrix with singular values 1, 0.95, 0.95² …, and its singular vectors."""
+    n = min(rows, cols)
+    left = np.linalg.qr(random.standard_normal((rows, n)))[0]
+    right = np.linalg.qr(random.standard_normal((cols, n)))[0]
+    return left, 0.95 ** np.arange(n), right
+
+
+@pytest.fixture
+def parts():
+    return with_spectrum(np.random.default_rng(0), 300, 200)
+
+
+def built(left, values, right):
+    return ((left * values) @ right.T).astype(np.float32)
+
+
+def test_leading_directions_are_those_of_lapack(parts):
+    w = built(*parts)
+    left, values, right = leading(lambda: iter([w]), *w.shape, 24)
+    exact = np.linalg.svd(w.astype(np.float64))
+    np.testing.assert_allclose(values[:8], exact[1][:8], rtol=1e-4)
+    for mine, theirs in ((left, exact[0]), (right, exact[2].T)):
+        overlap = np.square(mine[:, :8].T @ theirs[:, :8]).sum() / 8
+        assert overlap == pytest.approx(1, abs=1e-4)
+
+
+def test_equal_matrices_and_a_planted_rotation(parts):
+    left, values, right = parts
+    same = subspaces(sides(built(*parts), built(*parts)))
+    assert same["left_overlap_8"] == pytest.approx(1, abs=1e-6)
+    assert same["intruders_32"] == 0 and same["spectral_shift"] < 1e-6
+    assert same["delta_inside_8"] is None
+    turned = left.copy()
+    angle = np.radians(40)
+    # One of the eight leading directions turns toward one behind them.
+    turned[:, 7] = np.cos(angle) * left[:, 7] + np.sin(angle) * left[:, 150]
+    found = subspaces(sides(built(*parts), built(turned, values, right)))
+    assert found["left_angle_8"] == pytest.approx(40, abs=1)
+    assert found["left_overlap_8"] == pytest.approx((7 + np.cos(angle) ** 2) / 8, abs=1e-3)
+    assert found["right_overlap_8"] == pytest.approx(1, abs=1e-3)
+
+
+def test_an_intruder_and_where_a_change_lies(parts):
+    left, _, right = parts
+    change = 3 * np.outer(left[:, 190], right[:, 190])
+    found = subspaces(sides(built(*parts), built(*parts) + change.astype(np.float32)))
+    assert found["intruders_8"] == 1
+    assert found["delta_inside_32"] < 1e-3
+    inside = built(*parts) + (0.1 * np.outer(left[:, 3], right[:, 5])).astype(np.float32)
+    assert subspaces(sides(built(*parts), inside))["delta_inside_8"] == pytest.approx(1, abs=0.01)
+
+
+def test_independent_matrices_give_the_null():
+    random = np.random.default_rng(1)
+    overlaps = []
+    for _ in range(400):
+        first, second = (np.linalg.qr(random.standard_normal((60, 8)))[0] for _ in range(2))
+        overlaps.append(np.square(first.T @ second).sum() / 8)
+    assert np.mean(overlaps) == pytest.approx(8 / 60, rel=0.03)
+    assert np.std(overlaps) == pytest.approx(overlap_deviation(8, 60), rel=0.1)
+
+
+def test_small_matrices_have_no_subspaces():
+    w = np.ones((12, 40), np.float32)
+    assert subspaces(sides(w, w)) == {}
