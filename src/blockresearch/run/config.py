@@ -37,6 +37,9 @@ HUBS = ("huggingface.co", "hf.co", "hf-mirror.com")
 # How a page of the hub shows a revision: a step of its path.
 VIEWS = (["tree"], ["blob"], ["resolve"], ["raw"])
 
+# Pages of the hub's website, so that no account has such a name: models/x is never a model there.
+PAGES = frozenset({"api", "datasets", "docs", "models", "settings", "spaces", "tasks"})
+
 # The default model. It comes with the project, also if that is not the current folder.
 DEMO = "resources/demo"
 
@@ -172,11 +175,16 @@ def _listed(config: Mapping[str, Any]) -> dict[str, Model]:
 
 
 def _refuse_missing_folder(source: str, revision: str) -> None:
-    """Raises ConfigError for a path in a folder that is here, such as models/misspelled.
+    """Raises ConfigError for a path in a folder that is here, or such as models/misspelled.
 
-    It could also be the id of a model on the hub; with a revision it is.
+    In a folder that is here it could also be the id of a model on the hub; with a revision it is.
     """
-    parent = source.partition("/")[0]
+    parent, slash, _ = source.partition("/")
+    if slash and parent in PAGES and not os.path.isdir(os.path.expanduser(source)):
+        raise ConfigError(
+            f"model: there is no folder {source!r}, and no model on the hub has such a name: "
+            "correct the path."
+        )
     is_path = is_repo_id(source) and parent != source and os.path.isdir(parent)
     if is_path and revision == MAIN and not os.path.isdir(source):
         raise ConfigError(

@@ -3,15 +3,18 @@
 Imports little, because every job of a cluster parses the Snakefile again.
 """
 
+import contextlib
 import hashlib
 import json
 import shlex
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
+from blockresearch.files import TableError, version, write_json
 from blockresearch.project import PACKAGE, PROJECT
 from blockresearch.tables import schemas, units
 
@@ -42,6 +45,14 @@ def fingerprint(name: str, *templates: str) -> str:
     of notebooks and templates do. Another version of Python compiles to other code, so it is as if
     the code had changed.
     """
+    known, title = _remembered(), " ".join([name, *templates])
+    if title not in known:
+        known[title] = _computed(name, templates)
+        _remember(known)
+    return known[title]
+
+
+def _computed(name: str, templates: Iterable[str]) -> str:
     if name.endswith(".ipynb"):
         text, code = _notebook_code(PROJECT / "notebooks" / name)
     else:
@@ -57,6 +68,36 @@ def fingerprint(name: str, *templates: str) -> str:
         text_of = (PACKAGE / "report/templates" / template).read_bytes()
         digest.update(template.encode() + b"\0" + text_of + b"\0")
     return digest.hexdigest()[:16]
+
+
+@cache
+def _remembered() -> dict[str, str]:
+    """The fingerprints of this state of the sources that an earlier process has computed."""
+    try:
+        stored = json.loads(_memory().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return stored["fingerprints"] if stored["state"] == _state() else {}
+
+
+def _remember(known: Mapping[str, str]) -> None:
+    # Without a place to write, every start computes them: half a second.
+    with contextlib.suppress(OSError, TableError):
+        write_json({"state": _state(), "fingerprints": known}, _memory())
+
+
+def _memory() -> Path:
+    return PACKAGE / "__pycache__" / "fingerprints.json"
+
+
+@cache
+def _state() -> str:
+    """Hash of the version of Python, and of name, time and size of every source, by which Python
+    finds its own compiled files outdated."""
+    places = (PACKAGE, PROJECT / "workflow" / "scripts", PROJECT / "notebooks")
+    files = [path for place in places for path in place.rglob("*.*") if path.suffix != ".pyc"]
+    known = [version(path) for path in sorted(files) if path != _memory() and path.is_file()]
+    return hashlib.sha256(repr((sys.version, known)).encode()).hexdigest()
 
 
 def _closure(modules: Iterable[str]) -> list[Path]:

@@ -22,6 +22,7 @@ from blockresearch.run.resources import (
     Size,
     clustering_memory,
     clustering_seconds,
+    clustering_threads,
     tables_bytes,
 )
 
@@ -107,7 +108,9 @@ def _with_profile(
 ) -> dict[str, float]:
     download = sum(fetched) / LINE
     jobs = job_seconds(parts, profile.batches)
-    measure = max(elapsed(jobs, profile.cores), clustering_seconds(size.elements))
+    threads = clustering_threads(size.elements, profile.cores, sum(jobs))
+    cluster = clustering_seconds(size.elements, threads)
+    measure = max(cluster, elapsed([*jobs, *[cluster] * threads], profile.cores))
     both = max(download, measure) + min(download, measure) / max(len(fetched), 1)
     reports = reports_seconds(size, in_turn=profile.alone)
     memory = sorted((part.memory for part in parts), reverse=True)

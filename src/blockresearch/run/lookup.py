@@ -136,11 +136,13 @@ class Run:
         """Cores of a job of analyze, measure_shard or embedding_analysis, of those that the run has
         (None: unknown)."""
         plan = self.known(model, "plan.json")
-        if rule == "embedding_analysis":
-            elements = resources.size_of(self.known(model, "manifest.json"), plan).elements
-            return min(cores or 1, resources.clustering_threads(elements))
         parts = planned_parts(plan) if plan else {}
         cores = at_once = cores or 1
+        if rule == "embedding_analysis":
+            size = resources.size_of(self.known(model, "manifest.json"), plan)
+            # A GPU measures the parts.
+            beside = 0.0 if self.on_gpu else resources.seconds_beside(parts.values(), size)
+            return resources.clustering_threads(size.elements, cores, beside)
         if rule == "measure_shard" and not self.keep_weights:
             at_once = self.shards_on_disk
         elif rule == "measure_shard" and self.on_gpu:

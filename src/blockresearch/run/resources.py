@@ -100,16 +100,19 @@ class Job:
 
 JOBS = {
     "merge": Job(200, 1.0, row=(10, 0.3)),
-    "transformer_analysis": Job(287, 2.0, row=(7, 0.04)),
+    "transformer_analysis": Job(155, 0.6, row=(7, 0.04)),
     "audit_model": Job(138, 0.7, row=(9, 0.16)),
-    "findings": Job(160, 1.7, row=(9, 0.1), token=(3, 0.035)),
-    "figures": Job(290, 2.8),
-    "00_setup": Job(306, 2.2, row=(8, 0.06)),
-    "10_summary_stats": Job(480, 5.2, row=(7, 0.2)),
-    "20_per_layer": Job(490, 5.5, row=(9, 0.15)),
-    "30_embedding_output": Job(455, 5.0, row=(4, 0.05), token=(2, 0.03)),
-    "model_page": Job(234, 1.8, row=(10, 0.07)),
+    "findings": Job(160, 0.9, row=(9, 0.1), token=(3, 0.016)),
+    "figures": Job(285, 2.5, token=(0.5, 0.02)),
+    "00_setup": Job(200, 1.5, row=(8, 0.06)),
+    "10_summary_stats": Job(350, 4.9, row=(7, 0.2)),
+    "20_per_layer": Job(350, 5.2, row=(9, 0.15)),
+    "30_embedding_output": Job(265, 3.3, row=(4, 0.05), token=(2.3, 0.035)),
+    "model_page": Job(155, 0.7, row=(10, 0.07)),
 }
+
+# Those that need only what analyze measures.
+BESIDE = ("merge", "transformer_analysis", "audit_model", "00_setup")
 
 
 def need(seconds: float, memory: float, disk: float = 0, attempt: int = 1) -> Need:
@@ -203,6 +206,12 @@ def to_measure(part: Mapping[str, Any] | None, attempt: int = 1, threads: int = 
     return need(seconds, threads * part["memory"], size, attempt)
 
 
+def seconds_beside(parts: Iterable[Mapping[str, Any]], model: Size) -> float:
+    """Predicted core seconds of the jobs that do not wait for the embedding: analyze, and BESIDE."""
+    measure = sum(START_SECONDS + part["seconds"] for part in parts)
+    return measure + sum(seconds(job, model) for job in BESIDE)
+
+
 def to_measure_shard(
     parts: Sequence[Mapping[str, Any]], threads: int, downloads: bool, attempt: int = 1
 ) -> Need:
@@ -257,10 +266,17 @@ def to_cluster(model: Size, threads: int, attempt: int = 1) -> Need:
     return need(clustering_seconds(model.elements, threads), memory, attempt=attempt)
 
 
-def clustering_threads(elements: int) -> int:
-    """Cores that embedding_analysis keeps busy for a table of so many elements."""
+def clustering_threads(elements: int, cores: int, work: float = 0.0) -> int:
+    """Cores of embedding_analysis for a table of so many elements: of those that it keeps busy, the
+    number with which it and `work` core seconds beside it end first, on `cores`."""
     share = max(elements / CLUSTER_THREAD_ELEMENTS, 1)
-    return min(2 ** math.ceil(math.log2(share)), MOST_CLUSTER_THREADS)
+    most = min(2 ** math.ceil(math.log2(share)), MOST_CLUSTER_THREADS, cores)
+
+    def end(threads: int) -> float:
+        seconds = clustering_seconds(elements, threads)
+        return max(seconds, (work + threads * seconds) / cores)
+
+    return min(range(1, most + 1), key=end)
 
 
 def clustering_memory(elements: int) -> float:

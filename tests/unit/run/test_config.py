@@ -160,10 +160,14 @@ def test_two_models_cannot_share_a_folder(tmp_path):
 
 def test_a_missing_folder_is_no_model_of_the_hub(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "models").mkdir()
-    with pytest.raises(ConfigError, match=r"no folder 'models/nope', though .* folder 'models'"):
-        models(checked({"model": "models/nope"}, SCHEMA))
-    assert list(models(checked({"model": "models/nope@main"}, SCHEMA))) == ["models--nope"]
+    (tmp_path / "data").mkdir()
+    with pytest.raises(ConfigError, match=r"no folder 'data/nope', though .* folder 'data'"):
+        models(checked({"model": "data/nope"}, SCHEMA))
+    assert list(models(checked({"model": "data/nope@main"}, SCHEMA))) == ["data--nope"]
+    # With or without a folder `models`: it is a page of the hub.
+    for path in ("models/nope", "models/nope@main", "models/org/nope"):
+        with pytest.raises(ConfigError, match=f"no folder '{path}', and no model on the hub"):
+            models(checked({"model": path}, SCHEMA))
     assert list(models(checked({"model": "org/nope"}, SCHEMA))) == ["org--nope"]
 
 

@@ -8,8 +8,11 @@ import sys
 import pytest
 
 from blockresearch.run import fingerprint as module_
-from blockresearch.run.fingerprint import _code, _imported_by, _modules, fingerprint, flags
+from blockresearch.run.fingerprint import fingerprint, flags
 from tests.conftest import ROOT
+
+# What a new process would not have in memory.
+CACHES = ("fingerprint", "_imported_by", "_modules", "_code", "_remembered", "_state")
 
 
 def test_flags_are_sorted_named_and_quoted():
@@ -29,8 +32,8 @@ def tree(tmp_path, monkeypatch):
 
 
 def fingerprints(*names):
-    for cached in (fingerprint, _imported_by, _modules, _code):
-        cached.cache_clear()
+    for cached in CACHES:
+        getattr(module_, cached).cache_clear()
     return [fingerprint(name) for name in names]
 
 
@@ -104,6 +107,14 @@ def test_only_pages_count_texts_of_columns(tree):
     same = [one == other for one, other in zip(as_stated, other_text, strict=True)]
     assert same == [True] * 3 + [False] * 2
     assert not set(as_stated) & set(other_type)
+
+
+def test_it_is_remembered_for_one_state_of_sources(tree, monkeypatch):
+    before = fingerprints("analyze")
+    monkeypatch.setattr(module_, "_computed", lambda name, templates: "computed again")
+    assert fingerprints("analyze") == before
+    (tree / "src/blockresearch/extra.py").write_text("EXTRA = 1\n")
+    assert fingerprints("analyze") == ["computed again"]
 
 
 def test_a_template_counts(tree):

@@ -7,6 +7,7 @@ import pytest
 
 from blockresearch.run.config import Model
 from blockresearch.run.lookup import Run
+from blockresearch.run.resources import clustering_threads
 
 PARTS = [
     {"part": f"{shard:05d}-{piece:03d}", "shard": f"{shard}.safetensors", "companions": []}
@@ -40,6 +41,15 @@ def test_cores_go_to_the_job_that_measures(tmp_path, options, measure_shard, ana
 
 def test_one_small_part_gets_all_cores(tmp_path):
     assert run_of(tmp_path, PARTS[:1]).threads("analyze", "m", 16) == 16
+
+
+def test_the_embedding_leaves_cores_to_the_parts():
+    table = 49_152 * 576
+    assert clustering_threads(table, cores=2) == 2
+    assert clustering_threads(table, cores=2, work=30) == 1
+    large = 151_936 * 2560
+    alone, beside = (clustering_threads(large, 32, work) for work in (0, 3000))
+    assert 1 <= beside < alone == 16
 
 
 def test_a_shard_on_a_gpu_needs_what_its_parts_need(tmp_path):
