@@ -1,7 +1,13 @@
 """Small checkpoints made by the tests, and the folder of the project."""
 
+import contextlib
+import io
 import json
+import logging
 import os
+import runpy
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -100,3 +106,34 @@ def run_script(name: str, *arguments: object, **environment: str) -> subprocess.
         env=os.environ | environment,
         timeout=300,
     )
+
+
+def call_script(name: str, *arguments: object) -> subprocess.CompletedProcess:
+    """The same in this process, which has most libraries already: starting one takes seconds."""
+    root, ends = logging.getLogger(), (signal.SIGINT, signal.SIGTERM)
+    before = root.handlers[:], root.level, [signal.getsignal(end) for end in ends], sys.argv
+    script = str(ROOT / "workflow" / "scripts" / f"{name}.py")
+    code: object = 0
+    with (
+        contextlib.redirect_stdout(io.StringIO()) as out,
+        contextlib.redirect_stderr(io.StringIO()) as errors,
+    ):
+        sys.argv = [script, *map(str, arguments)]
+        try:
+            runpy.run_path(script, run_name="__main__")
+        except SystemExit as end:
+            code = end.code or 0
+        finally:
+            root.handlers[:], root.level, handlers, sys.argv = before
+            for end_signal, handler in zip(ends, handlers, strict=True):
+                signal.signal(end_signal, handler)
+        if isinstance(code, str):
+            print(code, file=sys.stderr)
+            code = 1
+    return subprocess.CompletedProcess(sys.argv, code, out.getvalue(), errors.getvalue())
+
+
+def copy_without_machine_code(source: Path, target: Path) -> None:
+    """Copy a folder of sources, with what Python itself has compiled."""
+    ignored = shutil.ignore_patterns("compiled-*", "fingerprints.json")
+    shutil.copytree(source, target, ignore=ignored)

@@ -8,7 +8,6 @@ realizar issue 134 and torchtitan pull request 4373 (stacks of Qwen3.5-MoE).
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from blockresearch.audit import audit
@@ -17,8 +16,9 @@ from blockresearch.measure import merge
 from blockresearch.measure.folder import analyze_folder
 from blockresearch.measure.part import Settings
 from blockresearch.naming.roles import classify
+from blockresearch.tokens.analysis import analyze_embedding
+from blockresearch.tokens.rows import read_row_tokens, read_rows
 from tests.cases.checkpoints import brain, from_bf16, llama, save
-from tests.conftest import run_script
 
 NOW = "2026-01-01T00:00:00Z"
 
@@ -120,11 +120,10 @@ def test_tokens_of_a_tied_output_layer_are_clustered(tmp_path):
     metadata = {"format": "pt", "model.embed_tokens.weight": "lm_head.weight"}
     save(tmp_path / "model.safetensors", tensors, metadata)
     (tmp_path / "config.json").write_text(json.dumps(config | {"tie_word_embeddings": True}))
-    out = tmp_path / "clusters.csv"
-    done = run_script("embedding_analysis", "--model_path", tmp_path, "--out", out)
-    assert done.returncode == 0, done.stderr
-    assert len(pd.read_csv(out)) == 64
     result = analyze_folder(str(tmp_path), Settings(1e-6), 1, NOW)
+    rows, _ = read_rows(result.manifest, tmp_path.joinpath)
+    tokens = read_row_tokens(result.manifest, tmp_path.joinpath, len(rows))
+    assert len(analyze_embedding(rows, tokens, k_max=4).clusters) == 64
     ledger = merge.coverage(result.manifest, result.params.set_index("param_name")["numel"])
     assert not audit.audit(result.manifest, result.params, ledger)["findings"]
 

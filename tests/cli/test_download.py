@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tests.conftest import run_script, small_model
+from tests.conftest import call_script, run_script, small_model
 from tests.tools.hub_server import HubServer
 
 
@@ -27,7 +27,7 @@ def test_a_model_becomes_a_folder_that_can_be_analyzed(hub, environment, tmp_pat
     for name in os.listdir(tmp_path / "hub/org/model"):
         assert (out / name).read_bytes() == (tmp_path / "hub/org/model" / name).read_bytes()
     table = tmp_path / "params.csv"
-    assert run_script("analyze", "--model_path", out, "--out", table).returncode == 0
+    assert call_script("analyze", "--model_path", out, "--out", table).returncode == 0
     assert table.read_text().count("\n") == 19
 
 

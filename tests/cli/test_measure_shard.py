@@ -5,7 +5,7 @@ import json
 from blockresearch.checkpoint.describe import describe_folder
 from blockresearch.checkpoint.manifest import write_manifest
 from blockresearch.checkpoint.plan import make_plan, plan_json
-from tests.conftest import run_script
+from tests.conftest import call_script
 
 
 def test_parts_measured_ahead_are_taken(model, tmp_path):
@@ -19,7 +19,7 @@ def test_parts_measured_ahead_are_taken(model, tmp_path):
     staged = ("--staged", tmp_path / "staged", "--code", "one")
 
     def run(script, *arguments):
-        done = run_script(script, *files, *arguments)
+        done = call_script(script, *files, *arguments)
         assert done.returncode == 0, done.stderr
         return done.stderr
 

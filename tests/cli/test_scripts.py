@@ -4,13 +4,21 @@ import json
 import re
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from blockresearch.tables.io import read_table
-from tests.conftest import ROOT, assert_same_numbers, bf16, run_script, write_safetensors
+from tests.conftest import (
+    ROOT,
+    assert_same_numbers,
+    bf16,
+    call_script,
+    run_script,
+    write_safetensors,
+)
 
 SCRIPTS = sorted(path.stem for path in (ROOT / "workflow/scripts").glob("[a-z]*.py"))
 
@@ -123,7 +131,7 @@ def test_coverage_lists_every_tensor_with_a_reason(model, tmp_path):
     index["weight_map"]["ghost.weight"] = index["weight_map"]["model.norm.weight"]
     path.write_text(json.dumps(index))
     out, ledger = tmp_path / "params.csv", tmp_path / "coverage.csv"
-    done = run_script("analyze", "--model_path", model, "--out", out, "--coverage", ledger)
+    done = call_script("analyze", "--model_path", model, "--out", out, "--coverage", ledger)
     assert done.returncode == 0 and "WARNING missing_tensor: ghost.weight" in done.stderr
     rows = read_table(ledger, "coverage").set_index("param_name")
     assert set(rows.index) == set(index["weight_map"])
@@ -138,7 +146,7 @@ def test_every_format_holds_the_same_table(zoo, tmp_path):
     written = []
     for form in ("csv", "json", "parquet"):
         out = tmp_path / f"params.{form}"
-        done = run_script("analyze", "--model_path", folder, "--out", out, "--format", form)
+        done = call_script("analyze", "--model_path", folder, "--out", out, "--format", form)
         assert done.returncode == 0, done.stderr
         written.append(read_table(out, "params"))
     assert_same_numbers(written[0], written[1])
@@ -161,9 +169,9 @@ def graded(tmp_path_factory):
     folder = tmp_path_factory.mktemp("graded")
     write_safetensors(folder / "model.safetensors", stored)
 
-    def table(*flags, **environment):
+    def table(*flags, run=call_script):
         out = folder / "params.csv"
-        done = run_script("analyze", "--model_path", folder, "--out", out, *flags, **environment)
+        done = run("analyze", "--model_path", folder, "--out", out, *flags)
         assert done.returncode == 0, done.stderr
         return re.sub(r"\d{4}-\d\d-\d\dT[\d:]+Z", "", out.read_text())
 
@@ -176,12 +184,13 @@ def test_workers_and_memory_change_no_byte(graded):
 
 @pytest.mark.slow
 def test_fresh_compilation_changes_no_byte(graded, tmp_path):
-    assert graded() == graded(NUMBA_CACHE_DIR=str(tmp_path / "cold"))
+    cold = partial(run_script, NUMBA_CACHE_DIR=str(tmp_path / "cold"))
+    assert graded() == graded(run=cold)
 
 
 def test_transformer_analysis_by_hand(model, tmp_path):
     out = tmp_path / "layers.csv"
-    done = run_script("transformer_analysis", "--model_path", model, "--out", out)
+    done = call_script("transformer_analysis", "--model_path", model, "--out", out)
     assert done.returncode == 0, done.stderr
     layers = read_table(out, "layers")
     blocks = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "norm"}
@@ -205,7 +214,7 @@ def test_embedding_analysis_by_hand(model, tmp_path):
         "cluster_map.png",
     } <= names
     first = out.read_bytes()
-    assert run_script("embedding_analysis", *arguments).returncode == 0
+    assert call_script("embedding_analysis", *arguments).returncode == 0
     assert out.read_bytes() == first
 
 
@@ -221,7 +230,7 @@ def test_embedding_analysis_by_hand(model, tmp_path):
 )
 def test_errors_are_one_sentence(arguments, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    done = run_script(*arguments)
+    done = call_script(*arguments)
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("error: ") and words in last

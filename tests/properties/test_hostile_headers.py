@@ -88,7 +88,20 @@ def probe(path, code=PROBE):
     return run.stdout.splitlines()
 
 
-@pytest.mark.parametrize("kind", BOMBS)
+# Those that take seconds; the others go through the same code.
+LONG_BOMBS = (
+    "as many members as allowed",
+    "as many objects as allowed",
+    "many tensors, then a flaw",
+    "millions of small members",
+    "over the limit",
+)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=pytest.mark.slow) if kind in LONG_BOMBS else kind for kind in BOMBS],
+)
 def test_a_bomb_is_refused_in_bounded_memory(kind, tmp_path):
     path = tmp_path / "m.safetensors"
     text = (BOMBS[kind]() or "").encode()

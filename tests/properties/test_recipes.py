@@ -16,7 +16,7 @@ from blockresearch.naming import patterns
 from blockresearch.weights.grid import Grid
 from blockresearch.weights.quantized import recognize
 from blockresearch.weights.quantized.scheme import Format, Unfit
-from tests.conftest import ROOT, write_safetensors
+from tests.conftest import ROOT, copy_without_machine_code, write_safetensors
 
 
 def toy_scheme():
@@ -79,7 +79,7 @@ def test_naming_reads_every_ending_that_a_scheme_uses():
 def run_changed_copy(folder, edits, files, program):
     """The JSON that `program` prints in a copy of the package with `edits` and new `files`."""
     package = folder / "src/blockresearch"
-    shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    copy_without_machine_code(ROOT / "src", folder / "src")
     shutil.copytree(ROOT / "docs", folder / "docs")
     for name, (before, after) in edits.items():
         text = (package / name).read_text(encoding="utf-8")

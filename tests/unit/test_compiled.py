@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests.conftest import ROOT
 
 HELPER = """
@@ -23,6 +25,7 @@ def run():
 """
 
 
+@pytest.mark.slow
 def test_a_change_in_the_same_room_compiles_anew(tmp_path):
     package = tmp_path / "blockresearch"
     (package / "room" / "deep").mkdir(parents=True)

@@ -8,7 +8,7 @@ its neighbors, so it is never called incomplete.
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -289,22 +289,23 @@ def _expected(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 def _against_config(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[AuditFinding]:
     expected = _expected(config)
     plain = rows[(rows["component"] == "text") & rows["quantisation"].isna()]
+    stored = list(zip(plain["param_name"], plain["shape"], strict=True))
     for name, shape in expected.items():
-        same = plain[("." + plain["param_name"]).str.endswith("." + name)]
-        wrong = [row for row in same.itertuples() if not _fits(tuple(row.shape), shape)]
+        same = [(own, found) for own, found in stored if f".{own}".endswith(f".{name}")]
+        wrong = [(own, found) for own, found in same if not _fits(found, shape)]
         # The same contradiction in every layer is one finding, about the config.
-        for row in wrong[:1] if len(wrong) == len(same) else wrong:
+        for own, found in wrong[:1] if len(wrong) == len(same) else wrong:
             many = f" (and {len(wrong) - 1} more like it)" if len(wrong) == len(same) > 1 else ""
             yield AuditFinding(
                 "error",
                 "mis_shaped",
-                row.param_name,
-                f"shape {row.shape}{many}, config.json requires {_required(shape)}",
+                own,
+                f"shape {found}{many}, config.json requires {_required(shape)}",
                 "config.json is another model's, or the tensor was truncated; loaders refuse it",
             )
 
 
-def _fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+def _fits(shape: Sequence[int], wanted: tuple[int, ...]) -> bool:
     return len(shape) == len(wanted) and all(
         w in (0, s) for s, w in zip(shape, wanted, strict=True)
     )

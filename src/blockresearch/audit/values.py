@@ -4,7 +4,7 @@ Tensors are compared with their siblings, whose names differ only in numbers (la
 because normal values differ by orders of magnitude between kinds of tensors.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -76,18 +76,19 @@ COLUMNS = [
 def findings(manifest: Manifest, params: pd.DataFrame) -> Iterator[AuditFinding]:
     """All findings about values of the table params."""
     rows = params[COLUMNS].assign(family=params["param_name"].map(family))
+    records = list(rows.itertuples())
     alone = [
         finding
-        for row in rows.itertuples()
+        for row in records
         for finding in (*_empty(row), *_not_finite(row), *_dead(row), *_isolated(row))
     ]
     alone += _single_valued(rows, ModelConfig(manifest.config).adds_one_to_norms)
     yield from alone
     # The scale or rank of a broken tensor means nothing.
     broken = {finding.where for finding in alone if not finding.check.startswith("dead_")}
-    yield from (finding for row in rows.itertuples() for finding in _coded(row))
+    yield from (finding for row in records for finding in _coded(row))
     yield from _dequantized(rows)
-    yield from (f for f in (*_scale(rows), *_rank(rows)) if f.where not in broken)
+    yield from (f for f in (*_scale(rows), *_rank(rows, records)) if f.where not in broken)
     yield from _copies(rows, manifest)
 
 
@@ -267,10 +268,14 @@ def _single_valued(rows: pd.DataFrame, zero_centered: bool) -> Iterator[AuditFin
             )
 
 
+# A row of all columns for each family would take most of the audit's time.
+SCALE_COLUMNS = ["param_name", "family", "block_type", "cols", "rms"]
+
+
 def _scale(rows: pd.DataFrame) -> Iterator[AuditFinding]:
     plain = rows[(rows["numel"] > 1) & ~rows["is_bias"].fillna(False) & (rows["rms"] > 0)]
     plain = plain[plain["dtype"].str.startswith(("F", "BF")) | plain["quantisation"].notna()]
-    for _, siblings in plain.groupby("family", sort=True):
+    for _, siblings in plain[SCALE_COLUMNS].groupby("family", sort=True):
         log_rms = np.log2(siblings["rms"].to_numpy(float))
         median = float(np.median(log_rms))
         spread = 1.4826 * float(np.median(np.abs(log_rms - median)))
@@ -303,11 +308,12 @@ def _scale(rows: pd.DataFrame) -> Iterator[AuditFinding]:
                 )
 
 
-def _rank(rows: pd.DataFrame) -> Iterator[AuditFinding]:
+def _rank(rows: pd.DataFrame, records: Iterable[Any]) -> Iterator[AuditFinding]:
+    """Of the table `rows`; `records` are its rows as tuples."""
     energy = rows["effective_rank_energy"]
     usual = energy.groupby(rows["family"]).transform("median")
     count = energy.groupby(rows["family"]).transform("count")
-    for row, typical, siblings in zip(rows.itertuples(), usual, count, strict=True):
+    for row, typical, siblings in zip(records, usual, count, strict=True):
         smaller = min(row.rows, row.cols)
         # Sinusoids are few-dimensional by design, decays of state spaces start as equal rows.
         if row.block_type == "position_embedding" or row.param_name.endswith(DECAYS):
