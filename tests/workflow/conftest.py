@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from blockresearch.tables.columns import SCHEMAS
-from tests.conftest import ROOT, small_model
+from tests.conftest import ROOT, copy_without_machine_code, small_model
 
 # Tables of two models.
 COMPARED = (*("pairs", "differences", "subspaces", "heads", "lineage", "mixture", "vocabulary"),)
@@ -77,9 +77,8 @@ def copy_of_the_project(folder: Path) -> Project:
     """A project in `folder` without results."""
     for part in PARTS:
         source = ROOT / part
-        ignore = shutil.ignore_patterns("__pycache__")
         if source.is_dir():
-            shutil.copytree(source, folder / part, ignore=ignore)
+            copy_without_machine_code(source, folder / part)
         else:
             folder.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, folder / part)
@@ -122,7 +121,7 @@ def finished(tmp_path_factory) -> Project:
             assert run.code == 0, run.text
             project.folder.rename(shared / "finished")
     folder = tmp_path_factory.mktemp("finished") / "project"
-    shutil.copytree(shared / "finished", folder, ignore=shutil.ignore_patterns("__pycache__"))
+    copy_without_machine_code(shared / "finished", folder)
     copy_machine_code(folder)
     return Project(folder)
 

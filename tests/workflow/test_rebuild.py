@@ -90,13 +90,10 @@ def test_the_threshold_measures_but_does_not_cluster(finished):
     assert planned(finished, *CONFIG, "sparsity_threshold=0.01", "keep_weights=false") == jobs
 
 
-@pytest.mark.parametrize("setting", ["keep_weights=false", "shards_on_disk=2", "weights=elsewhere"])
-def test_where_weights_are_measures_nothing_again(finished, setting):
-    assert planned(finished, *CONFIG, setting) == {}
-
-
-def test_the_device_is_no_reason_to_measure_again(finished):
-    assert planned(finished, *CONFIG, "device=cpu") == {}
+def test_place_and_device_measure_nothing_again(finished):
+    # If one of them alone were a reason, it would be one beside the others.
+    settings = ("keep_weights=false", "shards_on_disk=2", "weights=elsewhere", "device=cpu")
+    assert planned(finished, *CONFIG, *settings) == {}
 
 
 def test_a_plot_helper_rebuilds_the_pictures_only(finished, edited):
