@@ -207,7 +207,7 @@ def to_measure(part: Mapping[str, Any] | None, attempt: int = 1, threads: int = 
 
 
 def seconds_beside(parts: Iterable[Mapping[str, Any]], model: Size) -> float:
-    """Predicted core seconds of the jobs that do not wait for the embedding: analyze, and BESIDE."""
+    """Predicted core seconds of the jobs that do not wait for the embedding."""
     measure = sum(START_SECONDS + part["seconds"] for part in parts)
     return measure + sum(seconds(job, model) for job in BESIDE)
 
