@@ -171,6 +171,11 @@ def test_a_missing_folder_is_no_model_of_the_hub(monkeypatch, tmp_path):
     assert list(models(checked({"model": "org/nope"}, SCHEMA))) == ["org--nope"]
 
 
+def test_a_model_is_not_compared_with_itself():
+    with pytest.raises(ConfigError, match="is both sides: name two checkpoints"):
+        models(checked({"model": "org/a", "base": "org/a"}, SCHEMA))
+
+
 BAD_IDS = [
     *"../x x/../y a/b/c /etc/passwd a/.. ./a .a/b a/.b -rf/x a/-rf a--b/c a/b--c a/b.git".split(),
     *"a/b.ipynb a/b. a/b- a./b a;b/c a/$(touch) a/`b` a/b|c a/b&c a/b'c a/{model} a/*".split(),
