@@ -9,16 +9,11 @@ import json
 
 import numpy as np
 
-from tests.cases.checkpoints import Raw, brain, from_bf16, to_e4m3
+from tests.cases.checkpoints import Cases, Raw, brain, from_bf16, to_e4m3
 
-CASES = {}
+CASES = Cases()
 
 PEFT_FILES = ("adapter_model.safetensors", "adapter_config.json")
-
-
-def case(build):
-    CASES[build.__name__] = build
-    return build
 
 
 def layer(number, module):
@@ -58,13 +53,13 @@ def stack_of_experts(**config):
     return peft(tensors, **config), products
 
 
-@case
+@CASES.add
 def experts_by_target_parameters():
     files, products = stack_of_experts()
     return files, {module: product * 4 for module, product in products.items()}
 
 
-@case
+@CASES.add
 def experts_with_patterns_and_square_root():
     more = {"use_rslora": True, "r": 16, "rank_pattern": {r"layers\.[01]\.mlp\.experts\..*": 2}}
     files, products = stack_of_experts(**more, alpha_pattern={"layers.1.*": 6})
@@ -73,14 +68,14 @@ def experts_with_patterns_and_square_root():
     return files, {module: product * (alpha / 2**0.5) for (module, product), alpha in scaled}
 
 
-@case
+@CASES.add
 def experts_of_several_ranks():
     """Which factors are whose is not stored."""
     files, products = stack_of_experts(alpha_pattern={"gate_up_proj": 3})
     return files, dict.fromkeys(products, "several ranks or scales")
 
 
-@case
+@CASES.add
 def first_pattern_that_matches():
     """peft pull request 2419 and issue 3582."""
     draw, tensors, right = normal(51), {}, {}
@@ -101,21 +96,21 @@ def first_pattern_that_matches():
     return peft(tensors, **config), right
 
 
-@case
+@CASES.add
 def a_pattern_that_never_ends():
     draw, module = normal(52), layer(0, "self_attn.q_proj")
     factors, _ = lora(draw, module, 32, 4, 32)
     return peft(factors, r=4, rank_pattern={"(a+)+" * 20: 2}), {module: "is not evaluated"}
 
 
-@case
+@CASES.add
 def start_that_changes_the_weight():
     draw, module = normal(53), layer(0, "self_attn.q_proj")
     factors, _ = lora(draw, module, 32, 4, 32)
     return peft(factors, r=4, lora_alpha=4, init_lora_weights="pissa"), {module: "pissa"}
 
 
-@case
+@CASES.add
 def factors_of_which_one_is_quantized():
     draw, module = normal(55), layer(0, "self_attn.q_proj")
     factors, _ = lora(draw, module, 32, 4, 32)
@@ -125,7 +120,7 @@ def factors_of_which_one_is_quantized():
     return peft(factors, r=4, lora_alpha=4), {module: "quantized"}
 
 
-@case
+@CASES.add
 def factors_in_two_shards_of_bfloat16():
     draw, tensors, right = normal(54), {}, {}
     for number in range(2):
@@ -143,7 +138,7 @@ def factors_in_two_shards_of_bfloat16():
     return shards | {"adapter_config.json": config}, right
 
 
-@case
+@CASES.add
 def inside_a_model_with_scales_in_its_config():
     """2U1/Phi3-Vision-Finetune issue 40, llama.cpp issue 12117: Phi-4-multimodal."""
     draw, tensors, right = normal(16), {}, {}
@@ -175,19 +170,19 @@ def diffusers(metadata, rank=4, scale=4.0):
     return {"pytorch_lora_weights.safetensors": tensors, "metadata": metadata}, right
 
 
-@case
+@CASES.add
 def diffusers_with_settings_in_the_header():
     """diffusers pull request 11324 and issue 6087."""
     stated = {"transformer.r": 4, "transformer.lora_alpha": 16, "transformer.use_rslora": False}
     return diffusers({"format": "pt", "lora_adapter_metadata": json.dumps(stated)})
 
 
-@case
+@CASES.add
 def diffusers_without_settings():
     return diffusers({"format": "pt"}, scale=1.0)
 
 
-@case
+@CASES.add
 def diffusers_of_several_ranks_without_settings():
     """Its own loader then gives a module the alpha of another."""
     files, right = diffusers({"format": "pt"}, scale=None)
@@ -196,7 +191,7 @@ def diffusers_of_several_ranks_without_settings():
     return files, right
 
 
-@case
+@CASES.add
 def kohya_with_alpha():
     draw, tensors, right = normal(36), {}, {}
     for number, alpha in ((0, 1), (1, 16)):
@@ -208,7 +203,7 @@ def kohya_with_alpha():
     return {"adapter.safetensors": tensors}, right
 
 
-@case
+@CASES.add
 def comfy_names_with_alpha():
     draw, module = normal(37), "diffusion_model.double_blocks.3.img_attn.proj"
     factors, product = lora(draw, module, 24, 4, 16)
@@ -216,7 +211,7 @@ def comfy_names_with_alpha():
     return {"adapter.safetensors": tensors}, {module: product / 2}
 
 
-@case
+@CASES.add
 def mlx_with_its_scale():
     """mlx-lm issue 1119 and pull request 1120."""
     draw, tensors, right = normal(38), {}, {}
@@ -229,14 +224,14 @@ def mlx_with_its_scale():
     return {"adapters.safetensors": tensors, "adapter_config.json": config}, right
 
 
-@case
+@CASES.add
 def mlx_without_a_config():
     files, right = mlx_with_its_scale()
     del files["adapter_config.json"]
     return files, dict.fromkeys(right, "adapter_config.json")
 
 
-@case
+@CASES.add
 def several_methods_in_one_module():
     """peft pull request 2939."""
     draw, module = normal(39), layer(0, "self_attn.q_proj")

@@ -1,4 +1,7 @@
-"""Small checkpoints by hand: safetensors files, types that NumPy does not have, a tiny llama."""
+"""Small checkpoints by hand: safetensors files, types that NumPy does not have, a tiny llama.
+
+The cases of a file are functions in a `Cases`; each test runs them all.
+"""
 
 import json
 import struct
@@ -9,6 +12,15 @@ NAMES = {
     **{"<f8": "F64", "<f4": "F32", "<f2": "F16", "<i8": "I64", "<i4": "I32", "<u4": "U32"},
     **{"<i2": "I16", "<u2": "U16", "|i1": "I8", "|u1": "U8", "|b1": "BOOL"},
 }
+
+
+class Cases(dict):
+    """Cases by the names of the functions that build them."""
+
+    def add(self, build):
+        """Register a function; used as a decorator."""
+        self[build.__name__] = build
+        return build
 
 
 class Raw:
@@ -95,6 +107,18 @@ def llama(hidden=32, inter=64, seed=0):
         **{"num_key_value_heads": 4, "vocab_size": 64, "tie_word_embeddings": False},
     }
     return tensors, config
+
+
+def mlp(layer, name):
+    """Name of a part of an MLP of that llama."""
+    return f"model.layers.{layer}.mlp.{name}"
+
+
+def without(case, *ends):
+    """A case that lost all tensors of these endings; none of its weights can be read."""
+    tensors, config, right = case
+    kept = {name: tensor for name, tensor in tensors.items() if not name.endswith(ends)}
+    return kept, config, dict.fromkeys(right, ends[0].strip("._"))
 
 
 def pack_words(codes, bits):

@@ -10,16 +10,11 @@ import json
 
 import numpy as np
 
-from tests.cases.checkpoints import from_bf16, llama, save
+from tests.cases.checkpoints import Cases, from_bf16, llama, save
 
-CASES = {}
+CASES = Cases()
 
 UP = "model.layers.0.mlp.up_proj.weight"
-
-
-def case(build):
-    CASES[build.__name__] = build
-    return build
 
 
 def values(tensor):
@@ -54,7 +49,7 @@ def write_index(folder, tensors, count, name="model.safetensors.index.json", ste
 # An index of another build: mlx-vlm pull request 1827, nativ pull request 370.
 
 
-@case
+@CASES.add
 def a_stale_index_beside_one_file(folder):
     tensors, config = llama(seed=9)
     write(folder, tensors, config)
@@ -63,7 +58,7 @@ def a_stale_index_beside_one_file(folder):
     return {"weights": values(tensors[UP]), "warned": warned, "notes": {"stale_index"}}
 
 
-@case
+@CASES.add
 def a_stale_index_beside_two_shards(folder):
     tensors = write_shards(folder, 2, seed=9)
     write_index(folder, tensors, 3)
@@ -71,7 +66,7 @@ def a_stale_index_beside_two_shards(folder):
     return {"weights": values(tensors[UP]), "warned": warned, "notes": {"stale_index"}}
 
 
-@case
+@CASES.add
 def a_stale_index_of_a_variant(folder):
     tensors, config = llama(seed=9)
     write(folder, tensors, config, "model.fp16.safetensors")
@@ -80,7 +75,7 @@ def a_stale_index_of_a_variant(folder):
     return {"weights": values(tensors[UP]), "warned": warned, "notes": {"stale_index"}}
 
 
-@case
+@CASES.add
 def a_stale_index_beside_another_stem(folder):
     tensors, config = llama(seed=9)
     write(folder, tensors, config, "vision.safetensors")
@@ -88,7 +83,7 @@ def a_stale_index_beside_another_stem(folder):
     return {"refused": ["model.safetensors.index.json", "file=vision.safetensors"]}
 
 
-@case
+@CASES.add
 def an_old_set_with_its_index_and_a_new_file(folder):
     tensors = write_shards(folder, 3, seed=9)
     write_index(folder, tensors, 3)
@@ -100,34 +95,34 @@ def an_old_set_with_its_index_and_a_new_file(folder):
 # Weights in folders below, or several at the root: vllm issue 10966, mlx-lm issue 1119.
 
 
-@case
+@CASES.add
 def weights_in_one_folder_below(folder):
     write(folder / "0_Transformer", *llama())
     (folder / "modules.json").write_text("[]")
     return {"refused": ["0_Transformer", "--subfolder 0_Transformer"]}
 
 
-@case
+@CASES.add
 def weights_in_several_folders_below(folder):
     for name in ("unet", "vae", "text_encoder"):
         write(folder / name, *llama(), "diffusion_pytorch_model.safetensors")
     return {"refused": ["text_encoder, unet, vae", "--subfolder"]}
 
 
-@case
+@CASES.add
 def weights_two_folders_below(folder):
     write(folder / "checkpoints/step_100", *llama())
     return {"refused": ["--subfolder checkpoints/step_100"]}
 
 
-@case
+@CASES.add
 def several_files_at_the_root(folder):
     for name in ("style_a", "style_b"):
         write(folder, *llama(), f"{name}.safetensors")
     return {"refused": ["style_a.safetensors, style_b.safetensors", "file=style_a.safetensors"]}
 
 
-@case
+@CASES.add
 def an_adapter_beside_its_earlier_steps(folder):
     tensors, config = llama()
     for name in ("adapters", "0000100_adapters", "0000200_adapters"):
@@ -142,7 +137,7 @@ def an_adapter_beside_its_earlier_steps(folder):
 NORM = "model.norm.weight"
 
 
-@case
+@CASES.add
 def other_bytes_of_one_name_in_two_shards(folder):
     tensors, _ = llama()
     copies = [{NORM: tensors[NORM]}, {NORM: np.ones(32, "<f4")}]
@@ -150,14 +145,14 @@ def other_bytes_of_one_name_in_two_shards(folder):
     return {"refused": [NORM, *numbered("model", 2), "different bytes"]}
 
 
-@case
+@CASES.add
 def other_scales_of_one_name_in_two_shards(folder):
     name = "model.layers.0.mlp.up_proj.weight_scale"
     write_shards(folder, 2, extra=[{name: np.full(1, value, "<f4")} for value in (1, 2)])
     return {"refused": [name, *numbered("model", 2), "different bytes"]}
 
 
-@case
+@CASES.add
 def other_bytes_of_which_the_index_names_one(folder):
     tensors, _ = llama()
     ones = np.ones(32, "<f4")
@@ -170,7 +165,7 @@ def other_bytes_of_which_the_index_names_one(folder):
     }
 
 
-@case
+@CASES.add
 def the_same_bytes_of_one_name_in_two_shards(folder):
     tensors, _ = llama()
     write_shards(folder, 2, extra=[{NORM: tensors[NORM]}] * 2)
@@ -180,7 +175,7 @@ def the_same_bytes_of_one_name_in_two_shards(folder):
     }
 
 
-@case
+@CASES.add
 def a_tensor_in_another_shard_than_the_index_says(folder):
     tensors = write_shards(folder, 2)
     place = list(tensors).index(NORM)
@@ -188,21 +183,21 @@ def a_tensor_in_another_shard_than_the_index_says(folder):
     return {"warned": ["misplaced_tensor", NORM], "findings": {"misplaced_tensor"}}
 
 
-@case
+@CASES.add
 def a_tensor_that_no_shard_holds(folder):
     tensors = write_shards(folder, 2)
     write_index(folder, tensors, 2, ghost=numbered("model", 2)[0])
     return {"warned": ["missing_tensor", "ghost"], "findings": {"missing_tensor"}}
 
 
-@case
+@CASES.add
 def a_lone_shard_of_three(folder):
     tensors, config = llama()
     write(folder, tensors, config, numbered("model", 3)[0])
     return {"refused": ["2 of 3 shards are missing", numbered("model", 3)[1]]}
 
 
-@case
+@CASES.add
 def a_lone_shard_of_three_that_is_the_index(folder):
     tensors, config = llama()
     shard = numbered("model", 3)[0]
@@ -211,7 +206,7 @@ def a_lone_shard_of_three_that_is_the_index(folder):
     return {"warned": ["incomplete_set", shard], "findings": {"incomplete_set"}}
 
 
-@case
+@CASES.add
 def a_folder_of_the_hubs_cache(folder):
     tensors, config = llama()
     for name in ("blobs", "refs"):
@@ -222,7 +217,7 @@ def a_folder_of_the_hubs_cache(folder):
     return {"weights": values(tensors[UP])}
 
 
-@case
+@CASES.add
 def a_folder_of_the_hubs_cache_without_main(folder):
     for name in ("blobs", "refs"):
         (folder / name).mkdir(parents=True)
@@ -230,7 +225,7 @@ def a_folder_of_the_hubs_cache_without_main(folder):
     return {"refused": ["snapshots/old"]}
 
 
-@case
+@CASES.add
 def bytes_behind_the_data(folder):
     """ComfyUI issue 15602."""
     write(folder, *llama())
@@ -246,7 +241,7 @@ def counted(tensors):
     return sum(int(np.prod(tensor.shape)) for tensor in tensors.values())
 
 
-@case
+@CASES.add
 def a_tied_head_that_a_merge_stored_again(folder):
     """mergekit issues 385 and 390."""
     tensors, config = llama()
@@ -256,7 +251,7 @@ def a_tied_head_that_a_merge_stored_again(folder):
     return {"parameters": once, "notes": {"stored_twice"}}
 
 
-@case
+@CASES.add
 def a_head_that_is_missing_from_a_multimodal_class(folder):
     """Qwen3-VL-Embedding issue 89."""
     tensors, text = llama()
@@ -270,7 +265,7 @@ def a_head_that_is_missing_from_a_multimodal_class(folder):
     return {"findings": {"missing_tensor"}}
 
 
-@case
+@CASES.add
 def a_tied_embedding_model_without_the_prefix(folder):
     tensors, config = llama()
     tensors.pop("lm_head.weight")

@@ -9,7 +9,7 @@ from blockresearch.checkpoint.hashes import file_sha256
 from blockresearch.hub.repository import read_range
 from blockresearch.run.config import parse_model
 from tests.cases.checkpoints import llama, save
-from tests.cases.quantized import CASES
+from tests.cases.quantized import bitsandbytes, packed, sparse
 from tests.tools.hub_server import HubServer
 from tests.unit.hub.conftest import listed, use
 
@@ -17,10 +17,15 @@ NOW = "2026-01-01T00:00:00Z"
 
 
 @pytest.mark.parametrize(
-    "name", ["nf4_over_stacks_of_experts", "packed_3_bits_in_whole_codes", "sparse_2_of_4"]
+    "case",
+    [
+        bitsandbytes.nf4_over_stacks_of_experts,
+        packed.packed_3_bits_in_whole_codes,
+        sparse.sparse_2_of_4,
+    ],
 )
-def test_schemes_are_those_of_the_folder(name, tmp_path, monkeypatch):
-    tensors, config, right = CASES[name]()
+def test_schemes_are_those_of_the_folder(case, tmp_path, monkeypatch):
+    tensors, config, right = case()
     folder = tmp_path / "root/org/model"
     folder.mkdir(parents=True)
     save(folder / "model.safetensors", tensors)

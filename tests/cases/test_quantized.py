@@ -1,4 +1,9 @@
-"""Quantized checkpoints of public reports have their right weights, or none and a true reason."""
+"""Quantized checkpoints of public reports have their right weights, or none and a true reason.
+
+A case is a function that returns (tensors, config, right): `right` gives the weights of a stored
+tensor, or the word that the reason of an unsupported one contains. Sources are public issues and
+pull requests of the libraries that write or read these files.
+"""
 
 import json
 
@@ -10,7 +15,10 @@ from blockresearch.measure import merge
 from blockresearch.measure.folder import analyze_folder
 from blockresearch.measure.part import Settings
 from tests.cases.checkpoints import Raw, save
-from tests.cases.quantized import CASES
+from tests.cases.quantized import bitsandbytes, float4, gptq, packed, scaled, sparse
+
+FILES = (bitsandbytes, float4, gptq, packed, scaled, sparse)
+CASES = {name: build for file in FILES for name, build in file.CASES.items()}
 
 
 @pytest.mark.parametrize("name", CASES)

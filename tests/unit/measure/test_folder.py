@@ -10,7 +10,7 @@ from blockresearch.checkpoint.cost import BASE_BYTES
 from blockresearch.measure.folder import WARNED, _within, analyze_folder
 from blockresearch.measure.part import Settings
 from tests.cases.checkpoints import save
-from tests.cases.quantized import CASES
+from tests.cases.quantized.scaled import CASES
 from tests.conftest import write_safetensors
 
 
