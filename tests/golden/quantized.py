@@ -7,9 +7,8 @@ and FOLDER with the unpacked sources of auto-gptq 0.7.1 (auto_gptq/) and autoawq
 tests need none of them. Made with transformers 5.23.0, compressed-tensors 0.20.0,
 bitsandbytes 0.50.2, mlx 0.32.4, torchao 0.18.0.
 
-The file holds for each case the bytes of its tensors, `case/name`, the library's weights as
-float32, `case`, and `cases`: JSON with the types and shapes and the quantization part of config.
-Libraries are asked for float32; where one rounds to a 16-bit type, `rounded` tells which.
+Libraries are asked for float32; if one rounds to a 16-bit type, `rounded` is that
+type. `collection` says what the file holds.
 """
 
 import importlib.util
@@ -19,34 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-
-CODES = {
-    torch.float32: "F32",
-    torch.float16: "F16",
-    torch.bfloat16: "BF16",
-    torch.float8_e4m3fn: "F8_E4M3",
-    torch.uint8: "U8",
-    torch.int8: "I8",
-    torch.int32: "I32",
-    torch.int64: "I64",
-}
-
-
-class Collection:
-    """Cases as they are added."""
-
-    def __init__(self):
-        self.arrays, self.cases = {}, {}
-
-    def add(self, case, tensors, weight, config=None, rounded=None):
-        described = {}
-        for name, tensor in tensors.items():
-            tensor = tensor.contiguous()
-            raw = tensor.reshape(-1).view(torch.uint8) if tensor.numel() else tensor
-            self.arrays[f"{case}/{name}"] = raw.numpy()
-            described[name] = [CODES[tensor.dtype], list(tensor.shape)]
-        self.arrays[case] = weight.float().numpy()
-        self.cases[case] = {"tensors": described, "config": config or {}, "rounded": rounded}
+from collection import Collection
 
 
 def weights(*shape):
@@ -111,9 +83,8 @@ def compressed_tensors_cases(out):
             "config_groups": {"group_0": group},
         }
         weight = compressor.decompress(stored, scheme)["weight"]
-        rounded = None if weight.dtype == torch.float32 else CODES[weight.dtype]
         named = {f"p.{name}": tensor for name, tensor in stored.items()}
-        out.add(case, named, weight, config, rounded)
+        out.add(case, named, weight, config)
 
     def groups(bits, shape, size, symmetric):
         weight = weights(*shape)
@@ -341,5 +312,4 @@ if __name__ == "__main__":
     gptq_cases(collection, sources)
     awq_cases(collection, sources)
     torchao_cases(collection)
-    described = np.frombuffer(json.dumps(collection.cases).encode(), np.uint8)
-    np.savez_compressed(sys.argv[2], cases=described, **collection.arrays)
+    collection.save(sys.argv[2])
