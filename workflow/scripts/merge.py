@@ -28,6 +28,7 @@ log = logging.getLogger("merge")
 def main(options):
     manifest, plan = read_manifest(options.manifest), read_json(options.plan)
     out = Path(options.out_dir)
+    roles = {tensor.name: tensor.role.role for tensor in manifest.tensors}
     about = facts(manifest, json.loads(options.settings))
 
     def paths(table):
@@ -39,7 +40,7 @@ def main(options):
     params = merge.with_roles(stacked("params"), "params", manifest)
     for table in ("spectra", "histograms"):
         place = out / f"{table}.parquet"
-        stack_labeled(paths(table), table, params["param_name"], place, about)
+        stack_labeled(paths(table), table, params["param_name"], place, about, roles)
     spectra = pd.read_parquet(out / "spectra.parquet", columns=["param_name", "method"])
     numel = dict(zip(params["param_name"], params["numel"], strict=True))
     coverage = merge.coverage(manifest, numel, merge.refused(params, spectra))

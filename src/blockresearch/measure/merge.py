@@ -137,4 +137,5 @@ def _ledger_row(
         "nbytes": tensor.nbytes,
         "status": status,
         "reason": reason,
+        "role": tensor.role.role,
     }

@@ -851,6 +851,7 @@ SPECTRA = Schema(
         Column(
             "singular_values", "numbers", "all singular values, largest first", WEIGHT, "σ₁ … σ_q"
         ),
+        ATTENTION_OR_EXPERT,
     ),
 )
 
@@ -863,6 +864,7 @@ HISTOGRAMS = Schema(
         DTYPE,
         Column("codes", "integers", "stored codes that occur", NONE),
         Column("counts", "integers", "how often each of them occurs", ELEMENTS),
+        ATTENTION_OR_EXPERT,
     ),
 )
 
@@ -879,6 +881,7 @@ COVERAGE = Schema(
         NBYTES,
         Column("status", "string", "analysed, buffer, companion, unsupported, missing or left out"),
         Column("reason", "string", "why it was not analyzed, or what was noticed"),
+        ATTENTION_OR_EXPERT,
     ),
 )
 

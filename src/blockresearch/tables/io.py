@@ -123,6 +123,8 @@ class Labels:
 
 NO_LABELS = Labels()
 
+NO_ROLES: Mapping[str, str | None] = {}
+
 
 def write_table(
     data: pd.DataFrame,
@@ -359,11 +361,12 @@ def stack_file(
     order: Iterable[str],
     out: Path,
     model: str | None = None,
+    roles: Mapping[str, str | None] = NO_ROLES,
     labels: Labels = NO_LABELS,
 ) -> None:
     """Write the tables of all parts as one Parquet file `out`, without holding it in memory.
 
-    All rows get the name `model`.
+    All rows get the name `model`, and those of a tensor its role.
 
     Rows are in the `order` of their tensors (names), those of one tensor as in its part, and those
     of tensors that are not in `order` last, by name. Reads the names first, then the rows, a
@@ -407,7 +410,10 @@ def stack_file(
             }
             indices = pa.array([at[place] for place in wanted], pa.int64())
             named = pa.repeat(pa.scalar(model, pa.string()), len(indices))
-            rows = rows.take(indices).set_column(0, "model", named).cast(labeled)
+            rows = rows.take(indices).set_column(0, "model", named)
+            own = [roles.get(name) for name in rows["param_name"].to_pylist()]
+            place = rows.schema.get_field_index("role")
+            rows = rows.set_column(place, "role", pa.array(own, pa.string())).cast(labeled)
             file.write_table(rows, row_group_size=GROUP_ROWS)
 
 

@@ -45,9 +45,10 @@ def stack_labeled(
     order: Iterable[str],
     out: Path,
     facts: Facts,
+    roles: Mapping[str, str | None],
 ) -> None:
     """The tables of all parts as one labeled file; see `io.stack_file`."""
-    io.stack_file(paths, table, order, out, facts["model"], _labels(table, facts))
+    io.stack_file(paths, table, order, out, facts["model"], roles, _labels(table, facts))
 
 
 def read_facts(path: str | os.PathLike[str]) -> dict[str, str]:

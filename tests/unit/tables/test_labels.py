@@ -39,12 +39,13 @@ def test_stacked_parts_get_the_model_and_labels(tmp_path):
     write_table(frame(rows, "spectra"), "spectra", part)
     assert read_facts(part) == {}
     for parts in ([part], []):
-        stack_labeled(parts, "spectra", ["b"], out, FACTS)
+        stack_labeled(parts, "spectra", ["b"], out, FACTS, {"a": "cross"})
         assert read_facts(out)["table"] == "spectra"
         assert pq.read_schema(out).field("singular_values").metadata == {b"unit": b"w"}
         found = read_table(out, "spectra")
         assert found["param_name"].tolist() == ["b", "a"] * len(parts)
         assert set(found["model"]) <= {"org--name@v1"}
+        assert found["role"].dropna().tolist() == ["cross"] * len(parts)
 
 
 def test_no_column_of_tokens_has_mixed_types(tmp_path):

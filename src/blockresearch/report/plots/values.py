@@ -1,5 +1,6 @@
 """Figures of all weights by block type: sizes, distributions, ranks, information."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -14,6 +15,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from blockresearch.language.catalogue import spoken
 from blockresearch.language.sentence import declared, say
 from blockresearch.report.blocks import color, marker, ordered
+from blockresearch.report.findings.formats import decibel
 from blockresearch.report.plots import style
 from blockresearch.report.plots.style import PALETTE, canvas, literal
 from blockresearch.report.wording import aligned
@@ -227,11 +229,21 @@ def _scale(panel: Axes, scale: str, values: pd.Series) -> None:
 
 
 def rounding(matrices: pd.DataFrame) -> Figure | None:
-    """Heat map of the median signal-to-rounding-error ratio in decibel: block types by formats."""
+    """Heat map of the signal-to-rounding-error ratio in decibel: block types by formats.
+
+    A cell is the ratio of all weights of its block type together, by their energy.
+    """
     formats = sorted(LOW_BIT_FORMATS, key=lambda each: -each.bits)
     columns = {f"{each.name}_sqnr_db": each.label for each in formats}
-    grid = matrices.groupby(matrices["block_type"].fillna("other"))[list(columns)].median()
-    grid = grid.dropna(how="all").dropna(axis=1, how="all").astype(float)
+    grid = pd.DataFrame(
+        {
+            block: {column: decibel(own, column) for column in columns}
+            for block, own in matrices.groupby(matrices["block_type"].fillna("other"))
+        },
+        dtype=float,
+    ).T
+    # A type that rounds without error has no finite ratio.
+    grid = grid.replace(math.inf, math.nan).dropna(how="all").dropna(axis=1, how="all")
     if grid.empty:
         return None
     grid = grid.loc[ordered(grid.index)].rename(columns=columns)
@@ -258,7 +270,7 @@ def rounding(matrices: pd.DataFrame) -> Figure | None:
     axes.set_yticklabels([literal(name) for name in grid.index], rotation=0)
     axes.set_xticks(np.arange(len(grid.columns)) + 0.5)
     axes.set_xticklabels(grid.columns, rotation=25, ha="right")
-    axes.set_title("Signal-to-rounding-error ratio in dB, median over the matrices")
+    axes.set_title("Signal-to-rounding-error ratio in dB of all weights of a block type")
     return figure
 
 

@@ -56,12 +56,22 @@ def test_one_strip_per_measure_that_some_matrix_has():
 def test_rounding_errors_by_format():
     ratios = [(30.0, 20.0), (32.0, None), (34.0, 14.0)]
     rows = [
-        matrix(param_name=f"w{n}", slice="[1]", int8_channel_sqnr_db=a, nvfp4_sqnr_db=b)
+        matrix(
+            param_name=f"w{n}",
+            slice="[1]",
+            int8_channel_sqnr_db=a,
+            nvfp4_sqnr_db=b,
+            rms=0.5,
+            finite_count=(100, 100, 700)[n],
+        )
         for n, (a, b) in enumerate(ratios)
     ]
     matrices = frame(rows, "matrices")
     figure = rounding(matrices)
-    np.testing.assert_allclose(figure.axes[0].collections[0].get_array().ravel(), [32, 17])
+    # By energy: the third matrix has seven of nine parts, and of two, seven of eight.
+    errors = [(1e-3 + 10**-3.2 + 7 * 10**-3.4) / 9, (1e-2 + 7 * 10**-1.4) / 8]
+    shown = figure.axes[0].collections[0].get_array().ravel()
+    np.testing.assert_allclose(shown, -10 * np.log10(errors))
     assert rounding(frame([], "matrices")) is None
     assert parameters_by_block(frame([], "params")) is None
     blocks = by_block(frame(layer_rows(1), "layers"), matrices)
