@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from blockresearch.report.blocks import ordered
-from blockresearch.report.wording import by_component, integer
+from blockresearch.report.wording import by_component, integer, percent
 
 SHADES = 9
 
@@ -122,3 +122,8 @@ def relative(value: float) -> str:
 def rank(value: float) -> str:
     """A rank, or a median of ranks."""
     return integer(round(value))
+
+
+def overlap(turned: float) -> str:
+    """The share of directions that agree, from the share that does not."""
+    return percent(1 - turned)

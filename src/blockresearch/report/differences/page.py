@@ -9,14 +9,14 @@ import pandas as pd
 
 from blockresearch.language.sentence import Sentence, joined, say
 from blockresearch.report.citation import ending
-from blockresearch.report.differences.heat import Heat, heat_maps, rank, relative
+from blockresearch.report.differences.heat import Heat, heat_maps, overlap, rank, relative
 from blockresearch.report.differences.pair import ALONE, PairResults
 from blockresearch.report.pages import render
 from blockresearch.report.wording import aligned, integer, number, percent, shape, size
 from blockresearch.text import short, visible
 
 # Rows of the tables on the page; the files have all.
-MOST_CHANGED, MOST_TOKENS, MOST_ALONE = 40, 60, 60
+MOST_CHANGED, MOST_HEADS, MOST_TOKENS, MOST_ALONE = 40, 12, 60, 60
 
 # What the status of a pair means, in the order of the page.
 STATUSES = {
@@ -37,6 +37,14 @@ DOWNLOADS = {
     "differences.parquet": say("the same (Parquet), with the singular values of Δ"),
     "pairs.csv": say("every tensor of both sides, matched or not (CSV)"),
     "pairs.parquet": say("the same (Parquet)"),
+    "subspaces.csv": say("agreement of the leading directions of each changed matrix (CSV)"),
+    "subspaces.parquet": say("the same (Parquet)"),
+    "heads.csv": say("what changed in each attention head (CSV)"),
+    "heads.parquet": say("the same (Parquet)"),
+    "lineage.csv": say("whether both sides can have started independently, by layer (CSV)"),
+    "lineage.parquet": say("the same (Parquet)"),
+    "mixture.csv": say("weights of a merge, if its parents were named (CSV)"),
+    "mixture.parquet": say("the same (Parquet)"),
     "vocabulary.csv": say("tokens that were added, removed or renumbered (CSV)"),
     "vocabulary.parquet": say("the same (Parquet)"),
     "autopsy.json": say("the sentences above with their rules, numbers and thresholds"),
@@ -56,8 +64,10 @@ def comparison_page(folder: Path) -> str:
         sides=_sides(found.facts),
         headline=found.headline(),
         verdicts=[verdict["text"] for verdict in found.verdicts[1:]],
-        maps=_maps(found.differences),
+        maps=_maps(found.differences, found.subspaces),
         changed=_changed(found.differences),
+        heads=_heads(found.heads),
+        number_of_heads=len(found.heads),
         matrices=int(found.differences["delta_spectral_norm"].notna().sum()),
         unchanged=int((found.differences["delta_norm"] == 0).sum()),
         pairs=len(found.differences),
@@ -90,7 +100,9 @@ def _sides(facts: Mapping[str, str]) -> list[tuple[Sentence, str, str, str]]:
     ]
 
 
-def _maps(differences: pd.DataFrame) -> list[tuple[Sentence, Sentence, list[Heat]]]:
+def _maps(
+    differences: pd.DataFrame, subspaces: pd.DataFrame
+) -> list[tuple[Sentence, Sentence, list[Heat]]]:
     """The maps of the page: title, explanation, and a map for each component."""
     maps = [
         (
@@ -106,8 +118,41 @@ def _maps(differences: pd.DataFrame) -> list[tuple[Sentence, Sentence, list[Heat
             ),
             heat_maps(differences, "delta_storage_rank", rank),
         ),
+        (
+            say("Overlap of the leading directions"),
+            say(
+                "Agreement of the 8 leading left singular vectors of both sides; the darker, the "
+                "less. Unchanged matrices are left out."
+            ),
+            heat_maps(_turned(subspaces), "turned", overlap),
+        ),
     ]
     return [each for each in maps if each[2]]
+
+
+def _turned(subspaces: pd.DataFrame) -> pd.DataFrame:
+    """The matrices with the share of their leading directions that is not shared."""
+    turned = (1 - subspaces["left_overlap_8"].astype(float)).clip(lower=0)
+    return subspaces.assign(turned=turned, delta_spectral_norm=1.0)
+
+
+def _heads(heads: pd.DataFrame) -> list[dict[str, str]]:
+    """The attention heads that changed most in one of their projections, as texts."""
+    changes = [f"{letter}_relative_change" for letter in "qkvo"]
+    most = heads[changes].astype(float).max(axis=1)
+    order = most[most > 0].sort_values(ascending=False, kind="stable").index[:MOST_HEADS]
+    return [
+        {
+            "place": f"{row['component']} {row['layer_index']}",
+            "head": f"{row['head']} ({row['kv_head']})",
+            **{
+                letter: f"{_text(row[f'{letter}_relative_change'], relative)}"
+                f" / {_text(row[f'{letter}_overlap'], percent)}"
+                for letter in "qkvo"
+            },
+        }
+        for row in heads.loc[order].to_dict("records")
+    ]
 
 
 def _changed(differences: pd.DataFrame) -> list[dict[str, Any]]:

@@ -33,6 +33,14 @@ class PairResults:
         return read_table(self.folder / "differences.parquet", "differences")
 
     @cached_property
+    def subspaces(self) -> pd.DataFrame:
+        return read_table(self.folder / "subspaces.parquet", "subspaces")
+
+    @cached_property
+    def heads(self) -> pd.DataFrame:
+        return read_table(self.folder / "heads.parquet", "heads")
+
+    @cached_property
     def vocabulary(self) -> pd.DataFrame:
         return read_table(self.folder / "vocabulary.parquet", "vocabulary")
 

@@ -25,13 +25,17 @@ def pair(name, status="matched", **sides):
     return {"status": status, "param_name": name, "other_name": name, **whole, **missing, **sides}
 
 
-def write_comparison(folder, differences, pairs, tokens=(), text="Something changed."):
+def write_comparison(
+    folder, differences, pairs, tokens=(), text="Something changed.", subspaces=(), heads=()
+):
     """The tables and the autopsy in `folder`."""
     folder.mkdir(parents=True)
     for table, rows in (
         ("differences", differences),
         ("pairs", pairs),
         ("vocabulary", tokens),
+        ("subspaces", subspaces),
+        ("heads", heads),
     ):
         write_both(frame(rows, table), table, folder / table, FACTS)
     verdict = {"rule": "broad", "text": text, "value": 1, "threshold": 0}

@@ -28,6 +28,16 @@ def test_the_page_begins_with_autopsy_and_share(tmp_path):
     assert "cccccccccc" in text and "Both sides have the same tokens" in text
 
 
+def test_heads_and_leading_directions_are_shown(tmp_path):
+    turned = {"component": "text", "layer_index": 0, "block_type": "q_proj", "left_overlap_8": 0.75}
+    head = {"component": "text", "layer_index": 3, "head": 5, "kv_head": 1}
+    heads = [head | {"q_relative_change": 0.5, "q_overlap": 0.9}, head | {"head": 6}]
+    folder = write_comparison(tmp_path / "x", [], [pair("a")], subspaces=[turned], heads=heads)
+    text = text_of(comparison_page(folder))
+    assert "Overlap of the leading directions" in text and "75.0 %" in text
+    assert "text 3 5 (1) 50 % / 90.0 % – / –" in text and "6 (1)" not in text
+
+
 def test_hostile_names_are_text(tmp_path):
     rows = [difference(name, n, name, relative_change=0.1) for n, name in enumerate(NAMES)]
     tokens = [{"status": "added", "token": name, "other_id": n} for n, name in enumerate(NAMES)]
