@@ -15,6 +15,7 @@ import logging
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,12 +26,13 @@ from blockresearch.checkpoint.provenance import facts
 from blockresearch.device import resolve_device, slot
 from blockresearch.files import write_json
 from blockresearch.run import cli
-from blockresearch.tables.labels import write_both, write_labeled
+from blockresearch.tables.labels import write_labeled
 from blockresearch.tokens.analysis import PROJECTIONS, analyze_embedding, nothing, with_output
 from blockresearch.tokens.describe import SEARCHED_TOKENS
 from blockresearch.tokens.geometry import paired_cosines
 from blockresearch.tokens.metric import METRICS
 from blockresearch.tokens.rows import find_output, read_row_tokens, read_rows
+from blockresearch.tokens.vectors import survey
 from blockresearch.tokens.workers import Workers
 
 log = logging.getLogger("embedding_analysis")
@@ -57,26 +59,29 @@ def analyze(options, device):
         manifest = read_manifest(options.manifest)
 
     folder = job_folder(options.weights, options.manifest or "", "embedding")
+    workers = Workers(options.threads, device)
     with borrowed(manifest, token_files(manifest), options.weights, folder) as places:
-        result = cluster(manifest, places.__getitem__, options, device)
+        result = cluster(manifest, places.__getitem__, options, workers)
     settings = {name: getattr(options, name) for name in SETTINGS}
-    clusters = write(result, Path(options.out), facts(manifest, settings))
+    clusters = write(result, Path(options.out), facts(manifest, settings), workers)
     if options.model_path:
         draw(clusters)
 
 
-def cluster(manifest, place, options, device):
+def cluster(manifest, place, options, workers):
     """The analysis of the tokens of a model whose files lie at `place(name)`."""
-    rows, reason = read_rows(manifest, place)
+    rows, reason = read_rows(manifest, place, workers)
     if rows is None:
         log.info("nothing to cluster: %s", reason)
         result = nothing(reason)
     else:
-        workers = Workers(options.threads, device)
         log.info("%s: %d rows of %d dimensions", manifest.embedding, *rows.shape)
+        with ThreadPoolExecutor(1) as beside:
+            tokens = beside.submit(read_row_tokens, manifest, place, len(rows))
+            found = survey(rows, workers)
         result = analyze_embedding(
             rows,
-            read_row_tokens(manifest, place, len(rows)),
+            tokens.result(),
             k_min=options.k_min,
             k_max=options.k_max,
             n_clusters=options.n_clusters,
@@ -86,12 +91,13 @@ def cluster(manifest, place, options, device):
             searched_tokens=options.searched_tokens,
             random_state=options.random_state,
             workers=workers,
+            found=found,
         )
         head, reason = find_output(manifest, place, len(rows))
         log.info("output layer: %s", reason or manifest.output)
         result = replace(result, summary=result.summary | {"output_reason": reason or None})
         if head is not None and len(result.tokens):
-            output = head.read()
+            output = head.read(workers)
             cosines = paired_cosines(rows, output, workers)
             del rows  # they are not needed any longer
             tokens = read_row_tokens(manifest, place, len(output))
@@ -107,18 +113,26 @@ def cluster(manifest, place, options, device):
     return result
 
 
-def write(result, out, about):
+def write(result, out, about, workers):
     """Write all tables; returns the path of clusters, beside which the others lie."""
     is_file = out.suffix in (".csv", ".json", ".parquet")
     folder, clusters = (out.parent, out) if is_file else (out, out / "clusters.csv")
-    write_labeled(result.clusters, "clusters", clusters, about)
+    tables = [
+        (result.clusters, "clusters", clusters),
+        (result.projection, "projection", folder / "projection.parquet"),
+    ]
     if clusters.suffix == ".csv":
-        write_labeled(result.clusters, "clusters", clusters.with_suffix(".parquet"), about)
-    write_both(result.clusters_summary, "clusters_summary", folder / "clusters_summary", about)
-    write_both(result.elbow, "elbow", folder / "elbow", about)
-    write_labeled(result.projection, "projection", folder / "projection.parquet", about)
-    write_both(result.tokens, "tokens", folder / "tokens", about)
-    write_both(result.output_tokens, "tokens", folder / "output_tokens", about)
+        tables.append((result.clusters, "clusters", clusters.with_suffix(".parquet")))
+    for data, table, stem in (
+        (result.clusters_summary, "clusters_summary", "clusters_summary"),
+        (result.elbow, "elbow", "elbow"),
+        (result.tokens, "tokens", "tokens"),
+        (result.output_tokens, "tokens", "output_tokens"),
+    ):
+        tables += [(data, table, folder / f"{stem}.{suffix}") for suffix in ("csv", "parquet")]
+    log.info("writing %d tables", len(tables))
+    for _ in workers.map(lambda table: write_labeled(*table, about), tables, "tables"):
+        pass
     write_json(result.summary | {"provenance": about}, folder / "summary.json")
     return clusters
 

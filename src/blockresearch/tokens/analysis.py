@@ -29,6 +29,7 @@ from blockresearch.tokens.traits import TraitColumns, all_traits
 from blockresearch.tokens.vectors import (
     LIMIT,
     Components,
+    Survey,
     Table,
     as_rows,
     oriented,
@@ -99,6 +100,7 @@ def analyze_embedding(
     searched_tokens: int = SEARCHED_TOKENS,
     random_state: int = 0,
     workers: Workers = SERIAL,
+    found: Survey | None = None,
 ) -> EmbeddingAnalysis:
     """Cluster the `rows` [n, d] of an embedding and describe them.
 
@@ -106,8 +108,9 @@ def analyze_embedding(
     inertia chooses k unless `n_clusters` sets it. For `metric` see `metric`; distances, inertia and
     coordinates are computed in its space. `probe_tokens` are texts or ids whose neighbors are
     searched; `searched_tokens` is the number of random tokens whose neighbors are searched, too.
-    What is found does not depend on the number of threads of the `workers`. Rows that are not
-    finite (or beyond 1e12) are left out: their cluster, distance and coordinates are missing.
+    What is found does not depend on the number of threads of the `workers`. The survey of the rows
+    is made here if it was not `found` before. Rows that are not finite (or beyond 1e12) are left
+    out: their cluster, distance and coordinates are missing.
     Raises ValueError if there are not n tokens, or for an unknown metric or projection.
     """
     n, d = rows.shape
@@ -120,7 +123,7 @@ def analyze_embedding(
         )
     rows, tokens = as_rows(rows), as_tokens(tokens)
     with one_blas_thread():
-        found = survey(rows, workers)
+        found = found or survey(rows, workers)
         mask = found.usable
         values = rows.chosen(mask)
         if not values.size:
@@ -152,7 +155,7 @@ def analyze_embedding(
             clusters = cluster_rows(own.rows, chosen, random_state, start, workers)
             plane, plane_explained = _center_plane(own, clusters, workers)
             last = Fit(chosen, clusters.labels, clusters.inertia, fits[0].total)
-            *fits, last = with_silhouettes(own.rows, [*fits, last], random_state)
+            *fits, last = with_silhouettes(own.rows, [*fits, last], random_state, workers)
             table, facts = described.result()
     clustering = _of_all_rows(clusters, mask)
     norms = found.norms

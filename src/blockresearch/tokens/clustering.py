@@ -6,7 +6,7 @@ of its center, and Lloyd's iteration (`lloyd`) continues from there. This needs 
 token embeddings it explains at least 0.99 of the share of the best of five of them. A direction
 much wider than the distances between clusters can trap it, as it can trap random starts. The path
 runs in the space of the leading principal components: the centers of k clusters span at most k - 1
-dimensions, so almost nothing is lost. Large tables have their path on a sample of `PATH_ELEMENTS`,
+dimensions, so almost nothing is lost. Large tables have their path on a sample of `PATH_ROWS`,
 and every row is given to the nearest center found there. The inertia of each partition is exact,
 over all rows and dimensions. The final clusters are Lloyd's iteration over all rows and dimensions
 that starts from the path: until no label changes, or `LAST_STEPS` for a large table. On a GPU the
@@ -41,9 +41,9 @@ from blockresearch.tokens.workers import SERIAL, Workers
 
 SUBSPACE = 64
 
-# Elements of the sample that has the path: 32,768 rows in 64 dimensions, 65,536 after whitening. On
-# real tables its shares are within 0.3 % of those of all rows.
-PATH_ELEMENTS = 2**21
+# Rows of the sample that has the path. On real tables its shares are within 0.3 % of those of all
+# rows; those of half as many are not, after whitening.
+PATH_ROWS = 32_768
 
 # Larger tables end their last fit before it has settled.
 SETTLED_ELEMENTS = 2**24
@@ -154,9 +154,8 @@ def start_path(
 ) -> "Future[Walk]":
     """The future of the path of a space to `k_max` clusters, on a sample if there are many rows."""
     reduced = place.reduced
-    most = PATH_ELEMENTS // max(reduced.shape[1], 1)
-    if len(reduced) > most:
-        chosen = np.random.default_rng(random_state).choice(len(reduced), most, replace=False)
+    if len(reduced) > PATH_ROWS:
+        chosen = np.random.default_rng(random_state).choice(len(reduced), PATH_ROWS, replace=False)
         reduced = reduced[np.sort(chosen)]
     return workers.start(_walk, reduced, k_max, workers)
 
@@ -252,7 +251,9 @@ def cluster_rows(
     return Clustering(found, centers, np.sqrt(squares), margins, float(squares.sum()))
 
 
-def with_silhouettes(rows: Table, fits: list[Fit], random_state: int) -> list[Fit]:
+def with_silhouettes(
+    rows: Table, fits: list[Fit], random_state: int, workers: Workers = SERIAL
+) -> list[Fit]:
     """The `fits` of `rows` [m, d], each with the mean silhouette of a sample of at most
     `SILHOUETTE_ROWS` rows, and its standard error (0 if all rows are in the sample).
 
@@ -270,7 +271,11 @@ def with_silhouettes(rows: Table, fits: list[Fit], random_state: int) -> list[Fi
         apart = np.maximum(squares[:, None] + squares - 2 * wide @ wide.T, 0.0)
         np.fill_diagonal(apart, 0.0)
         np.sqrt(apart, out=apart)
-        found = [_silhouette(apart, fit.labels[sample], len(rows)) for fit in fits]
+        found = list(
+            workers.map(
+                lambda fit: _silhouette(apart, fit.labels[sample], len(rows)), fits, "silhouettes"
+            )
+        )
     return [
         replace(fit, silhouette=value, silhouette_error=error)
         for fit, (value, error) in zip(fits, found, strict=True)

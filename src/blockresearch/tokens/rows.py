@@ -11,6 +11,7 @@ import numpy as np
 from blockresearch.checkpoint.manifest import Manifest
 from blockresearch.tokens.tokenizer import TokenizerError, Tokens, read_tokens
 from blockresearch.tokens.vectors import Rows
+from blockresearch.tokens.workers import SERIAL, Workers
 from blockresearch.weights.layout import Matrix, whole
 from blockresearch.weights.quantized.source import Contradiction
 from blockresearch.weights.reading import TensorReader, blocks, open_tensor, panels
@@ -24,13 +25,15 @@ CHUNK_BYTES = 16 * 1024**2
 PathOf = Callable[[str], Path]
 
 
-def read_rows(manifest: Manifest, path_of: PathOf) -> tuple[Rows | None, str]:
+def read_rows(
+    manifest: Manifest, path_of: PathOf, workers: Workers = SERIAL
+) -> tuple[Rows | None, str]:
     """The token embedding, [rows, dimensions]; (None, reason) where there is none.
 
     `path_of` gives the place of a file of the manifest on this machine.
     """
     table, reason = _find(manifest, path_of, "embedding")
-    return (None, reason) if table is None else (table.read(), "")
+    return (None, reason) if table is None else (table.read(workers), "")
 
 
 def find_output(manifest: Manifest, path_of: PathOf, rows: int) -> tuple["StoredRows | None", str]:
@@ -54,23 +57,27 @@ class StoredRows:
     source: TensorReader
     matrix: Matrix
 
-    def read(self) -> Rows:
-        """All rows [rows, cols]: 16-bit floats stay as stored, else float32."""
+    def read(self, workers: Workers = SERIAL) -> Rows:
+        """All rows [rows, cols]: 16-bit floats stay as stored, else float32.
+
+        The `workers` log how far it is.
+        """
         matrix, dtype = self.matrix, self.source.grid.dtype
         if dtype not in ("BF16", "F16"):
             rows = np.empty((matrix.rows, matrix.cols), np.float32)
-            _fill(rows, panels(self.source, matrix, CHUNK_BYTES))
+            _fill(rows, panels(self.source, matrix, CHUNK_BYTES), workers)
             return Rows(rows)
         codes = np.empty((matrix.rows, matrix.cols), np.uint16)
-        _fill(codes, blocks(self.source.grid, matrix, CHUNK_BYTES))
+        _fill(codes, blocks(self.source.grid, matrix, CHUNK_BYTES), workers)
         return Rows(codes, dtype)
 
 
-def _fill(rows: np.ndarray, some: Iterator[np.ndarray]) -> None:
+def _fill(rows: np.ndarray, some: Iterator[np.ndarray], workers: Workers) -> None:
     done = 0
     for panel in some:
         rows[done : done + len(panel)] = panel
         done += len(panel)
+        workers.report(f"rows read: {100 * done // len(rows)} %")
 
 
 def _find(
@@ -98,6 +105,8 @@ def read_row_tokens(manifest: Manifest, path_of: PathOf, rows: int) -> Tokens:
     Without one, or with one that cannot be read (then a warning says so), the texts are empty.
     """
     tokenizer = next((path_of(file.path) for file in manifest.files_of("tokenizer")), None)
+    if tokenizer is not None:
+        log.info("reading the tokens of %s", tokenizer.name)
     try:
         return read_tokens(tokenizer, rows)
     except TokenizerError as error:
