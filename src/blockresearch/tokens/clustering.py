@@ -6,11 +6,11 @@ of its center, and Lloyd's iteration (`lloyd`) continues from there. This needs 
 token embeddings it explains at least 0.99 of the share of the best of five of them. A direction
 much wider than the distances between clusters can trap it, as it can trap random starts. The path
 runs in the space of the leading principal components: the centers of k clusters span at most k - 1
-dimensions, so almost nothing is lost. Large tables have their path on a sample of `PATH_ROWS`,
+dimensions, so almost nothing is lost. Large tables have their path on a sample of `PATH_ELEMENTS`,
 and every row is given to the nearest center found there. The inertia of each partition is exact,
 over all rows and dimensions. The final clusters are Lloyd's iteration over all rows and dimensions
-that starts from the path: until no label changes, or `LAST_STEPS` for a large table. On a GPU the
-latter is made by torch, but for its last step.
+that starts from the path: until no label changes, or `LAST_STEPS` for a large table. On a GPU all
+of it is made by torch, but for the last step.
 
 Rows with a value that is not finite or is huge (`vectors.usable`) are left out of every fit. One
 BLAS thread is used throughout, because a sum split over threads rounds differently, which K-means
@@ -36,14 +36,15 @@ from blockresearch.tokens.lloyd import (
     settle_table,
     split,
 )
+from blockresearch.tokens.paths_on_device import paths
 from blockresearch.tokens.vectors import Components, Survey, Table, blocks, principal_components
 from blockresearch.tokens.workers import SERIAL, Workers
 
 SUBSPACE = 64
 
-# Rows of the sample that has the path. On real tables its shares are within 0.3 % of those of all
-# rows; those of half as many are not, after whitening.
-PATH_ROWS = 32_768
+# Elements of the sample that has the path: 32,768 rows in 64 dimensions, 65,536 after whitening. On
+# real tables its shares are within 0.3 % of those of all rows; half as many after whitening are not.
+PATH_ELEMENTS = 2**21
 
 # Larger tables end their last fit before it has settled.
 SETTLED_ELEMENTS = 2**24
@@ -154,15 +155,23 @@ def start_path(
 ) -> "Future[Walk]":
     """The future of the path of a space to `k_max` clusters, on a sample if there are many rows."""
     reduced = place.reduced
-    if len(reduced) > PATH_ROWS:
-        chosen = np.random.default_rng(random_state).choice(len(reduced), PATH_ROWS, replace=False)
+    most = PATH_ELEMENTS // max(reduced.shape[1], 1)
+    if len(reduced) > most:
+        chosen = np.random.default_rng(random_state).choice(len(reduced), most, replace=False)
         reduced = reduced[np.sort(chosen)]
     return workers.start(_walk, reduced, k_max, workers)
 
 
 def _walk(reduced: np.ndarray, k_max: int, workers: Workers) -> Walk:
     found = {}
-    for k, labels, centers in path(reduced, k_max):
+    if workers.on_cpu:
+        levels = path(reduced, k_max)
+    else:
+        levels = (
+            (k, labels[0], centers[0])
+            for k, _, labels, centers in paths(reduced[None], k_max, workers.device, TOLERANCE)
+        )
+    for k, labels, centers in levels:
         found[k] = labels, centers
         workers.report(f"k-means: k = {k} of {k_max}")
     return found
@@ -173,7 +182,11 @@ def _partitions(place: Space, walk: Walk, k_max: int, workers: Workers) -> dict[
     m = len(place.reduced)
     if m > len(walk[1][0]):
         if len(walk) == k_max:
-            nearest = partial(_nearest_of, place.reduced, [centers for _, centers in walk.values()])
+            every = [centers for _, centers in walk.values()]
+            if not workers.on_cpu:
+                found = on_device.nearest_centers(place.reduced, every, workers.device)
+                return dict(zip(walk, found, strict=True))
+            nearest = partial(_nearest_of, place.reduced, every)
             parts = workers.map(nearest, blocks(place.reduced), "nearest centers")
             return dict(zip(walk, np.concatenate(list(parts), axis=1), strict=True))
         # Few distinct rows: a sample may not contain the rare ones.

@@ -16,6 +16,7 @@ from functools import partial
 import numpy as np
 
 from blockresearch.compiled import compiled
+from blockresearch.tokens import on_device
 from blockresearch.tokens.vectors import PARTS, Table, blocks, pieces
 from blockresearch.tokens.workers import SERIAL, Workers
 
@@ -160,6 +161,8 @@ def gathered_sums(
     `labels` [partitions, m] are the clusters, `counts` [partitions] their numbers; the clusters of
     a partition follow those of the one before. One pass over the rows, sums in float64.
     """
+    if not workers.on_cpu:
+        return on_device.gathered_sums(rows, origin, labels, counts, workers.device)
     first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     shift = origin.astype(np.float32)
     m, d = rows.shape

@@ -1,4 +1,4 @@
-"""The products of tables of rows on a GPU, by torch: Gram matrix, coordinates, Lloyd, neighbors.
+"""The products of tables of rows on a GPU, by torch: Gram matrix, coordinates, centers, neighbors.
 
 Each function does what the function of the same name does on the CPU. A table stays on the device,
 as stored, if half of the free memory can hold it; else its blocks go there in every pass.
@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 BLOCK_ROWS = 8_192
 
 
+def place_of(device: str) -> "torch.device":
+    """Torch's device for one of `device.resolve_device`."""
+    import torch
+
+    return torch.device("cpu" if device == "torch-cpu" else device)
+
+
 def gram(
     rows: "Table", origin: np.ndarray, usable: np.ndarray, device: str, precise: bool
 ) -> np.ndarray:
@@ -27,7 +34,7 @@ def gram(
     d = rows.shape[1]
     with torch.inference_mode():
         shift, kept = _there(origin, device), _there(usable, device)
-        total = torch.zeros((d, d), dtype=torch.float64, device=device)
+        total = torch.zeros((d, d), dtype=torch.float64, device=place_of(device))
         for part, block in resident(rows, device):
             block = torch.where(kept[part, None], block - shift, 0.0)
             block = block.double() if precise else block
@@ -60,9 +67,9 @@ def lloyd(
     with torch.inference_mode():
         places = _there(centers, device).float()
         for _ in range(steps):
-            sums = torch.zeros(places.shape, dtype=torch.float64, device=device)
-            sizes = torch.zeros(len(places), dtype=torch.float64, device=device)
             squares = (places**2).sum(dim=1)
+            sums = torch.zeros_like(places, dtype=torch.float64)
+            sizes = torch.zeros_like(squares, dtype=torch.float64)
             for _, block in resident(rows, device):
                 labels = (squares - 2 * block @ places.T).argmin(dim=1)
                 # As a product the sums are the same in every run; scattered additions are not.
@@ -75,6 +82,47 @@ def lloyd(
             if length <= tolerance:
                 break
         return places.cpu().numpy()
+
+
+def nearest_centers(rows: np.ndarray, centers: list[np.ndarray], device: str) -> np.ndarray:
+    """Number [sets, m] (int32) of the nearest to each of `rows` [m, p] of several sets of centers.
+
+    `rows` are float32, each of `centers` [k, p].
+    """
+    import torch
+
+    labels = np.empty((len(centers), len(rows)), np.int32)
+    with torch.inference_mode():
+        sets = [_there(some, device).float() for some in centers]
+        halves = [(some**2).sum(dim=1) / 2 for some in sets]
+        for start in range(0, len(rows), BLOCK_ROWS):
+            part = slice(start, start + BLOCK_ROWS)
+            block = _there(rows[part], device)
+            for number, (some, half) in enumerate(zip(sets, halves, strict=True)):
+                labels[number, part] = (block @ some.T - half).argmax(dim=1).int().cpu().numpy()
+    return labels
+
+
+def gathered_sums(
+    rows: "Table", origin: np.ndarray, labels: np.ndarray, counts: np.ndarray, device: str
+) -> np.ndarray:
+    """Sums [sum(counts), d] (float64) of `rows` [m, d] less `origin` [d] in several partitions.
+
+    `labels` [partitions, m] are the clusters, `counts` [partitions] their numbers.
+    """
+    import torch
+
+    with torch.inference_mode():
+        shift, own = _there(origin, device).float(), _there(labels, device).long()
+        first = np.cumsum([0, *counts])
+        total = torch.zeros((first[-1], rows.shape[1]), dtype=torch.float64, device=shift.device)
+        for part, block in resident(rows, device):
+            members = [
+                torch.nn.functional.one_hot(some, int(count))
+                for some, count in zip(own[:, part], counts, strict=True)
+            ]
+            total += torch.cat(members, dim=1).to(block.dtype).T @ (block - shift)
+        return total.cpu().numpy()
 
 
 def nearest(
@@ -103,7 +151,7 @@ def nearest(
         found = [_there(places[at : at + BLOCK_ROWS], device) for at in _starts(queries)]
         for part, block in resident(rows, device):
             block = block * scales[part, None]
-            numbers = torch.arange(part.start, part.stop, device=device)
+            numbers = torch.arange(part.start, part.stop, device=block.device)
             for number, some in enumerate(units):
                 own = asked[number * BLOCK_ROWS : number * BLOCK_ROWS + len(some)]
                 similar = some @ block.T
@@ -137,12 +185,16 @@ def _table(rows: "Table", device: str) -> "torch.Tensor | None":
     if isinstance(rows, np.ndarray):
         return None
     if device not in rows.resident:
-        is_cuda = torch.device(device).type == "cuda"
-        if is_cuda and 2 * rows.codes.nbytes > torch.cuda.mem_get_info(device)[0]:
+        if (
+            place_of(device).type == "cuda"
+            and 2 * rows.codes.nbytes > torch.cuda.mem_get_info(device)[0]
+        ):
             return None
         dtype = {"BF16": torch.bfloat16, "F16": torch.float16}.get(rows.dtype)
         codes = np.ascontiguousarray(rows.codes)
-        table = torch.from_numpy(codes if dtype is None else codes.view(np.int16)).to(device)
+        table = torch.from_numpy(codes if dtype is None else codes.view(np.int16)).to(
+            place_of(device)
+        )
         rows.resident[device] = table if dtype is None else table.view(dtype)
     return rows.resident[device]
 
@@ -154,4 +206,4 @@ def _starts(queries: np.ndarray) -> range:
 def _there(array: np.ndarray, device: str) -> "torch.Tensor":
     import torch
 
-    return torch.from_numpy(np.array(array)).to(device)
+    return torch.from_numpy(np.array(array)).to(place_of(device))

@@ -10,15 +10,16 @@ too.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from blockresearch.tokens.clustering import path
+from blockresearch.tokens.clustering import TOLERANCE, path
 from blockresearch.tokens.lloyd import nearest_centers
+from blockresearch.tokens.paths_on_device import paths
 from blockresearch.tokens.vectors import Components
 from blockresearch.tokens.workers import SERIAL, Workers
 
@@ -35,6 +36,9 @@ STABLE = 0.8  # adjusted Rand index
 MORE_STABLE = 0.3
 
 Draw = Callable[[int], np.ndarray]
+
+# k, labels and centers of a path.
+Levels = Iterable[tuple[int, np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -103,8 +107,8 @@ def checks(
             samples += [draw(size) for _ in range(count)]
         cuts = list(
             workers.map(
-                lambda pair: _cut(*pair, k_max, rest),
-                zip(samples, commons, strict=True),
+                lambda each: _cut(*each, rest),
+                zip(samples, commons, _levels(samples, k_max, workers), strict=True),
                 "k-means of samples",
             )
         )
@@ -178,15 +182,28 @@ def _mean_of_pairs(indices: list[float], samples: int) -> tuple[float, float]:
     return float(np.mean(indices)), math.sqrt(variance)
 
 
-def _cut(sample: np.ndarray, common: np.ndarray, k_max: int, rest: float) -> Cut:
+def _levels(samples: list[np.ndarray], k_max: int, workers: Workers) -> list[Levels]:
+    """The path of each of `samples`: on the CPU still to be walked, on a device at once for all."""
+    if workers.on_cpu:
+        return [path(sample, k_max) for sample in samples]
+    found: list[list[tuple[int, np.ndarray, np.ndarray]]] = [[] for _ in samples]
+    for k, own, labels, centers in paths(np.stack(samples), k_max, workers.device, TOLERANCE):
+        workers.report(f"k-means of samples: k = {k} of {k_max}")
+        for at, number in enumerate(own.tolist()):
+            found[number].append((k, labels[at], centers[at]))
+    return list(found)
+
+
+def _cut(sample: np.ndarray, common: np.ndarray, levels: Levels, rest: float) -> Cut:
     """Per k from 2: the path of `sample` carried over to `common`, and its explained share.
 
-    `rest` is the variance outside of the directions of the sample.
+    `levels` are k, labels and centers of the path, and `rest` is the variance outside of the
+    directions of the sample.
     """
     mean = sample.mean(axis=0, dtype=np.float64)
     total = float(((sample - mean) ** 2).sum()) + rest * len(sample)
     centers, shares = {}, {}
-    for k, own, found in path(sample, k_max):
+    for k, own, found in levels:
         if k > 1:
             between = np.bincount(own, minlength=k) @ ((found - mean) ** 2).sum(axis=1)
             centers[k], shares[k] = found, float(between) / total if total > 0 else 0.0

@@ -26,7 +26,7 @@ def test_curve_agrees_with_scikit_learn():
 def test_the_path_of_a_sample_is_nearly_as_good(monkeypatch):
     rows = cloud(4000, 20)
     whole = fits_of(rows, 2, 9)
-    monkeypatch.setattr("blockresearch.tokens.clustering.PATH_ROWS", 1_000)
+    monkeypatch.setattr("blockresearch.tokens.clustering.PATH_ELEMENTS", 20_000)
     sampled = fits_of(rows, 2, 9)
     for a, b in zip(whole, sampled, strict=True):
         assert len(b.labels) == 4000 and b.inertia == pytest.approx(a.inertia, rel=0.02)

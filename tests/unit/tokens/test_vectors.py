@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.decomposition import PCA
 
-from blockresearch.tokens.vectors import principal_components, to_unit_length, whitened
+from blockresearch.tokens.vectors import principal_components, survey, to_unit_length, whitened
 from tests.unit.tokens.samples import cloud
 
 
@@ -17,6 +17,19 @@ def test_components_agree_with_scikit_learn():
         ours.variances / ours.total_variance, theirs.explained_variance_ratio_, rtol=1e-6
     )
     assert (ours.axes[np.abs(ours.axes).argmax(axis=0), range(3)] > 0).all()
+
+
+def test_small_variances_come_from_float64():
+    scales = 10 ** np.linspace(2, -2, 40)
+    rows = (np.random.default_rng(0).standard_normal((3000, 40)) * scales).astype(np.float32)
+    rounded = np.linalg.eigvalsh(survey(rows).covariance)[::-1][:30]
+    exact = np.linalg.eigvalsh(np.cov(rows.T.astype(float), ddof=0))[::-1][:30]
+    found = principal_components(rows, 30)
+    assert np.abs(rounded / exact - 1).max() > 1e-3  # what float32 leaves of them
+    np.testing.assert_allclose(found.variances, exact, rtol=1e-9)
+    units = whitened(rows, found)
+    variances = np.linalg.eigvalsh(np.cov(units.T.astype(float)))
+    assert variances[-1] < 1.3 * variances[0]
 
 
 def test_rows_of_length_one():
