@@ -88,6 +88,9 @@ def _of_call(call: ast.Call, place: str) -> Iterator[str]:
     for keyword in call.keywords:
         if name == "Finding" and keyword.arg in ("why", "action"):
             yield from _literals(keyword.value)
+    if name == "AuditFinding" and len(call.args) == 5:
+        checks = [text.replace("_", " ") for text in _literals(call.args[1])]
+        yield from (*checks, *_literals(call.args[4]))
     if name == "plural" and len(call.args) > 1:
         nouns = [text for argument in call.args[1:] for text in _literals(argument)]
         yield from (f"{{count}} {noun}" for noun in nouns)
@@ -170,6 +173,7 @@ def in_schema(schema: Mapping[str, Any]) -> Iterator[str]:
 def in_records() -> Iterator[str]:
     """The texts of records that pages and errors show."""
     yield from (failures.KILLED, failures.FULL)
+    yield from ("dead rows", "dead cols")
     yield from in_schema(read_yaml(PROJECT / "workflow/schemas/config.schema.yaml"))
     for report in results.REPORTS.values():
         yield from (report.label, report.about)

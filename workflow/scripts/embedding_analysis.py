@@ -25,6 +25,7 @@ from blockresearch.checkpoint.manifest import read_manifest
 from blockresearch.checkpoint.provenance import facts
 from blockresearch.device import resolve_device, slot
 from blockresearch.files import write_json
+from blockresearch.language.sentence import messages_in
 from blockresearch.run import cli
 from blockresearch.tables.labels import write_labeled
 from blockresearch.tokens.analysis import PROJECTIONS, analyze_embedding, nothing, with_output
@@ -133,7 +134,8 @@ def write(result, out, about, workers):
     log.info("writing %d tables", len(tables))
     for _ in workers.map(lambda table: write_labeled(*table, about), tables, "tables"):
         pass
-    write_json(result.summary | {"provenance": about}, folder / "summary.json")
+    extra = {"messages": messages_in(result.summary), "provenance": about}
+    write_json(result.summary | extra, folder / "summary.json")
     return clusters
 
 

@@ -10,6 +10,7 @@ method) makes a plain one without a message; `joined` and `listed` keep it.
 `python -m docs.messages` finds the messages: the first argument of `say` is therefore a literal.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -86,6 +87,29 @@ def as_json(text: str) -> Any:
         return text
     values = {name: as_json(value) for name, value in text.values.items()}
     return {"message": text.message, "values": values}
+
+
+def messages_in(facts: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """The sentences among facts that become JSON, by their keys joined with dots, as JSON."""
+    found: dict[str, Any] = {}
+    for key, value in facts.items():
+        if isinstance(value, Sentence):
+            found[before + key] = as_json(value)
+        elif isinstance(value, Mapping):
+            found |= messages_in(value, f"{before}{key}.")
+    return found
+
+
+def with_messages(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts from JSON whose `messages` (see `messages_in`) are sentences again."""
+    result = copy.deepcopy(dict(facts))
+    for path, stored in result.pop("messages", {}).items():
+        *folders, key = path.split(".")
+        place = result
+        for folder in folders:
+            place = place[folder]
+        place[key] = from_json(stored)
+    return result
 
 
 def from_json(stored: Any) -> str:

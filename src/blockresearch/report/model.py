@@ -276,8 +276,3 @@ def _license(stated: Any) -> str:
     if not stated:
         return say("unknown (no model card states it)")
     return say("{license}, by the model card", license=short(stated))
-
-
-def as_sentence(text: str) -> str:
-    """A reason as a sentence."""
-    return text[:1].upper() + text[1:].rstrip(".") + "."

@@ -16,11 +16,11 @@ from IPython.display import display
 from blockresearch.files import read_json
 from blockresearch.language import sentence
 from blockresearch.language.catalogue import spoken
-from blockresearch.language.sentence import Sentence, declared, in_series, joined
+from blockresearch.language.sentence import Sentence, declared, in_series, joined, with_messages
 from blockresearch.model_config import ModelConfig
 from blockresearch.report import environment
 from blockresearch.report.findings.record import Finding, from_records
-from blockresearch.report.model import SHOWN, as_sentence, what
+from blockresearch.report.model import SHOWN, what
 from blockresearch.report.pages import linked
 from blockresearch.report.wording import (
     aligned,
@@ -98,7 +98,7 @@ class Analysis:
 
     @cached_property
     def summary(self) -> dict[str, Any]:
-        return read_json(self.folder / "embedding" / "summary.json")
+        return with_messages(read_json(self.folder / "embedding" / "summary.json"))
 
     @cached_property
     def params(self) -> pd.DataFrame:
@@ -362,7 +362,7 @@ def output_sentence(manifest: Mapping[str, Any], summary: Mapping[str, Any]) -> 
             "The output layer is a separate matrix, {name}.", name=short(manifest["output"])
         )
         reason = summary.get("output_reason")
-        return joined(text, declared(as_sentence(reason))) if reason else text
+        return joined(text, reason) if reason else text
     if manifest["tied"]:
         stated = manifest["config"].get("tie_word_embeddings") is True
         return sentence.say(

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from blockresearch.language.sentence import enumerated, joined, say
+from blockresearch.language.sentence import Sentence, enumerated, joined, say
 from blockresearch.report.findings.tokens import compared
 from blockresearch.report.wording import (
     fixed,
@@ -15,6 +15,12 @@ from blockresearch.report.wording import (
     with_spread,
 )
 from blockresearch.text import short
+
+
+def rules(summary: Mapping[str, Any]) -> Sentence:
+    """Why the tokens were clustered in that space, and how the number of clusters was chosen."""
+    seed = say("Random seed: {seed}.", seed=summary["random_state"])
+    return joined(summary["metric_rule"], summary["k_rule"], seed)
 
 
 def cluster_samples(summary: Mapping[str, Any], elbow: pd.DataFrame) -> str | None:

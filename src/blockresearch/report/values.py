@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from blockresearch.language.sentence import say
+from blockresearch.language.sentence import declared, say
 from blockresearch.safetensors.dtypes import DTYPES
 
 
@@ -20,7 +20,11 @@ def coverage_table(coverage: pd.DataFrame) -> pd.DataFrame:
 
 def findings_table(audit: Mapping[str, Any]) -> pd.DataFrame:
     """The findings of the audit as a table."""
-    return pd.DataFrame(audit["findings"])
+    rows = [
+        {**row, **{name: declared(row[name]) for name in ("severity", "meaning")}}
+        for row in audit["findings"]
+    ]
+    return pd.DataFrame(rows, dtype=object)
 
 
 def block_table(params: pd.DataFrame, matrices: pd.DataFrame) -> pd.DataFrame:

@@ -94,6 +94,11 @@ SUMMARY = (
     Column("metric_rule", "string", "why"),
     Column("k", "integer", "number of clusters", NONE),
     Column("k_rule", "string", "why"),
+    Column(
+        "messages",
+        "object",
+        "the sentences among these facts as messages with values, for translations",
+    ),
     Column("elbow_k", "integer", "k of the elbow, also if another was set", NONE),
     Column("clear_elbow", "boolean", "whether the curve bends sharply there"),
     Column(

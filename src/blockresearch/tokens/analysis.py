@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from blockresearch.language.sentence import Sentence, say
 from blockresearch.tables.io import frame, typed
 from blockresearch.tokens.clustering import (
     Clustering,
@@ -305,27 +306,42 @@ def _of_all_rows(found: Clustering, mask: np.ndarray) -> Clustering:
     return replace(found, labels=labels, distances=distances, margins=margins)
 
 
-def _rule(fits: list[Fit], n_clusters: int | None, k: int, clear: bool | None) -> str:
+def _rule(fits: list[Fit], n_clusters: int | None, k: int, clear: bool | None) -> Sentence:
     """How the number of clusters was chosen, in one or two sentences."""
     if n_clusters is not None:
         if k < n_clusters:
-            return f"n_clusters = {n_clusters} was set, but the rows fill only {k} clusters."
-        return f"k = {k} was set by n_clusters."
-    first, last = fits[0].k, fits[-1].k
+            return say(
+                "n_clusters = {set} was set, but the rows fill only {k} clusters.",
+                set=n_clusters,
+                k=k,
+            )
+        return say("k = {k} was set by n_clusters.", k=k)
+    tried = {"k": k, "first": fits[0].k, "last": fits[-1].k}
     if k == explains_all(fits):
-        return f"k = {k}: the rows have {k} distinct values, so this many clusters explain all."
+        return say(
+            "k = {k}: the rows have {k} distinct values, so this many clusters explain all.", k=k
+        )
     if len(fits) < 3:
-        return f"k = {k}: the rows give no curve in which to find an elbow."
+        return say("k = {k}: the rows give no curve in which to find an elbow.", k=k)
     if clear:
-        return f"k = {k} is the elbow of the inertia curve by Kneedle (k = {first} to {last})."
-    taken = f"There is no clear elbow; Kneedle chooses k = {k} (k = {first} to {last})"
+        return say(
+            "k = {k} is the elbow of the inertia curve by Kneedle (k = {first} to {last}).", **tried
+        )
     height = heights(fits)
     near = [fit.k for fit, h in zip(fits, height, strict=True) if h >= NEAR_ELBOW * height.max()]
     if height.max() <= 0:
-        return f"{taken}, but the curve does not bend."
-    return (
-        f"{taken}, but k = {near[0]} to {near[-1]} are nearly as good (at least "
-        f"{100 * NEAR_ELBOW:.0f} % of its distance below the chord)."
+        return say(
+            "There is no clear elbow; Kneedle chooses k = {k} (k = {first} to {last}), but the "
+            "curve does not bend.",
+            **tried,
+        )
+    return say(
+        "There is no clear elbow; Kneedle chooses k = {k} (k = {first} to {last}), but k = {low} "
+        "to {high} are nearly as good (at least {share} % of its distance below the chord).",
+        low=near[0],
+        high=near[-1],
+        share=f"{100 * NEAR_ELBOW:.0f}",
+        **tried,
     )
 
 

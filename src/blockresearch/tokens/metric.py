@@ -13,6 +13,7 @@
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
+from blockresearch.language.sentence import Sentence, say
 from blockresearch.tokens.clustering import Fit, Space, Walk, space, start_path, warm_path
 from blockresearch.tokens.elbow import elbow, is_clear
 from blockresearch.tokens.stability import Check, checks, is_found_again
@@ -35,27 +36,21 @@ ROWS_PER_DIRECTION = 10
 # Rows of length 1 along one direction are only signs, along two a circle.
 MIN_DIRECTIONS = 3
 
-RULE_SET = "The metric {metric} was set."
-
-RULE_CLEAR_ELBOW = (
+RULE_CLEAR_ELBOW = say(
     "Tokens were clustered as stored (euclidean), because that curve has a clear elbow."
 )
 
-RULE_STABLE = (
+RULE_STABLE = say(
     "Tokens were clustered as stored (euclidean): in a trial, samples gave nearly the same "
     "clusters (adjusted Rand index of 0.8 or more at the elbow, or at one k more)."
 )
 
-RULE_TOO_SMALL = (
+RULE_TOO_SMALL = say(
     "Tokens were clustered as stored (euclidean): there are too few rows or dimensions to whiten."
 )
 
-RULE_FEW_K = "Tokens were clustered as stored (euclidean): there are too few k to judge the curve."
-
-RULE_UNCLEAR = (
-    "The rows as stored (euclidean) show no clear elbow, and samples give different clusters. Such "
-    "clusters mostly follow the frequency of tokens. Tokens were therefore clustered by direction "
-    "after whitening: {count} principal components, each scaled to the same variance."
+RULE_FEW_K = say(
+    "Tokens were clustered as stored (euclidean): there are too few k to judge the curve."
 )
 
 
@@ -128,10 +123,22 @@ def find_curve(
             return curve("euclidean", RULE_TOO_SMALL, stored, fits)
     if metric in ("auto", "whitened"):
         units = whitened(rows, stored.components.leading(count), stored.reduced)
-        rule = (
-            RULE_UNCLEAR.format(count=count) if metric == "auto" else RULE_SET.format(metric=metric)
-        )
+        rule = _unclear(count) if metric == "auto" else _set(metric)
         return curve("whitened", rule, space(units, k_max, workers))
     if metric == "spherical":
         stored = space(as_rows(rows).of_length_one(), k_max, workers)
-    return curve(metric, RULE_SET.format(metric=metric), stored)
+    return curve(metric, _set(metric), stored)
+
+
+def _set(metric: str) -> Sentence:
+    return say("The metric {metric} was set.", metric=metric)
+
+
+def _unclear(count: int) -> Sentence:
+    return say(
+        "The rows as stored (euclidean) show no clear elbow, and samples give different clusters. "
+        "Such clusters mostly follow the frequency of tokens. Tokens were therefore clustered by "
+        "direction after whitening: {count} principal components, each scaled to the same "
+        "variance.",
+        count=count,
+    )

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from blockresearch.checkpoint.manifest import Manifest
+from blockresearch.language.sentence import Sentence, say
 from blockresearch.tokens.tokenizer import TokenizerError, Tokens, read_tokens
 from blockresearch.tokens.vectors import Rows
 from blockresearch.tokens.workers import SERIAL, Workers
@@ -43,10 +44,12 @@ def find_output(manifest: Manifest, path_of: PathOf, rows: int) -> tuple["Stored
     something else than tokens.
     """
     if manifest.tied:
-        return None, "The output layer is the token embedding itself (tied weights)."
+        return None, say("The output layer is the token embedding itself (tied weights).")
     table, reason = _find(manifest, path_of, "output")
     if table is not None and 2 * table.matrix.rows < rows:
-        return None, f"The output layer has {table.matrix.rows} rows: it is no layer over tokens."
+        return None, say(
+            "The output layer has {rows} rows: it is no layer over tokens.", rows=table.matrix.rows
+        )
     return table, reason
 
 
@@ -83,19 +86,22 @@ def _fill(rows: np.ndarray, some: Iterator[np.ndarray], workers: Workers) -> Non
 def _find(
     manifest: Manifest, path_of: PathOf, what: Literal["embedding", "output"]
 ) -> tuple[StoredRows | None, str]:
-    label = {"embedding": "token embedding", "output": "output layer"}[what]
     tensor = manifest.by_name.get(getattr(manifest, what))
     if tensor is None:
-        return None, f"this model has no {label}"
+        return None, say(
+            "This model has no token embedding."
+            if what == "embedding"
+            else "This model has no output layer."
+        )
     name, layout = tensor.name, tensor.layout
     if layout.kind != "matrix":
-        return None, f"the {label} {name} is not read: {layout.reason or layout.kind}"
+        return None, _not_read(what, name, layout.reason or layout.kind)
     weight = weight_of(tensor, layout, manifest.by_name)
     files = {shard: path_of(shard) for shard in {tensor.shard, *weight.other_shards}}
     try:
         source = open_tensor(files, weight)
     except Contradiction as error:
-        return None, f"the {label} {name} is not read: {error.rule}"
+        return None, _not_read(what, name, error.rule)
     return StoredRows(source, whole(source.shape, layout)), ""
 
 
@@ -112,3 +118,13 @@ def read_row_tokens(manifest: Manifest, path_of: PathOf, rows: int) -> Tokens:
     except TokenizerError as error:
         log.warning("tokens are shown by their ids: %s", error)
         return read_tokens(None, rows)
+
+
+def _not_read(what: str, name: str, reason: str) -> Sentence:
+    return say(
+        "The token embedding {name} is not read: {reason}."
+        if what == "embedding"
+        else "The output layer {name} is not read: {reason}.",
+        name=name,
+        reason=reason,
+    )

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from blockresearch.language.sentence import Sentence, say
 from blockresearch.tokens.geometry import Geometry, Views, seen_from
 
 # Control tokens are references if one that is held out ranks higher with at least this probability.
@@ -46,24 +47,19 @@ MAGIKARP = (
     "magikarp_l2_distance",
 )
 
-IMPOSSIBLE = "rows that no text can train (named as unused, or bytes that UTF-8 never contains)"
+IMPOSSIBLE = say(
+    "rows that no text can train (named as unused, or bytes that UTF-8 never contains)"
+)
 
-UNNAMED = "rows without a name in the tokenizer"
+UNNAMED = say("rows without a name in the tokenizer")
 
-FILLED = (
+FILLED = say(
     "rows of zeros without a name in the tokenizer, so that short rows score high: a weak indicator"
 )
 
-CONTROL = "control tokens, the only rows likely to be untrained"
+CONTROL = say("control tokens, the only rows likely to be untrained")
 
-COSINE = (
-    "cosine to the mean of {count} {what}, after the leading direction of all rows is removed from "
-    "both"
-)
-
-DISTANCE = "1 - distance / median distance to the mean of {count} {what}"
-
-CENTROID = (
+CENTROID = say(
     "1 - distance / median distance to the mean of all rows, because no row is known to be "
     "untrained: a weak indicator"
 )
@@ -82,7 +78,7 @@ class Untrained:
 
     scores: np.ndarray
     reference: np.ndarray
-    method: str
+    method: Sentence
     held_out: float | None
     indicator: str
     mean: np.ndarray | None = None
@@ -104,7 +100,7 @@ def untrained_scores(
     `indicator` sets which one is used if there are references.
     """
 
-    def scored(reference: np.ndarray, what: str) -> Untrained:
+    def scored(reference: np.ndarray, what: Sentence) -> Untrained:
         return _by_references(seen, reference, what, indicator)
 
     if impossible.sum() >= ENOUGH:
@@ -124,7 +120,7 @@ def untrained_scores(
 
 
 def _by_references(
-    seen: Geometry, reference: np.ndarray, what: str, wanted: str | None
+    seen: Geometry, reference: np.ndarray, what: Sentence, wanted: str | None
 ) -> Untrained:
     places = np.flatnonzero(reference)
     groups = [places]
@@ -133,11 +129,18 @@ def _by_references(
     means = np.stack([_mean(seen, group) for group in groups])
     views = seen_from(seen.rows, means, seen.workers)
     tried: dict[str, Untrained] = {}
-    for name, method in (("cosine", COSINE), ("distance", DISTANCE)):
+    for name in ("cosine", "distance"):
         scores = _scores(seen, views, means, 0, name)
         # A row of zeros has no direction, and so no cosine.
         if np.isfinite(scores[reference]).any():
-            text = method.format(count=f"{len(places):,}", what=what)
+            text = say(
+                "cosine to the mean of {count} {rows}, after the leading direction of all rows is "
+                "removed from both"
+                if name == "cosine"
+                else "1 - distance / median distance to the mean of {count} {rows}",
+                count=f"{len(places):,}",
+                rows=what,
+            )
             chances = [
                 _chance(
                     _scores(seen, views, means, number, name),

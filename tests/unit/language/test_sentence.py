@@ -3,7 +3,16 @@
 import copy
 import json
 
-from blockresearch.language.sentence import as_json, declared, from_json, joined, listed, say
+from blockresearch.language.sentence import (
+    as_json,
+    declared,
+    from_json,
+    joined,
+    listed,
+    messages_in,
+    say,
+    with_messages,
+)
 
 
 def test_a_sentence_is_its_english_text():
@@ -30,3 +39,13 @@ def test_a_sentence_survives_json_and_copies():
         assert found == text
         assert (found.message, found.values) == (text.message, text.values)
     assert from_json(as_json("plain")) == "plain"
+
+
+def test_sentences_among_facts_survive_json():
+    facts = {"rule": say("k = {k}", k=3), "output": {"reason": say("None."), "rows": 4}}
+    stored = json.loads(json.dumps(facts | {"messages": messages_in(facts)}))
+    assert stored["rule"] == "k = 3"
+    found = with_messages(stored)
+    assert found == facts
+    assert found["rule"].message == "k = {k}"
+    assert found["output"]["reason"].message == "None."

@@ -69,5 +69,5 @@ def test_the_output_layer_is_named_for_what_it_is():
     own = manifest | {"output": "lm_head.weight", "tied": False}
     text = "The output layer is a separate matrix, lm_head.weight."
     assert output_sentence(own, {"output": {}, "output_reason": None}) == text
-    reason = {"output": None, "output_reason": "it has 3 rows"}
+    reason = {"output": None, "output_reason": "It has 3 rows."}
     assert output_sentence(own, reason) == f"{text} It has 3 rows."
