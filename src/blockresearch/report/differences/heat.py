@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from blockresearch.report.blocks import ordered
-from blockresearch.report.wording import by_component, integer, percent
+from blockresearch.report.wording import by_component, integer
 
 SHADES = 9
 
@@ -43,10 +43,13 @@ class Heat:
     high: str
 
 
-def heat_maps(differences: pd.DataFrame, column: str, text: Callable[[float], str]) -> list[Heat]:
+def heat_maps(
+    differences: pd.DataFrame, column: str, text: Callable[[float], str], least: float = 0.0
+) -> list[Heat]:
     """Maps of a column of the table differences, one for each component; `text` formats a cell.
 
-    All components share one scale. Only matrices in numbered layers are on it.
+    All components share one scale; what is below `least` has its first shade. Only matrices in
+    numbered layers are on it.
     """
     known = differences[differences["layer_index"].notna() & differences[column].notna()]
     known = known[known["delta_spectral_norm"].notna()]
@@ -55,7 +58,7 @@ def heat_maps(differences: pd.DataFrame, column: str, text: Callable[[float], st
     keys = ["component", "layer_index", "label"]
     cells = known.assign(label=labels(known)).groupby(keys)[column].agg(["median", "size"])
     values = cells["median"].astype(float)
-    low, high = _ends(values[values > 0])
+    low, high = _ends(values[values > 0].clip(lower=least))
     maps = []
     for component in by_component(known["component"].dropna()):
         own = cells.loc[component]
@@ -126,4 +129,4 @@ def rank(value: float) -> str:
 
 def overlap(turned: float) -> str:
     """The share of directions that agree, from the share that does not."""
-    return percent(1 - turned)
+    return f"{100 * (1 - turned):.2f} %"

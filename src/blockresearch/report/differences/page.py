@@ -18,6 +18,9 @@ from blockresearch.text import short, visible
 # Rows of the tables on the page; the files have all.
 MOST_CHANGED, MOST_HEADS, MOST_TOKENS, MOST_ALONE = 40, 12, 60, 60
 
+# Leading directions that agree but for this share are not told apart on the map.
+LEAST_TURNED = 0.01
+
 # What the status of a pair means, in the order of the page.
 STATUSES = {
     "matched": say("same name, or the same place in the model, and the same shape"),
@@ -121,10 +124,10 @@ def _maps(
         (
             say("Overlap of the leading directions"),
             say(
-                "Agreement of the 8 leading left singular vectors of both sides; the darker, the "
-                "less. Unchanged matrices are left out."
+                "Agreement of the 8 leading left singular vectors of both sides; the stronger the "
+                "color, the less. Unchanged matrices are left out."
             ),
-            heat_maps(_turned(subspaces), "turned", overlap),
+            heat_maps(_turned(subspaces), "turned", overlap, LEAST_TURNED),
         ),
     ]
     return [each for each in maps if each[2]]

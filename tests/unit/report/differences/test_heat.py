@@ -39,5 +39,11 @@ def test_roles_and_experts_share_no_cell_by_mistake():
     assert (cells[2][2].text, cells[2][2].matrices) == ("20 %", 2)
 
 
+def test_nothing_below_the_least_value_stands_out():
+    rows = [difference(f"l{n}", n, relative_change=10.0 ** -(n + 3)) for n in range(4)]
+    (found,) = heat_maps(frame(rows, "differences"), "relative_change", relative, least=0.01)
+    assert {row[0].shade for _, row in found.rows} == {0}
+
+
 def test_without_layers_there_is_no_map():
     assert maps([difference("head", relative_change=1.0)]) == maps([]) == []

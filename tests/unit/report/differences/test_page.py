@@ -34,7 +34,7 @@ def test_heads_and_leading_directions_are_shown(tmp_path):
     heads = [head | {"q_relative_change": 0.5, "q_overlap": 0.9}, head | {"head": 6}]
     folder = write_comparison(tmp_path / "x", [], [pair("a")], subspaces=[turned], heads=heads)
     text = text_of(comparison_page(folder))
-    assert "Overlap of the leading directions" in text and "75.0 %" in text
+    assert "Overlap of the leading directions" in text and "75.00 %" in text
     assert "text 3 5 (1) 50 % / 90.0 % – / –" in text and "6 (1)" not in text
 
 
