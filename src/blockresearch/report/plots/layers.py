@@ -254,7 +254,7 @@ def _write_cells(panel: Axes, mesh: QuadMesh, texts: np.ndarray) -> None:
     Source: seaborn's `heatmap`, which takes longer to import than to draw all maps of a report.
     """
     mesh.update_scalarmappable()
-    shares = mesh.get_facecolor()[:, :3]
+    shares = np.asarray(mesh.get_facecolor(), float)[:, :3]
     linear = np.where(shares <= 0.03928, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
     is_light = (linear @ [0.2126, 0.7152, 0.0722] > 0.408).reshape(texts.shape)
     for (row, col), text in np.ndenumerate(texts):
