@@ -10,13 +10,16 @@ import pandas as pd
 from blockresearch.language.sentence import Sentence, joined, say
 from blockresearch.report.citation import ending
 from blockresearch.report.differences.heat import Heat, heat_maps, overlap, rank, relative
-from blockresearch.report.differences.pair import ALONE, PairResults
+from blockresearch.report.differences.pair import ALONE, PairResults, compared_shares
 from blockresearch.report.pages import render
 from blockresearch.report.wording import aligned, integer, number, percent, shape, size
 from blockresearch.text import short, visible
 
 # Rows of the tables on the page; the files have all.
 MOST_CHANGED, MOST_HEADS, MOST_TOKENS, MOST_ALONE = 40, 12, 60, 60
+
+# If less of a side was compared, its layers are compared by curves over depth only.
+PARTIAL = 0.5
 
 # Leading directions that agree but for this share are not told apart on the map.
 LEAST_TURNED = 0.01
@@ -66,6 +69,7 @@ def comparison_page(folder: Path) -> str:
         base=base,
         sides=_sides(found.facts),
         headline=found.headline(),
+        is_partial=min(compared_shares(found.pairs)) < PARTIAL,
         verdicts=[verdict["text"] for verdict in found.verdicts[1:]],
         maps=_maps(found.differences, found.subspaces),
         changed=_changed(found.differences),

@@ -49,7 +49,10 @@ def test_hostile_names_are_text(tmp_path):
 
 def test_nothing_in_common_is_a_page_too(tmp_path):
     folder = write_comparison(tmp_path / "x", [], [pair("a", "only_base")])
-    assert "No element of a matched tensor changed." in text_of(comparison_page(folder))
+    html = comparison_page(folder)
+    assert "No element of a matched tensor changed." in text_of(html)
+    assert "as in another architecture" in html
+    assert html.count('href="../../index.html#compare=local--tuned,org--base"') == 2
 
 
 def test_what_changed_is_said_by_its_numbers():
