@@ -5,7 +5,12 @@ import pytest
 from blockresearch.files import write_json
 from blockresearch.report import portal
 from blockresearch.report.comparison import ROWS
+from blockresearch.report.differences.page import comparison_page
+from tests.browser.test_pages import violations
+from tests.unit.report.differences.samples import difference, pair, write_comparison
 from tests.unit.report.hostile import write_results
+
+pytestmark = pytest.mark.slow
 
 
 def column(label, *values):
@@ -76,3 +81,19 @@ def test_models_of_different_depth_by_relative_depth(models, visit):
     rows = page.locator("#over-depth tbody tr").all_inner_texts()
     assert [row.split("\t")[:3] for row in rows] == [["q_proj", "1", "3"], ["q_proj", "0", "0"]]
     assert rows[0].endswith("× 4") and "moe" in page.locator("#over-depth .caption").inner_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 400])
+def test_comparisons_are_accessible_and_fit(models, tmp_path, visit, scheme, width):
+    folder = write_comparison(
+        tmp_path / "compare/a-vs-b",
+        [difference(f"l{n}", n, relative_change=10.0**-n, delta_storage_rank=n) for n in range(9)],
+        [pair("l0"), pair("only", "only_base")],
+        [{"status": "added", "token": "ไทย", "other_id": 3}],
+    )
+    (folder / "index.html").write_text(comparison_page(folder), encoding="utf-8")
+    for address in ((folder / "index.html").as_uri(), models + "a,b,c"):
+        page = visit(address, width, color_scheme=scheme).page
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert violations(page) == []

@@ -119,7 +119,9 @@ def relative(value: float) -> str:
     """A relative change in three characters or a few more: 1.2 %, 0.03 %, 0."""
     if value == 0:
         return "0"
-    return f"{100 * value:.2g} %" if 0.0001 <= value < 10 else f"{value:.1e}"
+    if not 0.0001 <= value < 10:
+        return f"{value:.1e}"
+    return f"{100 * value:.2g} %" if value < 0.995 else f"{100 * value:.0f} %"
 
 
 def rank(value: float) -> str:

@@ -39,6 +39,12 @@ def test_roles_and_experts_share_no_cell_by_mistake():
     assert (cells[2][2].text, cells[2][2].matrices) == ("20 %", 2)
 
 
+def test_changes_are_written_without_exponents():
+    shown = [relative(value) for value in (0.00012, 0.0312, 0.994, 1.0, 2.5)]
+    assert shown == ["0.012 %", "3.1 %", "99 %", "100 %", "250 %"]
+    assert (relative(0), relative(3e-7)) == ("0", "3.0e-07")
+
+
 def test_nothing_below_the_least_value_stands_out():
     rows = [difference(f"l{n}", n, relative_change=10.0 ** -(n + 3)) for n in range(4)]
     (found,) = heat_maps(frame(rows, "differences"), "relative_change", relative, least=0.01)
