@@ -1,14 +1,46 @@
 """Copies of a checkpoint that differ from it in a known way.
 
 Each function takes tensors by name and returns those of the copy. They work on the tiny llama of
-the unit tests as on a real model in BF16.
+the unit tests as on a real model in BF16:
+
+    python -m tests.cases.variants MODEL FOLDER NAME...
+
+writes the copies of a local model, each to a folder of its name.
 """
 
+import json
 import re
+import shutil
+import struct
+import sys
+from pathlib import Path
 
 import numpy as np
 
-from tests.cases.checkpoints import E2M1, E4M3, Raw, brain, from_bf16
+from tests.cases.checkpoints import E2M1, E4M3, Raw, brain, from_bf16, save
+
+# The rules of an autopsy that fire for each copy, the headline first.
+RULES = {
+    "resharded": ["equal"],
+    "with_new_table": ["only_token_tables", "not_independent"],
+    "with_new_norm": ["only_values", "not_independent"],
+    "low_rank": ["low_rank", "not_independent"],
+    "tuned": ["broad", "not_independent"],
+    "noised": ["noise", "not_independent"],
+    "sparse": ["sparse", "not_independent"],
+    "pruned": ["pruned", "not_independent"],
+    "abliterated": ["one_direction", "not_independent"],
+    "in_int4": ["quantized", "not_independent"],
+    "in_nvfp4": ["quantized", "not_independent"],
+    "scaled": ["scaled", "not_independent"],
+    "rotated": ["rotated", "equal"],
+    "transposed": ["transposed", "equal", "not_independent"],
+    "interleaved": ["rows_interleaved", "equal", "not_independent"],
+    "rows_permuted": ["rows_permuted", "equal", "not_independent"],
+    "units_permuted": ["rows_permuted", "columns_permuted", "equal", "shuffled_units"],
+    "reinitialized": ["unrelated", "equal"],
+    "extended": ["equal", "resized"],
+}
 
 WRITERS = ("o_proj", "down_proj")
 
@@ -270,3 +302,37 @@ def extended(tensors, tokens=5):
             w = values(tensors[name])
             result[name] = brain(np.concatenate([w, np.full((tokens, w.shape[1]), 0.01)]))
     return result
+
+
+def read(folder):
+    """Tensors of a local model in BF16, by name."""
+    tensors = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        data = path.read_bytes()
+        start = 8 + struct.unpack("<Q", data[:8])[0]
+        header = json.loads(data[8:start])
+        header.pop("__metadata__", None)
+        for name, place in header.items():
+            begin, end = (start + offset for offset in place["data_offsets"])
+            codes = np.frombuffer(data[begin:end], "<u2").reshape(place["shape"])
+            tensors[name] = Raw(place["dtype"], codes)
+    assert {tensor.dtype for tensor in tensors.values()} == {"BF16"}
+    return tensors
+
+
+def write(folder, tensors, model, **config):
+    """A copy of a local model with other tensors; returns its folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in model.glob("tokenizer*"):
+        shutil.copy(path, folder)
+    stated = json.loads((model / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(stated | config))
+    save(folder / "model.safetensors", tensors)
+    return folder
+
+
+if __name__ == "__main__":
+    model, target, *names = sys.argv[1:]
+    base = read(Path(model))
+    for each in names or RULES:
+        print(write(Path(target, each), globals()[each](base), Path(model)), flush=True)

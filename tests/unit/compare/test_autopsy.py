@@ -13,29 +13,6 @@ from tests.cases.checkpoints import brain, llama
 
 NOW = "2026-01-01T00:00:00Z"
 
-# The rules that fire, the headline first.
-KINDS = {
-    "resharded": ["equal"],
-    "with_new_table": ["only_token_tables", "not_independent"],
-    "with_new_norm": ["only_values", "not_independent"],
-    "low_rank": ["low_rank", "not_independent"],
-    "tuned": ["broad", "not_independent"],
-    "noised": ["noise", "not_independent"],
-    "sparse": ["sparse", "not_independent"],
-    "pruned": ["pruned", "not_independent"],
-    "abliterated": ["one_direction", "not_independent"],
-    "in_int4": ["quantized", "not_independent"],
-    "in_nvfp4": ["quantized", "not_independent"],
-    "scaled": ["scaled", "not_independent"],
-    "rotated": ["rotated", "equal"],
-    "transposed": ["transposed", "equal", "not_independent"],
-    "interleaved": ["rows_interleaved", "equal", "not_independent"],
-    "rows_permuted": ["rows_permuted", "equal", "not_independent"],
-    "units_permuted": ["rows_permuted", "columns_permuted", "equal", "shuffled_units"],
-    "reinitialized": ["unrelated", "equal"],
-    "extended": ["equal", "resized"],
-}
-
 
 @pytest.fixture(scope="module")
 def base():
@@ -61,9 +38,9 @@ def verdicts(side, base):
     return of
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", variants.RULES)
 def test_each_kind_of_change_has_its_sentence(verdicts, base, kind):
-    assert verdicts(getattr(variants, kind)(base[0])) == KINDS[kind]
+    assert verdicts(getattr(variants, kind)(base[0])) == variants.RULES[kind]
 
 
 def test_layers_that_were_copied_and_moved(verdicts, base):

@@ -1,0 +1,95 @@
+"""Copies of real weights that differ in a known way: each has its sentence, and no other."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from blockresearch.compare.autopsy import autopsy
+from blockresearch.compare.checkpoint import local_checkpoint
+from blockresearch.compare.folder import compare_checkpoints
+from blockresearch.compare.mixture import mixture
+from blockresearch.tables.io import frame
+from tests.cases import variants
+from tests.cases.checkpoints import Raw
+from tests.tools import real_models
+
+pytestmark = pytest.mark.slow
+
+NOW = "2026-01-01T00:00:00Z"
+
+LAYERS = 4
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """The first layers of SmolLM2, as a model of so many layers."""
+    folder = tmp_path_factory.mktemp("smollm2")
+    wheels = Path(os.environ.get("BLOCKRESEARCH_WHEELS", folder))
+    real_models.smollm2(folder / "whole", wheels, layers=range(LAYERS))
+    tensors = variants.read(folder / "whole")
+    # A part of the vocabulary, which is most of the model.
+    table = tensors["model.embed_tokens.weight"]
+    tensors["model.embed_tokens.weight"] = Raw("BF16", table.codes[:4096])
+    return variants.write(folder / "base", tensors, folder / "whole", num_hidden_layers=LAYERS)
+
+
+@pytest.fixture(scope="module")
+def tensors(model):
+    return variants.read(model)
+
+
+@pytest.fixture
+def side(tmp_path, model):
+    def of(name, own, **config):
+        return local_checkpoint(str(variants.write(tmp_path / name, own, model, **config)), NOW)
+
+    return of
+
+
+def compared(model, other):
+    return compare_checkpoints(local_checkpoint(str(model), NOW), other, 2)
+
+
+@pytest.mark.parametrize("kind", variants.RULES)
+def test_real_weights_have_the_right_sentences(model, tensors, side, kind):
+    options = {"head_rows": 64} if kind == "interleaved" else {}
+    other = getattr(variants, kind)(tensors, **options)
+    assert [own.rule for own in autopsy(compared(model, side(kind, other)))] == variants.RULES[kind]
+
+
+@pytest.mark.parametrize("relative", [0.1, 0.01, 0.003, 0.001])
+def test_a_planted_rank_behind_rounding(model, tensors, side, relative):
+    found = compared(model, side("lora", variants.low_rank(tensors, 8, relative)))
+    ranks = found.differences.loc[found.differences["block_type"].notna(), "delta_storage_rank"]
+    ranks = ranks.dropna()
+    assert len(ranks) == 7 * LAYERS
+    assert (ranks == 8).mean() >= 0.95
+
+
+def test_the_ratio_of_a_rounded_copy(model, tensors, side):
+    found = compared(model, side("int4", variants.in_int4(tensors))).differences
+    for row in found[found["grid_format"].notna()].itertuples():
+        a = variants.values(tensors[row.param_name]).astype(np.float64)
+        exact = 20 * np.log10(np.linalg.norm(a) / np.linalg.norm(variants.int4(a) - a))
+        assert row.grid_sqnr_db == pytest.approx(exact, abs=0.01)
+        # The copy was rounded to BF16 once more.
+        assert row.sqnr_db == pytest.approx(exact, abs=0.05)
+
+
+def test_layers_that_were_repeated(model, tensors, side):
+    other = side("deeper", variants.deeper(tensors, 1, 2), num_hidden_layers=LAYERS + 2)
+    texts = {own.rule: own.text for own in autopsy(compared(model, other))}
+    assert list(texts)[:3] == ["layers_moved", "layers_copied", "equal"]
+    assert "3 as 5" in texts["layers_moved"]
+    assert "1–2 as 3–4" in texts["layers_copied"]
+
+
+def test_a_merge(model, tensors, side):
+    parent = variants.tuned(tensors, 0.1)
+    other = side("merged", variants.merged(tensors, parent, 0.4))
+    parents = [local_checkpoint(str(model), NOW), side("parent", parent)]
+    first = autopsy(compared(model, other), frame(mixture(parents, other), "mixture"))[0]
+    assert first.rule == "mixture"
+    assert "0.6 × the base + 0.4 × parent 1" in first.text
