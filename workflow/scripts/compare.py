@@ -16,7 +16,6 @@ shards that are not in place are downloaded and deleted afterwards.
 import logging
 import os
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 
 from blockresearch.checkpoint.borrow import borrowed, job_folder
@@ -27,6 +26,7 @@ from blockresearch.compare.checkpoint import Checkpoint, local_checkpoint
 from blockresearch.compare.expectation import checked, parse_expectation
 from blockresearch.compare.folder import compare_checkpoints
 from blockresearch.compare.mixture import mixture
+from blockresearch.compare.verdict import as_records
 from blockresearch.files import write_json
 from blockresearch.run import cli
 from blockresearch.tables.io import frame
@@ -52,7 +52,7 @@ def main(options):
         write_both(getattr(found, table), table, folder / table, about)
     write_both(mixed, "mixture", folder / "mixture", about)
     verdicts = autopsy(found, mixed)
-    write_json([asdict(verdict) for verdict in verdicts], folder / "autopsy.json")
+    write_json(as_records(verdicts), folder / "autopsy.json")
     for verdict in verdicts:
         log.info("%s", verdict.text)
     log.info("%d pairs in %s", len(found.differences), folder)

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from blockresearch.files import read_json
-from blockresearch.language.sentence import Sentence, say
+from blockresearch.language.sentence import Sentence, from_json, say
 from blockresearch.report.wording import percent
 from blockresearch.tables.io import read_table
 from blockresearch.tables.labels import read_facts
@@ -47,7 +47,8 @@ class PairResults:
     @cached_property
     def verdicts(self) -> list[Mapping[str, Any]]:
         """The sentences on what kind of change it is, the headline first."""
-        return read_json(self.folder / "autopsy.json")
+        records = read_json(self.folder / "autopsy.json")
+        return [{**record, "text": from_json(record["message"])} for record in records]
 
     @cached_property
     def facts(self) -> dict[str, str]:
