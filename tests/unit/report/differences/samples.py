@@ -38,6 +38,6 @@ def write_comparison(
         ("heads", heads),
     ):
         write_both(frame(rows, table), table, folder / table, FACTS)
-    verdict = {"rule": "broad", "text": text, "value": 1, "threshold": 0}
+    verdict = {"rule": "broad", "text": text, "value": 1, "threshold": 0, "message": text}
     write_json([verdict], folder / "autopsy.json")
     return folder
