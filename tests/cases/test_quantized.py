@@ -55,5 +55,5 @@ def test_weights_are_right_or_left_out(name, tmp_path):
     found = audit.audit(result.manifest, result.params, ledger)["findings"]
     about = {f["where"] for f in found if f["check"] == "contradictory"}
     words = ("scale", "sym", "zero points", "weight_shape", "absmax", "quant_map", "g_idx")
-    words += ("weight_scale_2", "integers", "scale_2", "scales for blocks")
+    words += ("companions", "weight_scale_2", "integers", "scale_2", "scales for blocks")
     assert about == {t for t, why in right.items() if isinstance(why, str) and why in words}

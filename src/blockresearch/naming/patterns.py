@@ -53,7 +53,7 @@ NOT_LAYERS = "*embed* *head*"
 # Names of a parameter inside its module. They do not indicate the block.
 LEAVES = {"weight", "bias", "weights", "gamma", "beta", "scale", "kernel"}
 
-LEAVES |= {"weight_g", "weight_v", "original", "original0", "original1"}
+LEAVES |= {"weight_g", "weight_v", "weight_orig", "original", "original0", "original1"}
 
 # Wrappers around a module that leave its role as it is.
 WRAPPERS = {"base_layer", "modules_to_save", "original_module", "parametrizations"}
@@ -359,6 +359,8 @@ BUFFERS = (
     Buffer("cluster_usage cluster_size embed_sum embed_avg", None, "codebook.embed_avg"),
     Buffer("initialized inited", None, "codebook.inited"),
     Buffer("scaled_fp8", None, "scaled_fp8"),
+    # Masks of torch's pruning, a vector of its spectral norm.
+    Buffer("weight_mask bias_mask weight_u", None, "fc1.weight_mask"),
 )
 
 

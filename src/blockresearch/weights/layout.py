@@ -114,6 +114,7 @@ def layouts(
         (name, found.schemes[name].shape if name in found.schemes else shape, dtype)
         for name, shape, dtype in tensors
     ]
+    stored = {name for name, _, _ in tensors}
     across = conv1d(logical, facts)
     orders = _stack_orders(logical, roles, facts)
     result = {}
@@ -132,6 +133,9 @@ def layouts(
             result[name] = Layout("buffer", "not a learned weight")
         else:
             result[name] = _layout(name, shape, dtype, roles[name], scheme, facts, across, orders)
+            mask = f"{name.removesuffix('_orig')}_mask"
+            if name.endswith("_orig") and mask in stored:
+                result[name] = replace(result[name], reason=f"measured as stored, without {mask}")
     return result
 
 

@@ -112,6 +112,14 @@ def nf4_with_scales_for_blocks_of_another_size():
 
 
 @CASES.add
+def nf4_stored_as_bf16_of_which_one_lost_all_that_explains_it():
+    tensors, config, right = storage("BF16", "<u2")
+    name = mlp(1, "gate_proj.weight")
+    pieces, _ = nf4(np.random.default_rng(2), (64, 32), name, "BF16", "<u2")
+    return tensors | {name: pieces[name]}, config, right | {name: "companions"}
+
+
+@CASES.add
 def nf4_that_lost_its_table():
     return without(storage("U8", "u1"), ".quant_map")
 

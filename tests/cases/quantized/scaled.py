@@ -75,6 +75,15 @@ def int8_asymmetric_that_lost_its_zero_points():
 
 
 @CASES.add
+def int8_of_which_one_lost_its_scale_without_a_config():
+    codes, scales = codes_and_scales(192, 1)
+    tensors, config, right = scaled(codes, scales, {"type": "int"}, codes * scales)
+    config.pop("quantization_config")
+    name = mlp(1, "up_proj.weight")
+    return tensors | {name: codes}, config, right | {name: "companions"}
+
+
+@CASES.add
 def int8_in_groups_that_are_no_power_of_two():
     codes, scales = codes_and_scales(192, 3)
     settings = {"num_bits": 8, "type": "int", "strategy": "group", "group_size": 96}

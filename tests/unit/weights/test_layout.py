@@ -451,6 +451,13 @@ def test_plain_tensors():
     assert matrices.matrices((8, 3, 5), Layout("matrix")) == (Matrix(8, 15),)
 
 
+def test_a_pruned_weight_is_measured_without_its_mask():
+    found = layouts(("fc1.weight_orig", (4, 4), "F32"), ("fc1.weight_mask", (4, 4), "F32"))
+    assert found["fc1.weight_orig"].kind == "matrix"
+    assert "without fc1.weight_mask" in found["fc1.weight_orig"].reason
+    assert found["fc1.weight_mask"].kind == "buffer"
+
+
 def test_no_shape_makes_a_million_experts():
     name = "model.layers.0.mlp.experts.down_proj"
     assert layouts((name, (10**6, 1, 1), "BF16"))[name].kind == "matrix"

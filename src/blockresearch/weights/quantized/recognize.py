@@ -18,6 +18,7 @@ from posixpath import commonprefix
 from typing import Any, NamedTuple
 
 from blockresearch.naming import patterns
+from blockresearch.safetensors.dtypes import DTYPES
 from blockresearch.weights.grid import Grid
 from blockresearch.weights.quantized import (
     awq,
@@ -89,6 +90,8 @@ CODES = (
 # Ends of names that stand for nothing but codes.
 NAMES_OF_CODES = tuple(sign + word for word in patterns.QUANTIZED_CODES.split() for sign in "._")
 
+NUMBER = re.compile(r"\d+")
+
 # Parameters of undecoded schemes, beside their codes.
 SCALE_LIKE = re.compile(
     r"scale|scaling|zero|amax|absmax|quant_map|codebook|centroid|^meta$|^SCB$|^su$|^sv$|biases"
@@ -137,11 +140,16 @@ def recognize(
             unsupported[tensor[0]] = reason
     for name in owners:
         unsupported.pop(name, None)
+    decoded = {_likeness(checkpoint.stored[name]) for name in schemes}
     for tensor in checkpoint.stored.values():
         if not (tensor[0] in schemes or tensor[0] in owners or tensor[0] in unsupported):
             reason = checkpoint.why_unread(tensor)
             if not reason and not _companion_suffix(tensor[0])[1]:
                 reason = lost_scale(tensor, checkpoint.config, schemes)
+                if not reason and _likeness(tensor) in decoded and tensor[2] not in FLOAT8:
+                    reason = (
+                        f"{DOES_NOT_FIT}: its companions are missing, and its siblings have some"
+                    )
             if reason:
                 unsupported[tensor[0]] = reason
     quantized: dict[str, list[str]] = {}
@@ -153,6 +161,16 @@ def recognize(
             if owner:
                 owners[name] = owner
     return Recognized(schemes, owners, unsupported)
+
+
+def _likeness(tensor: Tensor) -> tuple[Any, ...]:
+    """What codes and plain weights of one kind of name do not share: type and dimensions.
+
+    Of types in which weights are usually stored the whole shape: bitsandbytes packs into any type.
+    """
+    name, shape, dtype = tensor
+    is_usual = DTYPES[dtype].kind == "float" and DTYPES[dtype].bits >= 16
+    return NUMBER.sub("#", name), dtype, shape if is_usual else len(shape)
 
 
 class Tried(NamedTuple):
