@@ -279,6 +279,7 @@ def test_a_block_may_claim_more_than_any_memory(tmp_path):
     state = "p.weight.quant_state.bitsandbytes__nf4"
     text = re.sub(rb'("blocksize": ?)64', rb"\g<1>64000000000000", stored[state][2])
     stored[state] = ("U8", [len(text)], text)
+    stored["p.weight.absmax"] = ("F32", [1], stored["p.weight.absmax"][2][:4])
     write_safetensors(tmp_path / "model.safetensors", stored)
     config = {"quantization_config": CASES[case]["config"]}
     (tmp_path / "config.json").write_text(json.dumps(config))
