@@ -27,6 +27,7 @@ from blockresearch.report.findings import tokens, training
 from blockresearch.report.findings.record import SEVERITIES, TOPICS
 from blockresearch.report.notebook_run import paragraphs
 from blockresearch.report.pages import SCRIPT_MESSAGE, TEMPLATES
+from blockresearch.report.plots import layers
 from blockresearch.tables import columns, guidance
 
 PACKAGE = PROJECT / "src"
@@ -181,6 +182,8 @@ def in_records() -> Iterator[str]:
         yield from texts.values()
     yield from glossary.BLOCK_TYPES.values()
     yield from TOPICS.values()
+    yield from (layers.EFFECTIVE_SHARE.label, "first", "middle", "last")
+    yield from (note for note, _ in layers.MAPS.values())
     yield from ("variance", *tokens.VARIANCES.values(), *tokens.ODD_ROWS.values())
     yield from (*training.PURPOSES, training.OTHER)
     yield from (*model.INSIDE, *model.PLACES, model.WITH_OUTPUT, model.REST)

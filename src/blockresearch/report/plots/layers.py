@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from blockresearch.language.sentence import Sentence, declared, say
 from blockresearch.report.blocks import color, marker, ordered
 from blockresearch.report.plots import style
 from blockresearch.report.plots.style import (
@@ -159,8 +160,10 @@ def layer_maps(layers: pd.DataFrame, columns: Sequence[str]) -> Figure | None:
         for panel, (component, part), depth in zip(own, parts.items(), depths, strict=True):
             _map(panel, part, column, norm, annotated)
             _thin_rows(panel, part, height * depth / sum(depths))
-            axis = f"{component} layer" if len(parts) > 1 else "layer"
-            panel.set_ylabel(literal(axis) if place == 0 else "")
+            axis = say("layer")
+            if len(parts) > 1:
+                axis = say("{component} layer", component=literal(component))
+            panel.set_ylabel(style.in_language(axis) if place == 0 else "")
         style.heading(own[0], _title(column), about)
         picture = own[0].collections[0]
         bar = figure.colorbar(picture, ax=own, aspect=height / 0.16, pad=0.02, extend="both")
@@ -171,7 +174,8 @@ def layer_maps(layers: pd.DataFrame, columns: Sequence[str]) -> Figure | None:
 def _title(name: str) -> str:
     """The title of a column, with a capital."""
     column = EFFECTIVE_SHARE if name == EFFECTIVE_SHARE.name else find_column("matrices", name)
-    return column.title[0].upper() + column.title[1:]
+    title = style.in_language(column.title)
+    return title[0].upper() + title[1:]
 
 
 def _bar_ticks(bar: Any, norm: Normalize, scale: str = "") -> None:
@@ -393,10 +397,10 @@ def spectra(data: pd.DataFrame, matrices: pd.DataFrame) -> Figure | None:
         panel.axis("off")
     figure.supxlabel("number of the singular value (largest first)", fontsize=10)
     figure.supylabel("singular value σ", fontsize=10)
-    stack = f"{chosen['component'].iloc[0]} " if known["component"].nunique() > 1 else ""
+    stack = str(chosen["component"].iloc[0]) if known["component"].nunique() > 1 else ""
     numbers = {str(place): own["layer_index"] for place, own in chosen.groupby("place")}
     handles = [
-        Line2D([], [], color=hue, label=f"{place} {stack}layer{_span(numbers.get(place))}")
+        Line2D([], [], color=hue, label=style.in_language(_layer(place, stack, numbers.get(place))))
         for place, hue in hues.items()
         if place in numbers
     ]
@@ -512,11 +516,20 @@ def _first_middle_last(matrices: pd.DataFrame) -> pd.DataFrame:
     return known.iloc[list(picked)].assign(place=[*picked.values()]).reset_index(drop=True)
 
 
-def _span(numbers: pd.Series | None) -> str:
+def _layer(place: str, stack: str, numbers: pd.Series | None) -> Sentence:
+    """The name of the lines of one place in depth, with the numbers of their layers."""
+    name = say("{place} layer", place=declared(place))
+    if stack:
+        name = say("{place} {component} layer", place=declared(place), component=stack)
     if numbers is None:
-        return ""
+        return name
     low, high = int(numbers.min()), int(numbers.max())
-    return f" ({low})" if low == high else f" ({low} to {high})"
+    return say(
+        "{name} ({low})" if low == high else "{name} ({low} to {high})",
+        name=name,
+        low=low,
+        high=high,
+    )
 
 
 def _thinned(labels: pd.Index) -> np.ndarray:

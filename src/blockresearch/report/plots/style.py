@@ -173,6 +173,12 @@ def _is_mark(character: str) -> bool:
     return bool(character) and unicodedata.bidirectional(character) == "NSM"
 
 
+def in_language(text: str) -> str:
+    """A text in the first language of the pages if there are glyphs for it, else in English."""
+    translation = spoken(text)
+    return translation if fonts.can_draw(translation) else str(text)
+
+
 def speak(figure: Figure) -> None:
     """Translate the texts of a figure that are messages, if there are glyphs for them."""
     if languages()[0] == "en":
@@ -180,8 +186,8 @@ def speak(figure: Figure) -> None:
     for shown in figure.findobj(Text):
         text = shown.get_text()
         message = text.strip("\n")
-        translation = message if message in BLOCK_TYPES else spoken(message)
-        if translation != message and fonts.can_draw(translation):
+        translation = message if message in BLOCK_TYPES else in_language(message)
+        if translation != message:
             shown.set_text(text.replace(message, translation))
             shown.set_fontfamily(matplotlib.rcParams["font.family"])
 

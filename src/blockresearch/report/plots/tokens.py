@@ -10,7 +10,6 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from blockresearch.language.catalogue import spoken
 from blockresearch.language.sentence import Sentence, say
 from blockresearch.report.plots import style
 from blockresearch.report.plots.style import PALETTE, canvas, literal, message
@@ -50,7 +49,9 @@ def elbow(table: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
     left.set_ylabel("inertia: Σ distance² to the cluster's center")
     drop = 1 - inertia[-1] / inertia[0] if inertia[0] > 0 else 0.0
     left.set_title(
-        spoken(say("Inertia falls by {drop} (axis does not start at 0)", drop=percent(drop)))
+        style.in_language(
+            say("Inertia falls by {drop} (axis does not start at 0)", drop=percent(drop))
+        )
     )
     style.plain_ticks(left.yaxis)
     right.set_ylabel("index (1 is best)")
@@ -64,7 +65,11 @@ def elbow(table: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
         right.legend(**READABLE)
     else:
         right.text(
-            0.5, 0.5, spoken(say("not defined here")), ha="center", transform=right.transAxes
+            0.5,
+            0.5,
+            style.in_language(say("not defined here")),
+            ha="center",
+            transform=right.transAxes,
         )
     for panel, values in ((left, inertia), (right, silhouette)):
         panel.set_xlabel("number of clusters k")
@@ -78,7 +83,7 @@ def elbow(table: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
                     "o",
                     color=PALETTE[5],
                     markersize=8,
-                    label=spoken(_chosen(k[place], summary)),
+                    label=style.in_language(_chosen(k[place], summary)),
                 )
     left.legend(**READABLE)
     return figure
@@ -160,8 +165,8 @@ def cluster_map(
                 "alpha": 0.9,
             },
         )
-    axes.set_xlabel(spoken(_direction(kind, 1, summary)))
-    axes.set_ylabel(spoken(_direction(kind, 2, summary)))
+    axes.set_xlabel(style.in_language(_direction(kind, 1, summary)))
+    axes.set_ylabel(style.in_language(_direction(kind, 2, summary)))
     title = say(
         "{tokens} tokens in {clusters} clusters, every {step}. token drawn"
         if every > 1
@@ -170,7 +175,7 @@ def cluster_map(
         clusters=len(numbers),
         step=every,
     )
-    axes.set_title(spoken(title))
+    axes.set_title(style.in_language(title))
     _cluster_list(side, clusters, clusters_summary)
     return figure
 
@@ -342,7 +347,7 @@ def norms_by_id(tokens: pd.DataFrame, output_tokens: pd.DataFrame) -> Figure | N
         panel.set_ylim(0, 1.06 * float(norms.max()) or 1.0)
         panel.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         panel.set_title(
-            spoken(
+            style.in_language(
                 say("Embedding: {rows} rows", rows=f"{len(part):,}")
                 if title == "embedding"
                 else say("Output layer: {rows} rows", rows=f"{len(part):,}")
@@ -368,7 +373,11 @@ def scores(tokens: pd.DataFrame) -> Figure | None:
         if mask.any():
             counts, _ = np.histogram(values[mask], edges)
             axes.stairs(
-                counts, edges, color=hue, linewidth=1.6, label=f"{spoken(label)} ({mask.sum():,})"
+                counts,
+                edges,
+                color=hue,
+                linewidth=1.6,
+                label=f"{style.in_language(label)} ({mask.sum():,})",
             )
     _counts_axis(axes)
     axes.set_xlabel("score: similarity to untrained rows")
@@ -393,7 +402,7 @@ def output_cosines(tokens: pd.DataFrame) -> Figure | None:
         tokens=f"{len(values):,}",
         cosine=f"{np.median(values):.3f}",
     )
-    axes.set_title(spoken(title))
+    axes.set_title(style.in_language(title))
     return figure
 
 

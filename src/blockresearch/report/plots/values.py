@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from blockresearch.language.catalogue import spoken
 from blockresearch.language.sentence import declared, say
 from blockresearch.report.blocks import color, marker, ordered
 from blockresearch.report.findings.formats import decibel
@@ -57,13 +56,15 @@ def parameters_by_block(params: pd.DataFrame) -> Figure | None:
     left.set_ylim(rows - 0.5, -0.5)
     left.margins(x=0.14)
     left.set_xlabel(
-        spoken(say("parameters ({unit})", unit=declared(unit))) if unit else say("parameters")
+        style.in_language(say("parameters ({unit})", unit=declared(unit)))
+        if unit
+        else say("parameters")
     )
     left.grid(axis="y", visible=False)  # it would strike the shares through
     title = say("By block type")
     if not several:
         title = say("By block type, all stored as {type}", type=literal(by_type.index[0]))
-    left.set_title(spoken(title))
+    left.set_title(style.in_language(title))
     for right in others:
         right.barh(range(len(by_type)), by_type / by_type.sum(), color="#777777", height=0.5)
         right.set_yticks(range(len(by_type)), [literal(name) for name in by_type.index])
@@ -222,7 +223,7 @@ def _scale(panel: Axes, scale: str, values: pd.Series) -> None:
     elif scale == "symlog":
         panel.set_xscale("symlog", linthresh=1)
         label = declared(panel.get_xlabel())
-        panel.set_xlabel(spoken(say("{label}, logarithmic beyond ±1", label=label)))
+        panel.set_xlabel(style.in_language(say("{label}, logarithmic beyond ±1", label=label)))
         style.plain_ticks(panel.xaxis)
     else:
         panel.xaxis.set_major_locator(MaxNLocator(5))
