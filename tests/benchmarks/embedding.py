@@ -118,8 +118,9 @@ def tables(model: str | None) -> list[str]:
             asked = {**SHAPES, SMOLLM2: SMOLLM2_SECONDS}.get(shape, "")
             for threads in sorted({1, 2, os.cpu_count() or 1}):
                 wall, cpu, peak = analyzed(folder, work, threads)
+                on = f"{threads} thread" + "s" * (threads > 1)
                 lines.append(
-                    f"| {what}: whole analysis, {threads} threads | {wall:.1f} s wall, "
+                    f"| {what}: whole analysis, {on} | {wall:.1f} s wall, "
                     f"{cpu:.1f} s CPU, {peak:.2f} GiB | {f'≤ {asked} s on 2' if asked else ''} |"
                 )
     return lines
