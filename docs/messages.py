@@ -23,6 +23,7 @@ from blockresearch.files import read_yaml
 from blockresearch.language.catalogue import FOLDER, read_entries
 from blockresearch.project import PROJECT
 from blockresearch.report import comparison, glossary, model, portal
+from blockresearch.report.figures.layer_map import METRICS
 from blockresearch.report.findings import tokens, training
 from blockresearch.report.findings.record import SEVERITIES, TOPICS
 from blockresearch.report.notebook_run import paragraphs
@@ -181,6 +182,8 @@ def in_records() -> Iterator[str]:
     for texts in (results.LAYER_FIGURES, results.EMBEDDING_FIGURES, results.DOWNLOADS):
         yield from texts.values()
     yield from glossary.BLOCK_TYPES.values()
+    for metric in METRICS:
+        yield from (metric.label, metric.unit)
     yield from TOPICS.values()
     yield from (layers.EFFECTIVE_SHARE.label, "first", "middle", "last")
     yield from (note for note, _ in layers.MAPS.values())

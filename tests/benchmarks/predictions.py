@@ -59,7 +59,8 @@ SCRIPTS = {
         f" --ipynb reports/{name}.ipynb --html reports/{name}.html"
         for name in REPORTS
     },
-    "model_page": "model_page --model_dir . --html index.html --comparison comparison.json",
+    "model_page": "model_page --model_dir . --html index.html --comparison comparison.json"
+    " --details details",
 }
 
 

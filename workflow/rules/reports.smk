@@ -1,5 +1,7 @@
 # Pictures, notebooks executed by papermill, and the pages that link everything.
 
+from blockresearch.report.figures import scripts
+
 # Of the catalogue only pages that need it are made from it.
 WORDS = ["language.js"] + (
     ["../../language/zh.po"] if config["language"] != "en" else []
@@ -212,6 +214,8 @@ rule notebook:
             "style.css",
             "notebook/index.html.j2",
             "notebook/conf.json",
+            *scripts.STYLES,
+            *scripts.REPORT_SCRIPTS,
             *WORDS,
         ),
         language=config["language"],
@@ -232,6 +236,7 @@ rule model_page:
     output:
         html="<model>/index.html",
         comparison="<model>/comparison.json",
+        details=directory("<model>/details"),
     log:
         "<model>/logs/model_page.log",
     benchmark:
@@ -241,7 +246,9 @@ rule model_page:
     resources:
         **resources_for("model_page"),
     params:
-        code=fingerprint("model_page", *PAGE, "model.html.j2", "table.js"),
+        code=fingerprint(
+            "model_page", *PAGE, "model.html.j2", *scripts.STYLES, *scripts.MODEL_SCRIPTS
+        ),
         comparisons=lambda wildcards: [
             pair
             for pair in COMPARISONS
@@ -254,6 +261,7 @@ rule model_page:
     shell:
         "{params.program} --language {params.language:q} --model_dir {params.model_dir:q}"
         " --html {output.html:q} --comparison {output.comparison:q}"
+        " --details {output.details:q}"
         " --comparisons {params.comparisons:q} 2> {log:q}"
 
 

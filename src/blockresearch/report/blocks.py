@@ -35,6 +35,10 @@ BLOCKS = {
 }
 
 
+# Roles of the matrices of a block type, the usual one first.
+ROLES = ("self", "cross", "indexer", "compressor", "routed", "shared")
+
+
 def color(block_type: str) -> str:
     """Color of a block type."""
     return BLOCKS.get(block_type, BLOCKS["other"])[0]

@@ -1,6 +1,5 @@
 """The page of a model: composition, findings, tables and pictures."""
 
-import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,6 +13,12 @@ from blockresearch.report.blocks import color
 from blockresearch.report.citation import ending
 from blockresearch.report.depth_profile import profile
 from blockresearch.report.differences.links import partners
+from blockresearch.report.figures.layer_map import METRICS
+from blockresearch.report.figures.model import add_map
+from blockresearch.report.figures.names import indexed, patterns
+from blockresearch.report.figures.numbers import rounded
+from blockresearch.report.figures.pieces import Pieces
+from blockresearch.report.figures.scripts import MODEL_SCRIPTS, STYLES
 from blockresearch.report.findings.record import TOPICS, Finding, from_records, leading
 from blockresearch.report.model import (
     NOTHING_FOUND,
@@ -25,7 +30,7 @@ from blockresearch.report.model import (
     title,
     what,
 )
-from blockresearch.report.pages import linked, packed, read_json, render
+from blockresearch.report.pages import linked, read_json, render
 from blockresearch.report.values import passing_alpha
 from blockresearch.report.wording import integer, parameter_count, percent, plural, shape, size
 from blockresearch.results import DOWNLOADS, EMBEDDING_FIGURES, LAYER_FIGURES, REPORTS
@@ -62,13 +67,14 @@ REPEATED = ("component", "block_type", "role", "shape", "dtype")
 # Columns that are left out if no two tensors have different texts in them.
 ONLY_IF_SEVERAL = ("component", "role")
 
-DIGITS = 4
-
 LISTED_FINDINGS = 8
 
 
-def model_page(folder: Path, planned: Iterable[str] = ()) -> tuple[str, dict[str, Any]]:
-    """The page of the model whose results are in `folder`, and the numbers to compare it by.
+def model_page(
+    folder: Path, planned: Iterable[str] = ()
+) -> tuple[str, dict[str, Any], dict[str, str]]:
+    """The page of the model whose results are in `folder`, the numbers to compare it by, and the
+    scripts with its data that belong into the folder `details` beside it, by name.
 
     It links to existing comparisons of the model and to those that are `planned`.
     """
@@ -89,10 +95,20 @@ def model_page(folder: Path, planned: Iterable[str] = ()) -> tuple[str, dict[str
     first = leading(findings, SHOWN)
     data = parameters(params)
     about = read_facts(folder / "params.parquet")
+    pieces = Pieces()
+    pieces.add("parameters", data)
+    drawn = add_map(pieces, folder, matrices)
     page = render(
         "model.html.j2",
-        "table.js",
-        texts=[head["label"] for head in data["columns"]],
+        *MODEL_SCRIPTS,
+        style_names=STYLES,
+        script_files="'self'" if pieces.scripts else "",
+        texts=[
+            *(head["label"] for head in data["columns"]),
+            *(text for metric in METRICS for text in (metric.label, metric.unit) if text),
+        ],
+        pieces=pieces.inline,
+        static_maps=drawn,
         title=title(manifest),
         folder=folder.name,
         what=what(manifest, params),
@@ -116,7 +132,11 @@ def model_page(folder: Path, planned: Iterable[str] = ()) -> tuple[str, dict[str
             {"path": f"reports/{name}.html", "label": report.label, "text": report.about}
             for name, report in REPORTS.items()
         ],
-        figures=[{"path": path, "caption": caption} for path, caption in figures.items()],
+        figures=[
+            {"path": path, "caption": caption}
+            for path, caption in figures.items()
+            if path in EMBEDDING_FIGURES
+        ],
         downloads=[
             {"path": path, "text": text, "size": size((folder / path).stat().st_size)}
             for path, text in DOWNLOADS.items()
@@ -126,11 +146,10 @@ def model_page(folder: Path, planned: Iterable[str] = ()) -> tuple[str, dict[str
             for head in data["columns"]
         ],
         no_unit=NONE,
-        data=packed(data),
         tensors=integer(len(params)),
     )
     found = {"numbers": numbers, "figures": list(figures), "provenance": about}
-    return page, found | {"depth": profile(layers)}
+    return page, found | {"depth": profile(layers)}, pieces.scripts
 
 
 def _shown(findings: list[Finding]) -> list[dict[str, Any]]:
@@ -161,13 +180,13 @@ def parameters(params: pd.DataFrame) -> dict[str, Any]:
     values: dict[str, list[Any]] = {}
     for name in COLUMNS:
         if name == "param_name":
-            texts[name], values[name] = _names(params[name])
+            texts[name], values[name] = patterns(params[name])
         elif name == "shape":
-            texts[name], values[name] = _indexed([*map(shape, params[name])])
+            texts[name], values[name] = indexed([*map(shape, params[name])])
         elif name in REPEATED:
-            texts[name], values[name] = _indexed([*map(visible, params[name].fillna(""))])
+            texts[name], values[name] = indexed([*map(visible, params[name].fillna(""))])
         else:
-            values[name] = [_rounded(value) for value in params[name].tolist()]
+            values[name] = [rounded(value) for value in params[name].tolist()]
     heads = [
         {
             "key": name,
@@ -187,25 +206,6 @@ def natural(name: str) -> list[tuple[int, str]]:
         (int(part), "") if place % 2 else (0, part)
         for place, part in enumerate(re.split(r"([0-9]{1,9})", name))
     ]
-
-
-def _names(names: pd.Series) -> tuple[list[str], list[Any]]:
-    """Names as patterns and, row by row, the pattern's index and the numbers that fill its #."""
-    split = [re.split(r"(?<![0-9])(0|[1-9][0-9]{0,8})(?![0-9])", visible(name)) for name in names]
-    # A name that contains the mark is sent unchanged.
-    split = [["".join(parts)] if "#" in "".join(parts) else parts for parts in split]
-    patterns, places = _indexed(["#".join(parts[0::2]) for parts in split])
-    rows = [
-        [place, *map(int, parts[1::2])] if len(parts) > 1 else place
-        for place, parts in zip(places, split, strict=True)
-    ]
-    return patterns, rows
-
-
-def _indexed(shown: list[str]) -> tuple[list[str], list[int]]:
-    distinct = sorted(set(shown))
-    places = {text: place for place, text in enumerate(distinct)}
-    return distinct, [places[text] for text in shown]
 
 
 def _glance(numbers: dict[str, Any], audit: dict[str, Any]) -> list[tuple[Sentence, str, str]]:
@@ -286,14 +286,3 @@ def _bar(params: pd.DataFrame) -> list[dict[str, str]]:
         )
         start += sums[name]
     return parts
-
-
-def _rounded(value: Any) -> Any:
-    if value is None or value is pd.NA:
-        return None
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            return None
-        short = float(f"{value:.{DIGITS}g}")
-        return int(short) if short.is_integer() and abs(short) < 1e15 else short
-    return int(value)

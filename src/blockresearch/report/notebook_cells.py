@@ -4,6 +4,7 @@ Everything shown as HTML goes through `pages.escape`; pictures are PNG.
 """
 
 import base64
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,15 @@ from blockresearch.language.catalogue import spoken
 from blockresearch.language.sentence import Sentence, declared, in_series, joined, with_messages
 from blockresearch.model_config import ModelConfig
 from blockresearch.report import environment
+from blockresearch.report.figures.charts import Chart
+from blockresearch.report.figures.live import (
+    LIVE,
+    NOTHING,
+    Drawing,
+    chart_html,
+    figure_html,
+)
+from blockresearch.report.figures.tables import is_live, table_data
 from blockresearch.report.findings.record import Finding, from_records
 from blockresearch.report.model import SHOWN, what
 from blockresearch.report.pages import linked
@@ -156,13 +166,15 @@ class Analysis:
 
 @dataclass(frozen=True)
 class Html:
-    """HTML output of a notebook; `text` is shown by viewers without HTML."""
+    """HTML output of a notebook; `text` is shown by viewers without HTML, `live` on the page."""
 
     html: str
     text: str
+    live: str = ""
 
-    def _repr_html_(self) -> str:
-        return self.html
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        data = {"text/html": self.html, "text/plain": self.text}
+        return {**data, LIVE: self.live} if self.live else data
 
     def __repr__(self) -> str:
         return self.text
@@ -170,15 +182,18 @@ class Html:
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG picture with its alternative text."""
+    """A PNG picture with its alternative text; `live` is the HTML of the page for it."""
 
     png: bytes
     alt: str
     width: int
     height: int
+    live: str = ""
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
         data = {"image/png": base64.b64encode(self.png).decode(), "text/plain": self.alt}
+        if self.live:
+            data[LIVE] = self.live
         about = {"alt": self.alt, "width": self.width, "height": self.height}
         return data, {"image/png": about}
 
@@ -219,8 +234,13 @@ def say(text: str) -> Html | None:
     return Html(f"<p>{words(text)}</p>", spoken(text)) if text else None
 
 
-def show(figure: Any, caption: str, otherwise: str = "") -> None:
-    """Show a figure and its caption; without a figure, show the text `otherwise`."""
+def show(
+    figure: Any, caption: str, otherwise: str = "", live: Chart | Drawing | None = None
+) -> None:
+    """Show a figure and its caption; without a figure, show the text `otherwise`.
+
+    The page shows `live`, which has the same data, in the place of both.
+    """
     from blockresearch.report.plots import style
 
     if figure is None:
@@ -228,8 +248,15 @@ def show(figure: Any, caption: str, otherwise: str = "") -> None:
             display(say(otherwise))
         return
     width, height = (round(side * CSS_PIXELS) for side in figure.get_size_inches())
-    display(Picture(style.png(figure), style.alternative(figure), width, height))
-    display(Html(f'<p class="caption">{words(caption)}</p>', spoken(caption)))
+    html = f'<p class="caption">{words(caption)}</p>'
+    if live is None:
+        page, below = "", ""
+    elif isinstance(live, Chart):
+        page, below = chart_html(live, caption), NOTHING
+    else:
+        page, below = live.html, html
+    display(Picture(style.png(figure), style.alternative(figure), width, height, page))
+    display(Html(html, spoken(caption), below))
 
 
 def facts(pairs: Iterable[tuple[str, str]], caption: str = "") -> Html:
@@ -257,6 +284,8 @@ def table(
     `columns` maps each column to its heading and the format of its numbers (None: as text).
     """
     shown = data.head(limit)
+    live = ""
+    title = caption
     if len(data) > limit:
         caption = sentence.say(
             "{caption} (the first {limit} of {rows})",
@@ -276,7 +305,10 @@ def table(
         f'<div class="scroll" tabindex="0"><table>{_caption(caption)}'
         f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
     )
-    return Html(html, caption)
+    if is_live(data):
+        name = re.sub(r"\W+", "-", spoken(title)[:40]).strip("-").lower()
+        live = figure_html("table-figure", table_data(data, columns, name), html, title)
+    return Html(html, caption, live)
 
 
 def table_or_line(

@@ -3,7 +3,7 @@
 import copy
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,10 @@ from blockresearch.language.catalogue import TAGS, languages, spoken, translated
 from blockresearch.language.sentence import say
 from blockresearch.project import PACKAGE, PROJECT
 from blockresearch.report.citation import ending
+from blockresearch.report.figures.live import LIVE
+from blockresearch.report.figures.scripts import BASE, REPORT_FIGURES, STYLES
 from blockresearch.report.headings import ids, with_ids
-from blockresearch.report.pages import policy, script_json, script_messages
+from blockresearch.report.pages import policy, read_template, script_json, script_messages
 from blockresearch.report.words import in_each, plain, words
 from blockresearch.text import visible
 
@@ -96,8 +98,10 @@ def with_texts(notebook: Any, write: Callable[[str], str]) -> Any:
 
 
 def to_ipynb(notebook: Any) -> str:
-    """The text of an .ipynb file."""
+    """The text of an .ipynb file, without what is for the page alone."""
     notebook = with_texts(notebook, spoken)
+    for output in _outputs(notebook):
+        output.get("data", {}).pop(LIVE, None)
     return json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
@@ -116,19 +120,22 @@ def to_html(notebook: Any, name: str, model: str, facts: Mapping[str, str] | Non
     )
     exporter.environment.filters |= {"words": words, "plain": plain}
     exporter.environment.globals["say"] = say
-    style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
-    scripts = (
-        [(TEMPLATES / "language.js").read_text(encoding="utf-8")] if len(languages()) > 1 else []
-    )
+    names = _scripts(notebook)
+    styles = [read_template(each) for each in ("style.css", *(STYLES if names else ()))]
+    if names or len(languages()) > 1:
+        names = ["language.js", *names]
+    scripts = [read_template(each) for each in names]
     page = {
         "name": name,
         "model": visible(model),
         "title": f"{plain(REPORTS.get(name, say('Comparison')))} – {visible(model)}",
         "lang": TAGS[languages()[0]],
-        "style": style,
+        "styles": styles,
         "scripts": scripts,
+        "is_bilingual": len(languages()) > 1,
+        "live": LIVE,
         "messages": script_json(script_messages(scripts)),
-        "policy": policy(styles=[style], scripts=scripts),
+        "policy": policy(styles=styles, scripts=scripts),
         "ending": ending(facts or {}),
         # The report of a comparison stands alone.
         "reports": [
@@ -143,6 +150,17 @@ def to_html(notebook: Any, name: str, model: str, facts: Mapping[str, str] | Non
     )
     html, _ = exporter.from_notebook_node(notebook, resources={"page": page})
     return with_ids(html.strip(), named) + "\n"
+
+
+def _outputs(notebook: Any) -> Iterator[Any]:
+    return (output for cell in notebook.cells for output in cell.get("outputs", ()))
+
+
+def _scripts(notebook: Any) -> list[str]:
+    """The scripts that the figures and tables of the page need."""
+    live = "".join(output.get("data", {}).get(LIVE, "")[:200] for output in _outputs(notebook))
+    found = [name for kind, names in REPORT_FIGURES.items() if kind in live for name in names]
+    return [*BASE, *found] if found else []
 
 
 def write(

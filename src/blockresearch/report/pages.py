@@ -31,10 +31,19 @@ TEMPLATES = Path(__file__).resolve().parent / "templates"
 SCRIPT_MESSAGE = re.compile(r'\bsay\(\s*("(?:[^"\\\n]|\\.)*")')
 
 
-def render(template: str, *names: str, texts: Iterable[str] = (), **values: Any) -> str:
+def render(
+    template: str,
+    *names: str,
+    style_names: Iterable[str] = (),
+    script_files: str = "",
+    texts: Iterable[str] = (),
+    **values: Any,
+) -> str:
     """The page of a template with the scripts `names`; printed text is escaped and made visible.
 
-    `texts` are those that the scripts show beside their messages.
+    `style_names` are further style sheets, `texts` those that the scripts show beside their
+    messages. `script_files` is the source of scripts beside the page that the policy allows, such
+    as 'self'.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -52,14 +61,14 @@ def render(template: str, *names: str, texts: Iterable[str] = (), **values: Any)
     }
     environment.globals["say"] = say_in_template  # type: ignore[assignment]
     environment.globals["link"] = link  # type: ignore[assignment]
-    styles = [_read_text(name) for name in ("style.css", "page.css")]
-    scripts = [_read_text(name) for name in names]
+    styles = [read_template(name) for name in ("style.css", "page.css", *style_names)]
+    scripts = [read_template(name) for name in names]
     if scripts or len(languages()) > 1:
-        scripts.insert(0, _read_text("language.js"))
+        scripts.insert(0, read_template("language.js"))
     return environment.get_template(template).render(
         styles=styles,
         scripts=scripts,
-        policy=policy(styles=styles, scripts=scripts, images="'self' data:"),
+        policy=policy(styles, scripts, "'self' data:", script_files),
         lang=TAGS[languages()[0]],
         is_bilingual=len(languages()) > 1,
         messages=script_json(script_messages(scripts, texts)),
@@ -103,7 +112,8 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _read_text(name: str) -> str:
+def read_template(name: str) -> str:
+    """The text of a template, style sheet or script."""
     return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
@@ -154,13 +164,20 @@ def packed(value: Any) -> str:
     return base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode()
 
 
-def policy(styles: Iterable[str] = (), scripts: Iterable[str] = (), images: str = "data:") -> str:
-    """A Content-Security-Policy that allows these inline texts and `images`, and nothing else."""
+def policy(
+    styles: Iterable[str] = (),
+    scripts: Iterable[str] = (),
+    images: str = "data:",
+    script_files: str = "",
+) -> str:
+    """A Content-Security-Policy that allows these inline texts, `images` and `script_files` (both
+    sources such as 'self'), and nothing else."""
+    allowed_scripts = [*([script_files] if script_files else []), *map(_hash, scripts)]
     rules = {
         "default-src": "'none'",
         "img-src": images,
         "style-src": " ".join(map(_hash, styles)) or "'none'",
-        "script-src": " ".join(map(_hash, scripts)) or "'none'",
+        "script-src": " ".join(allowed_scripts) or "'none'",
         "base-uri": "'none'",
         "form-action": "'none'",
     }

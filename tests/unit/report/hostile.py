@@ -88,6 +88,8 @@ def write_results(folder, names=NAMES, commit=None):
     write_table(frame([], "matrices"), "matrices", folder / "matrices.parquet")
     write_table(frame([], "layers"), "layers", folder / "layers.parquet")
     write_table(frame([], "elbow"), "elbow", folder / "embedding" / "elbow.parquet")
+    for table in ("spectra", "histograms"):
+        write_table(frame([], table), table, folder / f"{table}.parquet")
     write_table(
         frame([], "clusters_summary"),
         "clusters_summary",

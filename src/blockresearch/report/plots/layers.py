@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from blockresearch.language.sentence import Sentence, declared, say
-from blockresearch.report.blocks import color, marker, ordered
+from blockresearch.report.blocks import ROLES, color, marker, ordered
 from blockresearch.report.plots import style
 from blockresearch.report.plots.style import (
     DIVERGING,
@@ -68,9 +68,6 @@ DEVIATION_TICKS: dict[str, dict[float, str]] = {
 ROUND: dict[str, Any] = {"nbins": 6, "steps": [1, 2, 5, 10]}
 
 KEYS = ["component", "layer_index", "block_type", "role"]
-
-# The usual one first; lines of the others are dashed.
-ROLES = ("self", "cross", "indexer", "compressor", "routed", "shared")
 
 # Share of the largest singular value; smaller ones would compress the rest of the figure.
 LOWEST = 1e-3
@@ -355,6 +352,20 @@ def spectra_shown(matrices: pd.DataFrame) -> list[str]:
     return [] if known.empty else list(_first_middle_last(known)["param_name"].unique())
 
 
+def chosen_for_spectra(data: pd.DataFrame, matrices: pd.DataFrame) -> pd.DataFrame:
+    """The matrices of `spectra_shown` with `place` (first, middle, last) and their singular values,
+    block types in the order in which data passes."""
+    known = with_spectra(matrices)
+    if known.empty:
+        return known.assign(place=[], singular_values=[])
+    chosen = _first_middle_last(known)
+    table = chosen.merge(
+        data, on=["param_name", "slice"], how="inner", suffixes=("", "_of_spectrum")
+    )
+    order = {block: place for place, block in enumerate(ordered(table["block_type"]))}
+    return table.sort_values("block_type", key=lambda blocks: blocks.map(order), kind="stable")
+
+
 def spectra(data: pd.DataFrame, matrices: pd.DataFrame) -> Figure | None:
     """Singular values of the first, middle and last layer on log axes, with the noise edge.
 
@@ -362,12 +373,7 @@ def spectra(data: pd.DataFrame, matrices: pd.DataFrame) -> Figure | None:
     type; the dotted lines are the upper Marchenko-Pastur edges `matrices.mp_edge` of the same
     matrices.
     """
-    keys = ["param_name", "slice"]
-    known = with_spectra(matrices)
-    if known.empty:
-        return None
-    chosen = _first_middle_last(known)
-    table = chosen.merge(data, on=keys, how="inner", suffixes=("", "_of_spectrum"))
+    table = chosen_for_spectra(data, matrices)
     blocks = ordered(table["block_type"])[:12]
     if not blocks:
         return None
@@ -397,8 +403,9 @@ def spectra(data: pd.DataFrame, matrices: pd.DataFrame) -> Figure | None:
         panel.axis("off")
     figure.supxlabel("number of the singular value (largest first)", fontsize=10)
     figure.supylabel("singular value σ", fontsize=10)
-    stack = str(chosen["component"].iloc[0]) if known["component"].nunique() > 1 else ""
-    numbers = {str(place): own["layer_index"] for place, own in chosen.groupby("place")}
+    several = with_spectra(matrices)["component"].nunique() > 1
+    stack = str(table["component"].iloc[0]) if several else ""
+    numbers = {str(place): own["layer_index"] for place, own in table.groupby("place")}
     handles = [
         Line2D([], [], color=hue, label=style.in_language(_layer(place, stack, numbers.get(place))))
         for place, hue in hues.items()

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
@@ -129,9 +129,7 @@ def cluster_map(
     """
     if projection.empty:
         return message(_no_embedding(summary))
-    kind = next(
-        (kind for kind in ("tsne", "plane") if projection[f"{kind}_x"].notna().any()), "pca"
-    )
+    kind = map_kind(projection)
     across, along = ("x", "y") if kind == "pca" else (f"{kind}_x", f"{kind}_y")
     places = projection[["token_id", across, along]].set_axis(["token_id", "x", "y"], axis=1)
     points = places.merge(clusters[["token_id", "cluster"]], on="token_id").dropna()
@@ -165,8 +163,8 @@ def cluster_map(
                 "alpha": 0.9,
             },
         )
-    axes.set_xlabel(style.in_language(_direction(kind, 1, summary)))
-    axes.set_ylabel(style.in_language(_direction(kind, 2, summary)))
+    axes.set_xlabel(style.in_language(axis_label(kind, 1, summary)))
+    axes.set_ylabel(style.in_language(axis_label(kind, 2, summary)))
     title = say(
         "{tokens} tokens in {clusters} clusters, every {step}. token drawn"
         if every > 1
@@ -243,7 +241,13 @@ def _cluster_list(side: Any, clusters: pd.DataFrame, clusters_summary: pd.DataFr
     side.set_ylim(0, 1)
 
 
-def _direction(kind: str, number: int, summary: Mapping[str, Any]) -> Sentence:
+def map_kind(projection: pd.DataFrame) -> str:
+    """The projection that the map shows: tsne, plane (between cluster centers) or pca."""
+    found = (kind for kind in ("tsne", "plane") if projection[f"{kind}_x"].notna().any())
+    return next(found, "pca")
+
+
+def axis_label(kind: str, number: int, summary: Mapping[str, Any]) -> Sentence:
     """The label of an axis of the map, with the share of the variance along it."""
     if kind == "tsne":
         return say(
@@ -264,12 +268,18 @@ def _direction(kind: str, number: int, summary: Mapping[str, Any]) -> Sentence:
     return say("{name} ({share} of the variance)", name=name, share=percent(share))
 
 
+def hue(number: int) -> str:
+    """The color of a cluster as #rrggbb."""
+    return to_hex(_hue(number))
+
+
 @cache
-def _hue(number: int) -> tuple[float, ...]:
+def _hue(number: int) -> tuple[float, float, float]:
     """The color of a cluster: the palette, then the palette darker, then lighter."""
     color = to_rgb(PALETTE[number % len(PALETTE)])
     end, share = ((0, 0.0), (0, 0.45), (1, 0.5), (0, 0.7))[number // len(PALETTE) % 4]
-    return tuple(end * share + (1 - share) * part for part in color)
+    red, green, blue = (end * share + (1 - share) * part for part in color)
+    return red, green, blue
 
 
 def _no_embedding(summary: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """Figures of all weights by block type: sizes, distributions, ranks, information."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -77,13 +77,12 @@ def parameters_by_block(params: pd.DataFrame) -> Figure | None:
     return figure
 
 
-def distributions(params: pd.DataFrame, histograms: Iterable[pd.DataFrame]) -> Figure | None:
+def distributions(pooled: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure | None:
     """Exact density of the weights per block type, over all its matrices, with a normal curve.
 
-    `histograms` is the table of that name in pieces, each of which is used once. None if no type of
-    16 bits or fewer is stored (wider types have no exact histogram).
+    `pooled` are the `pooled_values`, arrays [n]. None if no type of 16 bits or fewer is stored
+    (wider types have no exact histogram).
     """
-    pooled = _pooled_values(params, histograms)
     if not pooled:
         return None
     # As few empty panels as possible.
@@ -332,10 +331,10 @@ def _unit(largest: float) -> tuple[str, float]:
     return "", 1.0
 
 
-def _pooled_values(
+def pooled_values(
     params: pd.DataFrame, histograms: Iterable[pd.DataFrame]
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Per block type: the finite values of its matrices, ascending, with their counts."""
+    """Per block type: the finite values of its matrices, ascending [n], with their counts [n]."""
     wanted = params[(params["cols"].fillna(0) > 1) & (params["rows"].fillna(0) > 1)]
     blocks = dict(zip(wanted["param_name"], wanted["block_type"].fillna("other"), strict=True))
     totals: dict[tuple[str, str], np.ndarray] = {}

@@ -9,6 +9,7 @@ from blockresearch.report.plots.values import (
     Measure,
     distributions,
     parameters_by_block,
+    pooled_values,
     rounding,
     strips,
 )
@@ -28,7 +29,7 @@ def test_distribution_counts_every_value():
     histograms = pd.DataFrame(
         [{"param_name": "w", "dtype": "BF16", "codes": codes, "counts": counts}]
     )
-    figure = distributions(params, [histograms.iloc[:0], histograms])
+    figure = distributions(pooled_values(params, [histograms.iloc[:0], histograms]))
     outline = figure.axes[0].patches[0].get_data()
     assert np.isclose((outline.values * np.diff(outline.edges)).sum(), 1.0)
     assert outline.edges[0] <= values[codes].min() and outline.edges[-1] >= values[codes].max()

@@ -1,0 +1,30 @@
+"""The map for print: the same cells and the same deviations, and names as text."""
+
+import pytest
+
+from blockresearch.report.figures.layer_map import in_map_order, layer_map
+from blockresearch.report.figures.static_map import STOPS, color_at, deviation, static_map
+from tests.unit.report.figures.samples import matrices
+from tests.unit.report.hostile import NAMES, assert_harmless
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_hostile_names_are_text(name):
+    rows = matrices(3, (name,), (None,)).assign(component=name)
+    drawing = static_map(layer_map(in_map_order(rows)), "std")
+    page = assert_harmless(drawing)
+    assert set(page.tags) <= {"svg", "rect", "g", "path", "text"}
+
+
+def test_cells_of_one_color_are_one_path():
+    drawing = static_map(layer_map(in_map_order(matrices(5))), "stable_rank")
+    assert drawing.count("<path") == 1 and drawing.count("M") == 10
+    assert f'fill="{STOPS[4]}"' in drawing
+
+
+def test_deviations_are_relative_to_the_median():
+    ratio, decibel = ({"scale": "ratio", "end": 1.5}, {"scale": "difference", "end": 3})
+    assert deviation(2.0, 1.0, ratio) == pytest.approx(2 / 3)
+    assert deviation(0.0, 1.0, ratio) is None and deviation(None, 1.0, decibel) is None
+    assert deviation(15.0, 18.0, decibel) == -1 and deviation(1.0, 18.0, decibel) == -1
+    assert color_at(0) == STOPS[0] and color_at(1) == STOPS[-1]
