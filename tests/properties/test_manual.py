@@ -65,7 +65,7 @@ def test_a_manual_and_its_translation_stay_in_step(folder):
         assert (ROOT / folder / link.partition("#")[0]).exists(), link
 
 
-def test_the_readme_shows_all_pictures_and_they_are_small():
+def test_the_readme_shows_all_small_pictures():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     pictures = list((ROOT / "docs/images").iterdir())
     assert all(f"(docs/images/{path.name})" in text for path in pictures)
