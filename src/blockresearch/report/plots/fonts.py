@@ -54,11 +54,22 @@ def all_glyphs() -> frozenset[int]:
     return frozenset(found)
 
 
+def is_in_base(text: str) -> bool:
+    """Whether the base font has a glyph for every character; line breaks need none."""
+    return all(ord(character) in base_glyphs() for character in text if character != "\n")
+
+
 def can_draw(text: str) -> bool:
-    """Whether some font has a glyph for every character."""
-    return all(ord(character) in base_glyphs() for character in text) or all(
-        ord(character) in all_glyphs() for character in text
+    """Whether some font has a glyph for every character; line breaks need none."""
+    return is_in_base(text) or all(
+        ord(character) in all_glyphs() for character in text if character != "\n"
     )
+
+
+def families() -> list[str]:
+    """The fonts of texts, the base font first."""
+    all_glyphs()
+    return list(matplotlib.rcParams["font.family"])
 
 
 def _named(wanted: tuple[str, ...]) -> list[font_manager.FontEntry]:

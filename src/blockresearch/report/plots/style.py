@@ -180,16 +180,19 @@ def in_language(text: str) -> str:
 
 
 def speak(figure: Figure) -> None:
-    """Translate the texts of a figure that are messages, if there are glyphs for them."""
-    if languages()[0] == "en":
-        return
+    """Translate the texts of a figure that are messages, and give texts the fonts they need.
+
+    Titles and labels exist, with the fonts of that time, before their texts are set.
+    """
     for shown in figure.findobj(Text):
         text = shown.get_text()
         message = text.strip("\n")
-        translation = message if message in BLOCK_TYPES else in_language(message)
-        if translation != message:
-            shown.set_text(text.replace(message, translation))
-            shown.set_fontfamily(matplotlib.rcParams["font.family"])
+        if message and languages()[0] != "en" and message not in BLOCK_TYPES:
+            text = text.replace(message, in_language(message))
+            if text != shown.get_text():
+                shown.set_text(text)
+        if not fonts.is_in_base(text):
+            shown.set_fontfamily(fonts.families())
 
 
 def compact(value: float) -> str:

@@ -41,3 +41,15 @@ def test_a_font_that_is_found_is_used(fresh):
 def test_marks_need_a_letter(fresh):
     assert style.literal("\u0301a") == "⟨U+0301⟩a"
     assert style.literal("a\u0301") == "a\u0301"
+
+
+def test_labels_that_existed_before_get_the_fonts(fresh, monkeypatch):
+    figure, (axes,) = style.canvas(2, 2)
+    monkeypatch.setattr(fonts, "is_in_base", lambda text: text != "new")
+    monkeypatch.setattr(fonts, "families", lambda: [fonts.BASE, "another font"])
+    axes.set_title("new")
+    axes.set_xlabel("old")
+    style.speak(figure)
+    assert axes.xaxis.label.get_fontfamily() == [fonts.BASE]
+    (title,) = [text for text in figure.findobj(style.Text) if text.get_text() == "new"]
+    assert title.get_fontfamily() == [fonts.BASE, "another font"]
