@@ -143,7 +143,7 @@ def test_components_roles_and_experts(site, visit):
     select.select_option("decoder")
     picture(page, "map-of-experts")
     heads = page.locator('.map [role="columnheader"]').all_text_contents()
-    at = heads.index("up_proj")
+    at = heads.index("routed up_proj")
     cell(page, 1, at).click()
     panel = page.locator("#tensor")
     panel.locator("canvas.strip").wait_for()
@@ -257,4 +257,4 @@ def test_tokens_of_a_hostile_model_are_text(site, visit):
     page = visit(f"{site.as_uri()}/local--hostile/reports/30_embedding_output.html").page
     figure = page.locator(".token-figure[data-ready]")
     figure.get_by_label("Find a token").fill("onerror")
-    assert any("<img src=x" in text for text in figure.locator("button").all_inner_texts())
+    assert any("<img␣src=x" in text for text in figure.locator("button").all_inner_texts())

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from blockresearch.report.blocks import ROLES, ordered
+from blockresearch.report.blocks import BLOCKS, ROLES, ordered
 from blockresearch.report.figures.numbers import rounded
 from blockresearch.report.values import passing_alpha
 from blockresearch.report.wording import by_component
@@ -93,14 +93,19 @@ def labels(matrices: pd.DataFrame) -> pd.Series:
 def ordered_labels(rows: pd.DataFrame) -> list[str]:
     """The distinct labels in the order in which data passes through a layer."""
     blocks = dict(zip(ordered(rows["block_type"].fillna("other")), itertools.count(), strict=False))
+    order = list(BLOCKS)
     found = rows.drop_duplicates("label")
     places = {
         str(row["label"]): (
             blocks[str(row["block_type"])] if pd.notna(row["block_type"]) else len(blocks),
+            # Of the matrices of an expert: gate, up, down.
+            order.index(row["projection"])
+            if row["block_type"] == "moe" and row["projection"] in order
+            else -1,
             ROLES.index(row["role"]) if row["role"] in ROLES else -1,
             str(row["label"]),
         )
-        for row in found[["label", "block_type", "role"]].to_dict("records")
+        for row in found[["label", "block_type", "role", "projection"]].to_dict("records")
     }
     return sorted(places, key=lambda label: places[label])
 

@@ -43,3 +43,15 @@ def test_without_numbered_layers_there_is_no_map():
 def test_an_exponent_counts_only_if_its_fit_passes():
     rows = matrices(2).assign(alpha=3.0, alpha_passes=[True, False] * 2)
     assert layer_map(in_map_order(rows))["middle"]["alpha"] == [3, None] * 2
+
+
+def test_matrices_of_experts_are_in_the_order_of_data():
+    experts = pd.concat(
+        [
+            matrices(1, ("moe",), ("routed",)).assign(projection=name)
+            for name in ("down_proj", "up_proj", "gate_proj")
+        ]
+    )
+    drawn = layer_map(in_map_order(experts))
+    labels = [each["label"] for each in drawn["columns"]]
+    assert labels == ["gate_proj", "up_proj", "down_proj"]
