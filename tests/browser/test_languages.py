@@ -27,7 +27,7 @@ def made(tmp_path):
         folder = write_results(tmp_path / "model", names=["a.weight", "b.weight", "c.weight"])
         for path in (*results.LAYER_FIGURES, *results.EMBEDDING_FIGURES):
             save(message("picture"), folder / path)
-        html, _ = model_page.model_page(folder)
+        html, *_ = model_page.model_page(folder)
         write_text(html, folder / "index.html")
         write_text(glossary.page(), tmp_path / "glossary.html")
         return (folder / "index.html").as_uri()
@@ -54,7 +54,7 @@ def test_the_reader_switches_and_is_remembered(made, visit):
     page.wait_for_selector("html[data-language=zh]")
     ready(page)
     assert "主要发现" in visible_text(page) and "Findings" not in visible_text(page)
-    assert "参数，每行一个张量" in page.locator("#window caption").text_content()
+    page.locator("caption", has_text="参数，每行一个张量").wait_for(state="attached")
     page.locator("nav a", has_text="术语表").click()
     page.wait_for_selector("html[data-language=zh]")
     assert "稳定秩" in visible_text(page)
