@@ -31,7 +31,7 @@ def model(tmp_path_factory):
     tensors = variants.read(folder / "whole")
     # A part of the vocabulary, which is most of the model.
     table = tensors["model.embed_tokens.weight"]
-    tensors["model.embed_tokens.weight"] = Raw("BF16", table.codes[:4096])
+    tensors["model.embed_tokens.weight"] = Raw("BF16", table.codes[:1024])
     return variants.write(folder / "base", tensors, folder / "whole", num_hidden_layers=LAYERS)
 
 
@@ -59,11 +59,10 @@ def test_real_weights_have_the_right_sentences(model, tensors, side, kind):
     assert [own.rule for own in autopsy(compared(model, side(kind, other)))] == variants.RULES[kind]
 
 
-@pytest.mark.parametrize("relative", [0.1, 0.01, 0.003, 0.001])
+@pytest.mark.parametrize("relative", [0.1, 0.01, 0.003])
 def test_a_planted_rank_behind_rounding(model, tensors, side, relative):
-    found = compared(model, side("lora", variants.low_rank(tensors, 8, relative)))
-    ranks = found.differences.loc[found.differences["block_type"].notna(), "delta_storage_rank"]
-    ranks = ranks.dropna()
+    found = compared(model, side("lora", variants.low_rank(tensors, 8, relative))).differences
+    ranks = found.loc[found["layer_index"].notna(), "delta_storage_rank"].dropna()
     assert len(ranks) == 7 * LAYERS
     assert (ranks == 8).mean() >= 0.95
 
