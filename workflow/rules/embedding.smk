@@ -28,11 +28,11 @@ rule embedding_analysis:
         "<model>/logs/embedding_analysis.log",
     benchmark:
         "<model>/benchmarks/embedding_analysis.tsv"
+    # The longest job, which the findings wait for: it starts first, and parts run beside it.
+    priority: 1
     conda:
         "../../envs/numeric.yaml"
     threads: lambda wildcards: RUN.threads("embedding_analysis", wildcards.model, workflow.cores)
-    # The longest job, which the findings wait for: it starts first, and parts run beside it.
-    priority: 1
     resources:
         **resources_for("embedding_analysis"),
         disk_slots=lambda wildcards: slots(wildcards, RUN.token_shards(wildcards.model)),

@@ -247,7 +247,11 @@ rule model_page:
         **resources_for("model_page"),
     params:
         code=fingerprint(
-            "model_page", *PAGE, "model.html.j2", *scripts.STYLES, *scripts.MODEL_SCRIPTS
+            "model_page",
+            *PAGE,
+            "model.html.j2",
+            *scripts.STYLES,
+            *scripts.MODEL_SCRIPTS,
         ),
         comparisons=lambda wildcards: [
             pair
