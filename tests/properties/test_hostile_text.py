@@ -132,11 +132,9 @@ def test_one_hostile_name_is_one_text(name):
 
 def test_tables_of_notebooks_are_text():
     frame = io.frame([{"param_name": name} for name in STORABLE], "coverage")
-    html = table(frame, {"param_name": ("tensor <b>", None)}, "caption <i>")._repr_html_()
+    html = table(frame, {"param_name": ("tensor <b>", None)}, "caption <i>").html
     harmless = io.frame([{"param_name": name} for name in HARMLESS], "coverage")
-    same = table(
-        harmless.head(len(STORABLE)), {"param_name": ("tensor", None)}, "caption"
-    )._repr_html_()
+    same = table(harmless.head(len(STORABLE)), {"param_name": ("tensor", None)}, "caption").html
     assert skeleton(html)[0] == skeleton(same)[0]
 
 
@@ -181,9 +179,9 @@ def test_hostile_tokens_are_shown_as_text(tmp_path):
         analysis.summary,
     ).items():
         save(figure, tmp_path / f"{name}.png")
-    shown = cluster_cards(analysis.clusters_summary)._repr_html_()
+    shown = cluster_cards(analysis.clusters_summary).html
     near = neighbor_table(analysis.tokens, range(len(rows)))
-    shown += table(near, {"token": ("token", None), "near": ("near", None)}, "x")._repr_html_()
+    shown += table(near, {"token": ("token", None), "near": ("near", None)}, "x").html
     tree = html5lib.parseFragment(shown, treebuilder="etree", namespaceHTMLElements=False)
     known = set(
         "ul li strong p bdi div table caption thead tbody tr th td DOCUMENT_FRAGMENT".split()

@@ -9,7 +9,7 @@ from tests.unit.report.hostile import NAMES, assert_harmless, write_results
 def test_portal_says_what_is_finished_and_what_failed(tmp_path):
     write_results(tmp_path / "one")
     write_results(tmp_path / "two", commit="c" * 40)
-    page, numbers = model_page.model_page(tmp_path / "two")
+    _, numbers, _ = model_page.model_page(tmp_path / "two")
     write_json(numbers, tmp_path / "two" / "comparison.json")
     for name in ("one", "two"):
         (tmp_path / name / "index.html").write_text("x")
@@ -47,7 +47,7 @@ def test_a_failure_after_the_page_is_named(tmp_path):
 
 def test_scripts_get_numbers_kinds_and_depth(tmp_path):
     write_results(tmp_path / "one")
-    _, found = model_page.model_page(tmp_path / "one")
+    _, found, _ = model_page.model_page(tmp_path / "one")
     column = {"component": "text", "label": "q_proj", "layers": [0], "count": 1, "std": [0.5]}
     write_json(found | {"depth": [column]}, tmp_path / "one" / "comparison.json")
     (tmp_path / "one" / "index.html").write_text("x")

@@ -28,7 +28,7 @@ def test_every_key_of_the_summary_has_a_record():
     analysis = analyze_embedding(rows.copy(), tokens, k_max=4, metric="euclidean")
     done = with_output(analysis, rows, tokens, np.ones(400)).summary
     names = {column.name for column in SUMMARY}
-    added = {"reason", "output_reason", "output.mean_output_cosine", "provenance"}
+    added = {"reason", "output_reason", "output.mean_output_cosine", "provenance", "messages"}
     assert keys(done) | added == names
     facts = {column.name for column in ROW_FACTS} | {"mean_output_cosine"}
     assert keys(done["output"]) == facts
