@@ -39,6 +39,7 @@ rule compare_report:
             "<results>/compare/{other}-vs-{base}/reports/40_compare.html",
             "../report/compare.rst",
             category="compare",
+            subcategory="reports",
             labels={"other": "{other}", "base": "{base}"},
         ),
     log:
