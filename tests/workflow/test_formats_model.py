@@ -90,7 +90,7 @@ def test_workflow_and_script_agree_on_every_format(tmp_path):
         for table in ("params", "matrices"):
             found = read_table(folder / f"{table}.parquet", table)
             wanted = getattr(by_hand, table)
-            same = [c for c in wanted if c not in ("model_path", "created_at")]
+            same = [c for c in wanted if c not in ("model", "model_path", "created_at")]
             pd.testing.assert_frame_equal(found[same], wanted[same], obj=f"{name} {table}")
         assert len(read_table(folder / "matrices.parquet", "matrices")) > 0, name
     split = read_table(results["fused_qkv"] / "matrices.parquet", "matrices")

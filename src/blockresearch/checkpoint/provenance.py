@@ -67,7 +67,7 @@ def tool_version() -> str:
 def tool_commit() -> str | None:
     """The commit of the clone, with -dirty if tracked files differ from it, or of the wheel.
 
-    None if neither git nor the wheel states one.
+    None if neither git nor the wheel states one. Raises RuntimeError if git was killed.
     """
     if not (PROJECT / ".git").exists():
         stated = PACKAGE / COMMIT_FILE
@@ -76,7 +76,10 @@ def tool_commit() -> str | None:
     # No lock: jobs run at the same time.
     call = ("git", "--no-optional-locks", "-C", str(PROJECT), *describe)
     try:
-        found = subprocess.run(call, capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
+        # No time limit: without the commit, a busy machine would write other bytes.
+        found = subprocess.run(call, capture_output=True, text=True)
+    except OSError:
         return None
+    if found.returncode < 0:
+        raise RuntimeError(f"git was ended by signal {-found.returncode}: run again.")
     return found.stdout.strip() or None

@@ -380,7 +380,7 @@ def stack_file(
 
     @lru_cache(maxsize=16)
     def part(number: int) -> pa.Table:
-        return pq.read_table(paths[number], schema=schema)
+        return _read_part(paths[number], schema)
 
     schema = _arrow_schema(table)
     names = [
@@ -421,13 +421,24 @@ def stack(paths: Iterable[str | os.PathLike[str]], table: str, by: list[str]) ->
     """The tables of all parts as one, sorted by the columns `by`; the order of the parts does not
     matter."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     schema = _arrow_schema(table)
     whole = _from_arrow(
-        pa.concat_tables(
-            [schema.empty_table(), *(pq.read_table(path, schema=schema) for path in paths)]
-        ),
+        pa.concat_tables([schema.empty_table(), *(_read_part(path, schema) for path in paths)]),
         table,
     )
     return whole.sort_values(by, kind="stable", ignore_index=True)
+
+
+def _read_part(path: str | os.PathLike[str], schema: "pa.Schema") -> "pa.Table":
+    """The table of a part. Raises TableError if its types are of another version of the program."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(path, schema=schema)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise TableError(
+            f"{path} was written by another version of the program: delete the folder "
+            f"{Path(path).parent} and run again."
+        ) from error

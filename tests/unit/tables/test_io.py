@@ -113,6 +113,14 @@ def test_stack_does_not_depend_on_the_order_of_parts(tmp_path):
     pd.testing.assert_frame_equal(forward, stack(paths[::-1], "clusters", by=["token_id"]))
 
 
+def test_a_part_of_another_version_is_named(tmp_path):
+    path = tmp_path / "parts" / "00001-001.params.parquet"
+    path.parent.mkdir()
+    pd.DataFrame({"param_name": ["w"], "shape": ["[2, 3]"]}).to_parquet(path)
+    with pytest.raises(TableError, match=r"another version .* delete the folder .*parts and run"):
+        stack([path], "params", by=["param_name"])
+
+
 def test_the_contract_columns_come_first():
     contract = (
         "model_path, model_id, revision, param_name, layer_index, block_type, shape, rows, cols, "
