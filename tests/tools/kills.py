@@ -115,6 +115,8 @@ def _run(
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            # The program of the copy, as in the undisturbed run.
+            env=os.environ | {"PYTHONPATH": str(project.folder / "src")},
         )
     while kills > 0:
         try:
