@@ -23,7 +23,7 @@ with an apostrophe itself gets one more, so removing one always restores the ori
 Parquet contain the text unchanged. Infinities are `inf` and `-inf`.
 
 There is a Parquet file beside every CSV file, for programs: it keeps types and lists, and loads
-faster. The column `model` in each table tells the rows of several models apart:
+faster. The column `model` in each table identifies the model of each row:
 
     duckdb.sql("select model, count(*) from 'results/*/matrices.parquet' group by model")
 

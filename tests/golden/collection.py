@@ -36,7 +36,7 @@ class Collection:
             self.arrays |= {name: data[name] for name in data.files if name != "cases"}
 
     def add(self, case, tensors, weight, config=None, rounded=None, types=None, library=None):
-        """Add stored tensors and the library's weight; `types` are those that torch lacks."""
+        """Add stored tensors and the library's weight; `types`: types beyond torch."""
         described = {}
         for name, tensor in tensors.items():
             # Of one column a copy may keep its odd strides.

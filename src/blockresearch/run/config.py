@@ -258,7 +258,7 @@ def parse_model(
     chosen = "".join(f"--{part}" for part in parts if part)
     if source == DEMO and not os.path.isdir(DEMO):
         source = project_file(DEMO)
-    # os.path tells what is no path at all (too long, a NUL, an unknown ~user) from an error.
+    # Too long, a NUL, an unknown ~user: for os.path these are no paths, not errors.
     path = Path(os.path.expanduser(source))
     if source and os.path.isdir(path):
         if set(source) & set("{}"):

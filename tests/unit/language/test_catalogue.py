@@ -1,4 +1,4 @@
-"""Catalogues are PO files; what they lack stays English."""
+"""Catalogues are PO files; a text without a translation stays English."""
 
 import pytest
 
