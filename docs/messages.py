@@ -30,6 +30,8 @@ from blockresearch.report.notebook_run import paragraphs
 from blockresearch.report.pages import SCRIPT_MESSAGE, TEMPLATES
 from blockresearch.report.plots import layers
 from blockresearch.tables import columns, guidance
+from blockresearch.tables.column import NONE
+from blockresearch.tables.weight_columns import LOW_BIT_FORMATS
 
 PACKAGE = PROJECT / "src"
 
@@ -197,8 +199,8 @@ def in_records() -> Iterator[str]:
         yield schema.row
         for column in schema.columns:
             yield from (column.label, column.meaning)
-            yield "" if column.unit == columns.NONE else column.unit
-    for form in columns.LOW_BIT_FORMATS:
+            yield "" if column.unit == NONE else column.unit
+    for form in LOW_BIT_FORMATS:
         yield form.label
     for advice in guidance.GUIDANCE:
         yield from (advice.accuracy, advice.trained, advice.caution)

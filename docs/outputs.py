@@ -7,7 +7,12 @@ from pathlib import Path
 
 from blockresearch.files import write_text
 from blockresearch.report.comparison import ROWS
-from blockresearch.tables.columns import SCHEMAS, Column
+from blockresearch.tables.column import (
+    Column,
+)
+from blockresearch.tables.columns import (
+    SCHEMAS,
+)
 from blockresearch.tables.documents import FINDINGS, INDEX, SUMMARY
 from blockresearch.tables.guidance import GUIDANCE
 

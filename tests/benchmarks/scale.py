@@ -29,7 +29,9 @@ from blockresearch.checkpoint.manifest import write_manifest
 from blockresearch.checkpoint.plan import Part, make_plan, part_from_json, plan_json
 from blockresearch.files import write_json
 from blockresearch.safetensors.dtypes import DTYPES
-from blockresearch.tables.columns import SCHEMAS
+from blockresearch.tables.columns import (
+    SCHEMAS,
+)
 from blockresearch.tables.io import frame, write_table
 from blockresearch.weights.layout import view
 from tests.benchmarks.results import machine, write_section

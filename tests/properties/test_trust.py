@@ -18,7 +18,12 @@ from sklearn.decomposition import PCA
 from blockresearch.measure.folder import analyze_folder
 from blockresearch.measure.layers import layer_table
 from blockresearch.measure.part import Settings
-from blockresearch.tables.columns import LOW_BIT_FORMATS, SCHEMAS
+from blockresearch.tables.columns import (
+    SCHEMAS,
+)
+from blockresearch.tables.weight_columns import (
+    LOW_BIT_FORMATS,
+)
 from blockresearch.tokens.analysis import analyze_embedding
 from blockresearch.tokens.tokenizer import Token
 from tests.conftest import bf16, write_safetensors

@@ -15,7 +15,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from blockresearch.tables.columns import SCHEMAS
+from blockresearch.tables.columns import (
+    SCHEMAS,
+)
 from tests.conftest import ROOT, copy_without_machine_code, small_model
 
 # Tables of two models.

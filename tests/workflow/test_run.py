@@ -7,7 +7,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from blockresearch.tables.columns import SCHEMAS
+from blockresearch.tables.columns import (
+    SCHEMAS,
+)
 from blockresearch.tables.io import read_table
 from tests.conftest import ROOT, assert_same_numbers, run_script, small_model
 from tests.workflow.conftest import COMPARED, assert_columns, copy_of_the_project

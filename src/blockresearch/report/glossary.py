@@ -1,7 +1,12 @@
 """The glossary: the meaning of every column, from the records of the tables, and of block types."""
 
 from blockresearch.report.pages import render
-from blockresearch.tables.columns import NONE, SCHEMAS
+from blockresearch.tables.column import (
+    NONE,
+)
+from blockresearch.tables.columns import (
+    SCHEMAS,
+)
 from blockresearch.tables.guidance import BY_COLUMN
 
 # Block type -> what a block of this type does, for readers new to the names.

@@ -34,7 +34,12 @@ from blockresearch.report.pages import linked, read_json, render
 from blockresearch.report.values import passing_alpha
 from blockresearch.report.wording import integer, parameter_count, percent, plural, shape, size
 from blockresearch.results import DOWNLOADS, EMBEDDING_FIGURES, LAYER_FIGURES, REPORTS
-from blockresearch.tables.columns import NONE, find_column
+from blockresearch.tables.column import (
+    NONE,
+)
+from blockresearch.tables.columns import (
+    find_column,
+)
 from blockresearch.tables.io import read_table
 from blockresearch.tables.labels import read_facts
 from blockresearch.text import visible

@@ -43,7 +43,12 @@ from blockresearch.report.wording import (
     size,
 )
 from blockresearch.report.words import escape, words
-from blockresearch.tables.columns import NONE, find_column
+from blockresearch.tables.column import (
+    NONE,
+)
+from blockresearch.tables.columns import (
+    find_column,
+)
 from blockresearch.tables.io import read_pieces, read_rows, read_table
 from blockresearch.text import short
 

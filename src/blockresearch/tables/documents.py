@@ -3,14 +3,16 @@
 A key inside an object is written with a dot. The manual (docs/outputs.md) is made from these.
 """
 
-from blockresearch.tables.columns import (
+from blockresearch.tables.column import (
     BYTES,
     ELEMENTS,
-    EXPLAINED_SHARE,
     NONE,
     SHARE,
     WEIGHT,
     Column,
+)
+from blockresearch.tables.token_columns import (
+    EXPLAINED_SHARE,
 )
 
 TOKENS = "tokens"

@@ -6,7 +6,10 @@ and tokens is in exactly one. The manual and the glossary show them beside the r
 
 from dataclasses import dataclass
 
-from blockresearch.tables.columns import LOW_BIT_FORMATS, QUANTILES
+from blockresearch.tables.weight_columns import (
+    LOW_BIT_FORMATS,
+    QUANTILES,
+)
 
 # Columns that identify a row or count what is stored.
 IDENTITY = frozenset(

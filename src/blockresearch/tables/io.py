@@ -69,7 +69,7 @@ def frame(rows: Iterable[Mapping[str, Any]], table: str) -> pd.DataFrame:
         if not known.issuperset(row):
             unknown = ", ".join(sorted(set(row) - known))
             raise TableError(
-                f"table {table} has no column {unknown}: add a record in tables/columns."
+                f"table {table} has no column {unknown}: add a record to its module in tables."
             )
     data = {
         column.name: pd.array(

@@ -1,13 +1,14 @@
-"""Names and types of columns: all that measuring and writing use of the records in `columns`.
+"""Names and types of columns: all that measuring and writing use of the records of columns.
 
 A job's fingerprint counts this module by its constants instead of its code and imports, so a better
-description of a column measures nothing again. Pages, which show descriptions, import `columns`.
+description of a column measures nothing again. Pages, which show descriptions, import the records.
 """
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from blockresearch.tables import columns
+from blockresearch.tables import columns, weight_columns
+from blockresearch.tables.column import Column
 
 
 class Field(NamedTuple):
@@ -17,7 +18,7 @@ class Field(NamedTuple):
     type: str
 
 
-def names(records: Iterable[columns.Column]) -> tuple[str, ...]:
+def names(records: Iterable[Column]) -> tuple[str, ...]:
     """The names of columns, in their order."""
     return tuple(column.name for column in records)
 
@@ -27,14 +28,14 @@ FIELDS = {
     for table, schema in columns.SCHEMAS.items()
 }
 
-MOMENTS, VALUES = names(columns.MOMENTS), names(columns.VALUES)
+MOMENTS, VALUES = names(weight_columns.MOMENTS), names(weight_columns.VALUES)
 
-METRICS = names((columns.RANK, *columns.RANKS, *columns.SPECTRAL))
+METRICS = names((weight_columns.RANK, *weight_columns.RANKS, *weight_columns.SPECTRAL))
 
-NOISE_LAW = columns.NOISE_LAW
+NOISE_LAW = weight_columns.NOISE_LAW
 
-ROUNDING = names(columns.ROUNDING)
+ROUNDING = names(weight_columns.ROUNDING)
 
-LOW_BIT_FORMATS = tuple(each.name for each in columns.LOW_BIT_FORMATS)
+LOW_BIT_FORMATS = tuple(each.name for each in weight_columns.LOW_BIT_FORMATS)
 
-QUANTILES = columns.QUANTILES
+QUANTILES = weight_columns.QUANTILES

@@ -3,7 +3,9 @@
 import re
 
 from blockresearch.report import blocks, comparison, glossary, model_page
-from blockresearch.tables.columns import SCHEMAS
+from blockresearch.tables.columns import (
+    SCHEMAS,
+)
 
 
 def test_the_glossary_has_every_column_and_anchor():

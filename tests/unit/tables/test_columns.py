@@ -2,7 +2,13 @@
 
 import pytest
 
-from blockresearch.tables.columns import LOW_BIT_FORMATS, SCHEMAS, find_column
+from blockresearch.tables.columns import (
+    SCHEMAS,
+    find_column,
+)
+from blockresearch.tables.weight_columns import (
+    LOW_BIT_FORMATS,
+)
 
 TYPES = ("string", "integer", "number", "boolean", "integers", "numbers")
 

@@ -1,6 +1,8 @@
 """Every numeric column has its accuracy, its meaning for trained weights and a caution."""
 
-from blockresearch.tables.columns import SCHEMAS
+from blockresearch.tables.columns import (
+    SCHEMAS,
+)
 from blockresearch.tables.guidance import BY_COLUMN, GUIDANCE, IDENTITY
 
 

@@ -15,7 +15,16 @@ import pandas as pd
 from blockresearch.report import glossary
 from blockresearch.report.figures.numbers import rounded
 from blockresearch.safetensors.dtypes import DTYPES, code_values
-from blockresearch.tables.columns import LOW_BIT_FORMATS, NONE, SCHEMAS, find_column
+from blockresearch.tables.column import (
+    NONE,
+)
+from blockresearch.tables.columns import (
+    SCHEMAS,
+    find_column,
+)
+from blockresearch.tables.weight_columns import (
+    LOW_BIT_FORMATS,
+)
 
 # Matrices whose details are inside the page, and those of a script beside it.
 INLINE = 500

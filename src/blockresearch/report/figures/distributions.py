@@ -9,7 +9,9 @@ import pandas as pd
 from blockresearch.language.sentence import say
 from blockresearch.report.blocks import color, ordered
 from blockresearch.report.figures.charts import Axis, Chart, Panel, Series, numbers, positive
-from blockresearch.tables.columns import QUANTILES
+from blockresearch.tables.weight_columns import (
+    QUANTILES,
+)
 
 # Standard deviations that the axis reaches to, and the width of a bin.
 REACH, BIN = 10, 0.2

@@ -11,7 +11,9 @@ from blockresearch.language.sentence import Sentence, declared, in_series, joine
 from blockresearch.report.findings.kinds import against_kind, by_layer, in_layers, named
 from blockresearch.report.findings.record import Finding, Place, place_of
 from blockresearch.report.wording import aligned, integer, number, percent
-from blockresearch.tables.columns import find_column
+from blockresearch.tables.columns import (
+    find_column,
+)
 
 # A smaller ratio is reported as a small difference.
 NOTABLE = 1.25

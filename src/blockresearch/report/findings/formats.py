@@ -15,7 +15,12 @@ from blockresearch.language.sentence import Sentence, declared, joined, listed, 
 from blockresearch.report.findings.kinds import in_layers, is_table
 from blockresearch.report.findings.record import Finding, Place, place_of
 from blockresearch.report.wording import fixed, integer, percent
-from blockresearch.tables.columns import LOW_BIT_FORMATS, LowBitFormat
+from blockresearch.tables.column import (
+    LowBitFormat,
+)
+from blockresearch.tables.weight_columns import (
+    LOW_BIT_FORMATS,
+)
 
 # Differences in decibel below which formats are called equal: 7 % of the error's energy.
 TIE = 0.3

@@ -25,7 +25,13 @@ from blockresearch.report.plots.style import (
     message,
 )
 from blockresearch.report.wording import by_component, fixed
-from blockresearch.tables.columns import SHARE, Column, find_column
+from blockresearch.tables.column import (
+    SHARE,
+    Column,
+)
+from blockresearch.tables.columns import (
+    find_column,
+)
 
 # The effective rank of a matrix as a share of its smaller side; see `by_block`.
 EFFECTIVE_SHARE = Column(

@@ -19,7 +19,10 @@ from blockresearch.report.plots import style
 from blockresearch.report.plots.style import PALETTE, canvas, literal
 from blockresearch.report.wording import aligned
 from blockresearch.safetensors.dtypes import DTYPES, code_values
-from blockresearch.tables.columns import LOW_BIT_FORMATS, QUANTILES
+from blockresearch.tables.weight_columns import (
+    LOW_BIT_FORMATS,
+    QUANTILES,
+)
 
 BINS = 160
 
