@@ -76,3 +76,14 @@ def test_wrong_bytes_of_the_right_size_are_refused(tmp_path):
     [entry] = json.loads((project.folder / "results/index.json").read_text())
     assert entry["status"] == "failed" and entry["reason"].startswith("download: org/model@")
     assert not list(project.folder.glob("resources/weights/*/model-00001-of-00002.safetensors"))
+
+
+def test_a_missing_model_is_looked_up_once(tmp_path):
+    project = copy_of_the_project(tmp_path / "project")
+    (tmp_path / "hub").mkdir()
+    with HubServer(tmp_path / "hub", {}) as hub:
+        environment = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": ""}
+        done = project.snakemake("resolve", "--config", "model=org/nope", **environment)
+        requests = [str(each) for each in hub.requests if "org/nope" in str(each)]
+    assert done.code != 0 and done.text.count("resolve_model org--nope failed: ") == 1, done.text
+    assert len(requests) == 1, requests

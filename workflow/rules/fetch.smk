@@ -13,8 +13,10 @@ checkpoint resolve_model:
     benchmark:
         "<model>/benchmarks/resolve_model.tsv"
     priority: 100
-    # First, and beside Snakemake: when a checkpoint ends, a failed job of another model that waits
-    # for its second attempt is lost.
+    # The client of the hub repeats what may pass, and a second attempt repeats what is final. When a
+    # checkpoint ends, Snakemake would also lose a job that waits for its second attempt.
+    retries: 0
+    # First, and beside Snakemake.
     localrule: True
     conda:
         "../../envs/hub.yaml"

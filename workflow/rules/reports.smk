@@ -62,12 +62,14 @@ rule audit_model:
         " --coverage {input.coverage:q} --out {output:q} 2> {log:q}"
 
 
-# `snakemake audit` says what the audits found, and fails as config says (audit: fail_on).
+# `snakemake audit` says what the audits found, and fails as config says (audit: fail_on). A second
+# attempt would find the same.
 rule audit:
     input:
         collect("<results>/{model}/audit.json", model=MODELS),
     log:
         "<results>/logs/audit.log",
+    retries: 0
     conda:
         "../../envs/numeric.yaml"
     params:
@@ -88,6 +90,7 @@ rule verdict:
         "<results>/logs/verdict.log",
     benchmark:
         "<results>/benchmarks/verdict.tsv"
+    retries: 0
     conda:
         "../../envs/numeric.yaml"
     params:
