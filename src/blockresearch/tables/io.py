@@ -431,14 +431,21 @@ def stack(paths: Iterable[str | os.PathLike[str]], table: str, by: list[str]) ->
 
 
 def _read_part(path: str | os.PathLike[str], schema: "pa.Schema") -> "pa.Table":
-    """The table of a part. Raises TableError if its types are of another version of the program."""
+    """The table of a part. Raises TableError if another version of the program wrote it.
+
+    Parts have all columns of their table. Arrow would fill a missing one with nulls, and a number
+    that was never computed would look like one that does not exist.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return pq.read_table(path, schema=schema)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise TableError(
-            f"{path} was written by another version of the program: delete the folder "
-            f"{Path(path).parent} and run again."
-        ) from error
+        if pq.read_schema(path).names == schema.names:
+            return pq.read_table(path, schema=schema)
+        error = None
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as refused:
+        error = refused
+    raise TableError(
+        f"{path} was written by another version of the program: delete the folder "
+        f"{Path(path).parent} and run again."
+    ) from error

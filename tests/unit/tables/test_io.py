@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from blockresearch.files import TableError, atomic, write_text
@@ -119,6 +120,16 @@ def test_a_part_of_another_version_is_named(tmp_path):
     pd.DataFrame({"param_name": ["w"], "shape": ["[2, 3]"]}).to_parquet(path)
     with pytest.raises(TableError, match=r"another version .* delete the folder .*parts and run"):
         stack([path], "params", by=["param_name"])
+
+
+def test_a_part_without_a_column_is_refused(tmp_path):
+    path = tmp_path / "parts" / "00001-001.clusters.parquet"
+    path.parent.mkdir()
+    write_table(frame(ROWS, "clusters"), "clusters", path)
+    stack([path], "clusters", by=["token_id"])
+    pq.write_table(pq.read_table(path).drop_columns(["distance"]), path)
+    with pytest.raises(TableError, match=r"another version .* delete the folder"):
+        stack([path], "clusters", by=["token_id"])
 
 
 def test_the_contract_columns_come_first():
