@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from blockresearch.compare.loops import add_products, add_squared_steps, count_distances
 from blockresearch.compare.sides import Panels, Sides, aligned
+from blockresearch.compiled import read_only
 from blockresearch.safetensors.dtypes import DTYPES, FLOAT_LAYOUTS
 from blockresearch.spectra.metrics import Rounding, spectral_metrics
 from blockresearch.spectra.singular_values import singular_values
@@ -26,6 +28,12 @@ CODED = ("BF16", "F16", "F32")
 DISTANCE_SHIFT = 15
 
 TOP_DIRECTIONS = (8, 16, 64)
+
+# Bits of the exponent in the types of panels, and the type of their codes.
+EXPONENTS = {
+    "float32": (0x7F80_0000, np.uint32),
+    "float64": (0x7FF0_0000_0000_0000, np.uint64),
+}
 
 SPECTRAL = {
     "spectral_norm": "delta_spectral_norm",
@@ -42,26 +50,18 @@ SPECTRAL = {
 
 @dataclass
 class _Sums:
-    """What one pass over both sides adds up."""
+    """What one pass over both sides adds up; arrays as in `loops`."""
 
-    delta: float = 0.0
-    base: float = 0.0
-    other: float = 0.0
-    product: float = 0.0
-    abs_delta: float = 0.0
-    abs_sum: float = 0.0
+    columns: np.ndarray
+    totals: np.ndarray = field(default_factory=lambda: np.zeros(8))
+    explained_by_rows: float = 0.0
     elements: int = 0
     not_finite: int = 0
     changed: int = 0
-    flips: int = 0
-    zeroed: int = 0
     largest: float = 0.0
     place: tuple[int, int] | None = None
     distances: np.ndarray = field(default_factory=lambda: np.zeros(2**16, np.int64))
     histograms: np.ndarray = field(default_factory=lambda: np.zeros((2, 2**16), np.int64))
-    # Σ a², Σ b², Σ ab of each column, and the part of Σ b² that a factor per row explains.
-    columns: np.ndarray = field(default_factory=lambda: np.zeros((3, 0)))
-    explained_by_rows: float = 0.0
 
 
 def difference(sides: Sides, spectrum: bool = True) -> Row:
@@ -72,16 +72,15 @@ def difference(sides: Sides, spectrum: bool = True) -> Row:
     """
     base, other, rows, cols = sides.base, sides.other, sides.rows, sides.cols
     coarse = _coarser(base.dtype, other.dtype)
-    sums, row_steps, col_steps = _Sums(), np.zeros(rows), np.zeros(cols)
+    sums, row_steps, col_steps = _Sums(np.zeros((3, cols))), np.zeros(rows), np.zeros(cols)
     step, other_step = _step_of(base.dtype), _step_of(other.dtype)
     has_steps = step is not None and other_step is not None
     first = 0
     for a, b in aligned(base.panels(), other.panels()):
         _add(sums, a, b, first, coarse)
         if step is not None and other_step is not None:
-            spacings = _squared_steps(a, step) + _squared_steps(b, other_step)
-            row_steps[first : first + len(a)] += spacings.sum(axis=1)
-            col_steps += spacings.sum(axis=0)
+            for values, own in ((a, step), (b, other_step)):
+                _add_steps(values, own, row_steps[first : first + len(a)], col_steps)
         first += len(a)
     if first != rows:
         raise ValueError(f"the sides have {first} rows instead of {rows}.")
@@ -97,42 +96,31 @@ def difference(sides: Sides, spectrum: bool = True) -> Row:
 
 def _add(sums: _Sums, a: np.ndarray, b: np.ndarray, first: int, coarse: str | None) -> None:
     finite = np.isfinite(a) & np.isfinite(b)
-    if not finite.all():
-        sums.not_finite += int(a.size - np.count_nonzero(finite))
+    kept = int(np.count_nonzero(finite))
+    sums.elements += kept
+    if kept < a.size:
+        sums.not_finite += a.size - kept
         a, b = np.where(finite, a, 0), np.where(finite, b, 0)
-    x, y = a.astype(np.float64), b.astype(np.float64)
-    products = x * x, y * y, x * y
-    columns, rows = (np.stack([each.sum(axis=axis) for each in products]) for axis in (0, 1))
-    sums.columns = sums.columns + columns if sums.columns.size else columns
-    sums.explained_by_rows += float(_explained(rows).sum())
-    squares = rows.sum(axis=1)
-    sums.base += float(squares[0])
-    sums.other += float(squares[1])
-    sums.product += float(squares[2])
-    x, y = x.ravel(), y.ravel()
-    delta = y - x
-    sums.elements += int(np.count_nonzero(finite))
-    sums.delta += float(delta @ delta)
-    sums.flips += int(np.count_nonzero(products[2] < 0))
-    sums.zeroed += int(np.count_nonzero((y == 0) & (x != 0)))
-    size = np.abs(delta)
-    sums.abs_delta += float(size.sum())
-    sums.abs_sum += float(np.abs(x).sum() + np.abs(y).sum())
-    peak = int(size.argmax())
-    if size[peak] > sums.largest:
-        sums.largest = float(size[peak])
-        sums.place = first + peak // a.shape[1], peak % a.shape[1]
+    wider = np.result_type(a, b)
+    a, b = a.astype(wider, copy=False), b.astype(wider, copy=False)
+    explained, peaks = np.empty(len(a)), np.empty(len(a))
+    add_products(read_only(a), read_only(b), sums.columns, sums.totals, explained, peaks)
+    sums.explained_by_rows += float(explained.sum())
+    row = int(peaks.argmax())
+    if peaks[row] > sums.largest:
+        sums.largest = float(peaks[row])
+        sums.place = (
+            first + row,
+            int(np.abs(np.subtract(b[row], a[row], dtype=np.float64)).argmax()),
+        )
     if coarse is None:
-        sums.changed += int(np.count_nonzero(delta))
+        sums.changed += int(np.count_nonzero(a != b))
         return
-    mine, theirs = _ordered(a, coarse), _ordered(b, coarse)
-    distance = np.abs(mine - theirs).ravel()
-    sums.changed += int(np.count_nonzero(distance))
-    bins = distance.astype(np.float32).view(np.uint32) >> DISTANCE_SHIFT
-    sums.distances += np.bincount(bins, minlength=2**16)
-    if coarse != "F32":
-        for side, codes in enumerate((mine, theirs)):
-            sums.histograms[side] += np.bincount(codes.ravel() + 2**15, minlength=2**16)
+    mine, theirs = (read_only(_rounded_codes(side, coarse).ravel()) for side in (a, b))
+    sign = np.uint32(2 ** (DTYPES[coarse].bits - 1))
+    counted = sums.histograms[:, : 0 if coarse == "F32" else None]
+    shift = np.uint32(DISTANCE_SHIFT)
+    sums.changed += count_distances(mine, theirs, sign, shift, sums.distances, counted)
 
 
 def _explained(products: np.ndarray) -> np.ndarray:
@@ -143,32 +131,33 @@ def _explained(products: np.ndarray) -> np.ndarray:
 
 
 def _values(sums: _Sums, coarse: str | None) -> Row:
+    base, other, product, delta, abs_delta, abs_sum, flips, zeroed = map(float, sums.totals)
     found: Row = {
         "elements": sums.elements,
         "not_finite": sums.not_finite,
-        "delta_norm": math.sqrt(sums.delta),
+        "delta_norm": math.sqrt(delta),
     }
     if not sums.elements:
         return found
-    if sums.base > 0:
-        found["relative_change"] = math.sqrt(sums.delta / sums.base)
-    if sums.base > 0 and sums.delta > 0:
-        found["sqnr_db"] = 10 * math.log10(sums.base / sums.delta)
-    if sums.base > 0 and sums.other > 0:
-        cosine = sums.product / math.sqrt(sums.base) / math.sqrt(sums.other)
+    if base > 0:
+        found["relative_change"] = math.sqrt(delta / base)
+    if base > 0 and delta > 0:
+        found["sqnr_db"] = 10 * math.log10(base / delta)
+    if base > 0 and other > 0:
+        cosine = product / math.sqrt(base) / math.sqrt(other)
         found["cosine"] = max(-1.0, min(1.0, cosine))
-    if sums.other > 0:
+    if other > 0:
         for name, explained in (
             ("row_scaled_residual", sums.explained_by_rows),
             ("column_scaled_residual", float(_explained(sums.columns).sum())),
         ):
-            found[name] = math.sqrt(max(0.0, 1 - explained / sums.other))
-    if sums.abs_sum > 0:
-        found["shadow_sigma"] = sums.abs_delta / sums.abs_sum
+            found[name] = math.sqrt(max(0.0, 1 - explained / other))
+    if abs_sum > 0:
+        found["shadow_sigma"] = abs_delta / abs_sum
     found |= {
         "changed": sums.changed / sums.elements,
-        "sign_flips": sums.flips,
-        "zeroed": sums.zeroed / sums.elements,
+        "sign_flips": int(flips),
+        "zeroed": zeroed / sums.elements,
         "max_change": sums.largest,
         "max_change_row": sums.place[0] if sums.place else None,
         "max_change_col": sums.place[1] if sums.place else None,
@@ -230,18 +219,11 @@ def _coarser(base: str | None, other: str | None) -> str | None:
     return min((base, other), key=lambda dtype: FLOAT_LAYOUTS[dtype].mantissa)
 
 
-def _ordered(values: np.ndarray, dtype: str) -> np.ndarray:
-    """Codes of `values`, rounded to `dtype`, as int64 in the order of the values, 0 for ±0."""
-    sign = 2 ** (DTYPES[dtype].bits - 1)
-    codes = _rounded_codes(values, dtype).astype(np.int64)
-    sizes = codes & (sign - 1)
-    return np.where(codes & sign, -sizes, sizes)
-
-
 def _rounded_codes(values: np.ndarray, dtype: str) -> np.ndarray:
+    """Codes of `values`, rounded to `dtype`, uint32 of the same shape."""
     if dtype == "F16":
         with np.errstate(over="ignore"):
-            return values.astype(np.float16).view(np.uint16)
+            return values.astype(np.float16).view(np.uint16).astype(np.uint32)
     codes = values.astype(np.float32).view(np.uint32)
     # BF16: to the nearest, ties to even.
     return (codes + (0x7FFF + ((codes >> 16) & 1))) >> 16 if dtype == "BF16" else codes
@@ -274,13 +256,9 @@ def _step_of(dtype: str | None) -> _Step | None:
     return _Step(2.0**-layout.mantissa, layout.min_normal)
 
 
-def _squared_steps(values: np.ndarray, step: _Step) -> np.ndarray:
-    """Squares of the spacing of stored values at each w, float64, 0 at 0 and if not finite."""
-    kept = (values != 0) & np.isfinite(values)
-    if values.dtype == np.float32:
-        powers = (values.view(np.uint32) & np.uint32(0x7F80_0000)).view(np.float32)
-    else:
-        powers = (values.view(np.uint64) & np.uint64(0x7FF0_0000_0000_0000)).view(np.float64)
-    return np.where(
-        kept, (np.maximum(powers.astype(np.float64), step.least) * step.share) ** 2, 0.0
-    )
+def _add_steps(values: np.ndarray, step: _Step, rows: np.ndarray, cols: np.ndarray) -> None:
+    """Add the squares of the spacing of stored values [n, cols] to the sums of rows and columns."""
+    exponent, code = EXPONENTS[values.dtype.name]
+    magnitude = code(2 ** (8 * values.itemsize - 1) - 1)
+    form = magnitude, code(exponent), code(0)
+    add_squared_steps(read_only(values.view(code)), form, step.share, step.least, rows, cols)

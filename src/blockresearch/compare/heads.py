@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from blockresearch.compare.sides import Sides, aligned
+from blockresearch.compare.subspaces import orthonormal
 
 # Projections of a head, and whether a head is a block of columns.
 PROJECTIONS = {"q_proj": False, "k_proj": False, "v_proj": False, "o_proj": True}
@@ -54,5 +55,5 @@ def _heads(
 
 
 def _overlap(a: np.ndarray, b: np.ndarray) -> float:
-    first, second = (np.linalg.qr(side.T)[0] for side in (a, b))
+    first, second = (orthonormal(side.T)[0] for side in (a, b))
     return float(np.square(first.T @ second).sum()) / first.shape[1]

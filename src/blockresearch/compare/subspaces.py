@@ -28,6 +28,9 @@ EXTRA, PASSES = 16, 3
 # directions is below this. Source: Shuttleworth and others 2024, arXiv:2410.21228.
 INTRUDER_COSINE = 0.6
 
+# Least share of the largest entry on the diagonal of a triangle: squaring costs half of the digits.
+NEARLY_DEPENDENT = 1e-4
+
 SEED = 0
 
 
@@ -69,20 +72,38 @@ def leading(
     basis = np.random.default_rng(SEED).standard_normal((cols, count), dtype=np.float32)
     for _ in range(PASSES - 1):
         turned = _back(panels(), basis, cols)
-        basis = np.linalg.qr((turned / np.abs(turned).max()).astype(np.float32))[0]
+        basis = orthonormal(turned / np.abs(turned).max())[0].astype(np.float32)
     image = np.empty((rows, count), np.float32)
     first = 0
     for panel in panels():
         image[first : first + len(panel)] = panel @ basis
         first += len(panel)
-    image = np.linalg.qr(image)[0]
+    image = orthonormal(image)[0].astype(np.float32)
     turned, first = np.zeros((cols, count)), 0
     for panel in panels():
         turned += panel.T @ image[first : first + len(panel)]
         first += len(panel)
-    right, triangle = np.linalg.qr(turned)
+    right, triangle = orthonormal(turned)
     inner, values, left = np.linalg.svd(triangle)
     return image @ left.T, values, right @ inner
+
+
+def orthonormal(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Q [n, k] and the triangle R [k, k] of the QR decomposition of `columns` [n, k], float64.
+
+    Q is orthonormal to about 1e-7. It is found by Cholesky's decomposition of the Gram matrix, in
+    a fraction of the time of reflections, which are used for columns that are nearly dependent.
+    Source: Golub & Van Loan, Matrix Computations, 4th ed., 5.3 and 5.2.
+    """
+    columns = columns.astype(np.float64, copy=False)
+    try:
+        triangle = np.linalg.cholesky(columns.T @ columns).T
+    except np.linalg.LinAlgError:
+        return np.linalg.qr(columns)
+    sizes = np.diag(triangle)
+    if sizes.min() < NEARLY_DEPENDENT * sizes.max():
+        return np.linalg.qr(columns)
+    return columns @ np.linalg.inv(triangle), triangle
 
 
 def overlap_deviation(k: int, dimension: int) -> float:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from blockresearch.tokens.tokenizer import Token
+from blockresearch.tokens.tokenizer import Token, as_tokens
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,6 @@ def token_changes(base: Sequence[Token], other: Sequence[Token]) -> list[TokenCh
 
 def _rows_by_text(tokens: Sequence[Token]) -> dict[str, int]:
     """Row of each text that occurs once; rows without text are left out."""
-    counts = Counter(token.text for token in tokens)
-    return {
-        token.text: row
-        for row, token in enumerate(tokens)
-        if token.text and counts[token.text] == 1
-    }
+    texts = as_tokens(tokens).texts
+    counts = Counter(texts)
+    return {text: row for row, text in enumerate(texts) if text and counts[text] == 1}
