@@ -1,12 +1,12 @@
 """What only many pairs together show: shared directions, experts that moved, lineage, heads."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from blockresearch.compare.directions import share_left, shared_direction
-from blockresearch.compare.experts import moved_experts
+from blockresearch.compare.experts import identity, moved_experts
 from blockresearch.compare.lineage import (
     MAX_LAYERS,
     log10_p,
@@ -18,40 +18,45 @@ from blockresearch.compare.matching import Pair
 from blockresearch.compare.pair import Numbers
 from blockresearch.compare.sides import Sides
 
-Measured = tuple[Pair, Sides, Numbers]
+Measured = tuple[Pair, Numbers]
+
+# Opens the sides of a pair. A reader keeps what it has read and the companions of quantized
+# weights, so sides are opened for each use, and never those of all pairs at once.
+Opener = Callable[[Pair], Sides | None]
 
 # Projections whose rows are the hidden units of an MLP.
 UNITS = ("up_proj", "gate_proj")
 
 
-def add_direction(measured: list[Measured]) -> None:
+def add_direction(measured: list[Measured], opened: Opener) -> None:
     """Add to rows of differences how much a change goes along the direction that many share."""
-    by_pair = {id(pair): (pair, sides, own) for pair, sides, own in measured}
-    vectors = {
-        key: own.direction for key, (_, _, own) in by_pair.items() if own.direction is not None
-    }
+    by_pair = {id(pair): (pair, own) for pair, own in measured}
+    vectors = {key: own.direction for key, (_, own) in by_pair.items() if own.direction is not None}
     found = shared_direction(vectors)
     if found is None:
         return
     direction, cosines = found
     for key, cosine in cosines.items():
-        pair, sides, own = by_pair[key]
+        pair, own = by_pair[key]
         own.difference["shared_direction"] = cosine
-        is_table = pair.either.is_token_table
-        own.difference["shared_direction_left"] = share_left(sides, direction, is_table)
+        if sides := opened(pair):
+            is_table = pair.either.is_token_table
+            own.difference["shared_direction_left"] = share_left(sides, direction, is_table)
 
 
-def add_experts(measured: list[Measured]) -> None:
+def add_experts(measured: list[Measured], opened: Opener) -> None:
     """Mark experts without relation to their namesake that are another expert of the base."""
-    experts = {}
-    for pair, sides, own in measured:
-        if own.difference.get("relation") is not None and pair.either.expert is not None:
+    experts, identities = {}, {}
+    for pair, own in measured:
+        if own.difference.get("relation") is None or pair.either.expert is None:
+            continue
+        if sides := opened(pair):
             role = pair.either.tensor.role
-            place = role.component, role.layer_index, pair.either.projection
-            experts[place, pair.either.expert] = pair, sides, own
-    found = moved_experts({key: sides.both for key, (_, sides, _) in experts.items()})
-    for key, source in found.items():
-        experts[key][2].difference |= {"relation": "expert_permuted", "base_expert": source}
+            key = (role.component, role.layer_index, pair.either.projection), pair.either.expert
+            experts[key] = own
+            identities[key] = identity(sides.base), identity(sides.other)
+    for key, source in moved_experts(identities).items():
+        experts[key].difference |= {"relation": "expert_permuted", "base_expert": source}
 
 
 def heads_of(
@@ -61,7 +66,7 @@ def heads_of(
     if heads is None:
         return
     layers: dict[tuple, dict[str, list]] = {}
-    for pair, _, own in measured:
+    for pair, own in measured:
         if own.heads:
             role = pair.either.tensor.role
             place = role.component, role.layer_index, role.role
@@ -82,26 +87,30 @@ def heads_of(
             yield row
 
 
-def hidden_units(read: Iterable[tuple[Pair, Sides]]) -> list[list[tuple[Pair, Sides]]]:
+def hidden_units(read: Iterable[Pair]) -> list[list[Pair]]:
     """The pairs whose rows are hidden units, by layer: at most MAX_LAYERS, evenly spaced."""
-    layers: dict[tuple, list[tuple[Pair, Sides]]] = {}
-    for pair, sides in read:
+    layers: dict[tuple, list[Pair]] = {}
+    for pair in read:
         item = pair.either
-        if item.projection.rpartition(".")[2] in UNITS and item.has_spectrum and not sides.is_flat:
+        is_flat = pair.status == "reshaped"
+        if item.projection.rpartition(".")[2] in UNITS and item.has_spectrum and not is_flat:
             role = item.tensor.role
             place = role.component, role.layer_index, item.expert or 0
-            layers.setdefault(place, []).append((pair, sides))
+            layers.setdefault(place, []).append(pair)
     places = sorted(layers, key=_order)
     step = max(1, -(-len(places) // MAX_LAYERS))
     return [layers[place] for place in places[::step]]
 
 
-def lineage_of(layer: list[tuple[Pair, Sides]]) -> dict[str, Any]:
+def lineage_of(layer: list[Pair], opened: Opener) -> dict[str, Any]:
     """A row of the table lineage: the evidence of one layer."""
-    role = layer[0][0].either.tensor.role
+    role = layer[0].either.tensor.role
     row: dict[str, Any] = {"component": role.component, "layer_index": role.layer_index}
     orders: dict[str, np.ndarray] = {}
-    for pair, sides in layer:
+    for pair in layer:
+        sides = opened(pair)
+        if sides is None:
+            continue
         base, other = (sampled(side.panels, sides.rows) for side in sides.both)
         order = matching(base, other)
         name = pair.either.projection.rpartition(".")[2].removesuffix("_proj")

@@ -18,18 +18,18 @@ SAME = 0.9
 
 
 def moved_experts(
-    experts: Mapping[tuple[Place, int], tuple[Side, Side]],
+    experts: Mapping[tuple[Place, int], tuple[np.ndarray, np.ndarray]],
 ) -> dict[tuple[Place, int], int]:
     """The expert of the base that each expert of the other side is, if that has another number.
 
-    Keys are (layer and projection, number of the expert), values its matched sides.
+    Keys are (layer and projection, number of the expert), values the identities [n] of both sides.
     """
     groups = defaultdict(list)
-    for (place, number), sides in experts.items():
-        groups[place].append((number, sides))
+    for (place, number), identities in experts.items():
+        groups[place].append((number, identities))
     found = {}
     for place, group in groups.items():
-        base, other = (np.stack([_identity(sides[s]) for _, sides in group]) for s in (0, 1))
+        base, other = (np.stack([own[side] for _, own in group]) for side in (0, 1))
         cosines = other @ base.T
         for (number, _), best, row in zip(group, cosines.argmax(axis=1), cosines, strict=True):
             source = group[best][0]
@@ -38,8 +38,8 @@ def moved_experts(
     return found
 
 
-def _identity(side: Side) -> np.ndarray:
-    """The first rows of an expert as one vector of norm 1."""
+def identity(side: Side) -> np.ndarray:
+    """The first rows of an expert as one vector [n] of norm 1, float64; zeros stay zeros."""
     rows: list[np.ndarray] = []
     for panel in side.panels():
         rows.extend(panel[: ROWS - len(rows)])

@@ -4,12 +4,14 @@ import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from blockresearch.compare import evidence
 from blockresearch.compare.checkpoint import Checkpoint
+from blockresearch.compare.evidence import Opener
 from blockresearch.compare.matching import Pair, compared_shares, copies, match
 from blockresearch.compare.pair import Numbers, Row, measure_pair
 from blockresearch.compare.sides import Sides, sides_of
@@ -50,17 +52,17 @@ def compare_checkpoints(left: Checkpoint, right: Checkpoint, threads: int) -> Co
     )
     tokens = left.tokens(), right.tokens()
     rows = shared_rows(*tokens) if all(tokens) else None
-    opened = [(pair, _opened(left, right, pair, rows)) for pair in pairs if pair.is_compared]
-    read = [(pair, sides) for pair, sides in opened if sides]
-    read.sort(key=lambda found: _seconds(found[0]), reverse=True)
+    wanted = [pair for pair in pairs if pair.is_compared]
+    wanted.sort(key=_seconds, reverse=True)
+    opened = partial(_opened, left, right, rows)
     heads = left.heads() if left.heads() == right.heads() else None
     with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
-        numbers = _measured(pool, read, heads)
-        measured = [(*found, own) for found, own in zip(read, numbers, strict=True)]
-        evidence.add_experts(measured)
-        evidence.add_direction(measured)
-        lineage = list(pool.map(evidence.lineage_of, evidence.hidden_units(read)))
-    by_pair = {id(pair): own for pair, _, own in measured}
+        measured = _measured(pool, wanted, opened, heads)
+        evidence.add_experts(measured, opened)
+        evidence.add_direction(measured, opened)
+        layers = evidence.hidden_units(pair for pair, _ in measured)
+        lineage = list(pool.map(partial(evidence.lineage_of, opened=opened), layers))
+    by_pair = {id(pair): own for pair, own in measured}
     copied = copies(pairs, *contents)
     changes = token_changes(*tokens) if rows is not None and rows.by_text else []
     found: list[tuple[Pair, Numbers | None]] = [(pair, by_pair.get(id(pair))) for pair in pairs]
@@ -80,11 +82,12 @@ def compare_checkpoints(left: Checkpoint, right: Checkpoint, threads: int) -> Co
 
 def _measured(
     pool: ThreadPoolExecutor,
-    read: Sequence[tuple[Pair, Sides]],
+    wanted: Sequence[Pair],
+    opened: Opener,
     heads: tuple[int, int, int] | None,
-) -> list[Numbers]:
-    """The numbers of all pairs in their order, with a line of the log as each is done."""
-    jobs = {pool.submit(measure_pair, *found, heads): found[0] for found in read}
+) -> list[tuple[Pair, Numbers]]:
+    """The pairs that can be read, in their order, and their numbers; a line of the log for each."""
+    jobs = {pool.submit(_numbers, pair, opened, heads): pair for pair in wanted}
     try:
         for done, job in enumerate(as_completed(jobs), 1):
             job.result()
@@ -92,7 +95,13 @@ def _measured(
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         raise
-    return [job.result() for job in jobs]
+    return [(pair, own) for job, pair in jobs.items() if (own := job.result())]
+
+
+def _numbers(pair: Pair, opened: Opener, heads: tuple[int, int, int] | None) -> Numbers | None:
+    """The numbers of a pair, whose tensors are in memory no longer than that."""
+    sides = opened(pair)
+    return measure_pair(pair, sides, heads) if sides else None
 
 
 def _seconds(pair: Pair) -> float:
@@ -100,7 +109,7 @@ def _seconds(pair: Pair) -> float:
 
 
 def _opened(
-    base: Checkpoint, other: Checkpoint, pair: Pair, rows: SharedRows | None
+    base: Checkpoint, other: Checkpoint, rows: SharedRows | None, pair: Pair
 ) -> Sides | None:
     """The sides of a pair; None if one contradicts itself, or no row is the same on both."""
     assert pair.base is not None and pair.other is not None

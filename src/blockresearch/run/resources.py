@@ -55,7 +55,7 @@ UNKNOWN_HEADERS = 19_500_000
 CLUSTER_BASE_MB = 430
 
 # Of compare: its core seconds over those of analyzing both sides.
-COMPARED_SHARE = 0.9
+COMPARED_SHARE = 1.3
 
 # Elements of a token table for each thread of embedding_analysis, and its most threads: the path of
 # K-means runs on one.

@@ -1,10 +1,13 @@
 """Whole folders: the same numbers however a checkpoint is stored."""
 
+import weakref
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from blockresearch.compare.checkpoint import local_checkpoint
+from blockresearch.compare import folder
+from blockresearch.compare.checkpoint import Checkpoint, local_checkpoint
 from blockresearch.compare.expectation import parse_expectation, unmet
 from blockresearch.compare.folder import compare_checkpoints
 from tests.cases import comparisons
@@ -40,8 +43,8 @@ def test_storage_does_not_change_the_numbers(compare, change, tmp_path):
     tensors, _ = comparisons.base()
     tuned = comparisons.perturbed(tensors, 4, 0.02)
     plain = numbers(compare(tuned, tokens=TOKENS))
-    for folder in ("base", "other"):
-        (tmp_path / folder).rename(tmp_path / f"plain-{folder}")
+    for name in ("base", "other"):
+        (tmp_path / name).rename(tmp_path / f"plain-{name}")
     config = {"model_type": "phi3", "architectures": ["Phi3ForCausalLM"]}
     changed = {
         "resharded": lambda: compare(tuned, shards=5, tokens=TOKENS),
@@ -88,3 +91,28 @@ def test_missing_tensors_are_named(compare):
     assert found.base_share < 1
     (reason,) = unmet(parse_expectation("equal"), found)
     assert "only in the base" in reason
+
+
+def test_readers_are_kept_for_no_longer_than_a_pair(compare, monkeypatch):
+    alive, most = weakref.WeakSet(), []
+    opened, measured = Checkpoint.open, folder.measure_pair
+
+    class Kept:
+        """A mark in what a reader keeps of its file."""
+
+    def marked(side, name):
+        reader = opened(side, name)
+        reader.kept[-1, -1] = mark = Kept()
+        alive.add(mark)
+        return reader
+
+    def counted(*pair):
+        most.append(len(alive))
+        return measured(*pair)
+
+    monkeypatch.setattr(Checkpoint, "open", marked)
+    monkeypatch.setattr(folder, "measure_pair", counted)
+    tensors, _ = comparisons.base()
+    compare(comparisons.perturbed(tensors, 4, 0.02))
+    # Two threads with both sides of a pair.
+    assert 2 <= max(most) <= 4 < len(most)
