@@ -2,12 +2,14 @@
 
 import re
 
+import nbformat
+import pandas as pd
 import pytest
 
 from blockresearch import results
 from blockresearch.files import write_text
 from blockresearch.language.catalogue import set_language
-from blockresearch.report import glossary, model_page
+from blockresearch.report import glossary, model_page, notebook_cells, notebook_run
 from blockresearch.report.plots.style import message, save
 from tests.browser.test_pages import ready, violations
 from tests.unit.report.hostile import write_results
@@ -58,6 +60,24 @@ def test_the_reader_switches_and_is_remembered(made, visit):
     page.locator("nav a", has_text="术语表").click()
     page.wait_for_selector("html[data-language=zh]")
     assert "稳定秩" in visible_text(page)
+
+
+def test_a_table_of_a_report_has_one_caption(tmp_path, visit):
+    set_language("both")
+    try:
+        rows = pd.DataFrame({"layer": range(100)})
+        table = notebook_cells.table(rows, {"layer": ("layer", str)}, "Files that were used")
+        output = nbformat.v4.new_output("display_data", table._repr_mimebundle_())
+        cell = nbformat.v4.new_code_cell(outputs=[output])
+        html = notebook_run.to_html(nbformat.v4.new_notebook(cells=[cell]), "00_setup", "m")
+    finally:
+        set_language("en")
+    write_text(html, tmp_path / "report.html")
+    page = visit((tmp_path / "report.html").as_uri(), locale="zh-CN").page
+    page.locator(".table-figure[data-ready]").wait_for()
+    caption = page.locator(".window caption")
+    assert caption.text_content() == "使用的文件"
+    assert caption.bounding_box()["width"] <= 1, "the same text stands below the table"
 
 
 @pytest.mark.parametrize("language", ["zh", "both"])

@@ -139,7 +139,7 @@ def zeros(demo):
     weights = weights_of_the_demo().values()
     near = np.mean(np.concatenate([np.abs(tensor.values.ravel()) <= 1e-6 for tensor in weights]))
     zero = np.mean(np.concatenate([tensor.values.ravel() == 0 for tensor in weights]))
-    return zero, None, [f"{100 * near:.2f} % are near zero"]
+    return zero, None, [f"{100 * near:.2f} %, these included, are near zero"]
 
 
 def change(demo):

@@ -226,12 +226,13 @@ def _sentence(finding: Finding | str) -> str:
     return linked(finding.text, [place.name for place in finding.tensors], MODEL_PAGE)
 
 
-def explain(analysis: Analysis, *ids: str) -> Html | None:
-    """The findings of the rules `ids` as paragraphs, what to do included; nothing without them."""
+def explain(analysis: Analysis, *ids: str) -> None:
+    """Show the findings of the rules `ids` as paragraphs, what to do included, if there are any."""
     found = [finding for name in ids for finding in analysis.findings if finding.id == name]
     html = "".join(f"<p>{_sentence(finding)} {words(finding.about)}</p>" for finding in found)
     texts = [spoken(joined(one.text, one.about)) for one in found]
-    return Html(html, "\n".join(texts)) if found else None
+    if found:
+        display(Html(html, "\n".join(texts)))
 
 
 def say(text: str) -> Html | None:

@@ -1,6 +1,7 @@
 """Notebooks are stored clean, and their cells escape what they show."""
 
 import json
+from types import SimpleNamespace
 
 import nbformat
 import pandas as pd
@@ -10,6 +11,7 @@ from blockresearch.report.findings.record import Finding, Place
 from blockresearch.report.notebook_cells import (
     Picture,
     cluster_cards,
+    explain,
     facts,
     lead,
     output_sentence,
@@ -58,6 +60,11 @@ def test_cluster_cards_escape_tokens():
     html = cluster_cards(pd.DataFrame([row])).html
     assert "<img" not in html and "<script" not in html and "\u202e" not in html
     assert html.count("<bdi>") == 5 and "<bdi>$x$</bdi>" in html
+
+
+def test_findings_that_are_missing_show_nothing(capsys):
+    explain(SimpleNamespace(findings=[]), "twin_tables")
+    assert capsys.readouterr().out == ""
 
 
 def test_the_output_layer_is_named_for_what_it_is():

@@ -24,9 +24,13 @@ FAR = 2.0
 # Layers below which a step over depth is not looked for; two layers on each side at least.
 STEP_LAYERS, STEP_SIDE = 6, 2
 
-# A step is a factor of two that leaves at most a quarter of the squares that a line leaves: a least
-# squares change point (Bai 1994, J. Time Series Analysis 15(5)) against a trend.
-STEP_RATIO, STEP_SQUARES = 2.0, 0.25
+# A step is a factor of two.
+STEP_RATIO = 2.0
+
+# Of the squares that a line leaves, a step over n layers may leave STEP_SLOPE · ln n - STEP_OFFSET.
+# Simulated trends with correlated noise pass for a step in about one of 100 series at this limit,
+# for 6 to 80 layers; see docs/findings.md.
+STEP_SLOPE, STEP_OFFSET = 0.14, 0.12
 
 # Growth of the median scale of a norm from the first to the last third of the layers.
 GROWTH = 4.0
@@ -107,9 +111,14 @@ def farthest(matrices: pd.DataFrame, column: str, below: bool) -> Iterator[Findi
         f"matrices.{column}",
         float(first[column]),
         float(first["median"]),
-        why="A low stable rank means that few directions carry most of the energy."
+        why=say(
+            "The first singular direction of the lowest has {share} of its energy (1 / stable "
+            "rank).",
+            share=percent(1 / float(first[column])),
+        )
         if below
-        else "A large spectral norm amplifies one direction of its input far more than others.",
+        else "The spectral norm is the largest factor by which a matrix stretches a vector. A norm "
+        "before the matrix can scale its input down in turn.",
         action="Compare its spectrum and its largest weights with the layers next to it.",
     )
 
@@ -175,6 +184,8 @@ def change_points(matrices: pd.DataFrame) -> Iterator[Finding]:
 def largest_step(logs: np.ndarray) -> tuple[int, float] | None:
     """The split of `logs` [n] with the smallest squares, and the difference of the means.
 
+    Source: the least squares change point of Bai 1994, J. Time Series Analysis 15(5), 453–472.
+
     None if there are fewer than STEP_LAYERS values, if the means differ by less than a factor of
     STEP_RATIO, if the values before and after overlap, or if a line fits about as well.
     """
@@ -190,7 +201,8 @@ def largest_step(logs: np.ndarray) -> tuple[int, float] | None:
     depth = np.arange(len(logs))
     line = np.polyval(np.polyfit(depth, logs, 1), depth)
     left = _squares(before) + _squares(after)
-    return (at, size) if left <= STEP_SQUARES * float(((logs - line) ** 2).sum()) else None
+    limit = STEP_SLOPE * math.log(len(logs)) - STEP_OFFSET
+    return (at, size) if left <= limit * float(((logs - line) ** 2).sum()) else None
 
 
 def _squares(values: np.ndarray) -> float:
@@ -211,7 +223,7 @@ def norm_growth(params: pd.DataFrame, adds_one: bool) -> Iterator[Finding]:
     ):
         own = own.sort_values("layer_index", kind="stable")
         third = len(own) // 3
-        if third < 2 or own["layer_index"].duplicated().any():
+        if not third or own["layer_index"].duplicated().any():
             continue
         scales = np.abs(own["q50"].to_numpy(dtype=float) + float(adds_one))
         first, last = float(np.median(scales[:third])), float(np.median(scales[-third:]))
@@ -242,9 +254,10 @@ def norm_growth(params: pd.DataFrame, adds_one: bool) -> Iterator[Finding]:
         "params.q50",
         last,
         first,
-        why="Later layers write larger vectors to the residual stream; activations grow with them, "
-        "and float16 ends at 65,504.",
-        action="Run this model in bfloat16, and measure activations before quantizing them.",
+        why="Each normalized vector is multiplied by this scale, so activations after these norms "
+        "grow with the depth.",
+        action="Measure activations layer by layer before you quantize them, and check that they "
+        "stay below 65,504 before you run the model in float16.",
     )
 
 
@@ -334,7 +347,8 @@ def scale_change(matrices: pd.DataFrame) -> Iterator[Finding]:
         "matrices.std",
         last,
         first,
-        why="The scale of the weights shows which layers were changed most by training.",
+        why="One scale or threshold for all layers (quantization, pruning) fits such matrices "
+        "worse. The change by training cannot be seen without the initial weights.",
     )
 
 

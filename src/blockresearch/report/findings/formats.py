@@ -1,4 +1,5 @@
-"""Findings about low-bit formats: the error of the whole model, and the matrices to keep in 8 bit.
+"""Findings about low-bit formats: codes that were dequantized, the error of the whole model, and
+the matrices to keep in 8 bit.
 
 The error of a set of matrices is that of their energy: Σ‖W − Q(W)‖² / Σ‖W‖², in decibel. A median
 over matrices would count the token embedding, often most of the weights, as one matrix of many.
@@ -49,6 +50,7 @@ def multiplied(matrices: pd.DataFrame) -> pd.DataFrame:
 def format_findings(matrices: pd.DataFrame) -> Iterator[Finding]:
     """The findings about formats, most important first."""
     matrices = multiplied(matrices)
+    yield from dequantized(matrices)
     yield from keep_in_8_bits(matrices)
     yield from four_bits(matrices)
 
@@ -107,6 +109,50 @@ def format_table(matrices: pd.DataFrame) -> pd.DataFrame:
     return table.assign(format=pd.Series([row["format"] for row in rows], dtype=object))
 
 
+def dequantized(matrices: pd.DataFrame) -> Iterator[Finding]:
+    """Matrices that look like codes of a low-bit format, stored as the weights that they stand for.
+
+    Source of the evidence: `values.dequantized`.
+    """
+    coded = matrices[matrices["coded_bits"].notna()]
+    if coded.empty:
+        return
+    groups = coded.groupby(["coded_bits", "coded_format"], dropna=False, sort=True)
+    parts = [
+        say("{count} with {bits} bits", count=integer(len(own)), bits=integer(bits))
+        if pd.isna(formats)
+        else say(
+            "{count} with {bits} bits ({formats})",
+            count=integer(len(own)),
+            bits=integer(bits),
+            formats=formats,
+        )
+        for (bits, formats), own in groups
+    ]
+    places = tuple(place_of(own.iloc[0]) for _, own in groups)
+    share = float(coded["numel"].sum()) / float(matrices["numel"].sum())
+    yield Finding(
+        "dequantized",
+        "formats",
+        "notable",
+        say(
+            "{count} of {total} matrices ({share} of the weights) look quantized and stored "
+            "dequantized: {parts}.",
+            count=integer(len(coded)),
+            total=integer(len(matrices)),
+            share=percent(share),
+            parts=listed(parts),
+        ),
+        places,
+        "matrices.coded_bits",
+        share,
+        why="Entropy, ranks and the errors of low-bit formats describe these weights after that "
+        "rounding, not the original ones.",
+        action="Choose a format on the original checkpoint; to save memory, store the codes with "
+        "their scales.",
+    )
+
+
 def four_bits(matrices: pd.DataFrame) -> Iterator[Finding]:
     """The formats of 4 to 5 bits with the smallest and the largest error of the whole model."""
     found = [
@@ -121,11 +167,13 @@ def four_bits(matrices: pd.DataFrame) -> Iterator[Finding]:
     found.sort(key=lambda pair: -pair[0])
     (most, best), (least, last) = found[0], found[-1]
     ties = [each for whole, each in found[1:] if most - whole < TIE]
+    tables = is_table(matrices)
     places: list[Place] = []
 
     def numbers(each: LowBitFormat, whole: float) -> Sentence:
         column = f"{each.name}_sqnr_db"
-        layers = decibel(matrices[~is_table(matrices)], column)
+        # Without tables of tokens the number is that of the whole model.
+        layers = decibel(matrices[~tables], column) if tables.any() else None
         worst = matrices.loc[matrices[column].astype(float).idxmin()]
         place = place_of(worst)
         if place not in places:
@@ -218,7 +266,7 @@ def keep_in_8_bits(matrices: pd.DataFrame) -> Iterator[Finding]:
     yield Finding(
         "keep_in_8_bits",
         "formats",
-        "warning",
+        "notable",
         text,
         places,
         f"matrices.{INT4}",

@@ -27,6 +27,9 @@ ODD_ROWS = {
 # structure up to 0.25, a reasonable one from 0.5.
 WEAK, REASONABLE = 0.25, 0.5
 
+# Mean cosine of two rows from which they are said to share a direction.
+COMMON = 0.1
+
 # Adjusted Rand index between the clusters of two samples from which they are the same clusters.
 STABLE = 0.8
 
@@ -119,9 +122,13 @@ def odd_rows(summary: Mapping[str, Any], place: Place) -> Iterator[Finding]:
             None,
             float(sum(summary.get(key) or 0 for key in ODD_ROWS)),
             float(summary["rows"]),
-            why="Rows without a name are padding, or tokens that the tokenizer adds in code; equal "
-            "rows cannot be told apart by the model.",
-            action="Compare the vocabulary sizes of config.json and of the tokenizer.",
+            why="Rows without a name are padding, or tokens that the tokenizer adds in code."
+            if summary.get("unnamed_rows")
+            else "The model cannot distinguish equal rows. Most are tokens that no training text "
+            "contains.",
+            action="Compare the vocabulary sizes of config.json and of the tokenizer."
+            if summary.get("unnamed_rows")
+            else "Look for them among the tokens that look untrained.",
         )
 
 
@@ -135,8 +142,8 @@ def directions(summary: Mapping[str, Any], place: Place) -> Iterator[Finding]:
         "tokens",
         "note",
         say(
-            "Token vectors have a mean cosine of {cosine} to one another (0: isotropic) and a "
-            "length of {length} (mean ± std).",
+            "Token vectors have a mean cosine of {cosine} to one another (0: no common direction) "
+            "and a length of {length} (mean ± std).",
             cosine=number(cosine, 2),
             length=with_spread(summary["mean_norm"], summary["std_norm"]),
         ),
@@ -144,6 +151,10 @@ def directions(summary: Mapping[str, Any], place: Place) -> Iterator[Finding]:
         None,
         float(cosine),
         0.0,
-        why="A common direction raises all cosines, so only differences between cosines count.",
-        action="Subtract the mean row before you compare tokens by cosine.",
+        why="A common direction raises all cosines, so only differences between cosines count."
+        if cosine >= COMMON
+        else "Without a common direction, cosines of tokens can be compared directly.",
+        action="Subtract the mean row before you compare tokens by cosine."
+        if cosine >= COMMON
+        else "",
     )

@@ -33,7 +33,7 @@ ROUNDING = 1e-5
 MOST_UNTRAINED = 0.25
 
 # Of a script with so many tokens, a share this large and so many times that of all other scripts.
-SCRIPT_TOKENS, SCRIPT_SHARE, SCRIPT_FACTOR = 100, 0.1, 5.0
+SCRIPT_TOKENS, SCRIPT_SHARE, SCRIPT_FACTOR = 50, 0.1, 5.0
 
 # Cosine between the two rows of a token that 95 % of the tokens must reach.
 TWIN_COSINE, TWIN_TOKENS = 0.99, 100
@@ -191,7 +191,7 @@ def scripts(tokens: pd.DataFrame, untrained: pd.Series, table: Place) -> Iterato
         "tokens.undertrained_score",
         float(odd["mean"].iloc[0]),
         float(odd["others"].iloc[0]),
-        why="Text in such a script is made of tokens that were hardly trained.",
+        why="Words in such a script are made in part of tokens that were hardly trained.",
         action="Test the model in languages of this script, or train it on such text.",
     )
 

@@ -130,7 +130,10 @@ def ranks(matrices: pd.DataFrame) -> Iterator[Finding]:
         metric,
         share,
         1.0,
-        why="A matrix of low rank maps many inputs to the same output.",
+        why="The directions beyond the rank do not reach the output of the matrix."
+        if share < LOW_RANK
+        else "The missing directions have less than 10⁻¹⁴ of the energy each, so they rarely "
+        "matter.",
         action="Store it as two factors, or check whether a part of it was never trained."
         if share < LOW_RANK
         else "",
@@ -218,8 +221,8 @@ def zeros(params: pd.DataFrame) -> Iterator[Finding]:
         for name in ("zero_fraction", "sparsity")
     )
     text = say(
-        "{zero} of all values are exactly zero and {near} are near zero (|w| at most the sparsity "
-        "threshold).",
+        "{zero} of all values are exactly zero; {near}, these included, are near zero (|w| at "
+        "most the sparsity threshold).",
         zero=percent(zero),
         near=percent(near),
     )
@@ -274,13 +277,20 @@ def noise_law(matrices: pd.DataFrame) -> Iterator[Finding]:
         "the spectrum, not signal above noise.",
         count=integer(rejected.sum()),
         total=integer(len(known)),
-        distance=number(distance, 2),
+        distance=aligned(distance, 2),
     )
+    if len(known) == 1:
+        text = say(
+            "The Marchenko-Pastur law of noise is rejected for the one matrix (distance "
+            "{distance}): spikes and energy beyond the edge describe the shape of its spectrum, "
+            "not signal above noise.",
+            distance=aligned(distance, 2),
+        )
     if not rejected.any():
         text = say(
             "All spectra are as close to the Marchenko-Pastur law as noise (median distance "
             "{distance}).",
-            distance=number(distance, 2),
+            distance=aligned(distance, 2),
         )
     yield Finding("noise_law", "depth", "note", text, (), "matrices.mp_ks", distance)
 
@@ -293,12 +303,18 @@ def power_law(matrices: pd.DataFrame) -> Iterator[Finding]:
     passing = passing_alpha(fitted).dropna()
     short_tails = int(fitted["alpha_short_tail"].fillna(False).sum())
     text = say(
-        "The power law passes its checks in {count} of {total} matrices; {short} of the fits have "
-        "fewer than 50 eigenvalues in the fitted tail.",
+        "The power law passes its checks in {count} of {total} matrices. Fits with fewer than 50 "
+        "eigenvalues in the tail: {short}.",
         count=integer(len(passing)),
         total=integer(len(fitted)),
         short=integer(short_tails),
     )
+    if len(fitted) == 1:
+        text = say(
+            "The power law passes its checks in the one matrix."
+            if len(passing)
+            else "The power law does not pass its checks in the one matrix."
+        )
     median = float(passing.median()) if len(passing) else None
     shown = say(
         "No exponent α is shown."

@@ -4,6 +4,9 @@
   const { element, svg } = page;
   const LABELS = 46, HEAD = 84, FONT = 12;
 
+  // Room at the right for the label of the last column, which leans over the edge.
+  const LEAN = 50;
+
   // `open(cell)` is called with the number of a cell. Returns `focus(cell)`, `close()`.
   page.layerMap = ({ place, map, name, open }) => {
     const [controls, frame, status, legend] = ["controls", "map", "status", "legend"].map((kind) =>
@@ -69,10 +72,10 @@
     const drawn = () => {
       shown = prepared();
       const { own, layers, first } = shown;
-      const room = frame.clientWidth - LABELS || 600;
+      const room = frame.clientWidth - LABELS - LEAN || 600;
       const width = Math.min(Math.max(Math.floor(room / own.length), 30), 74);
       const height = Math.min(Math.max(Math.floor(460 / layers), 9), 22);
-      const tall = HEAD + layers * height + 4, wide = own.length * width + 50;
+      const tall = HEAD + layers * height + 4, wide = own.length * width + LEAN;
       const every = Math.ceil(FONT / height);
       const labels = svg("svg", { width: LABELS, height: tall, class: "layers", "aria-hidden": "true" });
       for (let row = 0; row < layers; row += every) {

@@ -10,7 +10,8 @@
     } catch {
       continue;
     }
-    const caption = figure.querySelector("figcaption").textContent;
+    // What is shown of it: a page in two languages has both.
+    const caption = figure.querySelector("figcaption").innerText.trim();
     for (const column of data.columns) column.label = page.label(column.label);
     const place = figure.querySelector(".live-part");
     place.append(

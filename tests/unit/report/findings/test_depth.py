@@ -8,6 +8,12 @@ from tests.unit.report.findings.samples import by_id, layers, matrices, params
 
 STEP = [38, 41, 36, 11, 10.5, 12]
 
+# Stable ranks of up_proj in SmolLM2-135M: the last three of 30 layers are others.
+LATE_STEP = [
+    *(181, 129, 130, 167, 184, 174, 168, 164, 140, 142, 153, 78, 130, 159, 140, 141, 158, 135, 131),
+    *(121, 96, 125, 131, 108, 120, 137, 153, 28.4, 16.7, 61.2),
+]
+
 
 def test_the_farthest_matrix_is_named_with_its_kind():
     table = matrices(
@@ -41,9 +47,15 @@ def test_a_step_over_depth_is_found():
     assert [place.name for place in found.tensors] == ["layers.3.up_proj.weight"]
 
 
+def test_a_late_step_of_many_layers_is_found():
+    (found,) = depth.change_points(matrices(layers(LATE_STEP, "stable_rank")))
+    assert "(layers 0 to 26) to 30.7 (layers 27 to 29)" in found.text
+
+
 @pytest.mark.parametrize(
     "values",
     [
+        [10, 8.8, 9.2, 4.4, 3.4, 3.6],  # as likely a trend with noise in so few layers
         np.geomspace(40, 5, 12),  # a trend
         np.exp(np.random.default_rng(0).normal(0, 1, 24)),  # noise
         [40, 40, 40, 25, 25, 25],  # less than a factor of two
@@ -62,6 +74,10 @@ def test_a_norm_that_grows_is_found():
     (found,) = depth.norm_growth(norms([0.1, 1, 18, 20, 200, 336]), adds_one=False)
     assert found.value == pytest.approx(268) and found.reference == pytest.approx(0.55)
     assert "norm grows 487-fold over the depth" in found.text
+    # The final norms of the encoder of Whisper-tiny.en.
+    (found,) = depth.norm_growth(norms([2.08, 2.04, 2.56, 10.7]), adds_one=False)
+    assert "grows 5.1-fold" in found.text
+    assert not list(depth.norm_growth(norms([2.08, 10.7]), adds_one=False))
     assert not list(depth.norm_growth(norms([1, 1.2, 1.5, 2, 2.5, 3]), adds_one=False))
     assert not list(depth.norm_growth(norms([0.1, 0.1, 0.2, 0.2, 0.5, 0.6]), adds_one=True))
 

@@ -7,6 +7,10 @@ from blockresearch.report.findings import formats
 from tests.unit.report.findings.samples import layers, matrices
 
 
+def plain(finding):
+    return finding.text.replace("\u00a0", " ")
+
+
 def planted(count=10, worst=13.0, eight=35.0, nvfp4=21.0, share=1):
     """`count` matrices at 18 dB in INT4, and one of `share` times their size at `worst`."""
     row = {"rms": 1.0, "int8_channel_sqnr_db": eight, "nvfp4_sqnr_db": nvfp4}
@@ -29,7 +33,7 @@ def test_decibel_is_that_of_the_energy():
 
 def test_few_bad_matrices_are_kept_in_8_bits():
     (found,) = formats.keep_in_8_bits(planted())
-    assert [place.name for place in found.tensors] == ["odd"] and found.severity == "warning"
+    assert [place.name for place in found.tensors] == ["odd"] and found.severity == "notable"
     assert (found.value, found.reference) == (13, 18)
     assert "Keep it in 8 bits (35.0 dB" in found.action and "NVFP4" in found.action
     (other,) = formats.keep_in_8_bits(planted(nvfp4=np.nan))
@@ -63,6 +67,22 @@ def test_ties_are_ties_and_tables_count_apart():
     rows = formats.format_table(matrices(blocks, [table])).set_index("format")
     assert rows.loc["NF4", "layers"] == pytest.approx(20.6)
     assert rows.loc["INT4", "matrix"] == "embed"
+
+
+def test_a_model_without_tables_has_one_number():
+    (found,) = formats.four_bits(matrices(layers([20.6] * 3, "nf4_sqnr_db", rms=1.0)))
+    assert "20.6 dB (error 9.3 % of the rms), 20.6 dB in the worst matrix" in plain(found)
+
+
+def test_dequantized_codes_are_named_by_format():
+    rows = layers([4, 4, 8, None], "coded_bits")
+    for row, name in zip(rows, ["GGUF Q4_0", "GGUF Q4_0", None, None], strict=True):
+        row |= {"coded_format": name}
+    (found,) = formats.dequantized(matrices(rows))
+    assert "3 of 4 matrices (75.0 % of the weights) look quantized" in plain(found)
+    assert "2 with 4 bits (GGUF Q4_0) and 1 with 8 bits." in plain(found)
+    assert [place.name for place in found.tensors] == [rows[0]["param_name"], rows[2]["param_name"]]
+    assert not list(formats.dequantized(matrices(rows[3:])))
 
 
 def test_without_measured_errors_nothing_is_said():

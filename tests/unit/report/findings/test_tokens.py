@@ -3,7 +3,7 @@
 import pytest
 
 from blockresearch.report.findings.record import Place
-from blockresearch.report.findings.tokens import clusters, odd_rows
+from blockresearch.report.findings.tokens import clusters, directions, odd_rows
 from blockresearch.tables.io import frame
 
 
@@ -27,4 +27,14 @@ def test_silhouette_and_agreement_decide(silhouette, stability, words):
 def test_rows_without_a_name_are_no_padding():
     (found,) = odd_rows({"rows": 51_864, "unnamed_rows": 1501, "zero_rows": 0}, Place("e"))
     assert "51,864 rows of the token embedding, 1,501 have no name in tokenizer.json" in found.text
+    assert "tokenizer" in found.action
     assert not list(odd_rows({"rows": 8, "unnamed_rows": 0}, Place("e")))
+    (equal,) = odd_rows({"rows": 8, "duplicate_rows": 2}, Place("e"))
+    assert "vocabulary sizes" not in equal.action
+
+
+@pytest.mark.parametrize(("cosine", "is_common"), [(0.44, True), (0.018, False)])
+def test_only_a_common_direction_is_to_be_removed(cosine, is_common):
+    summary = {"isotropy": {"mean_cosine": cosine}, "mean_norm": 1.0, "std_norm": 0.1}
+    (found,) = directions(summary, Place("e"))
+    assert ("Subtract the mean row" in found.action) is is_common

@@ -39,6 +39,25 @@ def test_tables_and_changes_do_not_count_as_low_ranks():
         assert not list(values.ranks(matrices([plain | other])))
 
 
+@pytest.mark.parametrize(
+    ("passes", "text"),
+    [
+        ([True], "The power law passes its checks in the one matrix. The median"),
+        (
+            [True, False],
+            "The power law passes its checks in 1 of 2 matrices. Fits with fewer than 50 "
+            "eigenvalues in the tail: 1. The median",
+        ),
+    ],
+)
+def test_fits_of_power_laws_are_counted(passes, text):
+    rows = layers([3.0] * len(passes), "alpha", alpha_short_tail=False)
+    for row, passed in zip(rows, passes, strict=True):
+        row |= {"alpha_passes": passed, "alpha_short_tail": not passed}
+    (found,) = values.power_law(matrices(rows))
+    assert found.text.startswith(text)
+
+
 def test_matrices_with_many_zeros_are_named():
     row = {"finite_count": 100, "sparsity": 0.0, "rank": 3}
     rows = [row | {"param_name": name, "zero_fraction": z} for name, z in (("a", 0.2), ("b", 0))]
