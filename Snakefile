@@ -43,8 +43,10 @@ include: "workflow/rules/fetch.smk"
 include: "workflow/rules/analyze.smk"
 include: "workflow/rules/embedding.smk"
 include: "workflow/rules/compare.smk"
+include: "workflow/rules/dynamics.smk"
 include: "workflow/rules/reports.smk"
 include: "workflow/rules/compare_pages.smk"
+include: "workflow/rules/dynamics_page.smk"
 
 
 rule all:
@@ -56,10 +58,11 @@ rule all:
         # Named one by one, so that a file that was deleted is made again.
         collect(
             "<results>/{model}/{artefact}",
-            model=MODELS,
+            model=ANALYZED,
             artefact=["index.html", "comparison.json", *results.ALL],
         ),
         collect("<results>/compare/{pair}/index.html", pair=COMPARISONS),
+        collect("<results>/dynamics/{run}/index.html", run=TRAININGS),
         # The file that stands for passed audits, if config demands them.
         branch(config["audit"]["fail_on"] is not None, then="<results>/verdict.txt"),
 

@@ -34,11 +34,6 @@ def base():
     return llama()
 
 
-def renamed(tensors):
-    """As a library with another wrapper saves it."""
-    return {name.replace("model.", "model.language_model.", 1): t for name, t in tensors.items()}
-
-
 def fused(tensors):
     """q, k and v in one tensor, gate and up in another, as Phi-3 stores them."""
     result = dict(tensors)

@@ -22,6 +22,7 @@ from tests.cases.checkpoints import E2M1, E4M3, Raw, brain, from_bf16, save
 # The rules of an autopsy that fire for each copy, the headline first.
 RULES = {
     "resharded": ["equal"],
+    "renamed": ["equal"],
     "with_new_table": ["only_token_tables", "not_independent"],
     "with_new_norm": ["only_values", "not_independent"],
     "low_rank": ["low_rank", "not_independent"],
@@ -78,6 +79,11 @@ def trained(tensors, seed=9):
 
 def resharded(tensors):
     return dict(reversed(tensors.items()))
+
+
+def renamed(tensors):
+    """As a library with another wrapper saves it."""
+    return {name.replace("model.", "model.language_model.", 1): t for name, t in tensors.items()}
 
 
 def low_rank(tensors, rank=8, relative=0.05):
@@ -302,6 +308,39 @@ def extended(tensors, tokens=5):
             w = values(tensors[name])
             result[name] = brain(np.concatenate([w, np.full((tokens, w.shape[1]), 0.01)]))
     return result
+
+
+def steps(tensors, count=3, rank=4, relative=0.02, frozen=("embed_tokens", "norm", "layers.0.")):
+    """Steps of a training run, the first as given: each adds `rank` directions with `relative` of
+    the norm to every matrix, but for those whose names contain a word of `frozen`."""
+    random = np.random.default_rng(10)
+    exact = {name: values(t) for name, t in tensors.items() if not any(w in name for w in frozen)}
+    found = [dict(tensors)]
+    while len(found) < count:
+        for name, w in exact.items():
+            left, right = (np.linalg.qr(random.standard_normal((n, rank)))[0] for n in w.shape)
+            size = relative * np.linalg.norm(w) / np.sqrt(rank)
+            exact[name] = w + (size * left @ right.T).astype(np.float32)
+        found.append(tensors | {name: brain(w) for name, w in exact.items()})
+    return found
+
+
+def write_steps(folder, found, config):
+    """A folder step-0, step-100 … for each step, with what no step changes in the first shard."""
+    same = {name for name, tensor in found[0].items() if all(s[name] is tensor for s in found)}
+    shards = [f"model-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    folders = []
+    for number, tensors in enumerate(found):
+        folders.append(folder / f"step-{100 * number}")
+        folders[-1].mkdir(parents=True)
+        places = {name: shards[name not in same] for name in tensors}
+        for shard in shards:
+            own = {name: t for name, t in tensors.items() if places[name] == shard}
+            save(folders[-1] / shard, own)
+        index = {"metadata": {}, "weight_map": places}
+        (folders[-1] / "model.safetensors.index.json").write_text(json.dumps(index))
+        (folders[-1] / "config.json").write_text(json.dumps(config))
+    return folders
 
 
 def read(folder):

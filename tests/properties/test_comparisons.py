@@ -1,5 +1,6 @@
 """Copies of real weights that differ in a known way: each has its sentence, and no other."""
 
+import json
 import os
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from blockresearch.compare.autopsy import autopsy
 from blockresearch.compare.checkpoint import local_checkpoint
+from blockresearch.compare.dynamics import joined, measured_step
 from blockresearch.compare.folder import compare_checkpoints
 from blockresearch.compare.mixture import mixture
 from blockresearch.tables.io import frame
@@ -92,3 +94,19 @@ def test_a_merge(model, tensors, side):
     first = autopsy(compared(model, other), frame(mixture(parents, other), "mixture"))[0]
     assert first.rule == "mixture"
     assert "0.6 × the base + 0.4 × parent 1" in first.text
+
+
+def test_steps_of_real_weights_show_the_planted_change(tensors, model, tmp_path):
+    found = variants.steps(tensors, rank=4, relative=0.02)
+    config = json.loads((model / "config.json").read_text())
+    folders = variants.write_steps(tmp_path, found, config)
+    steps = [local_checkpoint(str(folder), NOW, hashed=True) for folder in folders]
+    tables = [measured_step(steps[0], [], 2), measured_step(steps[1], steps[:1], 2)]
+    tables.append(measured_step(steps[2], steps[:2], 2))
+    rows = joined([step.manifest for step in steps], tables)
+    rows = rows[rows["spectral_norm"].notna() & (rows["position"] > 0)]
+    moved = rows["is_read"].astype(bool)
+    assert moved.sum() == 2 * 7 * (LAYERS - 1)
+    assert rows.loc[moved, "delta_storage_rank"].eq(4).all()
+    assert rows.loc[moved, "change_from_previous"].astype(float).between(0.0195, 0.0205).all()
+    assert rows.loc[~moved, "change_from_first"].eq(0).all()

@@ -1,11 +1,13 @@
 """Two checkpoints compared by the workflow: only what changed is compared again."""
 
 import json
+import shutil
 
 import pandas as pd
 import pytest
 
 from tests.cases import comparisons, variants
+from tests.tools.hub_server import HubServer
 from tests.workflow.conftest import COMPARED, assert_columns, copy_of_the_project
 
 pytestmark = pytest.mark.workflow
@@ -64,3 +66,36 @@ def test_a_merge_and_its_parents(tmp_path):
     first, *_ = json.loads((folder / "autopsy.json").read_text())
     assert first["rule"] == "mixture"
     assert "0.75 × the base + 0.25 × parent 1" in first["text"]
+
+
+def test_a_training_run_reads_only_what_changed(tmp_path):
+    project = copy_of_the_project(tmp_path / "project")
+    tensors, config = comparisons.base()
+    found = variants.steps(tensors, count=4, rank=2)
+    for number, folder in enumerate(variants.write_steps(tmp_path / "steps", found, config)):
+        # The last step is the main revision.
+        revision = f"@step{100 * number}" if number < 3 else ""
+        shutil.copytree(folder, tmp_path / f"hub/org/model{revision}")
+    with HubServer(tmp_path / "hub", {}) as hub:
+        environment = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": ""}
+
+        def follow(steps):
+            chosen = ("model=org/model", f"revisions=[{', '.join(steps)}]")
+            done = project.snakemake("dynamics", "--config", *chosen, **environment)
+            assert done.code == 0, done.text
+            return done.jobs
+
+        steps = ["step0", "step100", "step200"]
+        pages = {"join_steps": 1, "dynamics_page": 1, "dynamics": 1}
+        # Both shards of the first step, one of each other.
+        files = {"resolve_model": 3, "download": 4, "measure_step": 3}
+        assert follow(steps) == files | pages
+        # One more step reads what it changed, and measures no other step again.
+        files = {"resolve_model": 1, "download": 1, "measure_step": 1}
+        assert follow([*steps, "main"]) == files | pages
+    folder = project.folder / "results/dynamics/org--model"
+    assert_columns(folder, "dynamics")
+    table = pd.read_parquet(folder / "dynamics.parquet")
+    moved = table[(table["position"] > 0) & table["is_read"] & table["spectral_norm"].notna()]
+    assert len(moved) == 3 * 8 and moved["delta_storage_rank"].eq(2).all()
+    assert "so many of its singular values" in (folder / "index.html").read_text()

@@ -12,7 +12,7 @@ try:
     from blockresearch.language.catalogue import set_language, spoken
     from blockresearch.project import command, project_file
     from blockresearch.run import arguments, closing, lookup
-    from blockresearch.run.config import ConfigError, checked
+    from blockresearch.run.config import ConfigError, checked, models
     from blockresearch.run.fingerprint import fingerprint, flags
 except ModuleNotFoundError as error:
     raise WorkflowError(
@@ -29,8 +29,8 @@ try:
 except ConfigError as error:
     raise WorkflowError(spoken(*error.args))
 
-MODELS = RUN.models
-closing.announce(RUN.results, MODELS)
+MODELS, ANALYZED = RUN.models, models(config)
+closing.announce(RUN.results, ANALYZED)
 
 
 wildcard_constraints:

@@ -42,7 +42,7 @@ rule resolve:
 # `snakemake plan` says what each model will take; only file lists and headers are read for it.
 rule plan:
     input:
-        collect("<results>/{model}/manifest.json", model=MODELS),
+        collect("<results>/{model}/manifest.json", model=ANALYZED),
     log:
         "<results>/logs/plan.log",
     localrule: True

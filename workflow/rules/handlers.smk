@@ -25,7 +25,7 @@ def begin():
 
 def end():
     """After the last job."""
-    integrity.record(config["results"], MODELS, STARTED["at"])
+    integrity.record(config["results"], ANALYZED, STARTED["at"])
     lost = session.lost_jobs(config["results"], MODELS, STARTED["at"])
     if lost:
         end_after_failure()
@@ -48,6 +48,6 @@ def end_after_failure():
             unknown=unknown,
             program=command("portal"),
         )
-        integrity.record(config["results"], MODELS, STARTED["at"])
+        integrity.record(config["results"], ANALYZED, STARTED["at"])
     except (OSError, subprocess.CalledProcessError):
         print("The page of all models could not be made.", file=sys.stderr)

@@ -66,7 +66,7 @@ rule audit_model:
 # attempt would find the same.
 rule audit:
     input:
-        collect("<results>/{model}/audit.json", model=MODELS),
+        collect("<results>/{model}/audit.json", model=ANALYZED),
     log:
         "<results>/logs/audit.log",
     retries: 0
@@ -83,7 +83,7 @@ rule audit:
 rule verdict:
     input:
         page="<results>/index.html",
-        audits=collect("<results>/{model}/audit.json", model=MODELS),
+        audits=collect("<results>/{model}/audit.json", model=ANALYZED),
     output:
         "<results>/verdict.txt",
     log:
@@ -293,11 +293,12 @@ rule glossary:
 
 rule portal:
     input:
-        pages=collect("<results>/{model}/index.html", model=MODELS),
-        comparisons=collect("<results>/{model}/comparison.json", model=MODELS),
-        manifests=collect("<results>/{model}/manifest.json", model=MODELS),
-        audits=collect("<results>/{model}/audit.json", model=MODELS),
+        pages=collect("<results>/{model}/index.html", model=ANALYZED),
+        comparisons=collect("<results>/{model}/comparison.json", model=ANALYZED),
+        manifests=collect("<results>/{model}/manifest.json", model=ANALYZED),
+        audits=collect("<results>/{model}/audit.json", model=ANALYZED),
         compared=collect("<results>/compare/{pair}/index.html", pair=COMPARISONS),
+        dynamics=collect("<results>/dynamics/{run}/index.html", run=TRAININGS),
     output:
         html="<results>/index.html",
         json="<results>/index.json",
@@ -330,7 +331,7 @@ rule verify:
     conda:
         "../../envs/hub.yaml"
     params:
-        models=list(MODELS),
+        models=list(ANALYZED),
         program=program("verify"),
         results=config["results"],
     shell:

@@ -7,7 +7,7 @@ and builds no typed manifest.
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 # What determines the numbers read from a tensor; its role does not.
@@ -60,6 +60,46 @@ def token_shards(manifest: Mapping[str, Any]) -> list[str]:
         scheme = tensor["layout"].get("scheme", {})
         names |= {tensor["name"], *scheme.get("companions", {}).values()}
     return sorted({tensor["shard"] for tensor in manifest["tensors"] if tensor["name"] in names})
+
+
+def changed_tensors(
+    manifest: Mapping[str, Any], before: Mapping[str, Any] | None = None
+) -> list[str]:
+    """Names of the tensors that do not lie at the same place of equal shards in `before`.
+
+    The shards of their companions count as well. Without `before` they are all.
+    """
+    known = _places(before) if before else {}
+    return [name for name, place in _places(manifest).items() if known.get(name) != place]
+
+
+def shards_of(manifest: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+    """The shards that tensors of these names are read from, with those of their companions."""
+    tensors = {tensor["name"]: tensor for tensor in manifest["tensors"]}
+    chosen = [tensors[name] for name in names if name in tensors]
+    shards = {
+        tensors[name]["shard"] for tensor in chosen for name in (tensor["name"], *_others(tensor))
+    }
+    return [file["path"] for file in manifest["files"] if file["path"] in shards]
+
+
+def _places(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What determines the numbers of each tensor, shards by their content. A tensor in a shard of
+    unknown content is equal to no other."""
+    keys = {file["path"]: file_key(file) for file in manifest["files"]}
+    shards = {tensor["name"]: tensor["shard"] for tensor in manifest["tensors"]}
+    found = {}
+    for tensor in manifest["tensors"]:
+        names = (tensor["name"], *_others(tensor))
+        contents = [keys[shards[name]] for name in names]
+        own = [tensor[name] for name in CONTENT if name != "shard"]
+        found[tensor["name"]] = [own, contents] if all(contents) else object()
+    return found
+
+
+def _others(tensor: Mapping[str, Any]) -> list[str]:
+    """Names of the companions that a tensor is dequantized with."""
+    return list(tensor["layout"].get("scheme", {}).get("companions", {}).values())
 
 
 def embedding_digest(manifest: Mapping[str, Any]) -> str:

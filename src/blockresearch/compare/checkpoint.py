@@ -54,11 +54,11 @@ class Checkpoint:
         return read_tokens(path, self.manifest.by_name[embedding].logical_shape[0])
 
 
-def local_checkpoint(folder: str, created_at: str) -> Checkpoint:
+def local_checkpoint(folder: str, created_at: str, hashed: bool = False) -> Checkpoint:
     """The checkpoint in a local folder.
 
     Raises CheckpointError or SafetensorsError if the folder holds none that can be read.
     """
-    manifest = describe_folder(folder, created_at, hashed=False)
+    manifest = describe_folder(folder, created_at, hashed)
     read = [*manifest.shards, *manifest.files_of("tokenizer")]
     return Checkpoint(manifest, {file.path: manifest.path_of(file.path, "") for file in read})

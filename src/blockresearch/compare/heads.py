@@ -46,8 +46,8 @@ def _heads(
             yield a, b
         return
     held: list[tuple[np.ndarray, np.ndarray]] = []
-    for pair in aligned(sides.base.panels(), sides.other.panels()):
-        held.append(pair)
+    for a, b in aligned(sides.base.panels(), sides.other.panels()):
+        held.append((a, b))
         while sum(len(a) for a, _ in held) >= head_rows:
             a, b = (np.concatenate([pair[side] for pair in held]) for side in (0, 1))
             yield a[:head_rows].astype(np.float64), b[:head_rows].astype(np.float64)

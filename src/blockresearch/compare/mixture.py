@@ -64,11 +64,9 @@ def _fitted(gram: np.ndarray) -> dict[str, Any] | None:
 
 
 def _gram(sides: list[Side]) -> np.ndarray:
-    """Inner products of all sides, float64 [k, k]."""
+    """Inner products of all sides, float64 [k, k]; each side is read once."""
     found = np.zeros((len(sides), len(sides)))
-    for i, first in enumerate(sides):
-        for j in range(i, len(sides)):
-            for a, b in aligned(first.panels(), sides[j].panels()):
-                found[i, j] += float(np.vdot(a.astype(np.float64), b))
-            found[j, i] = found[i, j]
+    for panels in aligned(*(side.panels() for side in sides)):
+        rows = np.stack([panel.ravel() for panel in panels], dtype=np.float64)
+        found += rows @ rows.T
     return found

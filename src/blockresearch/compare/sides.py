@@ -75,23 +75,23 @@ def sides_of(
     return Sides(first, second, rows, cols, index, pair.status == "reshaped")
 
 
-def aligned(
-    first: Iterator[np.ndarray], second: Iterator[np.ndarray]
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Panels [n, cols] of two streams of rows, cut so that both have the same rows.
+def aligned(*streams: Iterator[np.ndarray]) -> Iterator[tuple[np.ndarray, ...]]:
+    """Panels [n, cols] of streams of rows, cut so that all have the same rows.
 
-    Raises ValueError if one stream has more rows than the other.
+    Raises ValueError if one stream has more rows than another.
     """
-    a = b = np.empty((0, 0))
+    rests = [np.empty((0, 0))] * len(streams)
     while True:
-        a = a if len(a) else next(first, a)
-        b = b if len(b) else next(second, b)
-        count = min(len(a), len(b))
+        rests = [
+            rest if len(rest) else next(stream, rest)
+            for rest, stream in zip(rests, streams, strict=True)
+        ]
+        count = min(map(len, rests))
         if not count:
             break
-        yield a[:count], b[:count]
-        a, b = a[count:], b[count:]
-    if len(a) or len(b):
+        yield tuple(rest[:count] for rest in rests)
+        rests = [rest[count:] for rest in rests]
+    if any(map(len, rests)):
         raise ValueError("the sides have different numbers of rows.")
 
 

@@ -10,6 +10,7 @@ from blockresearch.language.sentence import declared, enumerated, say
 from blockresearch.report import comparison
 from blockresearch.report.depth_profile import METRICS
 from blockresearch.report.differences.links import comparisons
+from blockresearch.report.dynamics.links import followed, steps_of
 from blockresearch.report.model import model_type, severities
 from blockresearch.report.pages import read_json, render, script_json
 from blockresearch.report.wording import integer, size
@@ -29,11 +30,17 @@ def portal(results: Path, failures: Mapping[str, Failure]) -> tuple[str, list[di
 
     A model is a folder of `results` with a manifest.json or among `failures`, by the folder's name.
     """
+    runs = followed(results)
+    steps = steps_of(results)
     folders = [path for path in sorted(results.iterdir()) if path.is_dir()]
     entries = [
         entry(folder, failures.get(folder.name))
         for folder in folders
         if (folder / "manifest.json").is_file() or folder.name in failures
+    ]
+    # Of a step of a training run only headers were read, and its page is that of the run.
+    entries = [
+        found for found in entries if found["status"] != "planned" or found["folder"] not in steps
     ]
     weights = comparisons(results)
     page = render(
@@ -49,6 +56,7 @@ def portal(results: Path, failures: Mapping[str, Failure]) -> tuple[str, list[di
         title="Models",
         models=[*map(_shown, entries)],
         weights=weights,
+        runs=runs,
         data=script_json(compared(results, entries) | {"weights": [*map(asdict, weights)]}),
     )
     return page, entries

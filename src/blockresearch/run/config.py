@@ -24,7 +24,7 @@ NAME = re.compile(r"[A-Za-z0-9_][\w.@-]{0,199}", re.ASCII)
 
 # What lies in `results` beside the folders of models, and what Windows takes for a device.
 TAKEN = re.compile(
-    r"logs|benchmarks|downloads|compare|index\.(html|json)|(glossary|verdict|checksums)\..*"
+    r"logs|benchmarks|downloads|compare|dynamics|index\.(html|json)|(glossary|verdict|checksums)\..*"
     r"|(con|prn|aux|nul|com\d|lpt\d)(\..*)?",
     re.IGNORECASE,
 )
@@ -141,6 +141,74 @@ def compared(config: Mapping[str, Any]) -> list[Compared]:
                 say("compare: {model} is both sides: name two checkpoints.", model=pair.base.source)
             )
     return pairs
+
+
+class Training(NamedTuple):
+    """The steps of a training run in their order, and the name of its folder in the results."""
+
+    name: str
+    steps: tuple[Model, ...]
+
+    def before(self, step: str) -> list[Model]:
+        """What a step, by its name, is compared with: the first one and the one just before, which
+        are one for the second step; nothing for the first."""
+        place = [model.name for model in self.steps].index(step)
+        return list(dict.fromkeys((self.steps[0], self.steps[place - 1]))) if place else []
+
+
+def training(config: Mapping[str, Any]) -> Training | None:
+    """The training run that `revisions` names: revisions of `model`, or folders if it is one.
+
+    Raises ConfigError with fewer than two steps, for one that is named twice, for a folder that is
+    not there, and beside `models`.
+    """
+    if not config["revisions"]:
+        return None
+    if config["models"]:
+        raise ConfigError(
+            say(
+                "revisions are those of one model: set `model` instead of `models`, or leave "
+                "revisions out."
+            )
+        )
+    [model] = _listed(config).values()
+    steps = [_step(model, revision, config) for revision in config["revisions"]]
+    if len(steps) < 2:
+        raise ConfigError(say("revisions: one step shows no change: name two or more."))
+    for place, step in enumerate(steps):
+        if step.name in [other.name for other in steps[:place]]:
+            raise ConfigError(
+                say("revisions: {step} is named twice.", step=config["revisions"][place])
+            )
+    name = model.name if model.is_folder else _step(model, MAIN, config).name
+    return Training(name, tuple(steps))
+
+
+def _step(model: Model, revision: str, config: Mapping[str, Any]) -> Model:
+    chosen = config["subfolder"], config["variant"], config["file"]
+    if not model.is_folder:
+        return parse_model(model.source, revision, None, *chosen)
+    if not os.path.isdir(os.path.expanduser(revision)):
+        raise ConfigError(
+            say(
+                "revisions: {revision} is not a folder, and the model is one: name the folders of "
+                "its steps.",
+                revision=repr(revision),
+            )
+        )
+    return parse_model(revision, MAIN, None, *chosen)
+
+
+def looked_up(config: Mapping[str, Any]) -> dict[str, Model]:
+    """The models whose headers are read, by name: those to analyze, and steps of a training run.
+
+    Raises ConfigError as `models` and `training` do.
+    """
+    result = models(config)
+    run = training(config)
+    for step in run.steps if run else ():
+        _add(result, step)
+    return result
 
 
 def _side(source: str) -> Model:
@@ -383,7 +451,8 @@ def _not_a_text(place: str, value: Any) -> Sentence:
     if key.isdigit():
         return say(
             "config: {key} was read as {kind}, {value}, not as a text: write it in quotes in "
-            "config.yaml, models='[\"TEXT\"]' on the command line.",
+            "config.yaml, {list}='[\"TEXT\"]' on the command line.",
+            list=place.partition(".")[0],
             **facts,
         )
     known = {"revision": "model=ID@REVISION", "model": "model=./NAME"}

@@ -6,17 +6,23 @@ and in a dry run.
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from blockresearch.checkpoint.records import fetched_bytes, file_key, token_shards
+from blockresearch.checkpoint.records import (
+    changed_tensors,
+    fetched_bytes,
+    file_key,
+    shards_of,
+    token_shards,
+)
 from blockresearch.device import may_find_gpu
 from blockresearch.files import Version, _read_json, read_json, version
 from blockresearch.run import resources
-from blockresearch.run.config import Model, models
+from blockresearch.run.config import Model, Training, looked_up
 
 
 def model_files(folder: str, subfolder: str = "") -> list[str]:
@@ -64,6 +70,24 @@ def sides(wildcards: Any, parents: Iterable[str] = ()) -> list[Side]:
     return [Side(wildcards.base), Side(wildcards.other), *map(Side, parents)]
 
 
+def steps(run: Training | None) -> dict[str, list[Side]]:
+    """What is read for each step of a training run, by its name: the step itself first."""
+    if run is None:
+        return {}
+    return {
+        step.name: [Side(model.name) for model in (step, *run.before(step.name))]
+        for step in run.steps
+    }
+
+
+def step_shards(manifests: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """The shards that are read of a step (its manifest first) and of those that it is compared
+    with: of all of them only what its changed tensors lie in."""
+    own, *before = manifests
+    names = changed_tensors(own, before[-1] if before else None)
+    return [shards_of(manifest, names) for manifest in manifests]
+
+
 def provider(key: str, manifests: Iterable[str]) -> str | None:
     """The manifest, of those that exist, that lists a file whose content key is `key`."""
     path = _providers.get(key)
@@ -99,8 +123,8 @@ def _listed_files(manifest: Version) -> Mapping[str, int]:
 
 @dataclass(frozen=True)
 class Run:
-    """The models of a run by name, the folder of their results, whether weights are kept or at most
-    `shards_on_disk` of them at once, and whether a GPU may measure."""
+    """The models of a run that are looked up, by name, the folder of their results, whether weights
+    are kept or at most `shards_on_disk` of them at once, and whether a GPU may measure."""
 
     results: str
     models: Mapping[str, Model]
@@ -165,6 +189,10 @@ class Run:
             plans = [self.known(name, "plan.json") for name in (wildcards.base, wildcards.other)]
             sides = [planned_parts(plan).values() for plan in plans if plan]
             return resources.to_compare(sides, threads, attempt)
+        if rule == "measure_step":
+            plan = self.known(wildcards.step, "plan.json")
+            sides = [planned_parts(plan).values()] * 2 if plan else []
+            return resources.to_compare(sides, threads, attempt)
         plan = self.known(wildcards.model, "plan.json")
         parts = planned_parts(plan) if plan else {}
         if rule == "measure_shard":
@@ -185,7 +213,7 @@ def run_of(config: Mapping[str, Any]) -> Run:
     """The run of a checked configuration. Raises ConfigError if it names models in no sound way."""
     return Run(
         config["results"],
-        models(config),
+        looked_up(config),
         config["keep_weights"],
         config["shards_on_disk"],
         may_find_gpu(config["device"]),

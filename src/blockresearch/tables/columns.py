@@ -18,6 +18,7 @@ from blockresearch.tables.comparison_columns import (
     SUBSPACES,
     VOCABULARY,
 )
+from blockresearch.tables.dynamics_columns import DYNAMICS
 from blockresearch.tables.token_columns import (
     CLUSTERS,
     CLUSTERS_SUMMARY,
@@ -53,6 +54,7 @@ SCHEMAS = {
     "lineage": LINEAGE,
     "mixture": MIXTURE,
     "vocabulary": VOCABULARY,
+    "dynamics": DYNAMICS,
 }
 
 

@@ -239,6 +239,18 @@ GUIDANCE = (
         "a bound for independent rounding errors: directions below it are unknown, not absent",
     ),
     _of(
+        "change_from_first cosine_to_first change_from_previous",
+        "exact to the last digits of float64",
+        "large in the first steps, then smaller with the learning rate; never back to 0",
+        "steps that are far apart hide what happened between them",
+    ),
+    _of(
+        "position step_number",
+        "exact",
+        "one more from step to step",
+        "step_number is only what stands in the name of a revision or folder",
+    ),
+    _of(
         "row_scaled_residual column_scaled_residual",
         "1e-8",
         "close to the relative change: updates do not scale whole rows or columns",

@@ -10,7 +10,7 @@ from blockresearch.compare import folder
 from blockresearch.compare.checkpoint import Checkpoint, local_checkpoint
 from blockresearch.compare.expectation import parse_expectation, unmet
 from blockresearch.compare.folder import compare_checkpoints
-from tests.cases import comparisons
+from tests.cases import comparisons, variants
 from tests.cases.checkpoints import brain
 
 NOW = "2026-01-01T00:00:00Z"
@@ -48,7 +48,7 @@ def test_storage_does_not_change_the_numbers(compare, change, tmp_path):
     config = {"model_type": "phi3", "architectures": ["Phi3ForCausalLM"]}
     changed = {
         "resharded": lambda: compare(tuned, shards=5, tokens=TOKENS),
-        "renamed": lambda: compare(comparisons.renamed(tuned), shards=2, tokens=TOKENS),
+        "renamed": lambda: compare(variants.renamed(tuned), shards=2, tokens=TOKENS),
         "fused": lambda: compare(comparisons.fused(tuned), config=config, tokens=TOKENS),
     }[change]()
     assert (changed.base_share, changed.other_share) == (1, 1)

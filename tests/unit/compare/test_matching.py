@@ -8,7 +8,7 @@ import pytest
 from blockresearch.checkpoint.describe import describe_folder
 from blockresearch.compare.items import items_of
 from blockresearch.compare.matching import compared_shares, copies, match
-from tests.cases import comparisons
+from tests.cases import comparisons, variants
 from tests.cases.checkpoints import Raw, brain
 
 NOW = "2026-01-01T00:00:00Z"
@@ -43,7 +43,7 @@ def test_the_same_names_in_other_shards(tmp_path):
 
 
 def test_a_prefix_that_a_library_added(tmp_path):
-    pairs = ledger(tmp_path, comparisons.renamed)
+    pairs = ledger(tmp_path, variants.renamed)
     assert counts(pairs)["matched", "name"] == 1  # lm_head
     assert set(counts(pairs)) == {("matched", "name"), ("renamed", "prefix")}
 

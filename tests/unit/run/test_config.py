@@ -6,7 +6,15 @@ from datetime import date
 import pytest
 import yaml
 
-from blockresearch.run.config import ConfigError, Model, checked, models, parse_model
+from blockresearch.run.config import (
+    ConfigError,
+    Model,
+    checked,
+    looked_up,
+    models,
+    parse_model,
+    training,
+)
 from tests.conftest import ROOT
 
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
@@ -169,6 +177,37 @@ def test_a_missing_folder_is_no_model_of_the_hub(monkeypatch, tmp_path):
         with pytest.raises(ConfigError, match=f"no folder '{path}', and no model on the hub"):
             models(checked({"model": path}, SCHEMA))
     assert list(models(checked({"model": "org/nope"}, SCHEMA))) == ["org--nope"]
+
+
+def test_revisions_are_those_of_the_model():
+    config = checked({"model": "org/a", "revisions": ["step1", "step2", "main"]}, SCHEMA)
+    run = training(config)
+    assert run.name == "org--a"
+    assert [step.name for step in run.steps] == ["org--a@step1", "org--a@step2", "org--a"]
+    assert [m.name for m in run.before("org--a")] == ["org--a@step1", "org--a@step2"]
+    assert [m.name for m in run.before("org--a@step2")] == ["org--a@step1"]
+    assert run.before("org--a@step1") == []
+    assert list(models(config)) == ["org--a"], "steps are not analyzed"
+    assert list(looked_up(config)) == ["org--a", "org--a@step1", "org--a@step2"]
+    assert training(checked({"model": "org/a"}, SCHEMA)) is None
+
+
+def test_steps_of_a_folder_are_folders(tmp_path):
+    for name in ("c1", "c2"):
+        (tmp_path / name).mkdir()
+    model, first = str(tmp_path / "c2"), str(tmp_path / "c1")
+    run = training(checked({"model": model, "revisions": [first, model]}, SCHEMA))
+    assert run.name == "local--c2"
+    assert [step.name for step in run.steps] == ["local--c1", "local--c2"]
+    for revisions, words in (
+        ([first, "step2"], "'step2' is not a folder, and the model is one"),
+        ([first, first], "is named twice"),
+        ([first], "name two or more"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            training(checked({"model": model, "revisions": revisions}, SCHEMA))
+    with pytest.raises(ConfigError, match="set `model` instead of `models`"):
+        training(checked({"models": ["org/a"], "revisions": ["x", "y"]}, SCHEMA))
 
 
 def test_a_model_is_not_compared_with_itself():
