@@ -128,13 +128,17 @@ DOCUMENTED = {
         column.name: f"tests/unit/compare/test_{file}.py"
         for table, file in (
             *(("subspaces", "subspaces"), ("heads", "heads"), ("lineage", "lineage")),
-            *(("mixture", "autopsy"), ("dynamics", "dynamics")),
+            ("mixture", "autopsy"),
         )
         for column in SCHEMAS[table].columns
         if column.type not in ("string", "boolean") and column not in SCHEMAS["pairs"].columns
         if column.name != "layer_index"
     },
-    **dict.fromkeys(("score", "base_id", "other_id"), OF_FILE),
+    **dict.fromkeys(
+        ("change_from_first", "cosine_to_first", "change_from_previous"),
+        "tests/unit/compare/test_dynamics.py",
+    ),
+    **dict.fromkeys(("score", "base_id", "other_id", "position", "step_number"), OF_FILE),
 }
 
 RECOMPUTED = {
