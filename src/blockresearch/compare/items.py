@@ -26,6 +26,9 @@ FUSED = {
     "gate_up_proj": ("gate_proj", "up_proj"),
 }
 
+# What libraries call the same router.
+ROUTERS = ("router", "gate")
+
 # component, layer, projection, role, expert, whether it is a bias, name of the parameter
 Place = tuple[str, int | None, str, str | None, int | None, bool, str]
 
@@ -86,11 +89,14 @@ class Item:
     def place(self) -> Place:
         """Where the item is in the model, however it is stored."""
         role = self.tensor.role
+        projection = self.projection
+        if role.block_type == "router" and projection in ROUTERS:
+            projection = ROUTERS[0]
         leaf = self.tensor.name.rpartition(".")[2] if not self.has_spectrum else ""
         return (
             role.component,
             role.layer_index,
-            self.projection,
+            projection,
             role.role,
             self.expert,
             role.is_bias,
