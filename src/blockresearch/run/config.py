@@ -22,6 +22,9 @@ VARIANT = re.compile(r"[A-Za-z0-9_]{1,40}", re.ASCII)
 
 NAME = re.compile(r"[A-Za-z0-9_][\w.@-]{0,199}", re.ASCII)
 
+# In a list of models: from the start of a line, or behind a space.
+COMMENT = re.compile(r"(^|\s)#.*")
+
 # What lies in `results` beside the folders of models, and what Windows takes for a device.
 TAKEN = re.compile(
     r"logs|benchmarks|downloads|compare|dynamics|index\.(html|json)|(glossary|verdict|checksums)\..*"
@@ -227,7 +230,8 @@ def _listed(config: Mapping[str, Any]) -> dict[str, Model]:
             )
         )
     result: dict[str, Model] = {}
-    for entry in config["models"] or [config["model"]]:
+    listed = config["models"]
+    for entry in (models_in(listed) if isinstance(listed, str) else listed) or [config["model"]]:
         entry = {"model": entry} if isinstance(entry, str) else entry
         _refuse_missing_folder(entry["model"], entry.get("revision") or config["revision"])
         model = parse_model(
@@ -240,6 +244,26 @@ def _listed(config: Mapping[str, Any]) -> dict[str, Model]:
         )
         _add(result, model)
     return result
+
+
+def models_in(path: str) -> list[str]:
+    """The models that a text file lists, one a line; empty lines and comments (#) are left out.
+
+    Raises ConfigError if the file cannot be read or lists none.
+    """
+    try:
+        lines = Path(os.path.expanduser(path)).read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "is not a text in UTF-8"
+        raise ConfigError(
+            say("models: the list {path} cannot be read: {reason}.", path=path, reason=reason)
+        ) from error
+    found = [COMMENT.sub("", line).strip() for line in lines]
+    if not any(found):
+        raise ConfigError(
+            say("models: the list {path} names no model: write one a line.", path=path)
+        )
+    return [model for model in found if model]
 
 
 def _refuse_missing_folder(source: str, revision: str) -> None:

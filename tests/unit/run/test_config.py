@@ -288,3 +288,18 @@ def test_a_file_of_weights_is_a_model(tmp_path, monkeypatch):
     assert (found.name, found.file) == ("local--m--x", "x.safetensors")
     monkeypatch.chdir(tmp_path / "m")
     assert parse_model("x.safetensors").file == "x.safetensors"
+
+
+def test_models_may_be_listed_in_a_file(tmp_path):
+    path = tmp_path / "list.txt"
+    path.write_text("# mine\norg/a  # small\n\n  org/b@step1 \norg/c#1\n", encoding="utf-8-sig")
+    with pytest.raises(ConfigError, match="'org/c#1' is neither"):
+        models(checked({"models": str(path)}, SCHEMA))
+    path.write_text("# mine\norg/a  # small\n\n  org/b@step1 \n", encoding="utf-8-sig")
+    found = models(checked({"models": str(path)}, SCHEMA))
+    assert list(found) == ["org--a", "org--b@step1"]
+    path.write_text("# none\n")
+    with pytest.raises(ConfigError, match="names no model"):
+        models(checked({"models": str(path)}, SCHEMA))
+    with pytest.raises(ConfigError, match="cannot be read: No such file"):
+        models(checked({"models": "no.txt"}, SCHEMA))
