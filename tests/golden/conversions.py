@@ -5,9 +5,9 @@
 needs transformers 5 and torch; the tests need neither. Made with transformers 5.24.0.
 
 `save_pretrained` writes the names of the original checkpoint, which the conversion mappings of
-transformers turn into those of its modules: other prefixes, experts in stacks, gate and up in one
-tensor. For each model type the file holds the config, the shapes of the tensors in the file, and for
-each tensor of the module what it consists of: a name, or for a stack of experts a list with the
+transformers turn into the names of its modules: other prefixes, stacked experts, gate and up in one
+tensor. For each model type the file holds the config, the shapes of the written tensors, and for
+each tensor of the modules what it consists of: a name, or for a stack of experts a list with the
 names of each expert's pieces, which lie below each other.
 """
 
@@ -125,7 +125,8 @@ def case(model_type):
 
 def listed(used):
     for value in used.values():
-        yield from [value] if isinstance(value, str) else sum(value, [])
+        for expert in [[value]] if isinstance(value, str) else value:
+            yield from expert
 
 
 if __name__ == "__main__":
