@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from blockresearch.checkpoint.describe import describe_folder
 from blockresearch.checkpoint.plan import make_plan
 from blockresearch.compiled import read_only
-from blockresearch.measure.part import Settings, measure_part
+from blockresearch.measurement.part import Settings, measure_part
 from blockresearch.safetensors.dtypes import decode
 from blockresearch.safetensors.reader import read_bytes
 from blockresearch.values.distribution import Distribution
@@ -39,10 +39,10 @@ STAGES = {
     "Gram matrices": ("lapack", "add_gram"),
     "their eigenvalues": ("eigen", "solve"),
     "metrics of spectra": ("spectral_metrics", "spectral_metrics"),
-    "values": ("measure", "distribution"),
+    "values": ("measurement", "distribution"),
     "rounding errors": ("errors", "rounding_errors"),
-    "summaries of values": ("measure", "described"),
-    "hashes": ("measure", "content_hash"),
+    "summaries of values": ("measurement", "described"),
+    "hashes": ("measurement", "content_hash"),
 }
 METHODS = ("ours", "torch-f32", "torch-f64", "numpy-f32")
 BENCH_PYTHON = os.environ.get("BENCH_PYTHON", str(ROOT / ".venv-bench" / "bin" / "python"))

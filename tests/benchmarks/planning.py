@@ -15,7 +15,7 @@ from blockresearch.checkpoint import plan
 from blockresearch.checkpoint.describe import describe_folder
 from blockresearch.checkpoint.manifest import write_manifest
 from blockresearch.files import write_json
-from blockresearch.measure import merge
+from blockresearch.measurement import merge
 from tests.benchmarks.shapes import MODELS, write
 
 MODEL = MODELS["DeepSeek-V3"]

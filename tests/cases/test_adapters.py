@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from blockresearch.audit import audit
-from blockresearch.measure import merge
-from blockresearch.measure.folder import analyze_folder
-from blockresearch.measure.part import Settings
+from blockresearch.measurement import merge
+from blockresearch.measurement.folder import analyze_folder
+from blockresearch.measurement.part import Settings
 from blockresearch.naming.adapter_names import parameter
 from tests.cases.adapters import CASES
 from tests.cases.checkpoints import save

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from blockresearch.audit import audit
-from blockresearch.measure.folder import analyze_folder
-from blockresearch.measure.part import Settings
+from blockresearch.measurement.folder import analyze_folder
+from blockresearch.measurement.part import Settings
 from tests.cases.folders import CASES
 
 

@@ -12,9 +12,9 @@ import pytest
 
 from blockresearch.audit import audit
 from blockresearch.checkpoint.describe import describe_folder
-from blockresearch.measure import merge
-from blockresearch.measure.folder import analyze_folder
-from blockresearch.measure.part import Settings
+from blockresearch.measurement import merge
+from blockresearch.measurement.folder import analyze_folder
+from blockresearch.measurement.part import Settings
 from blockresearch.naming.roles import classify
 from blockresearch.tokens.analysis import analyze_embedding
 from blockresearch.tokens.rows import read_row_tokens, read_rows

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from blockresearch.audit import audit
-from blockresearch.measure import merge
-from blockresearch.measure.folder import analyze_folder
-from blockresearch.measure.part import Settings
+from blockresearch.measurement import merge
+from blockresearch.measurement.folder import analyze_folder
+from blockresearch.measurement.part import Settings
 from tests.cases.checkpoints import Raw, save
 from tests.cases.quantized import bitsandbytes, float4, gptq, packed, scaled, sparse
 

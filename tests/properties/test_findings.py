@@ -16,8 +16,8 @@ import pytest
 
 from blockresearch.checkpoint.describe import describe_folder
 from blockresearch.checkpoint.manifest import manifest_json
-from blockresearch.measure.folder import analyze_folder
-from blockresearch.measure.part import Settings
+from blockresearch.measurement.folder import analyze_folder
+from blockresearch.measurement.part import Settings
 from blockresearch.report.findings.collect import collect
 from blockresearch.tokens.analysis import analyze_embedding
 from blockresearch.tokens.rows import read_row_tokens, read_rows

@@ -18,7 +18,7 @@ from blockresearch.checkpoint.manifest import manifest_json, write_manifest
 from blockresearch.checkpoint.plan import make_plan, plan_json
 from blockresearch.checkpoint.selection import CheckpointError
 from blockresearch.files import write_json
-from blockresearch.measure import merge
+from blockresearch.measurement import merge
 from blockresearch.naming.roles import classify
 from blockresearch.report.model import identity, what
 from blockresearch.safetensors import json_text

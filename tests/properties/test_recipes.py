@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from blockresearch.measure.folder import analyze_folder
-from blockresearch.measure.part import Settings
+from blockresearch.measurement.folder import analyze_folder
+from blockresearch.measurement.part import Settings
 from blockresearch.naming import patterns
 from blockresearch.weights.grid import Grid
 from blockresearch.weights.quantized import recognize

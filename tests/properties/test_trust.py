@@ -15,9 +15,9 @@ import pandas as pd
 import pytest
 from sklearn.decomposition import PCA
 
-from blockresearch.measure.folder import analyze_folder
-from blockresearch.measure.layers import layer_table
-from blockresearch.measure.part import Settings
+from blockresearch.measurement.folder import analyze_folder
+from blockresearch.measurement.layers import layer_table
+from blockresearch.measurement.part import Settings
 from blockresearch.tables.columns import (
     SCHEMAS,
 )

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from blockresearch.measure.folder import analyze_folder
-from blockresearch.measure.part import Settings
+from blockresearch.measurement.folder import analyze_folder
+from blockresearch.measurement.part import Settings
 from tests.conftest import bf16, small_model, write_safetensors
 
 NOW = "2026-01-01T00:00:00Z"

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from blockresearch.measure.folder import analyze_folder
-from blockresearch.measure.part import Settings
+from blockresearch.measurement.folder import analyze_folder
+from blockresearch.measurement.part import Settings
 from blockresearch.tables.io import read_table
 from tests.conftest import write_safetensors
 from tests.unit.weights.test_reading import CASES, DATA

@@ -19,8 +19,8 @@ from pathlib import Path
 from blockresearch.checkpoint.plan import part_from_json
 from blockresearch.device import resolve_device
 from blockresearch.files import read_json
-from blockresearch.measure import stage
-from blockresearch.measure.settings import Settings
+from blockresearch.measurement import stage
+from blockresearch.measurement.settings import Settings
 from blockresearch.run import cli
 
 log = logging.getLogger("analyze")
@@ -48,7 +48,7 @@ def on_its_device(settings):
 def analyze_model(options, settings):
     """Measure a local folder."""
     from blockresearch.checkpoint.provenance import facts
-    from blockresearch.measure.folder import analyze_folder
+    from blockresearch.measurement.folder import analyze_folder
     from blockresearch.tables.io import table_format
     from blockresearch.tables.labels import write_labeled
 
@@ -85,7 +85,7 @@ def analyze_part(options, settings):
             log.info("taken: measure_shard has measured them")
             stage.take(staged, options.out)
             return
-    from blockresearch.measure.part import measure_part
+    from blockresearch.measurement.part import measure_part
 
     with shards(options, part) as files:
         rows = measure_part(files, part, on_its_device(settings), options.threads)

@@ -48,9 +48,9 @@ def measure(manifest, parts, options):
     """Measure the parts of a shard that are not staged yet."""
     from blockresearch.checkpoint.borrow import borrowed, job_folder, shards_of
     from blockresearch.device import resolve_device
-    from blockresearch.measure import stage
-    from blockresearch.measure.part import measure_parts
-    from blockresearch.measure.settings import Settings
+    from blockresearch.measurement import stage
+    from blockresearch.measurement.part import measure_parts
+    from blockresearch.measurement.settings import Settings
 
     settings = Settings(
         sparsity_threshold=options.sparsity_threshold,

@@ -17,7 +17,7 @@ import pandas as pd
 from blockresearch.checkpoint.manifest import read_manifest
 from blockresearch.checkpoint.provenance import facts
 from blockresearch.files import read_json
-from blockresearch.measure import merge
+from blockresearch.measurement import merge
 from blockresearch.run import cli
 from blockresearch.tables.io import stack
 from blockresearch.tables.labels import stack_labeled, write_both, write_labeled

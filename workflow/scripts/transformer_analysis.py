@@ -9,7 +9,7 @@ measures a local folder first. The rule of the workflow starts from existing tab
 import logging
 import os
 
-from blockresearch.measure import layers
+from blockresearch.measurement import layers
 from blockresearch.run import cli
 from blockresearch.tables.io import read_table, table_format
 from blockresearch.tables.labels import read_facts, write_labeled
@@ -25,8 +25,8 @@ def main(options):
         # The libraries that measure take longer to import than the tables to aggregate.
         from blockresearch.checkpoint.provenance import facts
         from blockresearch.device import resolve_device
-        from blockresearch.measure.folder import analyze_folder
-        from blockresearch.measure.part import Settings
+        from blockresearch.measurement.folder import analyze_folder
+        from blockresearch.measurement.part import Settings
 
         settings = Settings(cli.SPARSITY_THRESHOLD, device=resolve_device(options.device))
         model = analyze_folder(

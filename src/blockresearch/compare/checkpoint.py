@@ -6,7 +6,7 @@ from pathlib import Path
 
 from blockresearch.checkpoint.describe import describe_folder
 from blockresearch.checkpoint.manifest import Manifest
-from blockresearch.measure.part import content_hash
+from blockresearch.measurement.part import content_hash
 from blockresearch.model_config import ModelConfig
 from blockresearch.tokens.tokenizer import Token, read_tokens
 from blockresearch.weights.quantized.source import Contradiction

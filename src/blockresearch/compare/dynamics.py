@@ -23,7 +23,7 @@ from blockresearch.compare.differences import Row, difference
 from blockresearch.compare.items import Item, items_of
 from blockresearch.compare.matching import Pair
 from blockresearch.compare.sides import sides_of
-from blockresearch.measure.elements import PANEL_BYTES
+from blockresearch.measurement.elements import PANEL_BYTES
 from blockresearch.spectra.cost import predicted_seconds
 from blockresearch.spectra.metrics import spectral_metrics
 from blockresearch.spectra.singular_values import singular_values

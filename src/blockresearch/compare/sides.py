@@ -7,7 +7,7 @@ import numpy as np
 
 from blockresearch.compare.matching import Pair
 from blockresearch.compare.vocabulary import SharedRows
-from blockresearch.measure.elements import PANEL_BYTES
+from blockresearch.measurement.elements import PANEL_BYTES
 from blockresearch.weights.layout import Matrix
 from blockresearch.weights.reading import TensorReader, panels
 

@@ -11,8 +11,8 @@ import pytest
 from blockresearch.audit import audit
 from blockresearch.checkpoint.describe import describe_folder
 from blockresearch.checkpoint.plan import make_plan
-from blockresearch.measure import merge
-from blockresearch.measure.part import Settings, measure_tensor
+from blockresearch.measurement import merge
+from blockresearch.measurement.part import Settings, measure_tensor
 from blockresearch.safetensors import dtypes
 from blockresearch.safetensors.reader import read_bytes, read_header
 from blockresearch.tables.io import frame

@@ -10,7 +10,7 @@ from blockresearch.checkpoint.describe import describe_folder
 from blockresearch.checkpoint.manifest import read_manifest, write_manifest
 from blockresearch.checkpoint.plan import make_plan
 from blockresearch.checkpoint.selection import CheckpointError
-from blockresearch.measure import merge
+from blockresearch.measurement import merge
 from blockresearch.naming import roles
 from blockresearch.run.forecast import forecast
 from blockresearch.tokens.rows import read_rows

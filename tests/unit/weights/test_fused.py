@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from blockresearch.measure import merge
+from blockresearch.measurement import merge
 from tests.unit.weights.test_layout import GPT, HEADS, PAIRS, SIZE, WIDTH, analyze
 
 

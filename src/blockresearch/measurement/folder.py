@@ -12,8 +12,8 @@ from blockresearch.checkpoint.cost import BASE_BYTES
 from blockresearch.checkpoint.describe import describe_folder
 from blockresearch.checkpoint.manifest import Manifest, Problem
 from blockresearch.checkpoint.plan import Part, make_plan
-from blockresearch.measure import merge
-from blockresearch.measure.part import TABLES, Rows, Settings, measure_parts
+from blockresearch.measurement import merge
+from blockresearch.measurement.part import TABLES, Rows, Settings, measure_parts
 from blockresearch.tables.io import frame
 
 log = logging.getLogger(__name__)

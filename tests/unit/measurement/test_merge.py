@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from blockresearch.checkpoint.describe import describe_folder
-from blockresearch.measure import merge
+from blockresearch.measurement import merge
 
 NOW = "2026-01-01T00:00:00Z"
 

@@ -20,8 +20,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from blockresearch.checkpoint.plan import Part
-from blockresearch.measure.elements import Computed, compute, compute_values
-from blockresearch.measure.settings import TABLES, Settings
+from blockresearch.measurement.elements import Computed, compute, compute_values
+from blockresearch.measurement.settings import TABLES, Settings
 from blockresearch.safetensors.reader import unchanged
 from blockresearch.spectra.metrics import Rounding, spectral_metrics
 from blockresearch.text import quoted

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 from blockresearch.checkpoint.plan import Part
 from blockresearch.files import atomic
-from blockresearch.measure.settings import TABLES, Settings
+from blockresearch.measurement.settings import TABLES, Settings
 
 if TYPE_CHECKING:
-    from blockresearch.measure.part import Rows
+    from blockresearch.measurement.part import Rows
 
 # A path without the ending .TABLE.parquet.
 Prefix = str | os.PathLike[str]

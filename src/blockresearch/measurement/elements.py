@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from blockresearch.measure.settings import Settings
+from blockresearch.measurement.settings import Settings
 from blockresearch.safetensors import dtypes
 from blockresearch.spectra.cost import predicted_seconds
 from blockresearch.spectra.singular_values import Spectrum, singular_values
@@ -100,7 +100,7 @@ def _on_its_device(
     """The result of `work`; if a device runs out of memory or finds no eigenvalues, that of the
     CPU, with a warning."""
     if settings.device != "cpu" and matrix.rows * matrix.cols > SMALL_ELEMENTS:
-        from blockresearch.measure import on_device
+        from blockresearch.measurement import on_device
 
         try:
             with on_device.opened(source, matrix, settings.device) as elements:

@@ -6,8 +6,8 @@ import pytest
 
 from blockresearch.checkpoint.describe import describe_folder
 from blockresearch.checkpoint.plan import make_plan
-from blockresearch.measure import stage
-from blockresearch.measure.part import Settings, measure_part
+from blockresearch.measurement import stage
+from blockresearch.measurement.part import Settings, measure_part
 
 
 @pytest.fixture

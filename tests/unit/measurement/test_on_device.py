@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from blockresearch.measure import elements
-from blockresearch.measure.elements import compute, compute_values
-from blockresearch.measure.folder import analyze_folder
-from blockresearch.measure.settings import Settings
+from blockresearch.measurement import elements
+from blockresearch.measurement.elements import compute, compute_values
+from blockresearch.measurement.folder import analyze_folder
+from blockresearch.measurement.settings import Settings
 from blockresearch.safetensors.dtypes import DTYPES, FLOAT_LAYOUTS, nbytes, storage
 from blockresearch.weights.layout import Layout, Matrix
 from blockresearch.weights.reading import open_tensor

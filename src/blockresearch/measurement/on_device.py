@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from blockresearch.lane import lane
-from blockresearch.measure.elements import Rounded
+from blockresearch.measurement.elements import Rounded
 from blockresearch.spectra import on_device as spectra
 from blockresearch.spectra.singular_values import Spectrum
 from blockresearch.values import on_device as values

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from blockresearch.measure.part import Settings, measure_tensor
+from blockresearch.measurement.part import Settings, measure_tensor
 from blockresearch.weights.layout import Layout
 from blockresearch.weights.stored import Stored
 from blockresearch.weights.weight import Weight

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from blockresearch.measure import layers
+from blockresearch.measurement import layers
 from blockresearch.tables.io import frame
 
 

@@ -7,8 +7,8 @@ import types
 import pytest
 
 from blockresearch.checkpoint.cost import BASE_BYTES
-from blockresearch.measure.folder import WARNED, _within, analyze_folder
-from blockresearch.measure.part import Settings
+from blockresearch.measurement.folder import WARNED, _within, analyze_folder
+from blockresearch.measurement.part import Settings
 from tests.cases.checkpoints import save
 from tests.cases.quantized.scaled import CASES
 from tests.conftest import write_safetensors
