@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import PurePath
 
 
 def local_name(folder: str) -> str:
@@ -119,3 +120,6 @@ DOWNLOADS = {
 }
 
 ALL = (*DOWNLOADS, *LAYER_FIGURES, *EMBEDDING_FIGURES, *REPORT_PAGES)
+
+# Name -> path of every table that is kept as Parquet.
+TABLES = {PurePath(path).stem: path for path in DOWNLOADS if path.endswith(".parquet")}

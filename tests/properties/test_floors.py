@@ -1,5 +1,7 @@
 """The laws of the house: what each room may import."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,7 +68,18 @@ def test_init_files_are_empty():
     """A job's fingerprint does not follow them, so code in them could change without a rerun."""
     packages = [path for path in SRC.rglob("__init__.py") if path.parent.parent != SRC]
     assert not [str(path) for path in packages if path.stat().st_size]
-    assert not any(name.startswith("blockresearch") for name in imported(PACKAGE / "__init__.py"))
+
+
+def test_importing_the_package_imports_nothing():
+    """What it offers to programs is looked up on demand, and no module depends on it."""
+    code = "import blockresearch, sys; print([n for n in sys.modules if 'blockresearch.' in n])"
+    answer = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
+    assert answer.stdout.strip() == "[]"
+    offered = {"load", "measure", "Results", "Measurement", "__version__"}
+    users = {f"blockresearch.{name}" for name in offered}
+    assert not [path for path in modules() if imported(path) & users]
 
 
 def test_only_run_speaks_of_snakemake():

@@ -23,6 +23,7 @@ from blockresearch.command import (
     plan,
     remove,
     run,
+    store,
     verify,
 )
 from blockresearch.command.calls import INTERRUPTED
@@ -36,6 +37,7 @@ SUBCOMMANDS: dict[str, ModuleType] = {
     "audit": audit,
     "verify": verify,
     "remove": remove,
+    "store": store,
     "open": open_page,
     "demo": demo,
     "doctor": doctor,

@@ -136,8 +136,9 @@ def merged(config: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any
     result = dict(config)
     for key, value in other.items():
         known = result.get(key)
-        both = isinstance(known, Mapping) and isinstance(value, Mapping)
-        result[key] = merged(known, value) if both else value
+        if isinstance(known, Mapping) and isinstance(value, Mapping):
+            value = merged(known, value)
+        result[key] = value
     return result
 
 

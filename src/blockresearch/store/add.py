@@ -1,0 +1,172 @@
+"""Put results of models into a store."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from blockresearch.files import atomic, read_json
+from blockresearch.model_config import ModelConfig
+from blockresearch.results import TABLES
+from blockresearch.store.partitions import MODELS, StoreError, alone, model_key, partition
+
+# Left out unless named: a row per token or per distinct value makes a store ten times as large.
+LARGE = ("histograms", "clusters", "tokens", "output_tokens", "projection")
+
+# Facts that a Parquet file of results states about itself.
+PROVENANCE = ("tool", "tool_commit", "settings", "settings_hash")
+
+FINDINGS = ("id", "topic", "severity", "text", "metric", "value", "reference", "why", "action")
+
+AUDIT = ("severity", "check", "where", "evidence", "meaning")
+
+
+@dataclass(frozen=True)
+class Added:
+    """A model of a store: its key, its row of models.parquet."""
+
+    key: str
+    row: Mapping[str, Any]
+
+
+def add(folders: Iterable[Path], store: Path, tables: Iterable[str] = ()) -> list[Added]:
+    """Write the tables of models to a store, and the models to its list.
+
+    `tables` names large ones to be written as well. Adding the same results again changes nothing;
+    results of the same weights that were made anew replace the former. Raises StoreError if a
+    folder has no complete results, before anything of it is written.
+    """
+    also = tuple(tables)
+    unknown = [name for name in also if name not in TABLES]
+    if unknown:
+        raise StoreError(f"no table {', '.join(unknown)}: there are {', '.join(TABLES)}.")
+    added = []
+    try:
+        for folder in folders:
+            added.append(_add(folder, store, also))
+    finally:
+        if added:
+            with alone(store):
+                _list(store, added)
+    return added
+
+
+def _add(folder: Path, store: Path, also: tuple[str, ...]) -> Added:
+    try:
+        manifest = read_json(folder / "manifest.json")
+        comparison = read_json(folder / "comparison.json")
+        findings = read_json(folder / "findings.json")
+        audit = read_json(folder / "audit.json")
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"{folder} has no complete results ({error}): run its analysis to the end first."
+        ) from error
+    key = model_key(manifest)
+    files = []
+    facts: dict[str, str] = {}
+    for name, path in TABLES.items():
+        source = folder / path
+        if (name in LARGE and name not in also) or not source.is_file():
+            continue
+        table = pq.read_table(source)
+        stated = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
+        if name == "params":
+            facts = stated
+        files.append(_write(store, name, key, table))
+    files.append(_write(store, "findings", key, _records(findings, FINDINGS)))
+    files.append(_write(store, "audit", key, _records(audit["findings"], AUDIT)))
+    return Added(key, _row(key, manifest, comparison["numbers"], facts, files))
+
+
+def _records(records: list[dict[str, Any]], names: tuple[str, ...]) -> pa.Table:
+    kinds = {"value": pa.float64(), "reference": pa.float64()}
+    columns = {
+        name: pa.array([record.get(name) for record in records], kinds.get(name, pa.string()))
+        for name in names
+    }
+    return pa.table(columns)
+
+
+def _write(store: Path, name: str, key: str, table: pa.Table) -> str:
+    """Write one partition and return its path in the store."""
+    model = pa.array([key] * len(table), pa.string())
+    place = table.schema.get_field_index("model")
+    if place >= 0:
+        table = table.set_column(place, "model", model)
+    else:
+        table = table.add_column(0, "model", model)
+    path = partition(name, key)
+    with atomic(store / path) as temporary:
+        # Every file has few rows, so that statistics of columns would only make all files slower.
+        pq.write_table(table, temporary, compression="zstd", write_statistics=False)
+    return path
+
+
+def _row(
+    key: str,
+    manifest: Mapping[str, Any],
+    numbers: Mapping[str, Any],
+    facts: Mapping[str, str],
+    files: list[str],
+) -> dict[str, Any]:
+    """The row of a model. Numbers of the page of all models are columns of the same names."""
+    config = manifest["config"]
+    architectures = ModelConfig(config).architectures
+    kind = config.get("model_type")
+    texts = {
+        "model": key,
+        "name": manifest["name"],
+        "model_id": manifest["model_id"],
+        "revision": manifest["revision"],
+        "commit": manifest["commit"],
+        "family": kind if isinstance(kind, str) else None,
+        "architecture": architectures[0] if architectures else None,
+        "licence": manifest["licence"] if isinstance(manifest["licence"], str) else None,
+        "created_at": manifest["created_at"],
+        "commit_date": manifest["commit_date"],
+        **{name: facts.get(name) for name in PROVENANCE},
+    }
+    measured = {
+        name: float(value) if isinstance(value, int | float) else value
+        for name, value in numbers.items()
+        if name not in texts
+    }
+    return {**texts, **measured, "files": sorted(files)}
+
+
+def _list(store: Path, added: list[Added]) -> None:
+    """Put the rows of added models into models.parquet; delete partitions no longer named."""
+    rows = {added_model.key: dict(added_model.row) for added_model in added}
+    target = store / MODELS
+    former = pq.read_table(target).to_pylist() if target.is_file() else []
+    stale = {
+        path
+        for row in former
+        if row["model"] in rows
+        for path in row["files"]
+        if path not in rows[row["model"]]["files"]
+    }
+    kept = [row for row in former if row["model"] not in rows]
+    table = _typed(sorted([*kept, *rows.values()], key=lambda row: str(row["model"])))
+    with atomic(target) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+    for path in stale:
+        (store / path).unlink(missing_ok=True)
+
+
+def _typed(rows: list[dict[str, Any]]) -> pa.Table:
+    """Rows as a table; a column has numbers if any of its values is one, otherwise texts."""
+    names = dict.fromkeys(name for row in rows for name in row if name != "files")
+    columns: dict[str, pa.Array] = {}
+    for name in names:
+        values = [row.get(name) for row in rows]
+        is_number = any(isinstance(value, float) for value in values)
+        kind = pa.float64() if is_number else pa.string()
+        columns[name] = pa.array(
+            [v if v is None or isinstance(v, float) == is_number else None for v in values], kind
+        )
+    columns["files"] = pa.array([row["files"] for row in rows], pa.list_(pa.string()))
+    return pa.table(columns)

@@ -1,0 +1,104 @@
+"""Ask a store: its tables as views of DuckDB, on this machine or behind an address."""
+
+import io
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow.parquet as pq
+
+from blockresearch.hub.filesystems import RemoteError, is_remote, open_remote
+from blockresearch.store.partitions import MODELS, StoreError, table_of
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+# One row per singular value: lists are made for reading whole spectra, this for sums over them.
+UNNESTED = """
+create view singular_values as
+select model, param_name, slice, rows, cols,
+       generate_subscripts(singular_values, 1) as rank, unnest(singular_values) as value
+from spectra
+"""
+
+
+def models(store: str) -> "pa.Table":
+    """The table of all models of a store, a folder or an address (s3://, hf://, https:// …).
+
+    Raises StoreError if there is no store.
+    """
+    try:
+        if not is_remote(store):
+            return pq.read_table(Path(store, MODELS))
+        system, path = open_remote(store)
+        return pq.read_table(io.BytesIO(system.cat_file(f"{path.rstrip('/')}/{MODELS}")))
+    except RemoteError as error:
+        raise StoreError(str(error)) from error
+    except OSError as error:
+        raise StoreError(
+            f"{store} has no {MODELS} ({error}): `blockresearch store add results/… --store DIR` "
+            "makes a store."
+        ) from error
+
+
+def connect(store: str) -> "duckdb.DuckDBPyConnection":
+    """A connection to an empty database with a view per table of the store, and `models`.
+
+    A view has the rows of all models; a condition on `model` reads only the files of these models.
+    No extension of DuckDB is fetched. Raises StoreError if there is no store, or its list names
+    files outside of it.
+    """
+    import duckdb
+
+    found = models(store)
+    connection = duckdb.connect(
+        config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+    )
+    connection.register("models", found)
+    root = store.rstrip("/")
+    if is_remote(store):
+        connection.register_filesystem(open_remote(store)[0])
+    tables: dict[str, list[str]] = defaultdict(list)
+    for files in found["files"].to_pylist():
+        for path in files:
+            tables[table_of(path)].append(f"{root}/{path}")
+    try:
+        for table, paths in sorted(tables.items()):
+            connection.execute(f'create view "{table}" as {_rows_of(paths)}')
+        if "spectra" in tables:
+            connection.execute(UNNESTED)
+    except duckdb.Error as error:
+        raise StoreError(f"{store} cannot be read: {_reason(error)}") from error
+    return connection
+
+
+def _reason(error: Exception) -> str:
+    """The line of an error of DuckDB that says what is wrong, without its quote of the SQL."""
+    lines = str(error).partition("\nLINE ")[0].strip().splitlines()
+    return lines[-1] if lines and lines[0].startswith("Traceback") else " ".join(lines)
+
+
+def _rows_of(paths: Iterable[str]) -> str:
+    """The query for all rows of the files; those of other models are skipped by their path."""
+    listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
+    return (
+        f"select * exclude (schema) from read_parquet([{listed}], hive_partitioning = true, "
+        "hive_types = {'schema': bigint, 'model': varchar}, union_by_name = true)"
+    )
+
+
+def ask(connection: "duckdb.DuckDBPyConnection", question: str) -> "pa.Table":
+    """The answer to SQL as a table of Arrow; an empty one for statements without rows.
+
+    Raises StoreError with DuckDB's reason if the SQL is wrong.
+    """
+    import duckdb
+    import pyarrow as pa
+
+    try:
+        answer = connection.sql(question)
+        return pa.table({}) if answer is None else answer.to_arrow_table()
+    except duckdb.Error as error:
+        raise StoreError(f"the store cannot answer: {_reason(error)}") from error

@@ -1,0 +1,52 @@
+import io
+import json
+
+import pytest
+
+from blockresearch.command.main import main
+from tests.tools.results_folder import results_folder
+
+
+@pytest.fixture
+def store(analyzed, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    folder = results_folder(
+        tmp_path / "results", analyzed[0], "Org--M", commit="c" * 40, licence="mit"
+    )
+    assert main(["store", "add", str(folder), "--store", "s"]) == 0
+    assert "Org--M@cccccccccccc: 7 tables in s" in capsys.readouterr().out
+    return "s"
+
+
+def test_added_models_are_listed(store, capsys):
+    assert main(["store", "list", "--store", store]) == 0
+    heading, row = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["model", "family", "licence", "created_at"]
+    assert row.split()[0] == "Org--M@cccccccccccc"
+
+
+def test_sql_is_answered_as_table_or_json(store, capsys):
+    question = "select 1.5 as a, 'x' || chr(10) as b, null as c"
+    assert main(["store", "sql", question, "--store", store]) == 0
+    table = capsys.readouterr().out.splitlines()
+    assert len(table) == 2 and table[1].startswith("1.5")
+    assert main(["store", "sql", question, "--store", store, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [{"a": 1.5, "b": "x\n", "c": None}]
+
+
+def test_the_shell_goes_on_after_an_error(store, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("select\n  nope;\nselect 41 + 1 as x;\n"))
+    assert main(["store", "shell", "--store", store]) == 0
+    found = capsys.readouterr()
+    assert "42" in found.out and "error: the store cannot answer" in found.err
+
+
+def test_publish_names_the_next_step(store, capsys):
+    assert main(["store", "publish", "--store", store]) == 0
+    found = capsys.readouterr()
+    assert found.out == "s/README.md\n" and "hf upload" in found.err
+
+
+def test_a_missing_store_is_one_sentence(tmp_path, capsys):
+    assert main(["store", "sql", "select 1", "--store", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.startswith("error: ")
