@@ -11,6 +11,7 @@ EXTRA := $(if $(filter yes,$(GPU)),[gpu])
 STAMP := .venv/.with-gpu-$(GPU)
 DEV_STAMP := .venv/.for-development
 BENCH_STAMP := .venv-bench/.complete
+PLANS_STAMP := .venv-plans/.complete
 # Many tests wait (for a server, a scheduler, a browser), and those of one file share what they made.
 PYTEST := python -m pytest --numprocesses 2 --dist loadfile
 
@@ -49,7 +50,13 @@ test: test-unit ## all tests but the slow ones: those without Snakemake first
 test-unit: $(DEV_STAMP) ## tests without Snakemake: modules, properties, command lines
 	$(PYTEST) -m "not slow" --ignore=tests/workflow
 
-slow: $(DEV_STAMP) ## the proofs that take minutes
+$(PLANS_STAMP): requirements-plans.txt
+	@echo "Installing the tools that execute plans into .venv-plans: 2 GB, some minutes."
+	$(PYTHON) -m venv .venv-plans
+	.venv-plans/bin/python -m pip install --disable-pip-version-check --quiet --requirement $<
+	touch $@
+
+slow: $(DEV_STAMP) $(PLANS_STAMP) ## the proofs that take minutes
 	$(PYTEST) -m slow
 
 lint: $(DEV_STAMP) ## formats, lint, types, snakemake --lint
@@ -89,7 +96,7 @@ constraints: $(DEV_STAMP) ## write constraints.txt anew from .venv
 	mv constraints.txt.new constraints.txt
 
 clean: ## remove what was built and cached; results, weights and Snakemake's records stay
-	rm -rf .venv .venv-bench build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-bench .venv-plans build .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 clean-results: ## say what lies in results, and delete it once you have agreed

@@ -10,6 +10,7 @@
 #     embedding/                    embedding_analysis
 #     audit.json                    audit_model
 #     reports/ index.html           notebooks and pages
+#     plans/                        `snakemake plans`: files that other tools execute
 #     comparison.json               model_page: the numbers that the page of all models compares
 #
 # Downloaded weights lie in <weights>/{key}/, key being the start of their hash, and marks of them in
@@ -44,6 +45,7 @@ include: "workflow/rules/analyze.smk"
 include: "workflow/rules/embedding.smk"
 include: "workflow/rules/compare.smk"
 include: "workflow/rules/dynamics.smk"
+include: "workflow/rules/plans.smk"
 include: "workflow/rules/reports.smk"
 include: "workflow/rules/compare_pages.smk"
 include: "workflow/rules/dynamics_page.smk"

@@ -3,6 +3,7 @@
 python -m docs.outputs
 """
 
+from itertools import chain
 from pathlib import Path
 
 from blockresearch.files import write_text
@@ -15,6 +16,7 @@ from blockresearch.tables.columns import (
 )
 from blockresearch.tables.documents import FINDINGS, INDEX, SUMMARY
 from blockresearch.tables.guidance import GUIDANCE
+from blockresearch.tables.plan_documents import PLANS
 
 HEAD = """\
 # Outputs
@@ -110,6 +112,10 @@ def manual() -> str:
         *KEYS,
         *map(row, FINDINGS),
         "",
+        *chain.from_iterable(
+            (f"`plans/{name}`: {about}.", "", *KEYS, *map(row, keys), "")
+            for name, (about, keys) in PLANS.items()
+        ),
         "`comparison.json` has `figures`, the pictures of the model's page, `depth`, statistics of "
         "`layers.csv` by kind of matrix, and `numbers` with "
         "these keys. Medians are over the matrices of the model, each with the same weight, while "

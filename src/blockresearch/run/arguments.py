@@ -4,6 +4,7 @@ Each function returns one string, because Snakemake compares parameters without 
 """
 
 import json
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -70,6 +71,14 @@ def report_flags(config: Json, notebook: str) -> str:
     settings = _settings(config)
     shown = {name: settings[name] for name in REPORTS[notebook].settings if name in settings}
     return flags({"settings": json.dumps(shown) if shown else None})
+
+
+def quantization_flags(config: Json) -> str:
+    """The settings of the quantization plan."""
+    settings = config["plans"]["quantization"]
+    single = flags({name: settings[name] for name in ("engine", "bits", "bytes", "sensitivity")})
+    lists = [f"--{name} {shlex.join(settings[name])}" for name in ("formats", "protect")]
+    return " ".join([single, *lists])
 
 
 def _settings(config: Json) -> dict[str, Any]:

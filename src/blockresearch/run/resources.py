@@ -108,6 +108,7 @@ JOBS = {
     "10_summary_stats": Job(350, 4.9, row=(7, 0.2)),
     "20_per_layer": Job(350, 5.2, row=(9, 0.15)),
     "30_embedding_output": Job(265, 3.3, row=(4, 0.05), token=(2.3, 0.035)),
+    "quantization_plan": Job(150, 0.8, row=(12, 1.5)),
     "model_page": Job(160, 0.9, row=(24, 0.5)),
 }
 

@@ -6,10 +6,11 @@ from statistics import NormalDist
 import pandas as pd
 
 from blockresearch.language.sentence import joined, listed, say
-from blockresearch.report.findings.kinds import in_layers, is_change, is_table
+from blockresearch.report.findings.kinds import is_change, is_table
 from blockresearch.report.findings.record import Finding, Place, place_of
 from blockresearch.report.values import information, passing_alpha
 from blockresearch.report.wording import aligned, integer, number, percent, plural
+from blockresearch.tables import selections
 
 # Share of the smaller side below which a rank is notable.
 LOW_RANK = 0.9
@@ -19,10 +20,6 @@ FEW_ZEROS = 0.01
 
 # Exact zeros above which a matrix is worth naming.
 MANY_ZEROS = 0.05
-
-# A weight of this many rms in a down projection of the first quarter of the layers. The publication
-# finds such weights by activations, so the threshold is ours.
-SUPER_WEIGHT = 100.0
 
 # Decibel that do not matter.
 TIE = 0.3
@@ -66,14 +63,9 @@ def not_finite(params: pd.DataFrame) -> Iterator[Finding]:
 
 def super_weights(matrices: pd.DataFrame) -> Iterator[Finding]:
     """Single huge weights in down projections of early layers. Source: arXiv:2411.07191."""
-    rows = in_layers(matrices)
-    down = rows["projection"].fillna("").isin(["down_proj", "shared_down_proj"])
-    depth = rows.groupby("component")["layer_index"].transform("max").astype(float) + 1
-    early = rows["layer_index"].astype(float) < (depth / 4).clip(lower=1)
-    found = rows[down & early & (rows["max_over_rms"] >= SUPER_WEIGHT).fillna(False)]
+    found = selections.super_weights(matrices).head(3)
     if found.empty:
         return
-    found = found.sort_values("max_over_rms", ascending=False).head(3)
     places = tuple(place_of(row, True) for _, row in found.iterrows())
     shown = [
         say("{weight} is {ratio} × rms", weight=place.weight, ratio=number(ratio))
@@ -89,7 +81,7 @@ def super_weights(matrices: pd.DataFrame) -> Iterator[Finding]:
         places,
         "matrices.max_over_rms",
         float(found["max_over_rms"].iloc[0]),
-        SUPER_WEIGHT,
+        selections.SUPER_WEIGHT,
         why="This is the pattern of super weights: in some models one such weight set to zero "
         "destroys the output (Yu and others 2024, arXiv:2411.07191).",
         action="Keep these weights in full precision and out of pruning; set one to zero to test.",

@@ -1,0 +1,116 @@
+"""Plans, executed by the tools that they are for, and compared with what they predict."""
+
+import json
+import os
+import subprocess
+
+import numpy as np
+import pytest
+
+from blockresearch.compare.checkpoint import local_checkpoint
+from blockresearch.compare.folder import compare_checkpoints
+from blockresearch.files import write_text
+from blockresearch.measurement.folder import analyze_folder
+from blockresearch.measurement.part import Settings as Measured
+from blockresearch.plans.engines.llama_cpp import gguf_name
+from blockresearch.plans.matrices import linear_matrices
+from blockresearch.plans.quantization import Settings, quantization_plan
+from tests.cases import comparisons
+from tests.conftest import ROOT
+from tests.unit.plans.examples import SHAPES, size, tables
+
+PYTHON = ROOT / ".venv-plans/bin/python"
+DATE = "2026-01-01T00:00:00Z"
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not PYTHON.exists(), reason="make slow installs the tools of the plans"),
+]
+
+
+def tool(*arguments):
+    """The result of a function of `tools`, run by the Python of the tools."""
+    alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    call = [PYTHON, ROOT / "tests/plans/tools.py", *arguments]
+    done = subprocess.run(call, env=alone, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def checkpoint(folder):
+    """A model in float32 with 128 dividing all columns, as INT4 in groups requires."""
+    random = np.random.default_rng(0)
+    shapes = {"model.embed_tokens": (300, 256), "lm_head": (300, 256)}
+    shapes |= {
+        f"model.layers.{n}.{name}": shape for n in range(2) for name, shape in SHAPES.items()
+    }
+    tensors = {
+        f"{name}.weight": (random.standard_t(5, shape) * 0.02).astype(np.float32)
+        for name, shape in shapes.items()
+    }
+    return comparisons.write(folder, tensors, {"model_type": "qwen3", "num_hidden_layers": 2})
+
+
+def execute(base, tmp_path, **settings):
+    """The plan of a checkpoint, the bytes that the tool wrote, and SQNR by module, measured."""
+    found = analyze_folder(str(base), Measured(1e-6, "none"), 2, DATE)
+    wanted = Settings("compressed-tensors", **settings)
+    plan = quantization_plan(found.params, found.matrices, size(found.params), wanted)
+    for name, text in plan.files.items():
+        write_text(text, tmp_path / name)
+    out = tmp_path / "quantized"
+    written = tool("quantize", base, tmp_path / "compressed_tensors.json", out)
+    sides = [local_checkpoint(str(folder), DATE) for folder in (base, out)]
+    table = compare_checkpoints(*sides, 2).differences
+    names = table["param_name"].str.removesuffix(".weight")
+    return plan.record, written, dict(zip(names, table["sqnr_db"], strict=True))
+
+
+def deviations(record, measured):
+    """Largest difference of measured and predicted SQNR, dB, by format."""
+    result = {}
+    for each in record["matrices"]:
+        if each["sqnr_db"] is not None:
+            apart = abs(measured[each["name"]] - each["sqnr_db"])
+            result[each["format"]] = max(result.get(each["format"], 0.0), apart)
+    return result
+
+
+def test_the_demo_loses_what_the_plan_predicts(tmp_path):
+    base = tmp_path / "base"
+    tool("widen", ROOT / "resources/demo", base)
+    record, written, measured = execute(base, tmp_path, bits=6, formats=("INT8", "NVFP4"))
+    assert written == record["predicted"]["bytes"]
+    found = deviations(record, measured)
+    assert found["INT8"] < 0.01
+    # Matrices of a group share the scale of the matrix.
+    assert found["NVFP4"] < 0.2
+
+
+def test_integers_lose_what_the_plan_predicts(tmp_path):
+    base = checkpoint(tmp_path / "base")
+    formats = ("INT4", "INT4_ASYM", "FP8")
+    record, written, measured = execute(
+        base, tmp_path, bits=7.6, formats=formats, protect=("model.layers.0.mlp.down_proj",)
+    )
+    assert written == record["predicted"]["bytes"]
+    found = deviations(record, measured)
+    assert len(found) >= 2
+    assert max(found.values()) < 0.01
+    targets = tool("recipe", tmp_path / "llmcompressor_recipe.yaml")
+    config = json.loads((tmp_path / "compressed_tensors.json").read_text())
+    assert targets == {n: group["targets"] for n, group in config["config_groups"].items()}
+
+
+def test_torchao_and_gguf_read_the_same(tmp_path):
+    params, matrices = tables()
+    made = quantization_plan(params, matrices, size(params), Settings("torchao", bits=6))
+    write_text(made.files["fqn_to_config.json"], tmp_path / "fqn.json")
+    assert set(tool("torchao_types", tmp_path / "fqn.json").values()) <= {
+        "Int8WeightOnlyConfig",
+        "Int4WeightOnlyConfig",
+        "Float8WeightOnlyConfig",
+    }
+    known = linear_matrices(params, matrices)
+    names = tool("gguf_names", "3", *(matrix.name for matrix in known))
+    assert {f"{name}.weight" for name in names.values()} == {gguf_name(each) for each in known}

@@ -1,0 +1,66 @@
+"""What only the tools that execute plans can do, run by their Python: see `test_closed_loop`.
+
+Prints one JSON value.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+
+def widen(source, target):
+    """A copy of a checkpoint in float32: BF16 has less precision than the formats."""
+    from safetensors.torch import load_file, save_file
+
+    Path(target).mkdir()
+    for path in Path(source).iterdir():
+        if path.suffix == ".safetensors":
+            tensors = {name: tensor.float() for name, tensor in load_file(path).items()}
+            save_file(tensors, Path(target, path.name))
+        elif path.suffix == ".json":
+            Path(target, path.name).write_bytes(path.read_bytes())
+
+
+def quantize(source, config, target):
+    """Run `model_free_ptq`; the bytes of all tensors that it wrote."""
+    from compressed_tensors.quantization import QuantizationConfig
+    from llmcompressor import model_free_ptq
+    from safetensors import safe_open
+
+    found = QuantizationConfig.model_validate_json(Path(config).read_text())
+    model_free_ptq(source, target, config=found, device="cpu")
+    total = 0
+    for path in Path(target).glob("*.safetensors"):
+        with safe_open(path, "pt") as file:
+            tensors = [file.get_tensor(name) for name in file.keys()]  # noqa: SIM118
+            total += sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    return total
+
+
+def recipe(path):
+    """Targets by group of a recipe, as llm-compressor reads it."""
+    from llmcompressor.recipe import Recipe
+
+    (modifier,) = Recipe.create_instance(path).modifiers
+    return {name: list(group.targets) for name, group in modifier.config_groups.items()}
+
+
+def torchao_types(path):
+    """Names of the settings by pattern, as torchao reads them."""
+    from torchao.core.config import config_from_dict
+
+    config = config_from_dict(json.loads(Path(path).read_text()))
+    return {name: type(value).__name__ for name, value in config.fqn_to_config.items()}
+
+
+def gguf_names(layers, *modules):
+    """Names in GGUF, as gguf maps them for Qwen3."""
+    import gguf
+
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.QWEN3, int(layers))
+    return {module: names.get_name(module) for module in modules}
+
+
+if __name__ == "__main__":
+    name, *arguments = sys.argv[1:]
+    print(json.dumps(globals()[name](*arguments)))
