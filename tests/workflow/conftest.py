@@ -84,25 +84,27 @@ def copy_of_the_project(folder: Path) -> Project:
         else:
             folder.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, folder / part)
-    copy_machine_code(folder)
+    copy_machine_code(folder / "src")
     return Project(folder)
 
 
-def copy_machine_code(folder: Path) -> None:
-    """Copy the compiled loops of the project to a copy of it, which would take 15 s to compile.
+def copy_machine_code(copied: Path) -> None:
+    """Give a copy of src/ the compiled loops of the project, which would take 15 s to compile.
 
-    numba names the folder of a cache by the path of the sources. If it ever names them otherwise,
-    the copy compiles its loops.
+    numba names the folder of a cache by the path of the sources, and compares their times. If it
+    ever does otherwise, the copy compiles its loops.
     """
 
     def name(sources: Path) -> str:
         return f"{sources.name}_{hashlib.sha1(str(sources).encode()).hexdigest()}"
 
     for sources in {path.parent for path in (ROOT / "src").rglob("*.py")}:
-        copied = folder.resolve() / sources.relative_to(ROOT)
+        place = copied.resolve() / sources.relative_to(ROOT / "src")
         for cache in ROOT.glob(f"src/blockresearch/*/__pycache__/compiled-*/{name(sources)}"):
-            target = folder / cache.relative_to(ROOT).with_name(name(copied))
+            target = copied / cache.relative_to(ROOT / "src").with_name(name(place))
             shutil.copytree(cache, target, ignore=shutil.ignore_patterns("*.tmp.*"))
+            for path in sources.glob("*.py"):
+                shutil.copystat(path, place / path.name)
 
 
 @pytest.fixture(scope="session")
@@ -124,7 +126,7 @@ def finished(tmp_path_factory) -> Project:
             project.folder.rename(shared / "finished")
     folder = tmp_path_factory.mktemp("finished") / "project"
     copy_without_machine_code(shared / "finished", folder)
-    copy_machine_code(folder)
+    copy_machine_code(folder / "src")
     return Project(folder)
 
 
