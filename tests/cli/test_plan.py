@@ -28,9 +28,10 @@ def test_only_headers_are_asked_of_a_hub(tmp_path):
 
 
 def test_a_folder_is_told_of_in_words(model):
-    done = run_script("plan", "--model_id", model)
+    done = run_script("plan", "--model_id", model, "--base", model)
     assert done.returncode == 0, done.stderr
     assert re.search(r"parameters in 18 tensors, 2 shards", done.stdout)
     assert re.search(r"profile +download +measure +reports +in all +memory +disk", done.stdout)
     assert re.search(r"slurm, 200 jobs +0 s .* MB/job", done.stdout)
     assert "download 0 B" in done.stdout
+    assert re.search(r"compared with .*\n  .* are read, .* of one core: ", done.stdout)

@@ -1,6 +1,4 @@
 # What changed between two checkpoints.
-from blockresearch.run.config import compared
-
 COMPARISONS = [pair.name for pair in compared(config)]
 
 # Other checkpoints of which the other side may be a merge, by (other, base).

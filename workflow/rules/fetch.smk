@@ -49,10 +49,17 @@ rule plan:
     conda:
         "../../envs/hub.yaml"
     params:
+        pairs=[
+            f"{config['results']}/{side.name}/manifest.json"
+            for pair in compared(config)
+            for side in (pair.other, pair.base)
+        ],
         program=program("plan"),
     shell:
         "for manifest in {input:q}; do"
-        ' {params.program} --manifest "$manifest" 2>> {log:q} || exit 1; done'
+        ' {params.program} --manifest "$manifest" 2>> {log:q} || exit 1; done;'
+        " set -- {params.pairs:q};"
+        ' [ $# -eq 0 ] || {params.program} --compared "$@" 2>> {log:q}'
 
 
 # The content is named by its hash and verified, so neither a setting nor newer code can change it. A

@@ -21,22 +21,40 @@ log = logging.getLogger("plan")
 
 
 def main(options):
+    if options.compared:
+        sides = iter(options.compared)
+        for other, base in zip(sides, sides, strict=True):
+            compare(
+                read_manifest(other).name, planned(other), read_manifest(base).name, planned(base)
+            )
+        return
     if options.manifest:
-        manifest = read_manifest(options.manifest)
-        plan = read_json(options.plan or Path(options.manifest).with_name("plan.json"))
-        parts = [part_from_json(part) for part in plan["parts"]]
+        manifest, parts = read_manifest(options.manifest), planned(options.manifest, options.plan)
     else:
-        manifest = described(options)
+        manifest = described(options.model_id, options)
         parts = make_plan(manifest)
     told = forecast.forecast(manifest, parts)
     if options.json:
         print(json.dumps(told, indent=2))
     else:
         print("\n".join(forecast.lines(told)))
+    if options.base:
+        base = make_plan(described(options.base, options))
+        compare(manifest.model, parts, options.base, base)
 
 
-def described(options):
-    model = config.parse_model(options.model_id, options.revision)
+def compare(other, parts, base, base_parts):
+    print(forecast.comparison_line(other, base, [parts, base_parts]))
+
+
+def planned(manifest, plan=None):
+    """The parts of the model of a manifest."""
+    plan = read_json(plan or Path(manifest).with_name("plan.json"))
+    return [part_from_json(part) for part in plan["parts"]]
+
+
+def described(source, options):
+    model = config.parse_model(source, options.revision)
     selection = cli.selection(options)
     if model.is_folder:
         return describe_folder(model.source, cli.now(), hashed=False, **selection)
@@ -53,5 +71,12 @@ if __name__ == "__main__":
     )
     parser.add_argument("--revision", default=config.MAIN, help="branch, tag, commit or refs/pr/N")
     cli.add_selection(parser)
+    what.add_argument(
+        "--compared",
+        nargs="+",
+        metavar="FILE",
+        help="manifests in pairs: of a model, and of what it is compared with",
+    )
+    parser.add_argument("--base", help="with --model_id: hub id or folder it is compared with")
     parser.add_argument("--json", action="store_true", help="as JSON, times in s, sizes in bytes")
     cli.run(parser, main)

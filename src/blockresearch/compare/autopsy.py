@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from blockresearch.compare.evidence import UNITS
 from blockresearch.compare.folder import Comparison
 from blockresearch.compare.kinds import KINDS, MOST
 from blockresearch.compare.lineage import NOT_INDEPENDENT, combined_log10_p
@@ -44,7 +45,7 @@ def autopsy(found: Comparison, mixture: pd.DataFrame | None = None) -> list[Verd
         *_of_mixture(mixture),
         *_of_weights(found.pairs, found.differences),
         *_of_structure(found.pairs),
-        *_of_lineage(found.lineage, found.differences),
+        *_of_lineage(found.lineage, found.differences, found.pairs),
     ]
     none = say("No tensor of one side has a partner on the other.")
     return verdicts or [Verdict("none", none, 0, 1)]
@@ -203,16 +204,36 @@ def _of_structure(pairs: pd.DataFrame) -> Iterator[Verdict]:
             yield Verdict(status, text, len(own), 0)
 
 
-def _of_lineage(lineage: pd.DataFrame, differences: pd.DataFrame) -> Iterator[Verdict]:
+def _not_comparable(pairs: pd.DataFrame) -> Iterator[Verdict]:
+    """That hidden units of both sides have no common length, so that none can be matched."""
+    units = pairs[pairs["projection"].isin(UNITS)]
+    base = units.loc[units["status"] == "only_base", "cols"]
+    other = units.loc[units["status"] == "only_other", "other_cols"]
+    if base.empty or other.empty or set(base) & set(other):
+        return
+    text = say(
+        "Whether both started independently is not comparable: hidden units have {base} weights in "
+        "the base and {other} on the other side.",
+        base=f"{int(base.iloc[0]):,}",
+        other=f"{int(other.iloc[0]):,}",
+    )
+    yield Verdict("not_comparable", text, len(base), 0)
+
+
+def _of_lineage(
+    lineage: pd.DataFrame, differences: pd.DataFrame, pairs: pd.DataFrame
+) -> Iterator[Verdict]:
     """Whether both can have started independently, unless their weights are equal."""
     values = lineage["up_log10_p"].fillna(lineage["gate_log10_p"]).dropna()
+    if values.empty:
+        yield from _not_comparable(pairs)
     if values.empty or not (differences["delta_norm"] > 0).any():
         return
     together = combined_log10_p(values)
     if together <= NOT_INDEPENDENT:
         text = say(
-            "Not independent: the order of hidden units in {count} layers agrees with "
-            "probability {p} by chance.",
+            "Not independent: by chance, the hidden units of {count} layers would agree so well in "
+            "their order with probability {p}.",
             count=len(values),
             p=f"10^{together:.0f}",
         )
@@ -222,8 +243,8 @@ def _of_lineage(lineage: pd.DataFrame, differences: pd.DataFrame) -> Iterator[Ve
     together = combined_log10_p(between) if len(between) else 0.0
     if together <= NOT_INDEPENDENT:
         text = say(
-            "Not independent: the hidden units were shuffled, and gate and up agree on the order "
-            "with probability {p} by chance.",
+            "Not independent: the hidden units were shuffled, and by chance, gate and up would "
+            "agree so well on the order with probability {p}.",
             p=f"10^{together:.0f}",
         )
         yield Verdict("shuffled_units", text, together, NOT_INDEPENDENT)

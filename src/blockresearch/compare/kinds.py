@@ -210,5 +210,6 @@ def _counts(found: Sized, matrices: pd.DataFrame, total: int) -> dict[str, int]:
 
 
 def _size(matrices: pd.DataFrame) -> Sentence:
-    size = f"{matrices['relative_change'].median():.2g}"
-    return say("the median relative change is {size}", size=size)
+    size = 100 * matrices["relative_change"].median()
+    shown = f"{size:.2g}%" if size < 99.5 else f"{size:.0f}%"
+    return say("the median relative change is {size}", size=shown)

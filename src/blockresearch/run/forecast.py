@@ -103,6 +103,21 @@ def forecast(manifest: Manifest, parts: Sequence[Part]) -> dict[str, Any]:
     }
 
 
+def comparison_line(other: str, base: str, sides: Sequence[Sequence[Part]]) -> str:
+    """What comparing two models takes, as text; `sides` are the parts of both."""
+    plans = [plan_json(parts)["parts"] for parts in sides]
+    found = {cores: resources.comparing(plans, cores) for cores in sorted({os.cpu_count() or 1, 8})}
+    each = ", ".join(
+        f"{duration(cost.seconds)} and {amount(cost.memory)} on {cores} core{'s'[: cores != 1]}"
+        for cores, cost in found.items()
+    )
+    cost = next(iter(found.values()))
+    return (
+        f"{other} compared with {base}\n"
+        f"  {amount(cost.size)} are read, {duration(cost.work)} of one core: {each}"
+    )
+
+
 def _with_profile(
     profile: Profile, parts: Sequence[Part], size: Size, fetched: list[int]
 ) -> dict[str, float]:

@@ -54,8 +54,8 @@ UNKNOWN_HEADERS = 19_500_000
 # Of embedding_analysis: libraries and what does not grow with the table.
 CLUSTER_BASE_MB = 430
 
-# Of compare: its core seconds over those of analyzing both sides.
-COMPARED_SHARE = 1.3
+# Of compare: its core seconds over those of analyzing both sides, and more for each matrix.
+COMPARED_SHARE, COMPARED_SECONDS = 1.5, 0.08
 
 # Elements of a token table for each thread of embedding_analysis, and its most threads: the path of
 # K-means runs on one.
@@ -295,22 +295,40 @@ def clustering_seconds(elements: int, threads: int = 1) -> float:
     return alone + shared / threads
 
 
+@dataclass(frozen=True)
+class Comparing:
+    """What comparing two models takes: bytes that are read, core seconds, seconds that pass on some
+    threads, and peak memory in bytes on them."""
+
+    size: int
+    work: float
+    seconds: float
+    memory: int
+
+
+def comparing(sides: Iterable[Iterable[Mapping[str, Any]]], threads: int) -> Comparing:
+    """What a comparison takes whose sides have these parts: both are read, and Δ is solved as one
+    of them is. Raises ValueError without a part."""
+    listed = [list(side) for side in sides]
+    parts = [part for side in listed for part in side]
+    work = COMPARED_SHARE * sum(part["seconds"] for part in parts)
+    work += COMPARED_SECONDS * sum(map(_matrices, parts)) / 2
+    longest = max(part["seconds"] for part in parts)
+    memory = sorted((part["memory"] for part in parts), reverse=True)[:threads]
+    size = sum(sum({part["shard"]: part["size"] for part in side}.values()) for side in listed)
+    seconds = START_SECONDS + size / DISK + max(longest, work / threads)
+    return Comparing(size, work, seconds, sum(memory))
+
+
 def to_compare(
     sides: Iterable[Iterable[Mapping[str, Any]]], threads: int, attempt: int = 1
 ) -> Need:
-    """Of compare: both sides are read, and Δ is solved as one of them is; `sides` are their parts.
-
-    Without plans, as much as an unknown part takes.
-    """
-    parts = [part for side in sides for part in side]
-    if not parts:
+    """Of compare; `sides` are the parts of both. Without plans as much as an unknown part."""
+    listed = [list(side) for side in sides]
+    if not any(listed):
         return need(60, 1000 * MB, attempt=attempt)
-    work = COMPARED_SHARE * sum(part["seconds"] for part in parts)
-    longest = max(part["seconds"] for part in parts)
-    memory = sorted((part["memory"] for part in parts), reverse=True)[:threads]
-    size = sum({(part["shard"], part["size"]): part["size"] for part in parts}.values())
-    seconds = START_SECONDS + size / DISK + max(longest, work / threads)
-    return need(seconds, sum(memory), size, attempt)
+    found = comparing(listed, threads)
+    return need(found.seconds, found.memory, found.size, attempt)
 
 
 def to_list(models: int, attempt: int = 1) -> Need:

@@ -54,6 +54,15 @@ def test_a_side_without_some_tensors(verdicts, base):
     assert verdicts(kept, num_hidden_layers=1) == ["equal", "only_base"]
 
 
+def test_units_of_other_widths_are_not_comparable(side, base):
+    tensors, config = llama(hidden=32, inter=96)
+    other = side("narrow", tensors, **config)
+    found = compare_checkpoints(side("base", base[0]), other, 1)
+    texts = {verdict.rule: verdict.text for verdict in autopsy(found)}
+    assert "hidden units have 64 weights in the base and 32 on the" in texts["not_comparable"]
+    assert "not_independent" not in texts
+
+
 @pytest.mark.parametrize(("relative", "rule"), [(0, "moved"), (0.02, "expert_permuted")])
 def test_experts_that_changed_places(side, relative, rule):
     random = np.random.default_rng(0)

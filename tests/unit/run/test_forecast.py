@@ -6,7 +6,15 @@ import pytest
 
 from blockresearch.checkpoint.describe import describe_folder
 from blockresearch.checkpoint.plan import make_plan
-from blockresearch.run.forecast import PROFILES, elapsed, forecast, job_seconds, lines
+from blockresearch.run.forecast import (
+    PROFILES,
+    amount,
+    comparison_line,
+    elapsed,
+    forecast,
+    job_seconds,
+    lines,
+)
 from blockresearch.run.resources import START_SECONDS
 
 
@@ -32,3 +40,11 @@ def test_the_longest_job_is_a_bound_from_below():
 def test_every_profile_has_a_line(manifest):
     text = "\n".join(lines(forecast(manifest, make_plan(manifest))))
     assert all(f"  {name} " in text for name in PROFILES)
+
+
+def test_a_comparison_reads_both_sides_even_of_equal_names(manifest):
+    parts = make_plan(manifest)
+    read = sum({part.content.shard: part.content.size for part in parts}.values())
+    text = comparison_line("a", "b", [parts, parts])
+    assert text.startswith(f"a compared with b\n  {amount(2 * read)} are read, ")
+    assert "on 8 cores" in text
