@@ -21,7 +21,7 @@ def test_noise_is_told_from_its_rotated_copy():
     assert relation(sides(base, other)) == "unrelated"
 
 
-def test_a_rotated_copy_may_be_rounded_if_far_from_noise():
+def test_a_rotated_copy_may_be_rounded():
     random = np.random.default_rng(1)
     base = random.standard_normal((48, 144)) / np.arange(1, 145)
     turned = base @ np.linalg.qr(random.standard_normal((144, 144)))[0]
