@@ -42,7 +42,7 @@ def test_every_profile_has_a_line(manifest):
     assert all(f"  {name} " in text for name in PROFILES)
 
 
-def test_a_comparison_reads_both_sides_even_of_equal_names(manifest):
+def test_a_comparison_reads_both_sides(manifest):
     parts = make_plan(manifest)
     read = sum({part.content.shard: part.content.size for part in parts}.values())
     text = comparison_line("a", "b", [parts, parts])
