@@ -47,6 +47,9 @@ def autopsy(found: Comparison, mixture: pd.DataFrame | None = None) -> list[Verd
         *_of_structure(found.pairs),
         *_of_lineage(found.lineage, found.differences, found.pairs),
     ]
+    if any(own.rule == "mixture" for own in verdicts):
+        # A merge explains a change that no rule for a single matrix does.
+        verdicts = [own for own in verdicts if own.rule != "broad"]
     none = say("No tensor of one side has a partner on the other.")
     return verdicts or [Verdict("none", none, 0, 1)]
 
@@ -152,7 +155,7 @@ def _of_weights(pairs: pd.DataFrame, differences: pd.DataFrame) -> Iterator[Verd
     is_table = rest["projection"].isin(TOKEN_TABLES)
     matrices = rest[rest["delta_spectral_norm"].notna() & ~is_table]
     if rest.empty:
-        alone = pairs["status"].isin(["only_base", "only_other"]).any()
+        alone = pairs["status"].isin(["only_base", "only_other", "resized"]).any()
         text = say("All weights are equal: no element changed.")
         if len(faults):
             text = say("All other weights are equal: no element changed.")

@@ -108,19 +108,19 @@ def _scaled(matrices: pd.DataFrame, total: int) -> Verdict | None:
     if len(scaled) < SOME * len(matrices):
         return None
     left = scaled[["column_scaled_residual", "row_scaled_residual"]].min(axis=1).median()
-    counts = _counts(scaled, matrices, total) | {"left": f"{left:.2g}"}
+    counts = _counts(scaled, matrices, total) | {"left": f"{left:.0%}"}
     if sides["columns"].sum() >= sides["rows"].sum():
         text = say(
             "Scaled: in {count} of {changed} changed matrices (of {total}) a factor for each "
-            "column explains the change, as AWQ, SmoothQuant or folded norms leave it; {left} of "
-            "the matrix remains (median).",
+            "column explains the change, as AWQ, SmoothQuant or folded norms leave it; a "
+            "difference of {left} of the norm remains (median).",
             **counts,
         )
     else:
         text = say(
             "Scaled: in {count} of {changed} changed matrices (of {total}) a factor for each row "
-            "explains the change, as folded scales leave it; {left} of the matrix remains "
-            "(median).",
+            "explains the change, as folded scales leave it; a difference of {left} of the norm "
+            "remains (median).",
             **counts,
         )
     return Verdict("scaled", text, len(scaled) / len(matrices), SOME)

@@ -48,8 +48,8 @@ def heat_maps(
 ) -> list[Heat]:
     """Maps of a column of the table differences, one for each component; `text` formats a cell.
 
-    All components share one scale; what is below `least` has its first shade. Only matrices in
-    numbered layers are on it.
+    There is none if nothing changed. All components share one scale; what is below `least` has its
+    first shade. Only matrices in numbered layers are on it.
     """
     known = differences[differences["layer_index"].notna() & differences[column].notna()]
     known = known[known["delta_spectral_norm"].notna()]
@@ -58,6 +58,8 @@ def heat_maps(
     keys = ["component", "layer_index", "label"]
     cells = known.assign(label=labels(known)).groupby(keys)[column].agg(["median", "size"])
     values = cells["median"].astype(float)
+    if not (values > 0).any():
+        return []
     low, high = _ends(values[values > 0].clip(lower=least))
     maps = []
     for component in by_component(known["component"].dropna()):

@@ -82,6 +82,7 @@ def comparison_page(folder: Path) -> str:
         alone=_alone(found.pairs),
         number_alone=int(found.pairs["status"].isin(ALONE).sum()),
         vocabulary=_vocabulary(found.vocabulary),
+        resized=_resized(found.pairs),
         tokens=found.vocabulary.head(MOST_TOKENS).to_dict("records"),
         number_of_tokens=len(found.vocabulary),
         downloads=[
@@ -270,6 +271,15 @@ def _alone(pairs: pd.DataFrame) -> list[dict[str, str]]:
             }
         )
     return rows
+
+
+def _resized(pairs: pd.DataFrame) -> list[tuple[str, str, str]]:
+    """Token tables with another number of rows: name, rows of the base and of the other side."""
+    own = pairs[pairs["status"] == "resized"]
+    return [
+        (short(row["param_name"]), integer(row["rows"]), integer(row["other_rows"]))
+        for row in own.to_dict("records")
+    ]
 
 
 def _vocabulary(vocabulary: pd.DataFrame) -> Sentence:

@@ -22,6 +22,10 @@ def test_equal_cells_get_one_middle_shade():
     assert {row[0].shade for _, row in found.rows} == {4}
 
 
+def test_equal_sides_have_no_map():
+    assert maps([difference(f"l{n}", n, relative_change=0.0) for n in range(3)]) == []
+
+
 def test_roles_and_experts_share_no_cell_by_mistake():
     rows = [
         difference("a", 0, relative_change=0.1, role="self"),
