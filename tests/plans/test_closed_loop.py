@@ -15,6 +15,10 @@ from blockresearch.measurement.part import Settings as Measured
 from blockresearch.plans.engines.llama_cpp import gguf_name
 from blockresearch.plans.matrices import linear_matrices
 from blockresearch.plans.quantization import Settings, quantization_plan
+from blockresearch.plans.sparsity import Settings as Sparsity
+from blockresearch.plans.sparsity import sparsity_plan
+from blockresearch.plans.training import Settings as Training
+from blockresearch.plans.training import Tokens, training_plan
 from tests.cases import comparisons
 from tests.conftest import ROOT
 from tests.unit.plans.examples import SHAPES, size, tables
@@ -114,3 +118,23 @@ def test_torchao_and_gguf_read_the_same(tmp_path):
     known = linear_matrices(params, matrices)
     names = tool("gguf_names", "3", *(matrix.name for matrix in known))
     assert {f"{name}.weight" for name in names.values()} == {gguf_name(each) for each in known}
+
+
+def test_peft_selects_and_trains_what_the_plan_names(tmp_path):
+    demo = ROOT / "resources/demo"
+    found = analyze_folder(str(demo), Measured(1e-6), 2, DATE)
+    tokens = Tokens("model.embed_tokens.weight", None, True)
+    made = training_plan(found.params, found.matrices, "demo", tokens, Training("alpha", 0.3))
+    assert made.record["kappa_targets"] == tool("kappa_targets", demo)
+    write_text(made.files["peft_target_modules.json"], tmp_path / "targets.json")
+    trained = [name for names in made.record["trained"].values() for name in names]
+    assert tool("trainable", demo, tmp_path / "targets.json") == sorted(trained)
+
+
+def test_llmcompressor_reads_the_ratios_of_layers(tmp_path):
+    made = sparsity_plan(*tables(), Sparsity())
+    for name, text in made.files.items():
+        write_text(text, tmp_path / name)
+        kind, ratios = tool("pruning", tmp_path / name)
+        assert kind.lower().startswith(name.partition("_")[0])
+        assert ratios == [each["sparsity"] for each in made.record["layers"]]

@@ -45,6 +45,38 @@ def recipe(path):
     return {name: list(group.targets) for name, group in modifier.config_groups.items()}
 
 
+def pruning(path):
+    """Modifier and ratios of a recipe, as llm-compressor reads it."""
+    from llmcompressor.recipe import Recipe
+
+    (modifier,) = Recipe.create_instance(path).modifiers
+    return [type(modifier).__name__, list(modifier.sparsity)]
+
+
+def kappa_targets(folder):
+    """What PEFT selects in the model of a folder."""
+    import torch
+    from peft import find_kappa_target_modules
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    return find_kappa_target_modules(model, show_progress=False)["target_modules"]
+
+
+def trainable(folder, config):
+    """Modules with an adapter when PEFT takes the targets of a file."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    adapted = get_peft_model(model, LoraConfig(r=2, **json.loads(Path(config).read_text())))
+    return sorted(
+        name.removeprefix("base_model.model.").removesuffix(".lora_A.default")
+        for name, _ in adapted.named_modules()
+        if name.endswith(".lora_A.default")
+    )
+
+
 def torchao_types(path):
     """Names of the settings by pattern, as torchao reads them."""
     from torchao.core.config import config_from_dict

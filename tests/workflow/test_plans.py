@@ -14,7 +14,8 @@ def test_plans_are_made_from_finished_tables(finished):
 
     done = plans(engine="torchao")
     assert done.code == 0, done.text
-    assert done.jobs == {"quantization_plan": 1, "plans": 1}
+    names = ("quantization", "training", "sparsity", "suspects")
+    assert done.jobs == {**{f"{name}_plan": 1 for name in names}, "plans": 1}
     folder = finished.folder / "results/local--model/plans"
     plan = json.loads((folder / "quantization_plan.json").read_text())
     assert plan["files"] == ["fqn_to_config.json"]

@@ -9,12 +9,10 @@ Nothing is measured: the errors of formats are columns of the tables.
 """
 
 import logging
-import shutil
-from pathlib import Path
 
 from blockresearch.checkpoint.manifest import read_manifest
-from blockresearch.files import write_json, write_text
 from blockresearch.plans.engines.registry import ENGINES
+from blockresearch.plans.plan import write_plan
 from blockresearch.plans.quantization import Settings, quantization_plan, read_weights
 from blockresearch.run import cli
 from blockresearch.tables.io import read_table
@@ -38,18 +36,12 @@ def main(options):
         read_manifest(options.manifest).totals.bytes,
         settings,
     )
-    folder = Path(options.files)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    for name, text in plan.files.items():
-        write_text(text, folder / name)
-    record = {**plan.record, "files": sorted(plan.files), "provenance": read_facts(options.params)}
-    write_json(record, options.out)
-    if "predicted" in record:
-        found = record["predicted"]
+    write_plan(plan, read_facts(options.params), options.out, options.files)
+    if "predicted" in plan.record:
+        found = plan.record["predicted"]
         log.info("%.3f bits per weight, %d bytes in all", found["bits"], found["bytes"])
     else:
-        log.info("no plan: %s", record["reason"])
+        log.info("no plan: %s", plan.record["reason"])
 
 
 if __name__ == "__main__":

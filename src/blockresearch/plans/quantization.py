@@ -29,6 +29,7 @@ from blockresearch.plans.matrices import (
     linear_matrices,
     reason_to_keep,
 )
+from blockresearch.plans.plan import Plan, PlanError
 from blockresearch.tables.selections import super_weights
 
 # Average bits per weight if no budget is set, or the least that the formats allow.
@@ -51,10 +52,6 @@ RULE = (
 MOST_POINTS = 400
 
 
-class PlanError(ValueError):
-    """A setting that allows no plan; the message is one sentence."""
-
-
 @dataclass(frozen=True)
 class Settings:
     """What is asked for.
@@ -72,14 +69,6 @@ class Settings:
     formats: tuple[str, ...] = ()
     protect: tuple[str, ...] = (SUPER_WEIGHTS,)
     weights: Mapping[str, float] | None = None
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The plan as JSON, and the texts of the tool's files by name."""
-
-    record: dict[str, Any]
-    files: dict[str, str]
 
 
 def quantization_plan(

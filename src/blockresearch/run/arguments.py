@@ -81,6 +81,16 @@ def quantization_flags(config: Json) -> str:
     return " ".join([single, *lists])
 
 
+def training_flags(config: Json) -> str:
+    """The settings of the training plan."""
+    return flags(config["plans"]["training"])
+
+
+def sparsity_flags(config: Json) -> str:
+    """The settings of the sparsity plan."""
+    return flags(config["plans"]["sparsity"])
+
+
 def _settings(config: Json) -> dict[str, Any]:
     names = ["sparsity_threshold", "spectra"]
     names += ["sketch_above"] if config["spectra"] == "sketch" else []

@@ -109,6 +109,9 @@ JOBS = {
     "20_per_layer": Job(350, 5.2, row=(9, 0.15)),
     "30_embedding_output": Job(265, 3.3, row=(4, 0.05), token=(2.3, 0.035)),
     "quantization_plan": Job(150, 0.8, row=(12, 1.5)),
+    "training_plan": Job(150, 1.1, row=(12, 1.0)),
+    "sparsity_plan": Job(150, 0.8, row=(12, 0.5)),
+    "suspects_plan": Job(150, 0.8, row=(12, 0.7)),
     "model_page": Job(160, 0.9, row=(24, 0.5)),
 }
 

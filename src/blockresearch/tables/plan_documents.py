@@ -1,6 +1,6 @@
 """One record per key of the plans in `plans/`, as `documents` has for other JSON files."""
 
-from blockresearch.tables.column import BITS, BYTES, DECIBEL, NONE, Column
+from blockresearch.tables.column import BITS, BYTES, DECIBEL, ELEMENTS, NONE, SHARE, Column
 from blockresearch.tables.documents import PROVENANCE
 
 # What every plan states.
@@ -66,10 +66,81 @@ QUANTIZATION_PLAN = (
     PROVENANCE,
 )
 
+TRAINING_PLAN = (
+    *STATED,
+    Column("trained", "object", "names of the modules to train, by kind of matrix"),
+    Column("trained_weights", "integer", "weights in them", ELEMENTS),
+    Column("planned_weights", "integer", "weights of all matrices that were ranked", ELEMENTS),
+    Column("kappa_targets", "strings", "modules that PEFT's find_kappa_target_modules selects"),
+    Column(
+        "agreement",
+        "objects",
+        "for two criteria, one and other, how alike they rank the layers: kendall_tau, the mean "
+        "over kinds of matrices; null if there are too few",
+    ),
+    Column("matrices", "objects", "name, trained, and the value of each criterion or null"),
+    Column("files", "strings", "files of tools in plans/training"),
+    PROVENANCE,
+)
+
+SPARSITY_PLAN = (
+    *STATED,
+    Column("layers", "objects", "what is decided, a layer each, with the keys below"),
+    Column("layers.layer", "integer", "its number", NONE),
+    Column("layers.alpha", "number", "mean exponent of its matrices", NONE, "mean of alpha_hill"),
+    Column(
+        "layers.sparsity",
+        "number",
+        "share of its weights to prune",
+        SHARE,
+        "c · (1 − s + 2 s (α − α_min) / (α_max − α_min))",
+    ),
+    Column("layers.weights", "integer", "weights of its linear layers", ELEMENTS),
+    Column("files", "strings", "files of tools in plans/sparsity"),
+    PROVENANCE,
+)
+
+SUSPECTS_PLAN = (
+    *STATED,
+    Column("suspects", "objects", "what stands out, with the keys below"),
+    Column("suspects.tensor", "string", "its name, or the place that the audit names"),
+    Column("suspects.reason", "string", "why it stands out"),
+    Column("suspects.metric", "string", "column of the value, or check of the audit"),
+    Column(
+        "suspects.value",
+        "number",
+        "the value, null for the audit",
+        "unit of the metric",
+        "see metric",
+    ),
+    Column(
+        "suspects.reference",
+        "number",
+        "median of its kind, or the threshold",
+        "the same",
+        "see metric",
+    ),
+    Column("suspects.protect", "boolean", "higher precision would help"),
+    Column("files", "strings", "files of tools in plans/suspects"),
+    PROVENANCE,
+)
+
 # File -> what it is, and its keys.
 PLANS = {
     "quantization_plan.json": (
         "a format for each group of matrices ([plans.md](plans.md#quantization))",
         QUANTIZATION_PLAN,
+    ),
+    "training_plan.json": (
+        "matrices to train ([plans.md](plans.md#training))",
+        TRAINING_PLAN,
+    ),
+    "sparsity_plan.json": (
+        "how much of each layer to prune ([plans.md](plans.md#sparsity))",
+        SPARSITY_PLAN,
+    ),
+    "suspects_plan.json": (
+        "weights that stand out ([plans.md](plans.md#suspects))",
+        SUSPECTS_PLAN,
     ),
 }

@@ -23,7 +23,7 @@ SQNR |= {"int4_g128_asym": 20.2, "int4_g128_sym": 19.4, "mxfp4": 18.7}
 
 def row(name: str, rows: int, cols: int, layer: int | None, block: str, **more) -> dict:
     """What the tables params and matrices have in common, and what a plan reads of both."""
-    loss = 3.0 if layer == 0 else 0.0
+    loss, depth = 3.0 if layer == 0 else 0.0, layer or 0
     ratios = {f"{format}_sqnr_db": SQNR[format] - loss for format in LOW_BIT_FORMATS}
     return {
         "param_name": name,
@@ -40,6 +40,19 @@ def row(name: str, rows: int, cols: int, layer: int | None, block: str, **more) 
         "quantisation": None,
         "rms": 0.02,
         "max_over_rms": 6.0,
+        "kurtosis_excess": 0.5,
+        # High first is the last layer by all criteria but kappa.
+        "spectrum_snr": 1.0 + depth,
+        "calibrated_snr_db": 3.0 + depth,
+        "condition_number": 100.0 + 10 * depth,
+        "spectral_norm": 2.0,
+        "alpha_hill": 2.0 + 0.1 * depth,
+        "stable_rank": 20.0 + depth,
+        "alpha": 3.0,
+        "alpha_passes": True,
+        "nan_count": 0,
+        "posinf_count": 0,
+        "neginf_count": 0,
         **ratios,
         **more,
     }

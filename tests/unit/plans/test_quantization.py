@@ -4,7 +4,8 @@ from itertools import pairwise
 
 import pytest
 
-from blockresearch.plans.quantization import PlanError, Settings, quantization_plan, read_weights
+from blockresearch.plans.plan import PlanError
+from blockresearch.plans.quantization import Settings, quantization_plan, read_weights
 from tests.unit.plans.examples import size, tables
 
 ENGINE = "compressed-tensors"
