@@ -128,7 +128,7 @@ DOCUMENTED = {
         column.name: f"tests/unit/compare/test_{file}.py"
         for table, file in (
             *(("subspaces", "subspaces"), ("heads", "heads"), ("lineage", "lineage")),
-            ("mixture", "autopsy"),
+            *(("mixture", "autopsy"), ("profiles", "profiles")),
         )
         for column in SCHEMAS[table].columns
         if column.type not in ("string", "boolean") and column not in SCHEMAS["pairs"].columns

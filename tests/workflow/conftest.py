@@ -21,7 +21,9 @@ from blockresearch.tables.columns import (
 from tests.conftest import ROOT, copy_without_machine_code, small_model
 
 # Tables of two models.
-COMPARED = (*("pairs", "differences", "subspaces", "heads", "lineage", "mixture", "vocabulary"),)
+COMPARED = (
+    *("pairs", "differences", "subspaces", "heads", "lineage", "profiles", "mixture", "vocabulary"),
+)
 
 PARTS = ("Snakefile", "config", "envs", "notebooks", "profiles", "src", "workflow")
 

@@ -39,6 +39,8 @@ rule compare_models:
         heads_parquet="<results>/compare/{other}-vs-{base}/heads.parquet",
         lineage="<results>/compare/{other}-vs-{base}/lineage.csv",
         lineage_parquet="<results>/compare/{other}-vs-{base}/lineage.parquet",
+        profiles="<results>/compare/{other}-vs-{base}/profiles.csv",
+        profiles_parquet="<results>/compare/{other}-vs-{base}/profiles.parquet",
         mixture="<results>/compare/{other}-vs-{base}/mixture.csv",
         mixture_parquet="<results>/compare/{other}-vs-{base}/mixture.parquet",
         autopsy="<results>/compare/{other}-vs-{base}/autopsy.json",

@@ -8,6 +8,7 @@ rule compare_page:
         "<results>/compare/{other}-vs-{base}/vocabulary.parquet",
         "<results>/compare/{other}-vs-{base}/subspaces.parquet",
         "<results>/compare/{other}-vs-{base}/heads.parquet",
+        "<results>/compare/{other}-vs-{base}/profiles.parquet",
         "<results>/compare/{other}-vs-{base}/autopsy.json",
         "<results>/compare/{other}-vs-{base}/reports/40_compare.html",
     output:

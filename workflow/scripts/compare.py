@@ -5,8 +5,9 @@
 writes to the folder, as .csv and .parquet, pairs (every tensor of both sides, matched or not),
 differences (one row per matched matrix), subspaces (agreement of their leading directions), heads
 (what changed in each attention head), lineage (whether both can have started independently),
-mixture (weights of a merge of --parents) and vocabulary (tokens that were added, removed or
-renumbered), and autopsy.json (sentences on what kind of change it is).
+profiles (spread of the attention weights over depth), mixture (weights of a merge of --parents) and
+vocabulary (tokens that were added, removed or renumbered), and autopsy.json (sentences on what kind
+of change it is).
 
 With --expect it is a check for converters: the exit code is 1 if the other side differs by more,
 and expectation.json has the reasons. The rule of the workflow names manifests instead of folders;
@@ -48,7 +49,15 @@ def main(options):
         mixed = frame(mixture([base, *parents], other) if parents else (), "mixture")
     folder = Path(options.out)
     about = facts_of_pair(other.manifest, base.manifest)
-    for table in ("pairs", "differences", "subspaces", "heads", "lineage", "vocabulary"):
+    for table in (
+        "pairs",
+        "differences",
+        "subspaces",
+        "heads",
+        "lineage",
+        "profiles",
+        "vocabulary",
+    ):
         write_both(getattr(found, table), table, folder / table, about)
     write_both(mixed, "mixture", folder / "mixture", about)
     verdicts = autopsy(found, mixed)

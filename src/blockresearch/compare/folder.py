@@ -14,6 +14,7 @@ from blockresearch.compare.checkpoint import Checkpoint
 from blockresearch.compare.evidence import Opener
 from blockresearch.compare.matching import Pair, compared_shares, copies, match
 from blockresearch.compare.pair import Numbers, Row, measure_pair
+from blockresearch.compare.profiles import depth_profiles
 from blockresearch.compare.sides import Sides, sides_of
 from blockresearch.compare.vocabulary import SharedRows, shared_rows, token_changes
 from blockresearch.spectra.cost import predicted_seconds
@@ -33,6 +34,7 @@ class Comparison:
     subspaces: pd.DataFrame
     heads: pd.DataFrame
     lineage: pd.DataFrame
+    profiles: pd.DataFrame
     vocabulary: pd.DataFrame
     base_share: float
     other_share: float
@@ -74,6 +76,7 @@ def compare_checkpoints(left: Checkpoint, right: Checkpoint, threads: int) -> Co
         frame(subspaces, "subspaces"),
         frame(evidence.heads_of(measured, heads), "heads"),
         frame(lineage, "lineage"),
+        frame(depth_profiles(left, right), "profiles"),
         frame(map(asdict, changes), "vocabulary"),
         base_share,
         other_share,

@@ -15,6 +15,7 @@ from blockresearch.tables.comparison_columns import (
     LINEAGE,
     MIXTURE,
     PAIRS,
+    PROFILES,
     SUBSPACES,
     VOCABULARY,
 )
@@ -52,6 +53,7 @@ SCHEMAS = {
     "subspaces": SUBSPACES,
     "heads": HEADS,
     "lineage": LINEAGE,
+    "profiles": PROFILES,
     "mixture": MIXTURE,
     "vocabulary": VOCABULARY,
     "dynamics": DYNAMICS,

@@ -387,6 +387,32 @@ LINEAGE = Schema(
     ),
 )
 
+PROFILES = Schema(
+    "profiles.csv, profiles.parquet",
+    "one projection of attention that both sides have, over all layers",
+    (
+        *_SIDES,
+        COMPONENT,
+        Column("projection", "string", "q_proj, k_proj, v_proj or o_proj"),
+        Column("base_std", "numbers", "standard deviation in each layer of the base", WEIGHT, "s"),
+        Column("other_std", "numbers", "the same of the other side", WEIGHT, "s'"),
+        Column(
+            "profile_correlation",
+            "number",
+            "correlation of both over relative depth; missing with fewer than 6 layers",
+            NONE,
+            "corr(s, s')",
+        ),
+        Column(
+            "null_correlation",
+            "number",
+            "largest correlation with another projection of the other side",
+            NONE,
+            "max corr(s, t')",
+        ),
+    ),
+)
+
 MIXTURE = Schema(
     "mixture.csv, mixture.parquet",
     "one matrix that the other side, the base and all other parents have",

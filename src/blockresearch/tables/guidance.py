@@ -245,6 +245,12 @@ GUIDANCE = (
         "steps that are far apart hide what happened between them",
     ),
     _of(
+        "base_std other_std profile_correlation null_correlation",
+        "float64 sums of the stored values",
+        "close to 1 for a fine-tune; unrelated models reach 0.98",
+        "weak evidence at any size, and none below null_correlation: see lineage",
+    ),
+    _of(
         "position step_number",
         "exact",
         "one more from step to step",

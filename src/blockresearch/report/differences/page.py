@@ -9,6 +9,7 @@ import pandas as pd
 
 from blockresearch.language.sentence import Sentence, joined, say
 from blockresearch.report.citation import ending
+from blockresearch.report.differences.depth import profile_drawing, profile_rows
 from blockresearch.report.differences.heat import Heat, heat_maps, overlap, rank, relative
 from blockresearch.report.differences.pair import ALONE, PairResults, compared_shares
 from blockresearch.report.pages import render
@@ -49,6 +50,8 @@ DOWNLOADS = {
     "heads.parquet": say("the same (Parquet)"),
     "lineage.csv": say("whether both sides can have started independently, by layer (CSV)"),
     "lineage.parquet": say("the same (Parquet)"),
+    "profiles.csv": say("spread of the attention weights over depth on both sides (CSV)"),
+    "profiles.parquet": say("the same (Parquet)"),
     "mixture.csv": say("weights of a merge, if its parents were named (CSV)"),
     "mixture.parquet": say("the same (Parquet)"),
     "vocabulary.csv": say("tokens that were added, removed or renumbered (CSV)"),
@@ -81,6 +84,8 @@ def comparison_page(folder: Path) -> str:
         statuses=_statuses(found.pairs),
         alone=_alone(found.pairs),
         number_alone=int(found.pairs["status"].isin(ALONE).sum()),
+        profiles=profile_rows(found.profiles),
+        profile_drawing=profile_drawing(found.profiles),
         vocabulary=_vocabulary(found.vocabulary),
         resized=_resized(found.pairs),
         tokens=found.vocabulary.head(MOST_TOKENS).to_dict("records"),

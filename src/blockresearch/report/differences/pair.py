@@ -41,6 +41,10 @@ class PairResults:
         return read_table(self.folder / "heads.parquet", "heads")
 
     @cached_property
+    def profiles(self) -> pd.DataFrame:
+        return read_table(self.folder / "profiles.parquet", "profiles")
+
+    @cached_property
     def vocabulary(self) -> pd.DataFrame:
         return read_table(self.folder / "vocabulary.parquet", "vocabulary")
 

@@ -26,7 +26,14 @@ def pair(name, status="matched", **sides):
 
 
 def write_comparison(
-    folder, differences, pairs, tokens=(), text="Something changed.", subspaces=(), heads=()
+    folder,
+    differences,
+    pairs,
+    tokens=(),
+    text="Something changed.",
+    subspaces=(),
+    heads=(),
+    profiles=(),
 ):
     """The tables and the autopsy in `folder`."""
     folder.mkdir(parents=True)
@@ -36,6 +43,7 @@ def write_comparison(
         ("vocabulary", tokens),
         ("subspaces", subspaces),
         ("heads", heads),
+        ("profiles", profiles),
     ):
         write_both(frame(rows, table), table, folder / table, FACTS)
     verdict = {"rule": "broad", "text": text, "value": 1, "threshold": 0, "message": text}

@@ -38,6 +38,15 @@ def test_heads_and_leading_directions_are_shown(tmp_path):
     assert "text 3 5 (1) 50 % / 90.0 % – / –" in text and "6 (1)" not in text
 
 
+def test_profiles_are_curves_beside_their_null(tmp_path):
+    row = {"component": "text", "projection": "k_proj", "base_std": [1, 2], "other_std": [2, 3, 4]}
+    row |= {"profile_correlation": 0.987, "null_correlation": 0.654}
+    folder = write_comparison(tmp_path / "c", [], [pair("a")], profiles=[row])
+    page = comparison_page(folder)
+    assert "2 / 3" in page and "0.99" in page and "0.65" in page
+    assert page.count("<svg") == 1
+
+
 def test_hostile_names_are_text(tmp_path):
     rows = [difference(name, n, name, relative_change=0.1) for n, name in enumerate(NAMES)]
     tokens = [{"status": "added", "token": name, "other_id": n} for n, name in enumerate(NAMES)]
