@@ -260,3 +260,22 @@ def test_tokens_of_a_hostile_model_are_text(site, visit):
     figure = page.locator(".token-figure[data-ready]")
     figure.get_by_label("Find a token").fill("onerror")
     assert any("<img␣src=x" in text for text in figure.locator("button").all_inner_texts())
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_maps_of_a_report_name_their_values(site, visit, scheme):
+    page = ready(
+        visit(f"{site.as_uri()}/local--demo/reports/20_per_layer.html", color_scheme=scheme).page
+    )
+    figure = page.locator(".map-figure").nth(1)
+    page.wait_for_selector(".map-figure[data-ready] >> nth=-1")
+    inside = figure.locator('.cell[data-row="2"][data-at="1"]')
+    inside.hover()
+    text = figure.locator(".status").inner_text()
+    assert re.match(r"Layer 2, k_proj: spectral norm σ?", text)
+    figure.get_by_label("Metric").select_option(label="stable rank")
+    assert page.url.endswith("#map2-metric=stable_rank")
+    inside.focus()
+    page.keyboard.press("ArrowDown")
+    assert figure.locator(".status").inner_text().startswith("Layer 3, k_proj: stable rank")
+    assert not violations(page)

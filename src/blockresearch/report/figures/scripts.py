@@ -25,11 +25,14 @@ REPORT_CHARTS = (*CHART, "charts.js")
 
 REPORT_MAP = ("token-map.js",)
 
+REPORT_LAYERS = ("scale.js", "layer-map.js", "maps.js")
+
 # Class of a figure -> the scripts that it needs beside BASE.
 REPORT_FIGURES = {
     "table-figure": REPORT_TABLES,
     "chart-figure": REPORT_CHARTS,
     "token-figure": REPORT_MAP,
+    "map-figure": REPORT_LAYERS,
 }
 
 REPORT_SCRIPTS = (*BASE, *(name for names in REPORT_FIGURES.values() for name in names))

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from blockresearch.report.figures.charts import label
 from blockresearch.report.figures.layer_map import in_map_order, layer_map
-from blockresearch.report.figures.live import Drawing
+from blockresearch.report.figures.live import Drawing, figure_html
 from blockresearch.report.words import escape
 
 STOPS = (
@@ -144,7 +145,32 @@ def _legend(metric: Mapping[str, Any], left: float, y: float) -> list[str]:
 
 
 def maps(matrices: pd.DataFrame, keys: Sequence[str]) -> Drawing | None:
-    """The maps of some metrics of a model, one after the other; None if there is none."""
+    """An interactive map with a choice of some metrics of a model; None if it has none of them.
+
+    Without scripts and in print there is a map of each metric.
+    """
     drawn = layer_map(in_map_order(matrices))
-    found = [static_map(drawn, key) for key in keys if drawn and key in drawn["middle"]]
-    return Drawing("".join(found)) if found else None
+    return live_map(drawn, keys) if drawn else None
+
+
+def live_map(drawn: Mapping[str, Any], keys: Sequence[str]) -> Drawing | None:
+    """The same for a map as `layer_map` makes it; its cells need no `first`."""
+    metrics = {each["key"]: each for each in drawn["metrics"]}
+    chosen = [metrics[key] for key in keys if key in metrics]
+    if not chosen:
+        return None
+    parts = {
+        name: {each["key"]: drawn[name][each["key"]] for each in chosen}
+        for name in ("middle", "low", "high")
+        if name in drawn
+    }
+    data = {
+        **{name: drawn[name] for name in ("components", "columns", "cells")},
+        **parts,
+        "metrics": [
+            {**each, "label": label(each["label"]), "unit": each["unit"] and label(each["unit"])}
+            for each in chosen
+        ],
+    }
+    still = "".join(static_map(drawn, each["key"]) for each in chosen)
+    return Drawing(figure_html("map-figure", data, still))

@@ -1,4 +1,4 @@
-// The map of a model: layers down, kinds of matrices across. Arrow keys move, Enter opens a cell.
+// A map of a model: layers down, kinds of matrices across. Arrow keys move, Enter opens a cell.
 "use strict";
 (() => {
   const { element, svg } = page;
@@ -7,12 +7,21 @@
   // Room at the right for the label of the last column, which leans over the edge.
   const LEAN = 50;
 
-  // `open(cell)` is called with the number of a cell. Returns `focus(cell)`, `close()`.
-  page.layerMap = ({ place, map, name, open }) => {
+  // A text of the data: a message, or its translations by language.
+  const text = (label) => (typeof label === "string" ? say(label) : page.label(label));
+
+  // `open(cell)` is called with the number of a cell; without it cells only name their values. `key` sets
+  // the address and the patterns of one map apart from those of others on the page.
+  // Returns `choose(cell)`, `focusChosen()`.
+  page.layerMap = ({ place, map, name, open = null, key = "" }) => {
     const [controls, frame, status, legend] = ["controls", "map", "status", "legend"].map((kind) =>
       place.querySelector(`.${kind}`));
     const { cells, columns, components, metrics } = map;
-    const known = (key, list, other) => (list.includes(page.inAddress(key)) ? page.inAddress(key) : other);
+    const known = (part, list, other) => {
+      const found = page.inAddress(key + part);
+      return list.includes(found) ? found : other;
+    };
+    const noValue = `url(#${key}no-value)`;
     const state = {
       metric: known("metric", metrics.map((each) => each.key), metrics[0].key),
       color: known("color", ["median", "value"], "median"),
@@ -49,7 +58,7 @@
       if (cell === undefined || values[cell] === null) {
         return cell === undefined
           ? say("Layer {layer}, {label}: no such matrix", { layer, label })
-          : say("Layer {layer}, {label}: {metric} is missing", { layer, label, metric: say(metric.label) });
+          : say("Layer {layer}, {label}: {metric} is missing", { layer, label, metric: text(metric.label) });
       }
       const others = numbers.filter((one) => cells.column[one] === column && values[one] !== null)
         .map((one) => values[one]).sort((a, b) => b - a);
@@ -63,12 +72,12 @@
           low: page.number(map.low[metric.key][cell]), high: page.number(map.high[metric.key][cell]),
         }) : "";
       return say("Layer {layer}, {label}: {metric} {value}{unit}{several}, {against}, number {place} of {count} from the highest", {
-        layer, label, metric: say(metric.label), value: page.number(values[cell]), unit: metric.unit === "dB" ? " dB" : "",
+        layer, label, metric: text(metric.label), value: page.number(values[cell]), unit: metric.unit === "dB" ? " dB" : "",
         several, against, place: others.indexOf(values[cell]) + 1, count: others.length,
       });
     };
 
-    const fill = (value, column) => shown.scale.color(value, shown.medians[column]) ?? "url(#no-value)";
+    const fill = (value, column) => shown.scale.color(value, shown.medians[column]) ?? noValue;
     const drawn = () => {
       shown = prepared();
       const { own, layers, first } = shown;
@@ -95,7 +104,7 @@
           const made = svg("rect", {
             x, y, width: width - 1, height: height - (height > 10 ? 1 : 0.5), role: "gridcell", tabindex: -1,
             class: cell === undefined ? "cell missing" : "cell",
-            fill: cell === undefined ? "url(#no-value)" : fill(shown.values[cell], column.at),
+            fill: cell === undefined ? noValue : fill(shown.values[cell], column.at),
             "aria-label": sentence(first + row, column.at),
             "data-row": row, "data-at": at,
           });
@@ -110,21 +119,21 @@
       }
       const grid = svg("svg", {
         width: wide, height: tall, role: "grid", class: "grid", "aria-label": say("{metric} of the {component} by layer and kind of matrix", {
-          metric: say(shown.metric.label), component: state.component,
+          metric: text(shown.metric.label), component: state.component,
         }),
         "aria-rowcount": layers + 1, "aria-colcount": own.length,
       }, [hatching(), heads, ...rows]);
       return { labels, grid };
     };
     const hatching = () => svg("defs", {}, [svg("pattern", {
-      id: "no-value", width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)",
+      id: `${key}no-value`, width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)",
     }, [
       svg("rect", { width: 6, height: 6, fill: page.variable("--page") }),
       svg("rect", { width: 1.5, height: 6, fill: page.isDark() ? "#5a626c" : "#b4bac2" }),
     ])]);
 
     const scaleTitle = () => {
-      const title = [shown.metric.label, shown.metric.unit].filter(Boolean).map((text) => say(text)).join(", ");
+      const title = [shown.metric.label, shown.metric.unit].filter(Boolean).map(text).join(", ");
       return state.color === "median" ? say("{metric}, relative to the median of the column", { metric: title }) : title;
     };
 
@@ -156,24 +165,24 @@
           label]))),
         element("span", { className: "unit" }, [
           svg("svg", { class: "swatch", "aria-hidden": "true" }, [
-            svg("rect", { width: "100%", height: "100%", fill: "url(#no-value)" })]),
+            svg("rect", { width: "100%", height: "100%", fill: noValue })]),
           say("no value")]),
         ...(map.low ? [element("span", { className: "unit", textContent: say("Edges of a cell: smallest and largest of its matrices; middle: their median") })] : []));
       roving(cellAt(0, 0), false);
       mark();
     };
     const keep = () => page.toAddress({
-      metric: state.metric === metrics[0].key ? "" : state.metric,
-      color: state.color === "median" ? "" : state.color,
-      component: state.component === components[0] ? "" : state.component,
+      [`${key}metric`]: state.metric === metrics[0].key ? "" : state.metric,
+      [`${key}color`]: state.color === "median" ? "" : state.color,
+      [`${key}component`]: state.component === components[0] ? "" : state.component,
     });
-    const change = (key) => (value) => { state[key] = value; keep(); draw(); };
+    const change = (part) => (value) => { state[part] = value; keep(); draw(); };
 
     frame.addEventListener("pointerover", (event) => event.target.matches(".cell") && announce(event.target));
     frame.addEventListener("focusin", (event) => event.target.matches(".cell") && announce(event.target));
     const opened = (rect) => {
       const cell = numberOf(rect);
-      if (cell === undefined) return;
+      if (cell === undefined || !open) return;
       state.chosen = cell;
       mark();
       open(cell);
@@ -198,12 +207,11 @@
     });
 
     controls.append(
-      page.select(say("Metric"), metrics.map((each) => [each.key, say(each.label)]), state.metric, change("metric")),
+      page.select(say("Metric"), metrics.map((each) => [each.key, text(each.label)]), state.metric, change("metric")),
       page.select(say("Color"), [["median", say("relative to the median of the column")], ["value", say("value")]], state.color, change("color")));
-    if (components.length > 1) {
-      controls.append(page.select(
-        say("Component"), components.map((each) => [each, each]), state.component, change("component")));
-    }
+    const componentChoice = page.select(
+      say("Component"), components.map((each) => [each, each]), state.component, change("component"));
+    if (components.length > 1) controls.append(componentChoice);
     const rows = () => [
       ["component", "layer", "block", "matrices", ...metrics.map((each) => each.key)],
       ...numbers.map((cell) => [
@@ -212,7 +220,7 @@
     ];
     const picture = () => {
       const [wide, tall] = ["width", "height"].map((side) => Number(parts.grid.getAttribute(side)));
-      const text = (x, y, content) => svg("text", { x, y, "font-size": FONT }, [content]);
+      const written = (x, y, content) => svg("text", { x, y, "font-size": FONT }, [content]);
       const clone = (part, x) => {
         const copy = part.cloneNode(true);
         copy.setAttribute("x", x);
@@ -221,13 +229,13 @@
       };
       const stops = shown.scale.stops.flatMap(([color, label], at) => [
         svg("rect", { x: 8 + at * 70, y: tall + 32, width: 12, height: 12, fill: color }),
-        text(24 + at * 70, tall + 42, label)]);
+        written(24 + at * 70, tall + 42, label)]);
       return svg("svg", {
         width: Math.max(LABELS + wide, 520), height: tall + 56, "font-family": "system-ui, sans-serif",
         fill: page.variable("--text"),
       }, [
         svg("rect", { width: "100%", height: "100%", fill: page.variable("--page") }),
-        text(8, 18, `${name}: ${legend.querySelector(".unit").textContent}`),
+        written(8, 18, `${name}: ${legend.querySelector(".unit").textContent}`),
         clone(parts.labels, 0), clone(parts.grid, LABELS), ...stops]);
     };
     place.querySelector(".exports").append(
@@ -243,6 +251,7 @@
       draw();
     }).observe(frame);
     place.classList.add("live");
+    frame.classList.toggle("opens", Boolean(open));
     return {
       // Mark a cell as open, in its component.
       choose: (cell) => {
@@ -250,8 +259,7 @@
         const component = cell === null ? state.component : components[columns[cells.column[cell]].component];
         if (component !== state.component) {
           state.component = component;
-          const select = controls.querySelectorAll("select")[2];
-          select.value = component;
+          componentChoice.querySelector("select").value = component;
           keep();
           draw();
         } else {

@@ -1,9 +1,14 @@
 """The map for print: the same cells and the same deviations, and names as text."""
 
+import base64
+import gzip
+import json
+import re
+
 import pytest
 
 from blockresearch.report.figures.layer_map import in_map_order, layer_map
-from blockresearch.report.figures.static_map import STOPS, color_at, deviation, static_map
+from blockresearch.report.figures.static_map import STOPS, color_at, deviation, maps, static_map
 from tests.unit.report.figures.samples import matrices
 from tests.unit.report.hostile import NAMES, assert_harmless
 
@@ -28,3 +33,13 @@ def test_deviations_are_relative_to_the_median():
     assert deviation(0.0, 1.0, ratio) is None and deviation(None, 1.0, decibel) is None
     assert deviation(15.0, 18.0, decibel) == -1 and deviation(1.0, 18.0, decibel) == -1
     assert color_at(0) == STOPS[0] and color_at(1) == STOPS[-1]
+
+
+def test_a_report_has_one_map_for_its_metrics():
+    html = maps(matrices(4), ["stable_rank", "std", "alpha"]).html
+    assert html.count("map-figure") == 1 and html.count("<svg") == 2
+    [letters] = re.findall(r"<script[^>]*>(.*?)</script>", html, re.S)
+    data = json.loads(gzip.decompress(base64.b64decode(letters)))
+    assert [each["key"] for each in data["metrics"]] == ["stable_rank", "std"]
+    assert set(data["middle"]) == {"stable_rank", "std"}
+    assert maps(matrices(4), ["alpha"]) is None
