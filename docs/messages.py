@@ -179,7 +179,7 @@ def in_records() -> Iterator[str]:
     yield from (failures.KILLED, failures.FULL)
     yield from ("dead rows", "dead cols")
     yield from in_schema(read_yaml(PROJECT / "workflow/schemas/config.schema.yaml"))
-    for report in results.REPORTS.values():
+    for report in (results.REPORTS | results.ON_DEMAND).values():
         yield from (report.label, report.about)
     for texts in (results.LAYER_FIGURES, results.EMBEDDING_FIGURES, results.DOWNLOADS):
         yield from texts.values()

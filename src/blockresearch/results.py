@@ -73,6 +73,22 @@ REPORTS = {
     ),
 }
 
+# Those that a run of all results does not include, because plans are made on demand.
+ON_DEMAND = {
+    "50_plans": Report(
+        "Plans",
+        "What one may do with the model, what it is predicted to cost, and files for tools.",
+        (
+            "manifest.json",
+            "params.parquet",
+            "plans/quantization_plan.json",
+            "plans/training_plan.json",
+            "plans/sparsity_plan.json",
+            "plans/suspects_plan.json",
+        ),
+    ),
+}
+
 REPORT_PAGES = tuple(f"reports/{name}.html" for name in REPORTS)
 
 # Path -> caption.

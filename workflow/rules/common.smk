@@ -40,7 +40,7 @@ wildcard_constraints:
     batch=r"\d{5}-\d\d",
     piece=r"\d",
     shard=r"\d{5}",
-    notebook="|".join(map(re.escape, results.REPORTS)),
+    notebook="|".join(map(re.escape, results.REPORTS | results.ON_DEMAND)),
     key="[0-9a-f]{12}",
     file="[^/]+",
 

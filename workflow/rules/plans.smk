@@ -112,7 +112,7 @@ rule suspects_plan:
         " 2> {log:q}"
 
 
-# `snakemake plans` makes all plans of all models.
+# `snakemake plans` makes all plans of all models, and their report.
 rule plans:
     input:
         collect(
@@ -120,3 +120,4 @@ rule plans:
             model=MODELS,
             plan=["quantization", "training", "sparsity", "suspects"],
         ),
+        collect("<results>/{model}/reports/50_plans.html", model=MODELS),

@@ -185,13 +185,13 @@ rule findings:
         " 2> {log:q}"
 
 
-# One job for each entry of REPORTS in src/blockresearch/results.py.
+# One job for each entry of REPORTS, or of ON_DEMAND if it is wanted, in src/blockresearch/results.py.
 rule notebook:
     input:
         lambda wildcards: collect(
             "<model>/{file}",
             model=wildcards.model,
-            file=results.REPORTS[wildcards.notebook].reads,
+            file=(results.REPORTS | results.ON_DEMAND)[wildcards.notebook].reads,
         ),
     output:
         ipynb="<model>/reports/{notebook}.ipynb",

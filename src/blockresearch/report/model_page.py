@@ -33,7 +33,7 @@ from blockresearch.report.model import (
 from blockresearch.report.pages import linked, read_json, render
 from blockresearch.report.values import passing_alpha
 from blockresearch.report.wording import integer, parameter_count, percent, plural, shape, size
-from blockresearch.results import DOWNLOADS, EMBEDDING_FIGURES, LAYER_FIGURES, REPORTS
+from blockresearch.results import DOWNLOADS, EMBEDDING_FIGURES, LAYER_FIGURES, ON_DEMAND, REPORTS
 from blockresearch.tables.column import (
     NONE,
 )
@@ -135,7 +135,8 @@ def model_page(
         listed_findings=LISTED_FINDINGS,
         reports=[
             {"path": f"reports/{name}.html", "label": report.label, "text": report.about}
-            for name, report in REPORTS.items()
+            for name, report in (REPORTS | ON_DEMAND).items()
+            if name in REPORTS or (folder / f"reports/{name}.html").is_file()
         ],
         figures=[
             {"path": path, "caption": caption}

@@ -24,6 +24,7 @@ TEMPLATES = PACKAGE / "report" / "templates"
 
 # Name -> label, in the order in which they are read.
 REPORTS = {name: report.label for name, report in results.REPORTS.items()}
+ON_DEMAND = {name: report.label for name, report in results.ON_DEMAND.items()}
 
 # A heading of a markdown cell, or the beginning of a paragraph: what stands before its text.
 BEFORE_TEXT = re.compile(r"#* *")
@@ -128,7 +129,7 @@ def to_html(notebook: Any, name: str, model: str, facts: Mapping[str, str] | Non
     page = {
         "name": name,
         "model": visible(model),
-        "title": f"{plain(REPORTS.get(name, say('Comparison')))} – {visible(model)}",
+        "title": f"{plain((REPORTS | ON_DEMAND).get(name, say('Comparison')))} – {visible(model)}",
         "lang": TAGS[languages()[0]],
         "styles": styles,
         "scripts": scripts,
@@ -137,9 +138,11 @@ def to_html(notebook: Any, name: str, model: str, facts: Mapping[str, str] | Non
         "messages": script_json(script_messages(scripts)),
         "policy": policy(styles=styles, scripts=scripts),
         "ending": ending(facts or {}),
-        # The report of a comparison stands alone.
+        # The report of a comparison stands alone, and others do not link to one that may not exist.
         "reports": [
-            {"name": key, "label": label} for key, label in REPORTS.items() if name in REPORTS
+            {"name": key, "label": label}
+            for key, label in (REPORTS | ON_DEMAND).items()
+            if name in REPORTS | ON_DEMAND and (key in REPORTS or key == name)
         ],
     }
     # Ids are the same in every language.

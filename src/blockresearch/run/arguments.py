@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from blockresearch.checkpoint import records
-from blockresearch.results import REPORTS
+from blockresearch.results import ON_DEMAND, REPORTS
 from blockresearch.run.config import Model
 from blockresearch.run.fingerprint import flags
 
@@ -69,7 +69,11 @@ def embedding_flags(config: Json, manifest: Json) -> str:
 def report_flags(config: Json, notebook: str) -> str:
     """The settings that a report shows."""
     settings = _settings(config)
-    shown = {name: settings[name] for name in REPORTS[notebook].settings if name in settings}
+    shown = {
+        name: settings[name]
+        for name in (REPORTS | ON_DEMAND)[notebook].settings
+        if name in settings
+    }
     return flags({"settings": json.dumps(shown) if shown else None})
 
 

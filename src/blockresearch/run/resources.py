@@ -108,11 +108,16 @@ JOBS = {
     "10_summary_stats": Job(350, 4.9, row=(7, 0.2)),
     "20_per_layer": Job(350, 5.2, row=(9, 0.15)),
     "30_embedding_output": Job(265, 3.3, row=(4, 0.05), token=(2.3, 0.035)),
+    "model_page": Job(160, 0.9, row=(24, 0.5)),
+}
+
+# Those that a run of all results does not include.
+ON_DEMAND = {
     "quantization_plan": Job(150, 0.8, row=(12, 1.5)),
     "training_plan": Job(150, 1.1, row=(12, 1.0)),
     "sparsity_plan": Job(150, 0.8, row=(12, 0.5)),
     "suspects_plan": Job(150, 0.8, row=(12, 0.7)),
-    "model_page": Job(160, 0.9, row=(24, 0.5)),
+    "50_plans": Job(350, 4.0, row=(12, 1.0)),
 }
 
 # Those that need only what analyze measures.
@@ -235,13 +240,13 @@ def to_measure_shard(
 
 
 def to_make(job: str, model: Size, attempt: int = 1) -> Need:
-    """Of a job of JOBS."""
+    """Of a job of JOBS or ON_DEMAND."""
     return need(seconds(job, model), memory(job, model), tables_bytes(model), attempt)
 
 
 def memory(job: str, model: Size) -> float:
-    """Predicted peak memory of a job of JOBS, bytes."""
-    known = JOBS[job]
+    """Predicted peak memory of a job of JOBS or ON_DEMAND, bytes."""
+    known = (JOBS | ON_DEMAND)[job]
     found = known.memory * MB + KB * (known.row[0] * model.rows + known.token[0] * model.tokens)
     if job == "merge" and model.rows:
         # Rows as text, and spectra while they are put in order, a piece at a time.
@@ -251,8 +256,8 @@ def memory(job: str, model: Size) -> float:
 
 
 def seconds(job: str, model: Size) -> float:
-    """Predicted core seconds of a job of JOBS."""
-    known = JOBS[job]
+    """Predicted core seconds of a job of JOBS or ON_DEMAND."""
+    known = (JOBS | ON_DEMAND)[job]
     found = known.seconds + known.row[1] * model.rows / 1000 + known.token[1] * model.tokens / 1000
     if job == "merge":
         found += PART_SECONDS * model.parts + 2.5e-7 * model.values

@@ -18,10 +18,10 @@ from blockresearch.report.notebook_cells import (
     table,
 )
 from blockresearch.report.wording import number
-from blockresearch.results import REPORTS
+from blockresearch.results import ON_DEMAND, REPORTS
 from tests.conftest import ROOT
 
-NAMES = list(REPORTS)
+NAMES = list(REPORTS | ON_DEMAND)
 FOUND = Finding("rule", "values", "note", "in <b>w</b>", (Place("<b>w</b>"), Place("x'y")))
 HOSTILE = ["<img src=x onerror=alert(1)>", "$x$", "\u202eabc\x07", "</td><script>1</script>"]
 

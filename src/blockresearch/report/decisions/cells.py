@@ -1,0 +1,235 @@
+"""Functions for the cells of report 50, beside those of `notebook_cells`: the plans of a model."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from blockresearch.files import read_json
+from blockresearch.language.sentence import Sentence, say
+from blockresearch.report.notebook_cells import Html, lead, table, table_or_line
+from blockresearch.report.wording import fixed, integer, number, percent, size
+from blockresearch.report.words import escape, words
+from blockresearch.text import short
+
+NAMES = ("quantization", "training", "sparsity", "suspects")
+
+
+@dataclass(frozen=True)
+class Plans:
+    """The plans of the model whose results are in `folder`, each read on first use."""
+
+    folder: Path
+
+    @cached_property
+    def quantization(self) -> dict[str, Any]:
+        return self._read("quantization")
+
+    @cached_property
+    def training(self) -> dict[str, Any]:
+        return self._read("training")
+
+    @cached_property
+    def sparsity(self) -> dict[str, Any]:
+        return self._read("sparsity")
+
+    @cached_property
+    def suspects(self) -> dict[str, Any]:
+        return self._read("suspects")
+
+    def _read(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = read_json(self.folder / "plans" / f"{name}_plan.json")
+        return found
+
+
+def open_plans(model_dir: str) -> Plans:
+    """The plans in the folder `model_dir`."""
+    return Plans(Path(model_dir))
+
+
+def top(plans: Plans) -> Html:
+    """The first paragraph: what plans do not say, then what one may do and its predicted cost."""
+    caveat = say(
+        "Errors of weights rank the formats of one model, not models, and criteria that look at "
+        "weights alone are heuristics: evaluate what a plan makes."
+    )
+    return lead(caveat, [text for text in _sentences(plans) if text])
+
+
+def _sentences(plans: Plans) -> list[Sentence | None]:
+    return [
+        _of_quantization(plans.quantization),
+        _of_training(plans.training),
+        _of_sparsity(plans.sparsity),
+        say(
+            "Suspects: {count} weights or places stand out.",
+            count=integer(len(plans.suspects["suspects"])),
+        ),
+    ]
+
+
+def _of_quantization(plan: Mapping[str, Any]) -> Sentence:
+    if "predicted" not in plan:
+        return say("Quantization: no matrix of a linear layer can be quantized.")
+    found = plan["predicted"]
+    return say(
+        "Quantization for {engine}: {bits} bits per weight of the linear layers, {bytes} instead "
+        "of {now}, a summed relative squared error of {error}.",
+        engine=plan["engine"],
+        bits=number(found["bits"]),
+        bytes=size(found["bytes"]),
+        now=size(found["checkpoint_bytes"]),
+        error=number(found["error"]),
+    )
+
+
+def _of_training(plan: Mapping[str, Any]) -> Sentence:
+    if "trained" not in plan:
+        return say("Training: no matrix has a score.")
+    return say(
+        "Training by {criterion}: {count} of {total} matrices, {share} of their weights.",
+        criterion=plan["inputs"]["criterion"],
+        count=integer(sum(map(len, plan["trained"].values()))),
+        total=integer(len(plan["matrices"])),
+        share=percent(plan["trained_weights"] / plan["planned_weights"]),
+    )
+
+
+def _of_sparsity(plan: Mapping[str, Any]) -> Sentence:
+    if "layers" not in plan:
+        return say("Pruning: not every layer has a spectrum with an exponent.")
+    ratios = [layer["sparsity"] for layer in plan["layers"]]
+    return say(
+        "Pruning: from {low} to {high} of the weights of a layer.",
+        low=percent(min(ratios)),
+        high=percent(max(ratios)),
+    )
+
+
+def formats(plans: Plans) -> Html | None:
+    """What the plan stores in which format."""
+    found = pd.DataFrame(plans.quantization.get("matrices", []))
+    rows = []
+    for name, group in found.groupby("format") if len(found) else ():
+        kinds = Counter(each.rpartition(".")[2] for each in group["name"])
+        rows.append(
+            {
+                "format": name,
+                "matrices": len(group),
+                "bytes": int(group["bytes"].sum()),
+                "lowest": group["sqnr_db"].astype(float).min(),
+                "what": ", ".join(f"{short(kind)} ({n})" for kind, n in kinds.most_common()),
+            }
+        )
+    return table_or_line(
+        pd.DataFrame(rows),
+        {
+            "format": (say("format"), None),
+            "matrices": (say("matrices"), integer),
+            "bytes": (say("bytes"), size),
+            "lowest": (say("lowest SQNR, dB"), fixed),
+            "what": (say("kinds of matrices"), None),
+        },
+        say("Formats of the plan"),
+        say("There is no matrix to quantize."),
+    )
+
+
+def choices(plans: Plans) -> Html | None:
+    """One format for all matrices, and the plan, with bits, bytes and error."""
+    record = plans.quantization
+    if "predicted" not in record:
+        return None
+    rows = [*record["uniform"], {"format": say("the plan"), **record["predicted"]}]
+    return table(
+        pd.DataFrame(rows).sort_values("bits"),
+        {
+            "format": (say("format"), None),
+            "bits": (say("bits per weight"), fixed),
+            "bytes": (say("all tensors"), size),
+            "error": (say("summed error"), number),
+        },
+        say("One format for all, and the plan"),
+    )
+
+
+def trained(plans: Plans) -> Html | None:
+    """The layers that are trained, by kind of matrix."""
+    rows = [
+        {"kind": short(kind), "count": len(names), "names": ", ".join(map(_layer, names))}
+        for kind, names in plans.training.get("trained", {}).items()
+    ]
+    return table_or_line(
+        pd.DataFrame(rows),
+        {
+            "kind": (say("kind of matrix"), None),
+            "count": (say("matrices"), integer),
+            "names": (say("layers, best first"), None),
+        },
+        say("Matrices to train"),
+        say("No matrix has a score."),
+    )
+
+
+def _layer(name: str) -> str:
+    """The first number in a name, or the name."""
+    return next((word for word in name.split(".") if word.isdigit()), short(name))
+
+
+def agreement(plans: Plans) -> Html | None:
+    """Kendall's τ between criteria."""
+    rows = pd.DataFrame(plans.training.get("agreement", []))
+    return table_or_line(
+        rows.dropna(subset=["kendall_tau"]) if len(rows) else rows,
+        {
+            "one": (say("criterion"), None),
+            "other": (say("and"), None),
+            "kendall_tau": (say("Kendall's τ over the layers"), fixed),
+        },
+        say("How much the criteria agree"),
+        say("There are too few layers to compare criteria."),
+    )
+
+
+def pruned(plans: Plans) -> Html | None:
+    """The ratio of each layer."""
+    return table_or_line(
+        pd.DataFrame(plans.sparsity.get("layers", [])),
+        {
+            "layer": (say("layer"), integer),
+            "alpha": (say("mean exponent"), fixed),
+            "sparsity": (say("share to prune"), percent),
+        },
+        say("Shares to prune by layer"),
+        say("Not every layer has a spectrum with an exponent."),
+    )
+
+
+def suspicious(plans: Plans) -> Html | None:
+    """What stands out, with the reason."""
+    rows = pd.DataFrame(plans.suspects["suspects"])
+    if len(rows):
+        rows = rows.assign(tensor=rows["tensor"].map(short), reason=rows["reason"].map(short))
+    return table_or_line(
+        rows,
+        {
+            "tensor": (say("tensor"), None),
+            "reason": (say("why it stands out"), None),
+            "value": (say("value"), number),
+            "reference": (say("reference"), number),
+        },
+        say("Suspects"),
+        say("Nothing stands out."),
+    )
+
+
+def files(plans: Plans) -> Html:
+    """Links to the files of tools."""
+    paths = [f"{name}/{file}" for name in NAMES for file in getattr(plans, name)["files"]]
+    items = "".join(f'<li><a href="../plans/{escape(p)}">{escape(p)}</a></li>' for p in paths)
+    first = say("These lie in the folder plans of the model; docs/plans.md says what reads them.")
+    return Html(f"<p>{words(first)}</p><ul>{items}</ul>", "\n".join([first, *paths]))
