@@ -8,6 +8,7 @@
 #     params.* matrices.* …         merge
 #     layers.csv figures/           transformer_analysis
 #     embedding/                    embedding_analysis
+#     circuits/                     circuits, if `analyses` has it
 #     audit.json                    audit_model
 #     reports/ index.html           notebooks and pages
 #     plans/                        `snakemake plans`: files that other tools execute
@@ -43,6 +44,7 @@ report: "workflow/report/workflow.rst"
 include: "workflow/rules/fetch.smk"
 include: "workflow/rules/analyze.smk"
 include: "workflow/rules/embedding.smk"
+include: "workflow/rules/circuits.smk"
 include: "workflow/rules/compare.smk"
 include: "workflow/rules/dynamics.smk"
 include: "workflow/rules/plans.smk"
@@ -62,6 +64,14 @@ rule all:
             "<results>/{model}/{artefact}",
             model=ANALYZED,
             artefact=["index.html", "comparison.json", *results.ALL],
+        ),
+        branch(
+            "circuits" in config["analyses"],
+            then=collect(
+                "<results>/{model}/{artefact}",
+                model=ANALYZED,
+                artefact=results.CIRCUITS,
+            ),
         ),
         collect("<results>/compare/{pair}/index.html", pair=COMPARISONS),
         collect("<results>/dynamics/{run}/index.html", run=TRAININGS),

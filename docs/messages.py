@@ -181,7 +181,12 @@ def in_records() -> Iterator[str]:
     yield from in_schema(read_yaml(PROJECT / "workflow/schemas/config.schema.yaml"))
     for report in (results.REPORTS | results.ON_DEMAND).values():
         yield from (report.label, report.about)
-    for texts in (results.LAYER_FIGURES, results.EMBEDDING_FIGURES, results.DOWNLOADS):
+    for texts in (
+        results.LAYER_FIGURES,
+        results.EMBEDDING_FIGURES,
+        results.DOWNLOADS,
+        results.CIRCUITS,
+    ):
         yield from texts.values()
     yield from glossary.BLOCK_TYPES.values()
     for metric in METRICS:

@@ -135,7 +135,15 @@ DOWNLOADS = {
     },
 }
 
+# Path -> contents, of what is made if `analyses` has circuits.
+CIRCUITS = {
+    "circuits/attention_heads.csv": "what each attention head reads, matches, writes and copies",
+    "circuits/attention_heads.parquet": "the same (Parquet)",
+}
+
 ALL = (*DOWNLOADS, *LAYER_FIGURES, *EMBEDDING_FIGURES, *REPORT_PAGES)
 
 # Name -> path of every table that is kept as Parquet.
-TABLES = {PurePath(path).stem: path for path in DOWNLOADS if path.endswith(".parquet")}
+TABLES = {
+    PurePath(path).stem: path for path in (*DOWNLOADS, *CIRCUITS) if path.endswith(".parquet")
+}

@@ -236,3 +236,12 @@ def test_errors_are_one_sentence(arguments, words, tmp_path, monkeypatch):
     assert last.startswith("error: ") and words in last
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_circuits_by_hand(tmp_path):
+    demo = ROOT / "resources/demo"
+    done = run_script("circuits", "--model_path", demo, "--out", tmp_path)
+    assert "36 rows" in done.stderr
+    heads = read_table(tmp_path / "attention_heads.csv", "attention_heads")
+    assert heads["is_normalized"].all() and heads["qk_spectral_norm"].isna().all()
+    assert heads["copying"].between(-1, 1).all() and heads["missing"].isna().all()

@@ -138,6 +138,12 @@ DOCUMENTED = {
         ("change_from_first", "cosine_to_first", "change_from_previous"),
         "tests/unit/compare/test_dynamics.py",
     ),
+    **{
+        column.name: "tests/unit/circuits/test_heads.py"
+        for column in SCHEMAS["attention_heads"].columns
+        if column.type not in ("string", "boolean")
+        if column.name not in ("layer_index", "head", "kv_head")
+    },
     **dict.fromkeys(("score", "base_id", "other_id", "position", "step_number"), OF_FILE),
 }
 

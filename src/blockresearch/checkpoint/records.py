@@ -14,6 +14,10 @@ from typing import Any
 CONTENT = ("name", "dtype", "shape", "shard", "begin", "end", "layout")
 
 
+# Block types of the matrices of attention.
+ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj")
+
+
 def content_key(
     sha256: str | None, git_sha1: str | None, ranges: Sequence[Sequence[int]] | None = None
 ) -> str:
@@ -81,6 +85,36 @@ def shards_of(manifest: Mapping[str, Any], names: Iterable[str]) -> list[str]:
         tensors[name]["shard"] for tensor in chosen for name in (tensor["name"], *_others(tensor))
     }
     return [file["path"] for file in manifest["files"] if file["path"] in shards]
+
+
+def attention_tensors(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The matrices, biases and norms of the layers: what circuits are read from."""
+    return [
+        tensor
+        for tensor in manifest["tensors"]
+        if tensor["role"].get("layer_index") is not None
+        and tensor["role"].get("component") != "adapter"
+        and tensor["role"].get("block_type") in (*ATTENTION, "norm")
+    ]
+
+
+def circuit_shards(manifest: Mapping[str, Any]) -> list[str]:
+    """The shards that circuits are read from."""
+    return shards_of(manifest, [tensor["name"] for tensor in attention_tensors(manifest)])
+
+
+def circuits_digest(manifest: Mapping[str, Any]) -> str:
+    """Short hash of what circuits are made from: tensors with their roles, shards, the config."""
+    tensors = attention_tensors(manifest)
+    shards = circuit_shards(manifest)
+    hashes = [
+        [file["path"], file["sha256"], file["git_sha1"]]
+        for file in manifest["files"]
+        if file["path"] in shards
+    ]
+    entries = [{key: tensor[key] for key in (*CONTENT, "role")} for tensor in tensors]
+    text = json.dumps([entries, hashes, manifest["config"]], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _places(manifest: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,12 +7,13 @@ import numpy as np
 
 from blockresearch.compare.differences import Row, difference
 from blockresearch.compare.directions import is_one_direction, written_direction
-from blockresearch.compare.heads import PROJECTIONS, head_changes
+from blockresearch.compare.heads import head_changes
 from blockresearch.compare.matching import Pair
 from blockresearch.compare.quantized_copy import can_be_quantized, grid_of
 from blockresearch.compare.relations import relation
 from blockresearch.compare.sides import Sides
 from blockresearch.compare.subspaces import subspaces
+from blockresearch.weights.heads import PROJECTIONS
 
 # Below this cosine the elements of both sides do not agree.
 AGREES = 0.5

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from blockresearch.compare.sides import Panels, Sides
+from blockresearch.spectra.overlap import orthonormal, overlap_deviation
 
 # Dimensions of the subspaces.
 LEADING = (8, 32, 128)
@@ -27,9 +28,6 @@ EXTRA, PASSES = 16, 3
 # A leading direction of the other side is an intruder if its cosine with each of the base's leading
 # directions is below this. Source: Shuttleworth and others 2024, arXiv:2410.21228.
 INTRUDER_COSINE = 0.6
-
-# Least share of the largest entry on the diagonal of a triangle: squaring costs half of the digits.
-NEARLY_DEPENDENT = 1e-4
 
 SEED = 0
 
@@ -86,33 +84,6 @@ def leading(
     right, triangle = orthonormal(turned)
     inner, values, left = np.linalg.svd(triangle)
     return image @ left.T, values, right @ inner
-
-
-def orthonormal(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Q [n, k] and the triangle R [k, k] of the QR decomposition of `columns` [n, k], float64.
-
-    Q is orthonormal to about 1e-7. It is found by Cholesky's decomposition of the Gram matrix, in
-    a fraction of the time of reflections, which are used for columns that are nearly dependent.
-    Source: Golub & Van Loan, Matrix Computations, 4th ed., 5.3 and 5.2.
-    """
-    columns = columns.astype(np.float64, copy=False)
-    try:
-        triangle = np.linalg.cholesky(columns.T @ columns).T
-    except np.linalg.LinAlgError:
-        return np.linalg.qr(columns)
-    sizes = np.diag(triangle)
-    if sizes.min() < NEARLY_DEPENDENT * sizes.max():
-        return np.linalg.qr(columns)
-    return columns @ np.linalg.inv(triangle), triangle
-
-
-def overlap_deviation(k: int, dimension: int) -> float:
-    """Standard deviation of the overlap of two independent random subspaces of dimension `k`.
-
-    Source: the variance of tr(PQ) for random projections, 2k²(n-k)² / (n²(n-1)(n+2)).
-    """
-    n = dimension
-    return math.sqrt(2 * (n - k) ** 2 / (n**2 * (n - 1) * (n + 2)))
 
 
 def _back(panels: Iterable[np.ndarray], basis: np.ndarray, cols: int) -> np.ndarray:

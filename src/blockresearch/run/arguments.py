@@ -66,6 +66,11 @@ def embedding_flags(config: Json, manifest: Json) -> str:
     return flags({**settings, "probe_tokens": words, "digest": digest})
 
 
+def circuit_flags(manifest: Json) -> str:
+    """A hash of what the circuits are made from."""
+    return flags({"digest": records.circuits_digest(manifest)})
+
+
 def report_flags(config: Json, notebook: str) -> str:
     """The settings that a report shows."""
     settings = _settings(config)

@@ -90,6 +90,11 @@ def checked(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, A
     )
     if errors:
         raise ConfigError(_sentence(errors[0], schema))
+    analyses = result.get("analyses", [])
+    if "circuits" in analyses and "tensors" not in analyses:
+        raise ConfigError(
+            say("analyses: circuits are made from all tensors, so add tensors to the list.")
+        )
     for root in ("results", "weights"):
         if root in result:  # a shell leaves the ~ of `--config results=~/…` as it is
             result[root] = os.path.expanduser(result[root])

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from blockresearch.files import write_json
-from blockresearch.results import ALL
+from blockresearch.results import ALL, CIRCUITS
 
 NAME = "checksums.json"
 
@@ -66,7 +66,11 @@ def _results(results: str, models: Iterable[str]) -> Iterator[tuple[Path, list[s
     yield Path(results), ["index.html", "index.json", "glossary.html"]
     for model in models:
         folder = Path(results, model)
-        yield folder, [*ALL, "index.html", "comparison.json", "plan.json", *_parts(folder)]
+        circuits = [name for name in CIRCUITS if (folder / name).is_file()]
+        yield (
+            folder,
+            [*ALL, *circuits, "index.html", "comparison.json", "plan.json", *_parts(folder)],
+        )
 
 
 def _parts(folder: Path) -> list[str]:

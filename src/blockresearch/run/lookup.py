@@ -206,6 +206,8 @@ class Run:
         size = resources.size_of(self.known(wildcards.model, "manifest.json"), plan)
         if rule == "embedding_analysis":
             return resources.to_cluster(size, threads, attempt)
+        if rule == "circuits":
+            return resources.to_find_circuits(size, attempt)
         return resources.to_make(wildcards.notebook if rule == "notebook" else rule, size, attempt)
 
 

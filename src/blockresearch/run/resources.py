@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from blockresearch.checkpoint.records import token_tensors
+from blockresearch.checkpoint.records import attention_tensors, token_tensors
 from blockresearch.files import Version, read_json, version
 
 MB, KB = 1024**2, 1024
@@ -54,6 +54,9 @@ UNKNOWN_HEADERS = 19_500_000
 # Of embedding_analysis: libraries and what does not grow with the table.
 CLUSTER_BASE_MB = 430
 
+# Of circuits: libraries, and seconds for an element of the matrices of attention.
+CIRCUITS_MB, CIRCUITS_SECONDS = 180, 7e-8
+
 # Of compare: its core seconds over those of analyzing both sides, and more for each matrix.
 COMPARED_SHARE, COMPARED_SECONDS = 1.5, 0.08
 
@@ -76,6 +79,8 @@ class Size:
     parts     jobs of analyze
     tokens    rows of the token tables: embedding, and an untied output layer
     elements  of the larger token table
+    attention  elements of all matrices of attention
+    deepest   those of the layer that has the most
     """
 
     rows: int = 0
@@ -83,6 +88,8 @@ class Size:
     parts: int = 0
     tokens: int = 0
     elements: int = 0
+    attention: int = 0
+    deepest: int = 0
 
 
 @dataclass(frozen=True)
@@ -141,12 +148,18 @@ def need(seconds: float, memory: float, disk: float = 0, attempt: int = 1) -> Ne
 def size(manifest: Mapping[str, Any], plan: Mapping[str, Any]) -> Size:
     """The size of a model."""
     parts, tokens = plan["parts"], token_tensors(manifest)
+    attention: dict[tuple[str, int], int] = {}
+    for tensor in attention_tensors(manifest):
+        place = tensor["role"]["component"], tensor["role"]["layer_index"]
+        attention[place] = attention.get(place, 0) + math.prod(tensor["shape"])
     return Size(
         rows=sum(max(len(part["tensors"]), _matrices(part)) for part in parts),
         values=sum(part.get("singular_values", 0) for part in parts),
         parts=len(parts),
         tokens=sum(tensor["shape"][0] for tensor in tokens),
         elements=max((math.prod(tensor["shape"]) for tensor in tokens), default=0),
+        attention=sum(attention.values()),
+        deepest=max(attention.values(), default=0),
     )
 
 
@@ -326,6 +339,13 @@ def comparing(sides: Iterable[Iterable[Mapping[str, Any]]], threads: int) -> Com
     size = sum(sum({part["shard"]: part["size"] for part in side}.values()) for side in listed)
     seconds = START_SECONDS + size / DISK + max(longest, work / threads)
     return Comparing(size, work, seconds, sum(memory))
+
+
+def to_find_circuits(model: Size, attempt: int = 1) -> Need:
+    """Of circuits: the attention of a layer in float64, as read and with norms folded in."""
+    memory = CIRCUITS_MB * MB + 24 * model.deepest
+    seconds = START_SECONDS + CIRCUITS_SECONDS * model.attention + 4 * model.attention / DISK
+    return need(seconds, memory, attempt=attempt)
 
 
 def to_compare(

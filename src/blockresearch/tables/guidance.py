@@ -16,7 +16,7 @@ IDENTITY = frozenset(
     "layer_index shape rows cols nbytes numel finite_count nan_count posinf_count neginf_count "
     "expert_index bits_per_weight tensors matrices parameters inf_count top_rows top_cols codes "
     "counts token_id length cluster size k random_state other_rows other_cols base_id "
-    "other_id other_layer_index base_expert head kv_head units".split()
+    "other_id other_layer_index base_expert head kv_head units head_size".split()
 )
 
 
@@ -312,6 +312,37 @@ GUIDANCE = (
         "1e-8",
         "a residual of the size of rounding for linear merges",
         "merges that select elements leave a large residual",
+    ),
+    _of(
+        "qk_spectral_norm qk_frobenius_norm ov_spectral_norm ov_frobenius_norm",
+        "1e-8 of the largest σ",
+        "differ tenfold between heads of a model",
+        "of weights with the norm before folded in; what inputs are common decides the effect",
+    ),
+    _of(
+        "qk_stable_rank qk_effective_rank qk_spectrum ov_stable_rank ov_effective_rank ov_spectrum",
+        "1e-8 of the largest σ",
+        "OV is flatter than QK: most heads write with nearly all of their directions",
+        "the largest possible value is the size of a head: compare heads of one size",
+    ),
+    _of(
+        "qk_bias_share qk_symmetry",
+        "exact to the last digits of float64",
+        "encoders are more symmetric than decoders; queries and keys of some families live in "
+        "their biases",
+        "symmetry of content at distance 0, which rotary positions turn",
+    ),
+    _of(
+        "rotary_energy slow_energy",
+        "exact to the last digits of float64",
+        "heads that look at a fixed distance use fast frequencies, heads of content slow ones",
+        "an upper bound of what a frequency adds to a score, not its size on real inputs",
+    ),
+    _of(
+        "copying copying_z",
+        "1e-9; z depends on few pairs in small layers",
+        "between −1 and 1 in every model; many heads are far outside of the null of their layer",
+        "says what would be written if the head attended; not whether or where it does",
     ),
     _of(
         "score",

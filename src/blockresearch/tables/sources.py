@@ -6,6 +6,8 @@ CLAUSET = "Clauset, Shalizi and Newman 2009, SIAM Review 51(4), 661–703, arXiv
 
 AWQ = "Lin and others 2023, arXiv:2306.00978"
 
+ELHAGE = "Elhage and others 2021, A Mathematical Framework for Transformer Circuits"
+
 FP8 = "Micikevicius and others 2022, arXiv:2209.05433"
 
 GAVISH = "Gavish and Donoho 2014, IEEE Trans. Inf. Theory 60(8), 5040–5053, arXiv:1305.5870"
@@ -37,6 +39,8 @@ RAND = "Hubert and Arabie 1985, Journal of Classification 2, 193–218"
 ROY = "Roy and Vetterli 2007, EUSIPCO, 606–610"
 
 RUDELSON = "Rudelson and Vershynin 2007, Journal of the ACM 54(4), arXiv:math/0503442"
+
+SAPONATI = "Saponati and others 2025, arXiv:2502.10927"
 
 SHANNON = "Shannon 1948, Bell System Technical Journal 27, 379–423"
 

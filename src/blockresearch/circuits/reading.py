@@ -1,0 +1,179 @@
+"""From a manifest to the attention of each layer, read through `weights`.
+
+Fused, transposed and quantized weights are read as the matrices that they stand for, so that all
+layouts reduce to q, k, v and o. Sizes have to agree with the heads that config.json states. What is
+not defined, such as the heads of latent attention, gives the reason instead of a guess.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from blockresearch.checkpoint.manifest import Manifest, Tensor
+from blockresearch.circuits import norms
+from blockresearch.circuits.layer import Attention, Layer, Missing
+from blockresearch.circuits.places import Place, attention_places, head_counts
+from blockresearch.circuits.rotary import rotary_pairs
+from blockresearch.model_config import ModelConfig
+from blockresearch.weights.heads import PROJECTIONS, split_heads
+from blockresearch.weights.layout import Matrix
+from blockresearch.weights.quantized.source import Contradiction
+from blockresearch.weights.reading import open_tensor, panels, row_starts
+from blockresearch.weights.weight import weight_of
+
+PANEL_BYTES = 32 * 2**20
+
+Named = Mapping[str, np.ndarray]
+
+
+def read_layers(manifest: Manifest, files: Mapping[str, Path]) -> Iterator[Layer]:
+    """The attention of each layer, read when it is its turn; `files` are the shards by name."""
+    blocks: dict[tuple[str, int], list[Place]] = {}
+    for place in attention_places(manifest):
+        blocks.setdefault((place.component, place.layer), []).append(place)
+    for (component, index), places in blocks.items():
+        found = [_attention(manifest, files, place) for place in places]
+        yield Layer(
+            component,
+            index,
+            tuple(each for each in found if isinstance(each, Attention)),
+            tuple(each for each in found if isinstance(each, Missing)),
+        )
+
+
+class _Reader:
+    """Reads tensors of a model whose shards lie in `files`, float64."""
+
+    def __init__(self, manifest: Manifest, files: Mapping[str, Path]):
+        self.manifest, self.files = manifest, files
+
+    def matrices(self, tensor: Tensor) -> dict[str, np.ndarray]:
+        """The matrices [out, in] of a tensor by their piece of a fused projection, else ""."""
+        weight = weight_of(tensor, tensor.layout, self.manifest.by_name)
+        source = open_tensor(self.files, weight)
+        parts = weight.matrices() or (weight.whole(),)
+        return {
+            part.piece: np.concatenate(list(panels(source, part, PANEL_BYTES))).astype(np.float64)
+            for part in parts
+        }
+
+    def values(self, tensor: Tensor) -> np.ndarray:
+        """The elements [n] of a vector."""
+        return np.concatenate([part.reshape(-1) for part in self.matrices(tensor).values()])
+
+
+def _attention(manifest: Manifest, files: Mapping[str, Path], place: Place) -> Attention | Missing:
+    """The heads of one attention block, or why there are none."""
+    reason = _refusal(place)
+    if reason:
+        return Missing(place.role, reason)
+    reader = _Reader(manifest, files)
+    try:
+        matrices, biases = _parts(reader, place)
+    except Contradiction as error:
+        return Missing(place.role, str(error))
+    counts = head_counts(manifest, place.component)
+    if counts is None:
+        return Missing(place.role, "config.json states no number of heads")
+    heads, groups = counts
+    rows = [len(matrices[name]) for name in PROJECTIONS]
+    size, value_size = rows[1] // groups, rows[2] // groups
+    wanted = [heads * size, groups * size, groups * value_size]
+    width = matrices["o_proj"].shape[1]
+    if heads % groups or rows[:3] != wanted or width != heads * value_size:
+        shapes = ", ".join(f"{name} {list(matrices[name].shape)}" for name in PROJECTIONS)
+        return Missing(
+            place.role, f"{heads} heads and {groups} key-value heads do not fit {shapes}"
+        )
+    return _folded(reader, place, matrices, biases, heads, groups)
+
+
+def _refusal(place: Place) -> str:
+    """Why the matrices of a block cannot be told apart; empty if they can."""
+    for block, tensors in place.weights.items():
+        if len(tensors) > 1 and block in PROJECTIONS:
+            return "several stacks share the number of this layer"
+        for tensor in tensors:
+            if tensor.layout.kind == "unsupported":
+                return f"{tensor.name}: {tensor.layout.reason}"
+    fused = place.weights.get("qkv_proj", [])
+    pieces = {piece.name for tensor in fused for piece in tensor.layout.pieces}
+    absent = [name for name in PROJECTIONS if name not in pieces and name not in place.weights]
+    if not absent:
+        return ""
+    why = fused[0].layout.reason or "they are made from a latent vector" if fused else ""
+    return f"no {', '.join(absent)}{': ' if why else ''}{why}"
+
+
+def _parts(reader: _Reader, place: Place) -> tuple[Named, Named]:
+    """Matrices [out, in] and biases [out] of q, k, v and o, zeros without biases."""
+    matrices: dict[str, np.ndarray] = {}
+    for block, tensors in place.weights.items():
+        for tensor in tensors:
+            read = reader.matrices(tensor)
+            matrices |= read if block == "qkv_proj" else {block: read[""]}
+    biases = {name: np.zeros(len(matrices[name])) for name in PROJECTIONS}
+    for block, tensor in place.biases.items():
+        values = reader.values(tensor)
+        if block in biases and len(values) == len(biases[block]):
+            biases[block] = values
+        elif len(place.weights.get(block, ())) == 1:
+            for piece in place.weights[block][0].layout.pieces:
+                rows = row_starts(Matrix(piece.rows, 1, piece.first, piece.steps))
+                biases[piece.name] = values[rows]
+    return matrices, biases
+
+
+def _folded(
+    reader: _Reader, place: Place, matrices: Named, biases: Named, heads: int, groups: int
+) -> Attention:
+    """The heads with norms folded in."""
+    config = reader.manifest.config
+    facts = ModelConfig(config)
+    adds_one = facts.adds_one_to_norms and place.component in ("text", "mtp")
+
+    def scale(name: str) -> np.ndarray:
+        weight, _ = place.norms[name]
+        return reader.values(weight) + adds_one if weight else np.ones(1)
+
+    parts = {name: (matrices[name], biases[name]) for name in PROJECTIONS}
+    norm = norms.norm_before(place.norms, place.role, facts)
+    if norm is not None:
+        beta = place.norms[norm][1]
+        is_centered = beta is not None or bool(facts.types & norms.CENTERED)
+        # Keys and values of a cross attention come from another stack, normalized at its end.
+        for name in ("q_proj", "k_proj", "v_proj") if place.role == "self" else ("q_proj",):
+            offset = None if beta is None else reader.values(beta)
+            parts[name] = norms.fold(*parts[name], scale(norm), offset, is_centered)
+    split = {
+        name: (split_heads(matrix, len(matrix) // count, False), bias.reshape(count, -1))
+        for name, count in (("q_proj", heads), ("k_proj", groups), ("v_proj", groups))
+        for matrix, bias in [parts[name]]
+    }
+    is_normalized = facts.flag("use_qk_norm")
+    for name, of_this in (("q_proj", norms.QUERY_NORMS), ("k_proj", norms.KEY_NORMS)):
+        for own in of_this:
+            if own in place.norms:
+                is_normalized = True
+                split[name] = norms.fold_heads(*split[name], scale(own))
+    (q, q_bias), (k, k_bias), (v, v_bias) = split.values()
+    o, _ = parts["o_proj"]
+    is_rescaled = norms.is_output_rescaled(place.norms)
+    if is_rescaled:
+        o = scale(norms.OUTPUT_NORM)[:, None] * o
+    rotary = rotary_pairs(config, place.component, place.layer, q.shape[1])
+    return Attention(
+        role=place.role,
+        q=q,
+        k=k,
+        v=v,
+        o=split_heads(o, v.shape[1], True).transpose(0, 2, 1),
+        q_bias=q_bias,
+        k_bias=k_bias,
+        v_bias=v_bias,
+        norm=norm,
+        is_normalized=is_normalized,
+        is_rescaled=is_rescaled,
+        rotary=rotary if place.role == "self" else None,
+    )

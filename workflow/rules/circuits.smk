@@ -1,0 +1,31 @@
+# The attention heads of a model, if `analyses` of config has circuits.
+
+
+rule circuits:
+    input:
+        manifest=ancient("<model>/manifest.json"),
+        files=lambda wildcards: available(
+            wildcards, records.circuit_shards(manifest_of(wildcards))
+        ),
+    output:
+        heads="<model>/circuits/attention_heads.csv",
+        heads_parquet="<model>/circuits/attention_heads.parquet",
+    log:
+        "<model>/logs/circuits.log",
+    benchmark:
+        "<model>/benchmarks/circuits.tsv"
+    conda:
+        "../../envs/numeric.yaml"
+    resources:
+        **resources_for("circuits"),
+        # It needs all shards with attention at once.
+        disk_slots=lambda wildcards: slots(wildcards, config["shards_on_disk"]),
+    params:
+        args=lambda wildcards: arguments.circuit_flags(manifest_of(wildcards)),
+        code=fingerprint("circuits"),
+        out_dir=subpath(output.heads, parent=True),
+        program=program("circuits"),
+        weights=uncompared(lambda wildcards: config["weights"]),
+    shell:
+        "{params.program} --manifest {input.manifest:q}"
+        " --weights {params.weights:q} --out {params.out_dir:q} {params.args} 2> {log:q}"

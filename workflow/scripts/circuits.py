@@ -1,0 +1,56 @@
+"""Measure the attention heads of a model: what each reads, matches, writes and copies.
+
+    python workflow/scripts/circuits.py --model_path models/Qwen3-4B --out circuits
+
+writes to the folder attention_heads, a row for each head, as .csv and .parquet. Nothing is run:
+all numbers follow from the weights (docs/circuits.md). The rule of the workflow gives a manifest
+instead of a folder; files that are not in --weights are downloaded, and deleted afterwards.
+"""
+
+import logging
+from pathlib import Path
+
+from threadpoolctl import threadpool_limits
+
+from blockresearch.checkpoint.borrow import borrowed, job_folder
+from blockresearch.checkpoint.describe import describe_folder
+from blockresearch.checkpoint.manifest import manifest_json, read_manifest
+from blockresearch.checkpoint.provenance import facts
+from blockresearch.checkpoint.records import circuit_shards
+from blockresearch.circuits.heads import head_rows
+from blockresearch.circuits.reading import read_layers
+from blockresearch.run import cli
+from blockresearch.tables.io import frame
+from blockresearch.tables.labels import write_both
+
+log = logging.getLogger("circuits")
+
+
+def main(options):
+    if options.model_path:
+        manifest = describe_folder(
+            options.model_path, cli.now(), hashed=False, **cli.selection(options)
+        )
+    else:
+        manifest = read_manifest(options.manifest)
+    names = circuit_shards(manifest_json(manifest))
+    shards = [file for file in manifest.shards if file.path in names]
+    place = job_folder(options.weights, options.manifest or "", "circuits")
+    # The same numbers on any number of cores.
+    with threadpool_limits(1), borrowed(manifest, shards, options.weights, place) as files:
+        heads = frame(head_rows(read_layers(manifest, files)), "attention_heads")
+    folder = Path(options.out)
+    write_both(heads, "attention_heads", folder / "attention_heads", facts(manifest, {}))
+    log.info("%d rows in %s", len(heads), folder / "attention_heads.csv")
+
+
+if __name__ == "__main__":
+    parser = cli.parser(__doc__)
+    what = parser.add_mutually_exclusive_group(required=True)
+    cli.add_selection(parser)
+    what.add_argument("--model_path", help="local folder of safetensors files")
+    what.add_argument("--manifest", help="manifest of a model (with --weights)")
+    parser.add_argument("--weights", default="", help="folder of downloaded weights")
+    parser.add_argument("--digest", help="hash of what is read; only for the workflow's record")
+    parser.add_argument("--out", required=True, help="folder to write")
+    cli.run(parser, main)
