@@ -2,7 +2,7 @@
 
     blockresearch audit models/my-finetune --fail-on warning
 
-Measures every weight; a later `blockresearch run` continues from there.
+Measures every weight and makes no reports; a later `blockresearch run` continues from there.
 """
 
 import argparse
@@ -20,7 +20,7 @@ FAILING = {"error": ("error",), "warning": ("error", "warning"), "never": ()}
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the models, the severity that fails, and the options of the workflow."""
-    parser.add_argument("model", nargs="+", metavar="MODEL", help="id, ID@REVISION, folder or file")
+    options.add_models(parser)
     parser.add_argument(
         "--fail-on",
         choices=tuple(FAILING),
@@ -34,7 +34,7 @@ def main(chosen: argparse.Namespace) -> int:
     """Audit the models, print the findings, and return 3 if one is severe enough."""
     from blockresearch.command import outcome, settings
 
-    found = settings.settings_of(chosen, settings.of_models(chosen.model))
+    found = settings.settings_of(chosen, settings.of_chosen(chosen))
     words = calls.snakemake("audit", found.words, found.files, chosen)
     code = calls.call(words, outcome.output_of(chosen.json))
     audits = {name: audit_of(found.results / name) for name in found.models}

@@ -3,6 +3,12 @@
 import argparse
 
 
+def add_models(parser: argparse.ArgumentParser) -> None:
+    """Add the models, one by one or as a list in a file."""
+    parser.add_argument("model", nargs="*", metavar="MODEL", help="id, ID@REVISION, folder or file")
+    parser.add_argument("--models", metavar="FILE", help="a text file with one model a line")
+
+
 def add_workflow(parser: argparse.ArgumentParser) -> None:
     """Add what every call of Snakemake takes."""
     parser.add_argument(

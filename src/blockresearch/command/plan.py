@@ -13,7 +13,7 @@ from blockresearch.command import calls, options
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the models and the options of the workflow."""
-    parser.add_argument("model", nargs="+", metavar="MODEL", help="id, ID@REVISION, folder or file")
+    options.add_models(parser)
     options.add_workflow(parser)
 
 
@@ -21,7 +21,7 @@ def main(chosen: argparse.Namespace) -> int:
     """Look the models up and print what they will take."""
     from blockresearch.command import outcome, settings
 
-    found = settings.settings_of(chosen, settings.of_models(chosen.model))
+    found = settings.settings_of(chosen, settings.of_chosen(chosen))
     words = calls.snakemake("plan", found.words, found.files, chosen)
     code = calls.call(words, outcome.output_of(chosen.json))
     if chosen.json:

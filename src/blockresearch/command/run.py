@@ -15,22 +15,15 @@ from blockresearch.command import calls, options
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the models and the options of the workflow."""
-    parser.add_argument("model", nargs="*", metavar="MODEL", help="id, ID@REVISION, folder or file")
-    parser.add_argument("--models", metavar="FILE", help="a text file with one model a line")
+    options.add_models(parser)
     options.add_workflow(parser)
 
 
 def main(chosen: argparse.Namespace) -> int:
-    """Run the whole workflow on the models.
-
-    Raises UsageError if there is none, or both models and a list.
-    """
+    """Run the whole workflow on the models."""
     from blockresearch.command import outcome, settings
 
-    if bool(chosen.model) == bool(chosen.models):
-        raise calls.UsageError("name models, or a list of them with --models FILE.")
-    named = settings.of_models(chosen.model) if chosen.model else settings.of_list(chosen.models)
-    found = settings.settings_of(chosen, named)
+    found = settings.settings_of(chosen, settings.of_chosen(chosen))
     words = calls.snakemake(None, found.words, found.files, chosen)
     code = calls.call(words, outcome.output_of(chosen.json))
     if chosen.json:

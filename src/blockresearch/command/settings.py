@@ -94,9 +94,16 @@ def of_models(sources: Sequence[str]) -> list[str]:
     return [f"model={DEMO}", f"models={json.dumps(list(sources), ensure_ascii=False)}"]
 
 
-def of_list(file: str) -> list[str]:
-    """The words that make the models listed in a text file those of a run."""
-    return [f"model={DEMO}", text("models", file)]
+def of_chosen(options: argparse.Namespace) -> list[str]:
+    """The words for the models of a command line, which are named or listed in a text file.
+
+    Raises UsageError if there is neither, or both.
+    """
+    if bool(options.model) == bool(options.models):
+        raise UsageError("name models, or a list of them with --models FILE.")
+    if options.model:
+        return of_models(options.model)
+    return [f"model={DEMO}", text("models", options.models)]
 
 
 def text(key: str, value: str) -> str:

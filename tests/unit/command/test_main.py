@@ -46,6 +46,14 @@ def test_compare_names_base_and_others(called):
     assert words[words.index("--cores") + 1] == "3"
 
 
+@pytest.mark.parametrize("name", ["run", "plan", "audit"])
+def test_models_may_be_listed_in_a_file(called, tmp_path, name):
+    (tmp_path / "list.txt").write_text("org/a\norg/b\n")
+    main.main([name, "--models", "list.txt", "-n"])
+    [words] = called
+    assert {"model=resources/demo", "models=list.txt"} <= set(words)
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
