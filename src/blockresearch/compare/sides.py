@@ -13,6 +13,9 @@ from blockresearch.weights.reading import TensorReader, panels
 
 Panels = Callable[[], Iterator[np.ndarray]]
 
+# A pair is read about ten times. Up to so many elements it stays decoded meanwhile.
+KEPT_ELEMENTS = 2**21
+
 
 @dataclass(frozen=True)
 class Side:
@@ -68,6 +71,8 @@ def sides_of(
     else:
         streams = [_panels(*source) for source in sources]
         rows, cols, index = *pair.base.shape, None
+    if rows * cols <= KEPT_ELEMENTS:
+        streams = [_kept(stream) for stream in streams]
     first, second = (
         Side(stream, _stored_type(source))
         for stream, (source, _) in zip(streams, sources, strict=True)
@@ -112,6 +117,18 @@ def _rows_of(pair: Pair, rows: SharedRows | None) -> tuple[np.ndarray, np.ndarra
     if heights[0] == heights[1] and np.array_equal(mine, theirs):
         return None
     return mine, theirs
+
+
+def _kept(stream: Panels) -> Panels:
+    """The same panels, decoded on the first use only; they must not be changed."""
+    panels: list[np.ndarray] = []
+
+    def again() -> Iterator[np.ndarray]:
+        if not panels:
+            panels.extend(stream())
+        return iter(panels)
+
+    return again
 
 
 def _stored_type(source: TensorReader) -> str | None:
