@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from types import FrameType
 
 from blockresearch.project import PROJECT, project_file
 
@@ -85,19 +86,28 @@ def call(words: Sequence[str], output: int | None = None) -> int:
     print(f"$ {shlex.join(words)}", file=sys.stderr, flush=True)
     program = ["-m", "snakemake"] if words[0] == "snakemake" else []
     process = subprocess.Popen([sys.executable, *program, *words[1:]], stdout=output)
-    with _passing_signals_to(process):
+    with _passing_signals_to(process) as received:
         code = process.wait()
-    return 128 - code if code < 0 else code
+    # Snakemake ends an interrupted run as a failed one.
+    return 128 + received[0] if received and code else 128 - code if code < 0 else code
 
 
 @contextmanager
-def _passing_signals_to(process: subprocess.Popen) -> Iterator[None]:
-    """While the block runs, SIGTERM goes to `process`, and Ctrl-C reaches it from the terminal."""
-    known = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+def _passing_signals_to(process: subprocess.Popen) -> Iterator[list[int]]:
+    """While the block runs, SIGTERM goes to `process`, and Ctrl-C reaches it from the terminal.
+
+    Yields a list, to which the numbers of such signals are added.
+    """
+    received: list[int] = []
+
+    def note(number: int, _: FrameType | None) -> None:
+        received.append(number)
+        if number == signal.SIGTERM:
+            process.terminate()
+
+    known = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield received
     finally:
         for number, handler in known.items():
             signal.signal(number, handler)

@@ -100,3 +100,8 @@ def test_a_call_is_printed_and_returns_its_code(capfd):
         "$ python -c 'print('\"'\"'out'\"'\"'); raise SystemExit(5)'",
         "out",
     ]
+
+
+def test_an_interrupted_call_exits_with_130():
+    interrupted = "import os, signal; os.kill(os.getppid(), signal.SIGINT); raise SystemExit(1)"
+    assert calls.call(["python", "-c", interrupted]) == calls.INTERRUPTED
