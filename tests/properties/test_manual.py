@@ -27,6 +27,13 @@ REQUIRED = [*PROJECT["dependencies"], *chain(*PROJECT["optional-dependencies"].v
 CONSTRAINTS = pins((ROOT / "constraints.txt").read_text().splitlines())
 
 
+def test_citation_and_changelog_have_the_version():
+    """It is set in pyproject.toml; the program reads it from what is installed."""
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    newest = re.search(r"^## ([\d.]+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
+    assert citation["version"] == newest[1] == PROJECT["version"]
+
+
 def test_requirements_are_pinned_and_constrained():
     direct = [line for line in REQUIRED if not line.startswith(PROJECT["name"])]
     assert len(pins(direct)) == len(set(direct)), "each is name==version"
