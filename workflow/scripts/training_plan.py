@@ -23,7 +23,7 @@ def main(options):
     plan = training_plan(
         read_table(options.params, "params"),
         read_table(options.matrices, "matrices"),
-        manifest.model,
+        manifest.model_id or manifest.model_path,
         Tokens(manifest.embedding, manifest.output, manifest.tied),
         Settings(options.criterion, options.share),
     )

@@ -52,6 +52,9 @@ def sparsity_plan(params: pd.DataFrame, matrices: pd.DataFrame, settings: Settin
     start["inputs"] = {"ratio": settings.ratio, "spread": settings.spread}
     known = linear_matrices(params, matrices)
     layers = sorted({matrix.layer for matrix in known})
+    if len({matrix.name.partition(f".{matrix.layer}.")[0] for matrix in known}) > 1:
+        reason = "several stacks of layers, for which a recipe has no ratios"
+        return Plan({**start, "reason": reason}, {})
     names = {f"{matrix.name}.weight": matrix.layer for matrix in known}
     rows = matrices.assign(layer=matrices["param_name"].map(names)).dropna(subset=["layer"])
     exponents = rows.astype({"alpha_hill": float}).groupby("layer")["alpha_hill"].mean()

@@ -28,3 +28,12 @@ def test_a_layer_is_never_pruned_entirely():
 
 def test_without_exponents_there_is_a_reason():
     assert "exponent" in sparsity_plan(*tables(alpha_hill=None), Settings()).record["reason"]
+
+
+def test_two_stacks_of_layers_have_no_recipe():
+    params, matrices = tables()
+    for table in (params, matrices):
+        other = table["layer_index"] == 1
+        names = table["param_name"].str.replace("model.", "model.encoder.", regex=False)
+        table["param_name"] = table["param_name"].mask(other, names)
+    assert "several stacks" in sparsity_plan(params, matrices, Settings()).record["reason"]

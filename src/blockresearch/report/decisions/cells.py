@@ -101,7 +101,7 @@ def _of_training(plan: Mapping[str, Any]) -> Sentence:
 
 def _of_sparsity(plan: Mapping[str, Any]) -> Sentence:
     if "layers" not in plan:
-        return say("Pruning: not every layer has a spectrum with an exponent.")
+        return say("Pruning: no plan, because a layer has no exponent or there are several stacks.")
     ratios = [layer["sparsity"] for layer in plan["layers"]]
     return say(
         "Pruning: from {low} to {high} of the weights of a layer.",
@@ -205,7 +205,7 @@ def pruned(plans: Plans) -> Html | None:
             "sparsity": (say("share to prune"), percent),
         },
         say("Shares to prune by layer"),
-        say("Not every layer has a spectrum with an exponent."),
+        say("There are no ratios: a layer has no exponent, or there are several stacks of layers."),
     )
 
 
