@@ -139,6 +139,8 @@ DOWNLOADS = {
 CIRCUITS = {
     "circuits/attention_heads.csv": "what each attention head reads, matches, writes and copies",
     "circuits/attention_heads.parquet": "the same (Parquet)",
+    "circuits/head_graph.csv": "which heads write where later heads read, strongest first",
+    "circuits/head_graph.parquet": "the same (Parquet)",
 }
 
 ALL = (*DOWNLOADS, *LAYER_FIGURES, *EMBEDDING_FIGURES, *REPORT_PAGES)

@@ -241,7 +241,10 @@ def test_errors_are_one_sentence(arguments, words, tmp_path, monkeypatch):
 def test_circuits_by_hand(tmp_path):
     demo = ROOT / "resources/demo"
     done = run_script("circuits", "--model_path", demo, "--out", tmp_path)
-    assert "36 rows" in done.stderr
+    assert "36 rows and" in done.stderr
     heads = read_table(tmp_path / "attention_heads.csv", "attention_heads")
     assert heads["is_normalized"].all() and heads["qk_spectral_norm"].isna().all()
     assert heads["copying"].between(-1, 1).all() and heads["missing"].isna().all()
+    graph = read_table(tmp_path / "head_graph.parquet", "head_graph")
+    assert (graph["from_layer"] < graph["to_layer"]).all()
+    assert set(graph["part"]) == {"key", "value"} and (graph["z"] >= 3).all()

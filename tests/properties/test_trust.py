@@ -139,8 +139,9 @@ DOCUMENTED = {
         "tests/unit/compare/test_dynamics.py",
     ),
     **{
-        column.name: "tests/unit/circuits/test_heads.py"
-        for column in SCHEMAS["attention_heads"].columns
+        column.name: f"tests/unit/circuits/test_{file}.py"
+        for table, file in (("attention_heads", "heads"), ("head_graph", "graph"))
+        for column in SCHEMAS[table].columns
         if column.type not in ("string", "boolean")
         if column.name not in ("layer_index", "head", "kv_head")
     },

@@ -10,12 +10,15 @@ rule circuits:
     output:
         heads="<model>/circuits/attention_heads.csv",
         heads_parquet="<model>/circuits/attention_heads.parquet",
+        graph="<model>/circuits/head_graph.csv",
+        graph_parquet="<model>/circuits/head_graph.parquet",
     log:
         "<model>/logs/circuits.log",
     benchmark:
         "<model>/benchmarks/circuits.tsv"
     conda:
         "../../envs/numeric.yaml"
+    threads: min(workflow.cores or 1, 4)
     resources:
         **resources_for("circuits"),
         # It needs all shards with attention at once.
@@ -28,4 +31,5 @@ rule circuits:
         weights=uncompared(lambda wildcards: config["weights"]),
     shell:
         "{params.program} --manifest {input.manifest:q}"
-        " --weights {params.weights:q} --out {params.out_dir:q} {params.args} 2> {log:q}"
+        " --weights {params.weights:q} --out {params.out_dir:q}"
+        " --threads {threads} {params.args} 2> {log:q}"

@@ -2,12 +2,14 @@
 
     python workflow/scripts/circuits.py --model_path models/Qwen3-4B --out circuits
 
-writes to the folder attention_heads, a row for each head, as .csv and .parquet. Nothing is run:
-all numbers follow from the weights (docs/circuits.md). The rule of the workflow gives a manifest
-instead of a folder; files that are not in --weights are downloaded, and deleted afterwards.
+writes to the folder, as .csv and .parquet, attention_heads (a row for each head) and head_graph
+(the pairs of heads of which one writes what the other reads). Nothing is run: all numbers follow
+from the weights (docs/circuits.md). The rule of the workflow gives a manifest instead of a folder;
+files that are not in --weights are downloaded, and deleted afterwards.
 """
 
 import logging
+import os
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
@@ -17,6 +19,7 @@ from blockresearch.checkpoint.describe import describe_folder
 from blockresearch.checkpoint.manifest import manifest_json, read_manifest
 from blockresearch.checkpoint.provenance import facts
 from blockresearch.checkpoint.records import circuit_shards
+from blockresearch.circuits.graph import PARTS, HeadGraph
 from blockresearch.circuits.heads import head_rows
 from blockresearch.circuits.reading import read_layers
 from blockresearch.run import cli
@@ -38,10 +41,16 @@ def main(options):
     place = job_folder(options.weights, options.manifest or "", "circuits")
     # The same numbers on any number of cores.
     with threadpool_limits(1), borrowed(manifest, shards, options.weights, place) as files:
-        heads = frame(head_rows(read_layers(manifest, files)), "attention_heads")
-    folder = Path(options.out)
-    write_both(heads, "attention_heads", folder / "attention_heads", facts(manifest, {}))
-    log.info("%d rows in %s", len(heads), folder / "attention_heads.csv")
+        graph, rows = HeadGraph(options.parts, options.threads), []
+        for layer in read_layers(manifest, files):
+            rows += head_rows(layer)
+            graph.add(layer)
+            log.info("%s layer %d", layer.component, layer.index)
+    heads, edges = frame(rows, "attention_heads"), frame(graph.rows(), "head_graph")
+    folder, about = Path(options.out), facts(manifest, {})
+    write_both(heads, "attention_heads", folder / "attention_heads", about)
+    write_both(edges, "head_graph", folder / "head_graph", about)
+    log.info("%d rows and %d edges in %s", len(heads), len(edges), folder)
 
 
 if __name__ == "__main__":
@@ -53,4 +62,17 @@ if __name__ == "__main__":
     parser.add_argument("--weights", default="", help="folder of downloaded weights")
     parser.add_argument("--digest", help="hash of what is read; only for the workflow's record")
     parser.add_argument("--out", required=True, help="folder to write")
+    parser.add_argument(
+        "--parts",
+        nargs="+",
+        choices=PARTS,
+        default=["key", "value"],
+        help="inputs of later heads that are followed (query takes as long as both others or more)",
+    )
+    parser.add_argument(
+        "--threads",
+        type=cli.positive_int,
+        default=os.cpu_count(),
+        help="layers compared at once, which changes no number (default: all cores)",
+    )
     cli.run(parser, main)

@@ -11,7 +11,7 @@ factors share. So the null is empirical: W_V of one head with W_O of a head of a
 same layer, and z counts standard deviations of it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
@@ -27,15 +27,14 @@ Row = dict[str, Any]
 MOST_PAIRS, FEWEST_PAIRS = 64, 6
 
 
-def head_rows(layers: Iterable[Layer]) -> Iterator[Row]:
+def head_rows(layer: Layer) -> Iterator[Row]:
     """Rows of the table attention_heads, and one with the reason for a block without heads."""
-    for layer in layers:
-        place = {"component": layer.component, "layer_index": layer.index}
-        for attention in layer.attentions:
-            for row in attention_rows(attention):
-                yield {**place, **row}
-        for missing in layer.missing:
-            yield {**place, "role": missing.role, "missing": missing.reason}
+    place = {"component": layer.component, "layer_index": layer.index}
+    for attention in layer.attentions:
+        for row in attention_rows(attention):
+            yield {**place, **row}
+    for missing in layer.missing:
+        yield {**place, "role": missing.role, "missing": missing.reason}
 
 
 def attention_rows(attention: Attention) -> list[Row]:

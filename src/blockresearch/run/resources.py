@@ -55,7 +55,10 @@ UNKNOWN_HEADERS = 19_500_000
 CLUSTER_BASE_MB = 430
 
 # Of circuits: libraries, and seconds for an element of the matrices of attention.
-CIRCUITS_MB, CIRCUITS_SECONDS = 180, 7e-8
+CIRCUITS_MB, CIRCUITS_SECONDS = 180, 1e-7
+
+# Multiplications of float32 matrices on one core.
+PRODUCTS_PER_SECOND = 2e10
 
 # Of compare: its core seconds over those of analyzing both sides, and more for each matrix.
 COMPARED_SHARE, COMPARED_SECONDS = 1.5, 0.08
@@ -81,6 +84,7 @@ class Size:
     elements  of the larger token table
     attention  elements of all matrices of attention
     deepest   those of the layer that has the most
+    products  multiplications for the graph of heads
     """
 
     rows: int = 0
@@ -90,6 +94,7 @@ class Size:
     elements: int = 0
     attention: int = 0
     deepest: int = 0
+    products: int = 0
 
 
 @dataclass(frozen=True)
@@ -148,19 +153,40 @@ def need(seconds: float, memory: float, disk: float = 0, attempt: int = 1) -> Ne
 def size(manifest: Mapping[str, Any], plan: Mapping[str, Any]) -> Size:
     """The size of a model."""
     parts, tokens = plan["parts"], token_tensors(manifest)
-    attention: dict[tuple[str, int], int] = {}
-    for tensor in attention_tensors(manifest):
-        place = tensor["role"]["component"], tensor["role"]["layer_index"]
-        attention[place] = attention.get(place, 0) + math.prod(tensor["shape"])
+    layers = _attention(manifest)
     return Size(
         rows=sum(max(len(part["tensors"]), _matrices(part)) for part in parts),
         values=sum(part.get("singular_values", 0) for part in parts),
         parts=len(parts),
         tokens=sum(tensor["shape"][0] for tensor in tokens),
         elements=max((math.prod(tensor["shape"]) for tensor in tokens), default=0),
-        attention=sum(attention.values()),
-        deepest=max(attention.values(), default=0),
+        attention=sum(sum(layer) for layer in layers),
+        deepest=max(map(sum, layers), default=0),
+        products=_products(layers),
     )
+
+
+def _attention(manifest: Mapping[str, Any]) -> list[tuple[int, int]]:
+    """Elements of the output projections, and of all other matrices of attention, by layer."""
+    found: dict[tuple[str, int], list[int]] = {}
+    for tensor in attention_tensors(manifest):
+        role = tensor["role"]
+        layer = found.setdefault((role["component"], role["layer_index"]), [0, 0])
+        layer[role["block_type"] != "o_proj"] += math.prod(tensor["shape"])
+    return [(written, read) for _, (written, read) in sorted(found.items())]
+
+
+def _products(layers: Sequence[tuple[int, int]]) -> int:
+    """Multiplications of bases: what is written times keys and values of each later layer.
+
+    Queries take as many rows as outputs have columns, and the width is unknown here but near the
+    root of the output projection.
+    """
+    total = before = 0
+    for written, read in layers:
+        total += before * max(read - written, 0) // max(math.isqrt(written), 1)
+        before += written
+    return total
 
 
 def size_of(manifest: str | None, plan: str | None) -> Size:
@@ -342,9 +368,11 @@ def comparing(sides: Iterable[Iterable[Mapping[str, Any]]], threads: int) -> Com
 
 
 def to_find_circuits(model: Size, attempt: int = 1) -> Need:
-    """Of circuits: the attention of a layer in float64, as read and with norms folded in."""
-    memory = CIRCUITS_MB * MB + 24 * model.deepest
+    """Of circuits: the attention of a layer in float64, as read and with norms folded in, and the
+    bases of all output projections in float32."""
+    memory = CIRCUITS_MB * MB + 24 * model.deepest + 2 * model.attention
     seconds = START_SECONDS + CIRCUITS_SECONDS * model.attention + 4 * model.attention / DISK
+    seconds += model.products / PRODUCTS_PER_SECOND
     return need(seconds, memory, attempt=attempt)
 
 

@@ -1,7 +1,7 @@
-"""The columns of the tables of circuits: attention_heads."""
+"""The columns of the tables of circuits: attention_heads, head_graph."""
 
 from blockresearch.tables.column import NONE, SHARE, WEIGHT_SQUARED, Column, Schema
-from blockresearch.tables.sources import ELHAGE, ROY, RUDELSON, SAPONATI
+from blockresearch.tables.sources import ELHAGE, KERNEL, ROY, RUDELSON, SAPONATI
 from blockresearch.tables.weight_columns import COMPONENT, LAYER_INDEX, MODEL
 
 _CIRCUITS = (
@@ -126,6 +126,74 @@ ATTENTION_HEADS = Schema(
             "standard deviations above W_V of one head with W_O of another group of the layer",
             NONE,
             "(c − mean) / std of such pairs, up to 64, at least 6",
+        ),
+    ),
+)
+
+HEAD_GRAPH = Schema(
+    "circuits/head_graph.csv, circuits/head_graph.parquet",
+    "one of the strongest compositions of a head with a head of a later layer, at most 200 for "
+    "each component and part",
+    (
+        MODEL,
+        COMPONENT,
+        Column("part", "string", "input of the later head: key, value or query"),
+        *(
+            column
+            for end, what in (("from", "head that writes"), ("to", "head that reads"))
+            for column in (
+                Column(f"{end}_layer", "integer", f"layer of the {what}", NONE),
+                Column(f"{end}_role", "string", f"self or cross attention of the {what}"),
+                Column(
+                    f"{end}_head",
+                    "integer",
+                    f"number of the {what}"
+                    + (
+                        ", of a group with common keys and values the one that composes most"
+                        if end == "to"
+                        else ""
+                    ),
+                    NONE,
+                ),
+            )
+        ),
+        Column(
+            "kernel",
+            "number",
+            "directions that the written and the read subspace share",
+            NONE,
+            "‖UᵀU'‖_F² = Σ cos² of the principal angles",
+            KERNEL,
+        ),
+        Column(
+            "z",
+            "number",
+            "the same in standard deviations above independent random subspaces, at least 3",
+            NONE,
+            "(kernel − p q / n) / √(2 p q (n−p)(n−q) / (n² (n−1)(n+2)))",
+            KERNEL,
+        ),
+        Column(
+            "median_z",
+            "number",
+            "median of z over all pairs of heads of the component, kept or not",
+            NONE,
+            "median of z",
+        ),
+        Column(
+            "composition",
+            "number",
+            "how much of the sizes of both circuits their product keeps",
+            NONE,
+            "‖W₂ W₁‖_F / (‖W₂‖_F ‖W₁‖_F)",
+            ELHAGE,
+        ),
+        Column(
+            "composition_null",
+            "number",
+            "the same for independent random circuits",
+            NONE,
+            "1 / √n",
         ),
     ),
 )

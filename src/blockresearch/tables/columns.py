@@ -6,7 +6,7 @@ A new statistic is code that computes it and one record in the module of its tab
 format is a file in values/rounding/formats and one record in LOW_BIT_FORMATS.
 """
 
-from blockresearch.tables.circuit_columns import ATTENTION_HEADS
+from blockresearch.tables.circuit_columns import ATTENTION_HEADS, HEAD_GRAPH
 from blockresearch.tables.column import (
     Column,
 )
@@ -59,6 +59,7 @@ SCHEMAS = {
     "vocabulary": VOCABULARY,
     "dynamics": DYNAMICS,
     "attention_heads": ATTENTION_HEADS,
+    "head_graph": HEAD_GRAPH,
 }
 
 

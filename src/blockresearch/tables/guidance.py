@@ -16,7 +16,8 @@ IDENTITY = frozenset(
     "layer_index shape rows cols nbytes numel finite_count nan_count posinf_count neginf_count "
     "expert_index bits_per_weight tensors matrices parameters inf_count top_rows top_cols codes "
     "counts token_id length cluster size k random_state other_rows other_cols base_id "
-    "other_id other_layer_index base_expert head kv_head units head_size".split()
+    "other_id other_layer_index base_expert head kv_head units head_size "
+    "from_layer from_head to_layer to_head".split()
 )
 
 
@@ -343,6 +344,18 @@ GUIDANCE = (
         "1e-9; z depends on few pairs in small layers",
         "between −1 and 1 in every model; many heads are far outside of the null of their layer",
         "says what would be written if the head attended; not whether or where it does",
+    ),
+    _of(
+        "kernel z median_z",
+        "1e-5 (float32)",
+        "medians near 0, and a few pairs a hundred standard deviations above",
+        "counts directions, whether or not inputs use them; compare with median_z, not with 0",
+    ),
+    _of(
+        "composition composition_null",
+        "1e-5 (float32)",
+        "up to ten times the null for the strongest pairs",
+        "weighs directions by the weights alone; random circuits have composition_null, not 0",
     ),
     _of(
         "score",

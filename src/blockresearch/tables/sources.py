@@ -18,6 +18,8 @@ HILL = "Hill 1975, Annals of Statistics 3(5), 1163–1174"
 
 JOHNSTONE = "Johnstone 2001, Annals of Statistics 29(2), 295–327"
 
+KERNEL = "Affinity between Attention-Head Weight Subspaces 2026, arXiv:2601.10266"
+
 KMEANS = "Lloyd 1982, IEEE Trans. Inf. Theory 28(2), 129–137"
 
 KNEEDLE = "Satopää, Albrecht, Irwin and Raghavan 2011, ICDCS Workshops, 166–171"

@@ -114,7 +114,7 @@ def test_the_key_bias_counts_only_with_positions():
 
 
 def test_a_block_without_heads_has_one_row():
-    (row,) = head_rows([Layer("text", 3, (), (Missing("self", "no k_proj"),))])
+    (row,) = head_rows(Layer("text", 3, (), (Missing("self", "no k_proj"),)))
     assert row == {
         **{"component": "text", "layer_index": 3, "role": "self"},
         "missing": "no k_proj",
