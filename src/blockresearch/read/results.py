@@ -99,6 +99,11 @@ class Results:
         return self.table("tokens")
 
     @cached_property
+    def heads(self) -> pd.DataFrame:
+        """One row per attention head, if `analyses` had circuits."""
+        return self.table("attention_heads")
+
+    @cached_property
     def findings(self) -> pd.DataFrame:
         """What the tables mean: one row per finding, columns as the keys of findings.json.
 

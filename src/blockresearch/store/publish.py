@@ -18,6 +18,8 @@ ABOUT = {
     "spectra": "all singular values of every matrix",
     "layers": "statistics per layer, block type and role",
     "coverage": "status of every tensor, with the reason if it is not analyzed",
+    "attention_heads": "what each attention head reads, matches, writes and copies",
+    "head_graph": "which heads write where later heads read",
     "findings": "what stands out: text, value and reference, why it matters, what to do",
     "audit": "what looks damaged",
     "elbow": "inertia, silhouette and stability by the number of clusters of tokens",
