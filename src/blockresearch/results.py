@@ -73,8 +73,16 @@ REPORTS = {
     ),
 }
 
-# Those that a run of all results does not include, because plans are made on demand.
+# Those that a run of all results does not include, because what they show is made on demand.
 ON_DEMAND = {
+    "25_circuits": Report(
+        "Circuits",
+        "What each attention head reads, matches, writes and copies, and which heads compose.",
+        (
+            *("manifest.json", "params.parquet"),
+            *("circuits/attention_heads.parquet", "circuits/head_graph.parquet"),
+        ),
+    ),
     "50_plans": Report(
         "Plans",
         "What one may do with the model, what it is predicted to cost, and files for tools.",
@@ -141,6 +149,8 @@ CIRCUITS = {
     "circuits/attention_heads.parquet": "the same (Parquet)",
     "circuits/head_graph.csv": "which heads write where later heads read, strongest first",
     "circuits/head_graph.parquet": "the same (Parquet)",
+    "reports/25_circuits.ipynb": "notebook of the report Circuits",
+    "reports/25_circuits.html": "the report Circuits",
 }
 
 ALL = (*DOWNLOADS, *LAYER_FIGURES, *EMBEDDING_FIGURES, *REPORT_PAGES)

@@ -235,6 +235,11 @@ rule notebook:
 rule model_page:
     input:
         artefacts=collect("<model>/{artefact}", artefact=results.ALL),
+        # The page lists them if they are there.
+        circuits=branch(
+            "circuits" in config["analyses"],
+            then=collect("<model>/{artefact}", artefact=results.CIRCUITS),
+        ),
         manifest="<model>/manifest.json",
     output:
         html="<model>/index.html",

@@ -33,7 +33,14 @@ from blockresearch.report.model import (
 from blockresearch.report.pages import linked, read_json, render
 from blockresearch.report.values import passing_alpha
 from blockresearch.report.wording import integer, parameter_count, percent, plural, shape, size
-from blockresearch.results import DOWNLOADS, EMBEDDING_FIGURES, LAYER_FIGURES, ON_DEMAND, REPORTS
+from blockresearch.results import (
+    CIRCUITS,
+    DOWNLOADS,
+    EMBEDDING_FIGURES,
+    LAYER_FIGURES,
+    ON_DEMAND,
+    REPORTS,
+)
 from blockresearch.tables.column import (
     NONE,
 )
@@ -145,7 +152,8 @@ def model_page(
         ],
         downloads=[
             {"path": path, "text": text, "size": size((folder / path).stat().st_size)}
-            for path, text in DOWNLOADS.items()
+            for path, text in (DOWNLOADS | CIRCUITS).items()
+            if path in DOWNLOADS or (not path.endswith(".html") and (folder / path).is_file())
         ],
         columns=[
             (glossary.anchor("params", head["key"]), find_column("params", head["key"]))
