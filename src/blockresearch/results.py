@@ -149,6 +149,8 @@ CIRCUITS = {
     "circuits/attention_heads.parquet": "the same (Parquet)",
     "circuits/head_graph.csv": "which heads write where later heads read, strongest first",
     "circuits/head_graph.parquet": "the same (Parquet)",
+    "circuits/outliers.csv": "single weights far beyond a normal law, and channels they share",
+    "circuits/outliers.parquet": "the same (Parquet)",
     "reports/25_circuits.ipynb": "notebook of the report Circuits",
     "reports/25_circuits.html": "the report Circuits",
 }

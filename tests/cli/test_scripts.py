@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from blockresearch.tables.io import read_table
+from blockresearch.tables.io import frame, read_table
+from blockresearch.tables.labels import write_labeled
 from tests.conftest import (
     ROOT,
     assert_same_numbers,
@@ -236,6 +237,14 @@ def test_errors_are_one_sentence(arguments, words, tmp_path, monkeypatch):
     assert last.startswith("error: ") and words in last
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_outliers_of_a_table_without_rows(tmp_path):
+    table = tmp_path / "matrices.parquet"
+    write_labeled(frame([], "matrices"), "matrices", table, {"model": "m", "base_model": ""})
+    done = run_script("outliers", "--matrices", table, "--out", tmp_path / "outliers")
+    assert "0 outliers" in done.stderr
+    assert len(read_table(tmp_path / "outliers.parquet", "outliers")) == 0
 
 
 def test_circuits_by_hand(tmp_path):

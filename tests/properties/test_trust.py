@@ -145,6 +145,12 @@ DOCUMENTED = {
         if column.type not in ("string", "boolean")
         if column.name not in ("layer_index", "head", "kv_head")
     },
+    **{
+        column.name: "tests/unit/tables/test_outliers.py"
+        for column in SCHEMAS["outliers"].columns
+        if column.type not in ("string", "boolean")
+        if column.name not in ("layer_index", "expert_index")
+    },
     **dict.fromkeys(("score", "base_id", "other_id", "position", "step_number"), OF_FILE),
 }
 

@@ -33,3 +33,25 @@ rule circuits:
         "{params.program} --manifest {input.manifest:q}"
         " --weights {params.weights:q} --out {params.out_dir:q}"
         " --threads {threads} {params.args} 2> {log:q}"
+
+
+rule outliers:
+    input:
+        "<model>/matrices.parquet",
+    output:
+        csv="<model>/circuits/outliers.csv",
+        parquet="<model>/circuits/outliers.parquet",
+    log:
+        "<model>/logs/outliers.log",
+    benchmark:
+        "<model>/benchmarks/outliers.tsv"
+    conda:
+        "../../envs/numeric.yaml"
+    resources:
+        **resources_for("outliers"),
+    params:
+        code=fingerprint("outliers"),
+        program=program("outliers"),
+        out=lambda wildcards, output: os.path.splitext(output.csv)[0],
+    shell:
+        "{params.program} --matrices {input:q} --out {params.out:q} 2> {log:q}"

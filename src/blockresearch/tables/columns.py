@@ -21,6 +21,7 @@ from blockresearch.tables.comparison_columns import (
     VOCABULARY,
 )
 from blockresearch.tables.dynamics_columns import DYNAMICS
+from blockresearch.tables.outlier_columns import OUTLIERS
 from blockresearch.tables.token_columns import (
     CLUSTERS,
     CLUSTERS_SUMMARY,
@@ -60,6 +61,7 @@ SCHEMAS = {
     "dynamics": DYNAMICS,
     "attention_heads": ATTENTION_HEADS,
     "head_graph": HEAD_GRAPH,
+    "outliers": OUTLIERS,
 }
 
 

@@ -12,9 +12,14 @@ def super_weights(matrices: pd.DataFrame) -> pd.DataFrame:
 
     These are single huge weights in down projections of early layers. Source: arXiv:2411.07191.
     """
-    rows = matrices[matrices["layer_index"].notna()]
-    down = rows["projection"].fillna("").isin(["down_proj", "shared_down_proj"])
-    depth = rows.groupby("component")["layer_index"].transform("max").astype(float) + 1
-    early = rows["layer_index"].astype(float) < (depth / 4).clip(lower=1)
-    found = rows[down & early & (rows["max_over_rms"] >= SUPER_WEIGHT).fillna(False)]
+    early = is_early_down_projection(matrices)
+    found = matrices[early & (matrices["max_over_rms"] >= SUPER_WEIGHT).fillna(False)]
     return found.sort_values("max_over_rms", ascending=False)
+
+
+def is_early_down_projection(matrices: pd.DataFrame) -> pd.Series:
+    """Whether each row of `matrices` is a down projection of the first quarter of the layers."""
+    down = matrices["projection"].fillna("").isin(["down_proj", "shared_down_proj"])
+    layer = matrices["layer_index"].astype(float)
+    depth = layer.groupby(matrices["component"]).transform("max") + 1
+    return down & (layer < (depth / 4).clip(lower=1)).fillna(False)

@@ -66,6 +66,8 @@ WEIGHTWATCHER = "Martin and Mahoney 2021, JMLR 22(165), arXiv:1810.01075; Weight
 
 WEYL = "Weyl 1912, Mathematische Annalen 71, 441–479"
 
+YU = "Yu and others 2024, arXiv:2411.07191"
+
 ZHU = "Zhu, Ahmed, Kuditipudi and Liang 2025, arXiv:2502.12292"
 
 TSNE = "van der Maaten and Hinton 2008, JMLR 9, 2579–2605"

@@ -11,6 +11,7 @@ from blockresearch.report.findings.record import Finding, Place, place_of
 from blockresearch.report.values import information, passing_alpha
 from blockresearch.report.wording import aligned, integer, number, percent, plural
 from blockresearch.tables import selections
+from blockresearch.tables.outliers import outlier_rows
 
 # Share of the smaller side below which a rank is notable.
 LOW_RANK = 0.9
@@ -21,6 +22,9 @@ FEW_ZEROS = 0.01
 # Exact zeros above which a matrix is worth naming.
 MANY_ZEROS = 0.05
 
+# log₁₀ of the probability of chance from which on a channel is named.
+RECURRING = -3.0
+
 # Decibel that do not matter.
 TIE = 0.3
 
@@ -29,6 +33,7 @@ def value_findings(params: pd.DataFrame, matrices: pd.DataFrame) -> Iterator[Fin
     """The findings about values, most important first."""
     yield from not_finite(params)
     yield from super_weights(matrices)
+    yield from recurring_channels(matrices)
     yield from ranks(matrices)
     yield from largest_outlier(matrices)
     yield from entropy(params)
@@ -85,6 +90,45 @@ def super_weights(matrices: pd.DataFrame) -> Iterator[Finding]:
         why="This is the pattern of super weights: in some models one such weight set to zero "
         "destroys the output (Yu and others 2024, arXiv:2411.07191).",
         action="Keep these weights in full precision and out of pruning; set one to zero to test.",
+    )
+
+
+def recurring_channels(matrices: pd.DataFrame) -> Iterator[Finding]:
+    """Channels of the residual stream with outliers in more layers than by chance."""
+    rows = [row for row in outlier_rows(matrices) if row.get("channel_log10_p", 0) <= RECURRING]
+    if not rows:
+        return
+    first = min(rows, key=lambda row: (row["channel_log10_p"], row["channel"]))
+    own = [row for row in rows if row["component"] == first["component"]]
+    counts = {row["channel"]: row["channel_layers"] for row in own}
+    most = sorted(counts, key=lambda channel: (-counts[channel], channel))
+    layers = matrices.loc[matrices["component"] == first["component"], "layer_index"].nunique()
+    shown = [
+        say("{channel} in {count}", channel=str(channel), count=plural(counts[channel], "layer"))
+        for channel in most[:3]
+    ]
+    yield Finding(
+        "recurring_channels",
+        "values",
+        "note",
+        say(
+            "The same channels of the residual stream have outliers in many of {layers} layers: "
+            "{channels}.",
+            layers=integer(layers),
+            channels=listed(shown),
+        ),
+        tuple(
+            place_of({**row, "top_rows": [row["row"]], "top_cols": [row["col"]]}, True)
+            for row in own
+            if row["channel"] == most[0]
+        )[:10],
+        "outliers.channel_log10_p",
+        float(first["channel_log10_p"]),
+        RECURRING,
+        why="Massive activations and coarse errors of quantization come from a few such channels "
+        "(Sun and others 2024, arXiv:2402.17762).",
+        action="Compare the scales of norms at these channels, and rotate or smooth them before "
+        "activations are quantized.",
     )
 
 

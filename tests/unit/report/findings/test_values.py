@@ -20,6 +20,14 @@ def test_super_weights_are_early_down_projections():
     assert not list(values.super_weights(outliers([40, 5, 5, 5])))
 
 
+def test_channels_that_recur_are_named():
+    same = outliers([60] * 12).assign(rms=0.025, rows=576, cols=1536)
+    (found,) = values.recurring_channels(same)
+    assert "in many of 12 layers: 62 in 12 layers" in found.text
+    elsewhere = same.assign(top_rows=[[layer] for layer in range(12)])
+    assert not list(values.recurring_channels(elsewhere))
+
+
 @pytest.mark.parametrize(
     ("errors", "words"),
     [([18.2, 18, 18], "no worse than other matrices"), ([13, 18, 18], "worse than the typical")],
