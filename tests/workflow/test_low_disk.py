@@ -200,6 +200,36 @@ def test_companions_in_another_shard_are_fetched(on_hub, tmp_path):
 
 
 @pytest.mark.slow
+def test_circuits_borrow_their_shards(on_hub, tmp_path):
+    """Of a model whose shards are deleted, only those with attention are fetched, for the job."""
+    model = tmp_path / "hub/org/model"
+    random = np.random.default_rng(1)
+    for number, name in enumerate(SHARDS[:2]):
+        start = f"model.layers.{number}"
+        tensors = {
+            f"{start}.self_attn.{each}_proj.weight": random.normal(0, 0.1, (16, 16))
+            for each in "qkvo"
+        }
+        stored = {key: ("BF16", [16, 16], bf16(value)) for key, value in tensors.items()}
+        if number == 0:
+            stored["model.embed_tokens.weight"] = ("BF16", [64, 16], bf16(np.ones((64, 16))))
+        write_safetensors(model / name, stored)
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps(config | {"num_attention_heads": 4}))
+    tables = ["circuits/attention_heads.csv", "circuits/head_graph.csv"]
+    analyses = "analyses=[tensors,embedding,circuits]"
+    assert on_hub.run("all", analyses, tables=tables)["circuits"] == 1
+    assert on_hub.sent() == SHARDS[:2]
+    on_hub.run("few", analyses, "keep_weights=false", tables=tables)
+    assert on_hub.sent() == SHARDS[:2] and not on_hub.on_disk("few")
+    for table in tables:
+        one, other = (on_hub.project.folder / name / "org--model" for name in ("all", "few"))
+        assert (one / table).read_bytes() == (other / table).read_bytes(), table
+    heads = pd.read_csv(one / tables[0])
+    assert len(heads) == 8 and heads["missing"].isna().all()
+
+
+@pytest.mark.slow
 def test_what_is_in_a_cache_stays_there(tmp_path):
     project = copy_of_the_project(tmp_path / "project")
     sharded_model(tmp_path / "hub/org/model")

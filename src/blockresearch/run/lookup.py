@@ -207,7 +207,7 @@ class Run:
         if rule == "embedding_analysis":
             return resources.to_cluster(size, threads, attempt)
         if rule == "circuits":
-            return resources.to_find_circuits(size, attempt)
+            return resources.to_find_circuits(size, threads, attempt)
         return resources.to_make(wildcards.notebook if rule == "notebook" else rule, size, attempt)
 
 

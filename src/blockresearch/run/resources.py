@@ -369,12 +369,12 @@ def comparing(sides: Iterable[Iterable[Mapping[str, Any]]], threads: int) -> Com
     return Comparing(size, work, seconds, sum(memory))
 
 
-def to_find_circuits(model: Size, attempt: int = 1) -> Need:
-    """Of circuits: the attention of a layer in float64, as read and with norms folded in, and the
-    bases of all output projections in float32."""
+def to_find_circuits(model: Size, threads: int, attempt: int = 1) -> Need:
+    """Of circuits on `threads` cores: the attention of a layer in float64, as read and with norms
+    folded in, and the bases of all output projections in float32."""
     memory = CIRCUITS_MB * MB + 24 * model.deepest + 2 * model.attention
     seconds = START_SECONDS + CIRCUITS_SECONDS * model.attention + 4 * model.attention / DISK
-    seconds += model.products / PRODUCTS_PER_SECOND
+    seconds += model.products / PRODUCTS_PER_SECOND / threads
     return need(seconds, memory, attempt=attempt)
 
 
