@@ -90,6 +90,12 @@ def test_the_threshold_measures_but_does_not_cluster(finished):
     assert planned(finished, *CONFIG, "sparsity_threshold=0.01", "keep_weights=false") == jobs
 
 
+def test_circuits_are_added_without_measuring_again(finished):
+    jobs = planned(finished, *CONFIG, "analyses=[tensors,embedding,circuits]")
+    assert jobs["circuits"] == jobs["notebook"] == jobs["model_page"] == 1
+    assert not {"resolve_model", "analyze", "merge", "embedding_analysis", "findings"} & set(jobs)
+
+
 def test_place_and_device_measure_nothing_again(finished):
     # If one of them alone were a reason, it would be one beside the others.
     settings = ("keep_weights=false", "shards_on_disk=2", "weights=elsewhere", "device=cpu")
