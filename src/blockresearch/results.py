@@ -151,6 +151,8 @@ CIRCUITS = {
     "circuits/head_graph.parquet": "the same (Parquet)",
     "circuits/outliers.csv": "single weights far beyond a normal law, and channels they share",
     "circuits/outliers.parquet": "the same (Parquet)",
+    "circuits/heavy_tails.csv": "exponents of spectra that compare between shapes, with their null",
+    "circuits/heavy_tails.parquet": "the same (Parquet)",
     "reports/25_circuits.ipynb": "notebook of the report Circuits",
     "reports/25_circuits.html": "the report Circuits",
 }

@@ -145,6 +145,9 @@ DOCUMENTED = {
         if column.type not in ("string", "boolean")
         if column.name not in ("layer_index", "head", "kv_head")
     },
+    **dict.fromkeys(
+        ("alpha_square", "alpha_permuted", "alpha_p"), "tests/unit/spectra/test_heavy_tails.py"
+    ),
     **{
         column.name: "tests/unit/tables/test_outliers.py"
         for column in SCHEMAS["outliers"].columns

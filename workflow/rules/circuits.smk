@@ -55,3 +55,34 @@ rule outliers:
         out=lambda wildcards, output: os.path.splitext(output.csv)[0],
     shell:
         "{params.program} --matrices {input:q} --out {params.out:q} 2> {log:q}"
+
+
+rule heavy_tails:
+    input:
+        manifest=ancient("<model>/manifest.json"),
+        spectra="<model>/spectra.parquet",
+        files=lambda wildcards: available(
+            wildcards, records.layer_shards(manifest_of(wildcards))
+        ),
+    output:
+        csv="<model>/circuits/heavy_tails.csv",
+        parquet="<model>/circuits/heavy_tails.parquet",
+    log:
+        "<model>/logs/heavy_tails.log",
+    benchmark:
+        "<model>/benchmarks/heavy_tails.tsv"
+    conda:
+        "../../envs/numeric.yaml"
+    resources:
+        **resources_for("heavy_tails"),
+        # It needs all shards with layers at once.
+        disk_slots=lambda wildcards: slots(wildcards, config["shards_on_disk"]),
+    params:
+        args=lambda wildcards: arguments.tail_flags(manifest_of(wildcards)),
+        code=fingerprint("heavy_tails"),
+        program=program("heavy_tails"),
+        out=lambda wildcards, output: os.path.splitext(output.csv)[0],
+        weights=uncompared(lambda wildcards: config["weights"]),
+    shell:
+        "{params.program} --manifest {input.manifest:q} --spectra {input.spectra:q}"
+        " --weights {params.weights:q} --out {params.out:q} {params.args} 2> {log:q}"

@@ -105,8 +105,33 @@ def circuit_shards(manifest: Mapping[str, Any]) -> list[str]:
 
 def circuits_digest(manifest: Mapping[str, Any]) -> str:
     """Short hash of what circuits are made from: tensors with their roles, shards, the config."""
-    tensors = attention_tensors(manifest)
-    shards = circuit_shards(manifest)
+    return _digest(manifest, attention_tensors(manifest))
+
+
+def layer_tensors(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The tensors of layers that have spectra, if they are matrices."""
+    return [
+        tensor
+        for tensor in manifest["tensors"]
+        if tensor["role"].get("layer_index") is not None
+        and tensor["role"].get("component") != "adapter"
+        and len(tensor["shape"]) > 1
+    ]
+
+
+def layer_shards(manifest: Mapping[str, Any]) -> list[str]:
+    """The shards with matrices of layers."""
+    return shards_of(manifest, [tensor["name"] for tensor in layer_tensors(manifest)])
+
+
+def layers_digest(manifest: Mapping[str, Any]) -> str:
+    """Short hash of what numbers of all matrices of layers are made from."""
+    return _digest(manifest, layer_tensors(manifest))
+
+
+def _digest(manifest: Mapping[str, Any], tensors: Sequence[Mapping[str, Any]]) -> str:
+    """Short hash of tensors with their roles, of their shards and the config."""
+    shards = shards_of(manifest, [tensor["name"] for tensor in tensors])
     hashes = [
         [file["path"], file["sha256"], file["git_sha1"]]
         for file in manifest["files"]

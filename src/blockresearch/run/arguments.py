@@ -71,6 +71,11 @@ def circuit_flags(manifest: Json) -> str:
     return flags({"digest": records.circuits_digest(manifest)})
 
 
+def tail_flags(manifest: Json) -> str:
+    """A hash of what the exponents of all matrices are made from."""
+    return flags({"digest": records.layers_digest(manifest)})
+
+
 def report_flags(config: Json, notebook: str) -> str:
     """The settings that a report shows."""
     settings = _settings(config)

@@ -208,6 +208,8 @@ class Run:
             return resources.to_cluster(size, threads, attempt)
         if rule == "circuits":
             return resources.to_find_circuits(size, threads, attempt)
+        if rule == "heavy_tails":
+            return resources.to_fit_tails(size, attempt)
         return resources.to_make(wildcards.notebook if rule == "notebook" else rule, size, attempt)
 
 

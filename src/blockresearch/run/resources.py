@@ -138,6 +138,10 @@ ON_DEMAND = {
 BESIDE = ("merge", "transformer_analysis", "audit_model", "00_setup")
 
 
+# Of heavy_tails, for a matrix.
+TAIL_SECONDS = 0.3
+
+
 def need(seconds: float, memory: float, disk: float = 0, attempt: int = 1) -> Need:
     """Resources as executors name them: mem_mb, runtime (minutes) and disk_mb.
 
@@ -376,6 +380,13 @@ def to_find_circuits(model: Size, threads: int, attempt: int = 1) -> Need:
     seconds = START_SECONDS + CIRCUITS_SECONDS * model.attention + 4 * model.attention / DISK
     seconds += model.products / PRODUCTS_PER_SECOND / threads
     return need(seconds, memory, attempt=attempt)
+
+
+def to_fit_tails(model: Size, attempt: int = 1) -> Need:
+    """Of heavy_tails: the largest matrix in float32 and its permutation, taken as twice the
+    attention of a layer."""
+    memory = (CIRCUITS_MB + 40) * MB + 16 * model.deepest
+    return need(START_SECONDS + TAIL_SECONDS * model.rows, memory, attempt=attempt)
 
 
 def to_compare(

@@ -20,6 +20,7 @@ ABOUT = {
     "coverage": "status of every tensor, with the reason if it is not analyzed",
     "attention_heads": "what each attention head reads, matches, writes and copies",
     "head_graph": "which heads write where later heads read",
+    "heavy_tails": "exponents of spectra that compare between shapes, with their null",
     "outliers": "single weights far beyond a normal law, and channels they share",
     "findings": "what stands out: text, value and reference, why it matters, what to do",
     "audit": "what looks damaged",

@@ -22,6 +22,7 @@ from blockresearch.tables.comparison_columns import (
 )
 from blockresearch.tables.dynamics_columns import DYNAMICS
 from blockresearch.tables.outlier_columns import OUTLIERS
+from blockresearch.tables.tail_columns import HEAVY_TAILS
 from blockresearch.tables.token_columns import (
     CLUSTERS,
     CLUSTERS_SUMMARY,
@@ -62,6 +63,7 @@ SCHEMAS = {
     "attention_heads": ATTENTION_HEADS,
     "head_graph": HEAD_GRAPH,
     "outliers": OUTLIERS,
+    "heavy_tails": HEAVY_TAILS,
 }
 
 

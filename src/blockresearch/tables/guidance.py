@@ -365,6 +365,13 @@ GUIDANCE = (
         "the 16 largest weights of a matrix only; no threshold separates weights that matter",
     ),
     _of(
+        "alpha_square alpha_permuted alpha_p",
+        "1e-4 (float32); alpha_p within 0.05, by 100 samples",
+        "noise of any shape has 2.1 in both; most trained matrices are below their null",
+        "alpha_permuted is one permutation; equal windows do not make equal numbers of "
+        "eigenvalues, so small matrices scatter more",
+    ),
+    _of(
         "channel_layers channel_log10_p",
         "p is an upper bound, because recurring channels raise the share that is its null",
         "a few channels have outliers in most layers: massive activations need such channels",

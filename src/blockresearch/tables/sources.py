@@ -8,6 +8,8 @@ AWQ = "Lin and others 2023, arXiv:2306.00978"
 
 ELHAGE = "Elhage and others 2021, A Mathematical Framework for Transformer Circuits"
 
+FARMS = "Hu and others 2025, arXiv:2506.06280"
+
 FP8 = "Micikevicius and others 2022, arXiv:2209.05433"
 
 GAVISH = "Gavish and Donoho 2014, IEEE Trans. Inf. Theory 60(8), 5040–5053, arXiv:1305.5870"

@@ -1,0 +1,35 @@
+"""Matrices of layers get their exponents, whatever their shape and place in the file."""
+
+import numpy as np
+import pytest
+
+from blockresearch.checkpoint.describe import describe_folder
+from blockresearch.circuits.tails import tail_rows
+from tests.cases import comparisons
+
+NOW = "2026-01-01T00:00:00Z"
+
+
+def test_matrices_of_layers_have_exponents(tmp_path):
+    random = np.random.default_rng(0)
+    name = "model.layers.0.mlp.{}.weight".format
+    shapes = {"up_proj": (256, 64), "gate_proj": (256, 64), "down_proj": (64, 256)}
+    tensors = {name(key): random.standard_normal(shape) for key, shape in shapes.items()}
+    tensors[name("gate_proj")][3, 3] = np.nan
+    tensors["model.embed_tokens.weight"] = random.standard_normal((99, 64))
+    tensors["model.layers.0.input_layernorm.weight"] = np.ones(64)
+    tensors = {key: values.astype("<f4") for key, values in tensors.items()}
+    folder = comparisons.write(tmp_path / "model", tensors, {"model_type": "llama"})
+    manifest = describe_folder(str(folder), NOW, hashed=False)
+    files = {file.path: manifest.path_of(file.path, "") for file in manifest.shards}
+    up = np.linalg.svd(tensors[name("up_proj")], compute_uv=False).astype(np.float64)
+    rows = {
+        row["param_name"]: row for row in tail_rows(manifest, files, {(name("up_proj"), ""): up})
+    }
+    assert set(rows) == {name(key) for key in shapes}
+    assert "alpha_square" not in rows[name("gate_proj")]
+    for key in ("up_proj", "down_proj"):
+        assert rows[name(key)]["alpha_square"] == pytest.approx(2.1, abs=0.1)
+    assert 0 <= rows[name("up_proj")]["alpha_p"] <= 1 and "alpha_p" not in rows[name("down_proj")]
+    again = list(tail_rows(manifest, files, {}))
+    assert again[0]["alpha_permuted"] == rows[again[0]["param_name"]]["alpha_permuted"]
