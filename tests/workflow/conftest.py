@@ -10,15 +10,19 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pyarrow.parquet as pq
 import pytest
 
+from blockresearch import results
 from blockresearch.tables.columns import (
     SCHEMAS,
 )
 from tests.conftest import ROOT, copy_without_machine_code, small_model
+
+# Tables that are made if `analyses` has circuits.
+CIRCUITS = tuple(PurePath(path).stem for path in results.CIRCUITS if path.endswith(".csv"))
 
 # Tables of two models.
 COMPARED = (

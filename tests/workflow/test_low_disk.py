@@ -17,7 +17,13 @@ import pytest
 
 from tests.conftest import bf16, write_safetensors
 from tests.tools.hub_server import HubServer
-from tests.workflow.conftest import Project, assert_same_tables, copy_of_the_project
+from tests.workflow.conftest import (
+    CIRCUITS,
+    Project,
+    assert_columns,
+    assert_same_tables,
+    copy_of_the_project,
+)
 from tests.workflow.test_quantised_model import quantized_model
 
 pytestmark = pytest.mark.workflow
@@ -227,6 +233,9 @@ def test_circuits_borrow_their_shards(on_hub, tmp_path):
         assert (one / table).read_bytes() == (other / table).read_bytes(), table
     heads = pd.read_csv(one / tables[0])
     assert len(heads) == 8 and heads["missing"].isna().all()
+    on_hub.run("all", analyses, tables=[f"circuits/{table}.csv" for table in CIRCUITS])
+    for table in CIRCUITS:
+        assert_columns(on_hub.project.folder / "all/org--model", table)
 
 
 @pytest.mark.slow
