@@ -85,27 +85,43 @@ def call(words: Sequence[str], output: int | None = None) -> int:
     """
     print(f"$ {shlex.join(words)}", file=sys.stderr, flush=True)
     program = ["-m", "snakemake"] if words[0] == "snakemake" else []
-    process = subprocess.Popen([sys.executable, *program, *words[1:]], stdout=output)
-    with _passing_signals_to(process) as received:
+    with _signals() as received:
+        process = subprocess.Popen([sys.executable, *program, *words[1:]], stdout=output)
+        received.pass_to(process)
         code = process.wait()
     # Snakemake ends an interrupted run as a failed one.
-    return 128 + received[0] if received and code else 128 - code if code < 0 else code
+    if received.numbers and code:
+        return 128 + received.numbers[0]
+    return 128 - code if code < 0 else code
+
+
+class _Signals:
+    """Signals to end this process: SIGTERM is passed on, Ctrl-C comes from the terminal."""
+
+    def __init__(self) -> None:
+        self.numbers: list[int] = []
+        self.process: subprocess.Popen | None = None
+
+    def note(self, number: int, _: FrameType | None) -> None:
+        """The handler."""
+        self.numbers.append(number)
+        if number == signal.SIGTERM and self.process:
+            self.process.terminate()
+
+    def pass_to(self, process: subprocess.Popen) -> None:
+        """Pass signals to a process, also one that came before it had started."""
+        self.process = process
+        if signal.SIGTERM in self.numbers:
+            process.terminate()
 
 
 @contextmanager
-def _passing_signals_to(process: subprocess.Popen) -> Iterator[list[int]]:
-    """While the block runs, SIGTERM goes to `process`, and Ctrl-C reaches it from the terminal.
-
-    Yields a list, to which the numbers of such signals are added.
-    """
-    received: list[int] = []
-
-    def note(number: int, _: FrameType | None) -> None:
-        received.append(number)
-        if number == signal.SIGTERM:
-            process.terminate()
-
-    known = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+def _signals() -> Iterator[_Signals]:
+    """While the block runs, SIGINT and SIGTERM are noted and do not end this process."""
+    received = _Signals()
+    known = {
+        number: signal.signal(number, received.note) for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         yield received
     finally:

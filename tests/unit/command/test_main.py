@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import subprocess
 import sys
 
 import pytest
@@ -103,5 +104,8 @@ def test_a_call_is_printed_and_returns_its_code(capfd):
 
 
 def test_an_interrupted_call_exits_with_130():
+    """In another process, which the signal would end if it were not caught."""
     interrupted = "import os, signal; os.kill(os.getppid(), signal.SIGINT); raise SystemExit(1)"
-    assert calls.call(["python", "-c", interrupted]) == calls.INTERRUPTED
+    call = f"calls.call(['python', '-c', {interrupted!r}])"
+    code = f"import sys; from blockresearch.command import calls; sys.exit({call})"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == calls.INTERRUPTED
