@@ -81,6 +81,13 @@ def test_models_of_different_depth_by_relative_depth(models, visit):
     rows = page.locator("#over-depth tbody tr").all_inner_texts()
     assert [row.split("\t")[:3] for row in rows] == [["q_proj", "1", "3"], ["q_proj", "0", "0"]]
     assert rows[0].endswith("× 4") and "moe" in page.locator("#over-depth .caption").inner_text()
+    # Under the keyboard and the mouse: the values of both at a relative depth.
+    charts.locator("svg").focus()
+    page.keyboard.press("End")
+    values = charts.locator(".readout").inner_text()
+    assert "Relative depth 1: " in values and "2 (layer 1)" in values and "8 (layer 3)" in values
+    charts.locator("svg").hover(position={"x": 60, "y": 30})
+    assert "(layer 0)" in charts.locator(".readout").inner_text()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

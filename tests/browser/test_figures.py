@@ -74,6 +74,8 @@ def test_the_panel_of_a_matrix(site, visit, look):
     panel.locator(".chart-box").first.focus()
     page.keyboard.press("End")
     assert "weight: " in panel.locator(".readout").first.inner_text()
+    name, text = saved(page, panel.get_by_role("button", name="SVG").last)
+    assert name == "spectrum.svg" and "noise edge" in text and text.count("<path") > 5
     picture(page, f"tensor-{look}")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert violations(page) == []

@@ -12,6 +12,7 @@ MODEL_SCRIPTS = (
     "pieces.js",
     *TABLE,
     *CHART,
+    "chart-picture.js",
     "scale.js",
     "layer-map.js",
     "tensor.js",

@@ -129,6 +129,11 @@
     }).observe(box);
     return {
       title: about.title, rows, series: about.series, marks: about.marks || [],
+      labels: { x: about.x.label, y: about.y.label },
+      // The curves that are not hidden, and the ends of the axes.
+      shown: () => about.series.filter((_, place) => chart.series[place + 1].show),
+      scales: () => Object.fromEntries(["x", "y"].map((side) =>
+        [side, { min: chart.scales[side].min, max: chart.scales[side].max, log: Boolean(about[side].log) }])),
       // Show the curve of a label alone, or all of them.
       isolate: (label) => about.series.forEach((one, place) =>
         chart.setSeries(place + 1, { show: label === null || one.label === label })),

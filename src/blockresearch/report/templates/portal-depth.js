@@ -47,7 +47,7 @@ globalThis.depth = (() => {
     return element("span", {}, [mark, " ", element("bdi", { textContent: name })]);
   }));
 
-  const chart = (title, columns, metric, isLog) => {
+  const chart = (title, columns, names, metric, isLog) => {
     const values = columns.flatMap((column) => (column ? column[metric] : [])).filter((value) => value !== null && (!isLog || value > 0));
     if (values.length === 0) return null;
     const scale = (value) => (isLog ? Math.log10(value) : value);
@@ -57,7 +57,36 @@ globalThis.depth = (() => {
     high += space;
     const x = (share) => LEFT + share * (WIDTH - LEFT - RIGHT);
     const y = (value) => TOP + (1 - (scale(value) - low) / (high - low)) * (HEIGHT - TOP - BOTTOM);
-    const picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": title, class: "small-chart" });
+    const picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "group", tabindex: 0, class: "small-chart",
+      "aria-label": say("{title}. Arrow keys move over depth.", { title }) });
+    const cursor = svg("line", { y1: TOP, y2: HEIGHT - BOTTOM, class: "cursor", visibility: "hidden" });
+    const readout = element("p", { className: "readout" });
+    readout.setAttribute("role", "status");
+    let share = 0;
+    const show = (wanted) => {
+      share = Math.min(Math.max(wanted, 0), 1);
+      for (const end of ["x1", "x2"]) cursor.setAttribute(end, x(share));
+      cursor.setAttribute("visibility", "visible");
+      readout.textContent = say("Relative depth {share}: {values}", {
+        share: String(Number(share.toFixed(2))),
+        values: columns.flatMap((column, place) => {
+          const found = column && nearest(column, share, metric);
+          return found ? [say("{name} {value} (layer {layer})", { name: names[place], value: short(found.value), layer: found.layer })] : [];
+        }).join("; ") || "–",
+      });
+    };
+    const step = 1 / Math.max(1, ...columns.map((column) => (column ? column.count - 1 : 1)));
+    picture.addEventListener("pointermove", (event) => {
+      const { left, width } = picture.getBoundingClientRect();
+      show(((event.clientX - left) / width * WIDTH - LEFT) / (WIDTH - LEFT - RIGHT));
+    });
+    picture.addEventListener("keydown", (event) => {
+      const next = { ArrowRight: share + step, ArrowLeft: share - step, Home: 0, End: 1 }[event.key];
+      if (next === undefined) return;
+      event.preventDefault();
+      show(next);
+    });
+    picture.addEventListener("focus", () => show(share));
     for (const share of [0, 0.5, 1]) {
       const value = low + share * (high - low);
       const shown = isLog ? 10 ** value : value;
@@ -78,7 +107,8 @@ globalThis.depth = (() => {
         picture.append(svg("circle", { cx, cy, r: 3, fill: color }));
       }
     });
-    return element("figure", {}, [element("figcaption", { textContent: title }), picture]);
+    picture.append(cursor);
+    return element("figure", {}, [element("figcaption", { textContent: title }), picture, readout]);
   };
 
   // Where the models differ most from the first one: the same kind of matrix at the same relative depth.

@@ -148,7 +148,7 @@
     const shown = (key) => (components.size > 1 ? key : key.slice(key.indexOf(" ") + 1));
     const charts = keys.map((key) => {
       const columns = profiles.map((profile) => profile.find((column) => depth.key(column) === key));
-      return columns.filter(Boolean).length > 1 ? depth.chart(shown(key), columns, metric.key, metric.log) : null;
+      return columns.filter(Boolean).length > 1 ? depth.chart(shown(key), columns, names, metric.key, metric.log) : null;
     }).filter(Boolean);
     const only = keys.filter((key) => profiles.filter((profile) => profile.some((column) => depth.key(column) === key)).length === 1);
     const select = choice(say("metric"), data.metrics.map((each) => [each.key, say(each.label)]), metric.key, (key) => {

@@ -162,7 +162,7 @@
       ]));
       place.hidden = false;
       place.replaceChildren(...children);
-      // A chart with its legend and its numbers as a file.
+      // A chart with its legend, and its numbers and picture as files.
       const show = (chart, name) => {
         const part = element("div", { className: "chart-panel" });
         charts.append(part);
@@ -170,7 +170,8 @@
         const legend = element("ul", { className: "chart-legend" });
         page.chartLegend(legend, [drawn]);
         part.append(legend, element("p", { className: "exports" }, [
-          page.button(say("CSV"), () => page.saveCsv(name, drawn.rows()))]));
+          page.button(say("CSV"), () => page.saveCsv(name, drawn.rows())),
+          page.button(say("SVG"), () => page.saveSvg(name, page.chartPicture(drawn)))]));
       };
       if (piece.histograms[row] && values.std > 0) {
         show(histogram(piece.histograms[row], values), "histogram");
