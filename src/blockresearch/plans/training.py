@@ -1,8 +1,8 @@
 """The training plan: which matrices to train, by criteria that need no data.
 
 Five criteria rank the matrices of one kind (`mlp.down_proj` …) over the layers, and a share of each
-kind is trained. They disagree, so the plan states how much: no criterion is proved to be best for
-another model.
+kind is trained. They disagree, and the plan states how much; no experiment has shown which is best
+for another model.
 
     spectrum_snr     signal to noise as the Spectrum tool computes it (arXiv:2406.06623)
     calibrated_snr   the same idea with a threshold that noise rarely exceeds
@@ -24,7 +24,7 @@ from blockresearch.plans.matrices import Matrix, linear_matrices
 from blockresearch.plans.plan import Plan
 
 CAVEAT = (
-    "Criteria that look at weights alone disagree with each other, and none is proved to be best: "
+    "Criteria computed from weights disagree, and no experiment has shown which is best: "
     "compare a run with the plan to one that trains random matrices of the same number."
 )
 
