@@ -55,12 +55,7 @@ def main(options):
 
 if __name__ == "__main__":
     parser = cli.parser(__doc__)
-    what = parser.add_mutually_exclusive_group(required=True)
-    cli.add_selection(parser)
-    what.add_argument("--model_path", help="local folder of safetensors files")
-    what.add_argument("--manifest", help="manifest of a model (with --weights)")
-    parser.add_argument("--weights", default="", help="folder of downloaded weights")
-    parser.add_argument("--digest", help="hash of what is read; only for the workflow's record")
+    cli.add_checkpoint(parser)
     parser.add_argument("--out", required=True, help="folder to write")
     parser.add_argument(
         "--parts",

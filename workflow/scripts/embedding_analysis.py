@@ -162,12 +162,7 @@ def texts_or_ids(text):
 
 if __name__ == "__main__":
     parser = cli.parser(__doc__)
-    what = parser.add_mutually_exclusive_group(required=True)
-    cli.add_selection(parser)
-    what.add_argument("--model_path", help="local folder of safetensors files")
-    what.add_argument("--manifest", help="manifest of a model (with --weights)")
-    parser.add_argument("--weights", default="", help="folder of downloaded weights")
-    parser.add_argument("--digest", help="hash of what is read; only for the workflow's record")
+    cli.add_checkpoint(parser)
     parser.add_argument("--out", required=True, help="clusters.csv, or the folder for everything")
     parser.add_argument(
         "--k_min", type=cli.positive_int, default=2, help="fewest clusters tried for the elbow"

@@ -132,6 +132,16 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--file", help="file of weights, or index, if there are several")
 
 
+def add_checkpoint(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of a step that reads weights: of a folder, or of a manifest in the workflow."""
+    source = parser.add_mutually_exclusive_group(required=True)
+    add_selection(parser)
+    source.add_argument("--model_path", help="local folder of safetensors files")
+    source.add_argument("--manifest", help="manifest of a model (with --weights)")
+    parser.add_argument("--weights", default="", help="folder of downloaded weights")
+    parser.add_argument("--digest", help="hash of what is read; only for the workflow's record")
+
+
 def selection(options: argparse.Namespace) -> dict[str, Any]:
     """What the flags of `add_selection` say, as keywords."""
     return {name: getattr(options, name) for name in ("subfolder", "variant", "file")}
