@@ -90,6 +90,26 @@ def test_models_of_different_depth_by_relative_depth(models, visit):
     assert "(layer 0)" in charts.locator(".readout").inner_text()
 
 
+def test_the_map_of_a_comparison_answers(tmp_path, visit):
+    rows = [difference(f"l{n}", n, relative_change=n / 100) for n in range(3)]
+    folder = write_comparison(tmp_path / "a-vs-b", rows, [pair("l0")])
+    (folder / "index.html").write_text(comparison_page(folder), encoding="utf-8")
+    page = visit((folder / "index.html").as_uri()).page
+    cell = page.locator('.map .cell[data-row="2"]')
+    cell.hover()
+    assert "relative change 0.02" in page.locator(".map-figure .status").inner_text()
+    cell.focus()
+    page.keyboard.press("ArrowUp")
+    assert page.locator(".map-figure .status").inner_text().startswith("Layer 1, q_proj")
+    colors = page.locator(".map .cell").evaluate_all(
+        "all => all.map((one) => one.getAttribute('fill'))"
+    )
+    assert colors[0].startswith("url") and colors[1:] == ["#440154", "#fde725"]
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="CSV").click()
+    assert "q_proj" in saved.value.path().read_text()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 400])
 def test_comparisons_are_accessible_and_fit(models, tmp_path, visit, scheme, width):

@@ -1,4 +1,5 @@
 # The page and the report of a comparison of two checkpoints.
+from blockresearch.report.figures import scripts
 
 
 rule compare_page:
@@ -20,7 +21,14 @@ rule compare_page:
     conda:
         "../../envs/reports.yaml"
     params:
-        code=fingerprint("compare_page", *PAGE, "comparison.html.j2"),
+        code=fingerprint(
+            "compare_page",
+            *PAGE,
+            "comparison.html.j2",
+            *scripts.STYLES,
+            *scripts.BASE,
+            *scripts.REPORT_LAYERS,
+        ),
         language=config["language"],
         program=program("compare_page"),
         compare_dir=subpath(input[0], parent=True),
@@ -55,6 +63,9 @@ rule compare_report:
             "style.css",
             "notebook/index.html.j2",
             "notebook/conf.json",
+            *scripts.STYLES,
+            *scripts.BASE,
+            *scripts.REPORT_LAYERS,
             *WORDS,
         ),
         language=config["language"],

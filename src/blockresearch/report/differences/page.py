@@ -12,6 +12,8 @@ from blockresearch.report.citation import ending
 from blockresearch.report.differences.depth import profile_drawing, profile_rows
 from blockresearch.report.differences.heat import Heat, heat_maps, overlap, rank, relative
 from blockresearch.report.differences.pair import ALONE, PairResults, compared_shares
+from blockresearch.report.figures import scripts
+from blockresearch.report.figures.change_map import change_map
 from blockresearch.report.pages import render
 from blockresearch.report.wording import aligned, integer, number, percent, shape, size
 from blockresearch.text import short, visible
@@ -65,8 +67,11 @@ def comparison_page(folder: Path) -> str:
     """The page of the comparison whose results are in `folder`, as HTML."""
     found = PairResults(folder)
     other, base = found.names
+    drawn = change_map(found.differences, found.subspaces)
     return render(
         "comparison.html.j2",
+        *(scripts.BASE + scripts.REPORT_LAYERS if drawn else ()),
+        style_names=scripts.STYLES,
         title=say("{other} compared with {base}", other=visible(other), base=visible(base)),
         other=other,
         base=base,
@@ -74,6 +79,7 @@ def comparison_page(folder: Path) -> str:
         headline=found.headline(),
         is_partial=min(compared_shares(found.pairs)) < PARTIAL,
         verdicts=[verdict["text"] for verdict in found.verdicts[1:]],
+        live_map=drawn.html if drawn else "",
         maps=_maps(found.differences, found.subspaces),
         changed=_changed(found.differences),
         heads=_heads(found.heads),

@@ -4,11 +4,12 @@ The page's script draws it from `layer_map`, for any of METRICS; `static` is the
 for browsers without scripts. Colors show a cell relative to the median of its column, because block
 types differ in more than layers do, or its value.
 
-Source of the colors: ColorBrewer 2.0 (RdBu) and matplotlib (viridis), at 11 and 9 places.
+The colors are those of `scale.js` and `color_scales`.
 """
 
 import itertools
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,8 @@ class Metric:
     scale  what a color relative to the median shows: `ratio` (base-2 logarithm of value / median)
            or `difference` (value − median)
     end    the deviation at the ends of the colors; None: found from the data
+    span   what colors of values span at least, so that nearly equal cells look equal: a factor for
+           a `ratio`, else a difference
     """
 
     key: str
@@ -39,6 +42,7 @@ class Metric:
     unit: str
     scale: str
     end: float | None = None
+    span: float | None = None
 
 
 METRICS = (
@@ -120,19 +124,25 @@ def with_metrics(matrices: pd.DataFrame) -> pd.DataFrame:
 
 
 def layer_map(rows: pd.DataFrame) -> dict[str, Any] | None:
-    """What the page's script draws, from matrices `in_map_order`; None without numbered layers.
+    """The map of METRICS, from matrices `in_map_order`; None without numbered layers."""
+    return map_of(with_metrics(rows), METRICS)
+
+
+def map_of(rows: pd.DataFrame, metrics: Iterable[Metric]) -> dict[str, Any] | None:
+    """What the page's script draws of columns of matrices `in_map_order`; None without numbered
+    layers.
 
     Cells are lists of equal length: `component` and `column` (indices), `layer`, `first` and
     `count` (its matrices in the order of `rows`). `middle` is the median over a cell's matrices;
     `low` and `high` are present if a cell has several.
     """
-    inside = with_metrics(rows[rows["layer_index"].notna()])
+    inside = rows[rows["layer_index"].notna()]
     if inside.empty:
         return None
     grouped = inside.groupby(KEYS, sort=False)
     cells = grouped.size().rename("count").reset_index()
     first = cells["count"].cumsum() - cells["count"]
-    metrics = [each for each in METRICS if inside[each.key].notna().any()]
+    metrics = [each for each in metrics if inside[each.key].notna().any()]
     keys = [each.key for each in metrics]
     middle = grouped[keys].median().reset_index()
     components = list(dict.fromkeys(cells["component"]))
@@ -153,6 +163,7 @@ def layer_map(rows: pd.DataFrame) -> dict[str, Any] | None:
                 "unit": each.unit,
                 "scale": each.scale,
                 "end": each.end or _end(middle, each.key),
+                **({"span": each.span} if each.span else {}),
             }
             for each in metrics
         ],

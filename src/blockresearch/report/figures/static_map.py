@@ -8,14 +8,10 @@ import numpy as np
 import pandas as pd
 
 from blockresearch.report.figures.charts import label
+from blockresearch.report.figures.color_scales import Scale, along, around
 from blockresearch.report.figures.layer_map import in_map_order, layer_map
 from blockresearch.report.figures.live import Drawing, figure_html
 from blockresearch.report.words import escape
-
-STOPS = (
-    *("#2166ac", "#4393c3", "#92c5de", "#d1e5f0", "#f7f7f7"),
-    *("#fddbc7", "#f4a582", "#d6604d", "#b2182b"),
-)
 
 WIDTH, HEIGHT, TOP, LEFT, FONT = 34, 14, 94, 34, 11
 
@@ -23,9 +19,12 @@ TALLEST = 520
 
 
 def static_map(drawn: Mapping[str, Any], key: str) -> str:
-    """The metric `key` of a `layer_map`, all components side by side, relative to the medians."""
+    """The metric `key` of a map, all components side by side: relative to the medians of the
+    columns, or its values if that is the map's `color`."""
     metric = next(each for each in drawn["metrics"] if each["key"] == key)
     cells, values = drawn["cells"], drawn["middle"][key]
+    shows_values = drawn.get("color") == "value"
+    scale = along(metric, values) if shows_values else around(metric)
     layers = [
         [
             cells["layer"][place]
@@ -44,7 +43,7 @@ def static_map(drawn: Mapping[str, Any], key: str) -> str:
             for place, column in enumerate(drawn["columns"])
             if column["component"] == component
         ]
-        parts += _component(drawn, columns, values, metric, left, min(own), height)
+        parts += _component(drawn, columns, values, scale, left, min(own), height)
         every = max(1, int(np.ceil(FONT / height)))
         parts += [
             f'<text x="{left - 5}" y="{TOP + (row + 0.5) * height + 4:.1f}" '
@@ -56,8 +55,10 @@ def static_map(drawn: Mapping[str, Any], key: str) -> str:
             parts.append(f'<text x="{left}" y="32">{name}</text>')
         left += len(columns) * WIDTH + LEFT + 36
     tall = TOP + deepest * height + 34
-    parts += _legend(metric, LEFT, tall - 16)
-    title = f"{metric['label']} by layer and kind of matrix, relative to the median of the column"
+    parts += _legend(scale, LEFT, tall - 16)
+    title = f"{metric['label']} by layer and kind of matrix"
+    if not shows_values:
+        title += ", relative to the median of the column"
     # The widest letters of the title take about seven units.
     wide = max(left, 7 * len(title))
     return (
@@ -74,7 +75,7 @@ def _component(
     drawn: Mapping[str, Any],
     columns: Sequence[int],
     values: Sequence[Any],
-    metric: Mapping[str, Any],
+    scale: Scale,
     left: float,
     first: int,
     height: float,
@@ -88,12 +89,12 @@ def _component(
         known = [values[place] for place in own if values[place] is not None]
         middle = median(known) if known else None
         for place in own:
-            share = deviation(values[place], middle, metric)
-            if share is None:
+            color = scale.color(values[place], middle)
+            if color is None:
                 continue
             x, y = left + at * WIDTH, TOP + (cells["layer"][place] - first) * height
             box = f"M{x} {y:.1f}h{WIDTH - 1}v{height - 0.6:.1f}h{1 - WIDTH}z"
-            paths.setdefault(color_at(0.5 + share / 2), []).append(box)
+            paths.setdefault(color, []).append(box)
         parts.append(
             f'<text transform="translate({left + (at + 0.4) * WIDTH:.0f},{TOP - 5}) rotate(-40)">'
             f"{escape(drawn['columns'][column]['label'])}</text>"
@@ -102,44 +103,13 @@ def _component(
     return parts
 
 
-def deviation(value: Any, middle: Any, metric: Mapping[str, Any]) -> float | None:
-    """The deviation from the median as a share of the scale's end, -1 to 1; None if undefined."""
-    if value is None or middle is None:
-        return None
-    if metric["scale"] == "ratio":
-        if value <= 0 or middle <= 0:
-            return None
-        return float(np.clip(np.log2(value / middle) / metric["end"], -1, 1))
-    return float(np.clip((value - middle) / metric["end"], -1, 1))
-
-
-def color_at(share: float) -> str:
-    """The color at a share, 0 to 1, of the scale, in 33 steps."""
-    place = round(share * 32) / 32 * (len(STOPS) - 1)
-    low, high = STOPS[int(place)], STOPS[min(int(place) + 1, len(STOPS) - 1)]
-    mixed = (
-        round(
-            int(low[at : at + 2], 16) * (1 - place % 1) + int(high[at : at + 2], 16) * (place % 1)
-        )
-        for at in (1, 3, 5)
-    )
-    return "#" + "".join(f"{part:02x}" for part in mixed)
-
-
-def _legend(metric: Mapping[str, Any], left: float, y: float) -> list[str]:
+def _legend(scale: Scale, left: float, y: float) -> list[str]:
     parts = []
-    for at, share in enumerate((-1, -0.5, 0, 0.5, 1)):
-        value = share * metric["end"]
-        if not share:
-            label = "median"
-        elif metric["scale"] == "ratio":
-            label = f"{'×' if value > 0 else '÷'} {2 ** abs(value):.2g}"
-        else:
-            label = f"{'+' if value > 0 else '−'}{abs(value):.3g}"
+    for at, (color, written) in enumerate(scale.stops):
         x = left + at * 84
         parts.append(
-            f'<rect x="{x}" y="{y:.0f}" width="11" height="11" fill="{color_at(0.5 + share / 2)}"/>'
-            f'<text x="{x + 15}" y="{y + 10:.0f}">{label}</text>'
+            f'<rect x="{x}" y="{y:.0f}" width="11" height="11" fill="{color}"/>'
+            f'<text x="{x + 15}" y="{y + 10:.0f}">{escape(written)}</text>'
         )
     return parts
 
@@ -154,7 +124,11 @@ def maps(matrices: pd.DataFrame, keys: Sequence[str]) -> Drawing | None:
 
 
 def live_map(drawn: Mapping[str, Any], keys: Sequence[str]) -> Drawing | None:
-    """The same for a map as `layer_map` makes it; its cells need no `first`."""
+    """The same for a map as `map_of` makes it.
+
+    If it has them, `color` is what colors show at first (`value`, or relative to the `median`), and
+    `none` is what a cell without a color is.
+    """
     metrics = {each["key"]: each for each in drawn["metrics"]}
     chosen = [metrics[key] for key in keys if key in metrics]
     if not chosen:
@@ -165,7 +139,12 @@ def live_map(drawn: Mapping[str, Any], keys: Sequence[str]) -> Drawing | None:
         if name in drawn
     }
     data = {
-        **{name: drawn[name] for name in ("components", "columns", "cells")},
+        **{
+            name: drawn[name]
+            for name in ("components", "columns", "cells", "color")
+            if name in drawn
+        },
+        **({"none": label(drawn["none"])} if "none" in drawn else {}),
         **parts,
         "metrics": [
             {**each, "label": label(each["label"]), "unit": each["unit"] and label(each["unit"])}

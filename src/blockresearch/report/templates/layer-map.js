@@ -10,6 +10,7 @@
   // A text of the data: a message, or its translations by language.
   const text = (label) => (typeof label === "string" ? say(label) : page.label(label));
 
+  // A map may have `color`, what colors show at first, and `none`, what a cell without a color is.
   // `open(cell)` is called with the number of a cell; without it cells only name their values. `key` sets
   // the address and the patterns of one map apart from those of others on the page.
   // Returns `choose(cell)`, `focusChosen()`.
@@ -21,10 +22,11 @@
       const found = page.inAddress(key + part);
       return list.includes(found) ? found : other;
     };
+    const color = map.color ?? "median";
     const noValue = `url(#${key}no-value)`;
     const state = {
       metric: known("metric", metrics.map((each) => each.key), metrics[0].key),
-      color: known("color", ["median", "value"], "median"),
+      color: known("color", ["median", "value"], color),
       component: known("component", components, components[0]),
       chosen: null,
     };
@@ -166,14 +168,14 @@
         element("span", { className: "unit" }, [
           svg("svg", { class: "swatch", "aria-hidden": "true" }, [
             svg("rect", { width: "100%", height: "100%", fill: noValue })]),
-          say("no value")]),
+          map.none ? text(map.none) : say("no value")]),
         ...(map.low ? [element("span", { className: "unit", textContent: say("Edges of a cell: smallest and largest of its matrices; middle: their median") })] : []));
       roving(cellAt(0, 0), false);
       mark();
     };
     const keep = () => page.toAddress({
       [`${key}metric`]: state.metric === metrics[0].key ? "" : state.metric,
-      [`${key}color`]: state.color === "median" ? "" : state.color,
+      [`${key}color`]: state.color === color ? "" : state.color,
       [`${key}component`]: state.component === components[0] ? "" : state.component,
     });
     const change = (part) => (value) => { state[part] = value; keep(); draw(); };

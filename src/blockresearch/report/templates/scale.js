@@ -47,15 +47,24 @@
         [page.colorAt("around", 0.5 + part / 2), written(part * metric.end)]),
     };
   };
+  // Of a ratio by the logarithm of the values above 0. `metric.span` is what the colors span at least, so
+  // that nearly equal cells look equal.
   page.scaleAlong = (metric, values) => {
-    const known = values.filter((value) => value !== null);
-    let [low, high] = [Math.min(...known), Math.max(...known)];
-    if (!(high > low)) [low, high] = [low - Math.abs(low) / 10 - 1e-9, high + Math.abs(high) / 10 + 1e-9];
-    const isLog = metric.scale === "ratio" && low > 0 && high > 1.5 * low;
+    const isLog = metric.scale === "ratio";
+    const known = values.filter((value) => value !== null && (value > 0 || !isLog));
+    let [low, high] = known.length ? [Math.min(...known), Math.max(...known)] : [1, 1];
+    if (isLog) {
+      const factor = metric.span ?? 1.1, middle = Math.sqrt(low * high);
+      if (high < low * factor) [low, high] = [middle / Math.sqrt(factor), middle * Math.sqrt(factor)];
+    } else if (high - low < (metric.span ?? 0)) {
+      low = high - metric.span;
+    } else if (!(high > low)) {
+      [low, high] = [low - Math.abs(low) / 10 - 1e-9, high + Math.abs(high) / 10 + 1e-9];
+    }
     const share = (value) => (isLog ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low));
     const value = (part) => (isLog ? low * (high / low) ** part : low + part * (high - low));
     return {
-      color: (one) => (one === null ? null : page.colorAt("along", share(one))),
+      color: (one) => (one === null || (isLog && one <= 0) ? null : page.colorAt("along", share(one))),
       stops: [0, 0.25, 0.5, 0.75, 1].map((part) => [page.colorAt("along", part), page.tick(value(part))]),
     };
   };

@@ -7,8 +7,9 @@ import re
 
 import pytest
 
+from blockresearch.report.figures.color_scales import AROUND
 from blockresearch.report.figures.layer_map import in_map_order, layer_map
-from blockresearch.report.figures.static_map import STOPS, color_at, deviation, maps, static_map
+from blockresearch.report.figures.static_map import maps, static_map
 from tests.unit.report.figures.samples import matrices
 from tests.unit.report.hostile import NAMES, assert_harmless
 
@@ -24,15 +25,7 @@ def test_hostile_names_are_text(name):
 def test_cells_of_one_color_are_one_path():
     drawing = static_map(layer_map(in_map_order(matrices(5))), "stable_rank")
     assert drawing.count("<path") == 1 and drawing.count("M") == 10
-    assert f'fill="{STOPS[4]}"' in drawing
-
-
-def test_deviations_are_relative_to_the_median():
-    ratio, decibel = ({"scale": "ratio", "end": 1.5}, {"scale": "difference", "end": 3})
-    assert deviation(2.0, 1.0, ratio) == pytest.approx(2 / 3)
-    assert deviation(0.0, 1.0, ratio) is None and deviation(None, 1.0, decibel) is None
-    assert deviation(15.0, 18.0, decibel) == -1 and deviation(1.0, 18.0, decibel) == -1
-    assert color_at(0) == STOPS[0] and color_at(1) == STOPS[-1]
+    assert f'fill="{AROUND[4]}"' in drawing
 
 
 def test_a_report_has_one_map_for_its_metrics():
