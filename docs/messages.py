@@ -31,7 +31,9 @@ from blockresearch.report.pages import SCRIPT_MESSAGE, TEMPLATES
 from blockresearch.report.plots import layers
 from blockresearch.tables import columns, guidance
 from blockresearch.tables.column import NONE
-from blockresearch.tables.weight_columns import LOW_BIT_FORMATS
+from blockresearch.tables.rounding_columns import (
+    LOW_BIT_FORMATS,
+)
 
 PACKAGE = PROJECT / "src"
 

@@ -7,7 +7,7 @@ import pytest
 from blockresearch.checkpoint.describe import describe_folder, describe_repo
 from blockresearch.checkpoint.hashes import file_sha256
 from blockresearch.hub.repository import read_range
-from blockresearch.run.config import parse_model
+from blockresearch.run.model import parse_model
 from tests.cases.checkpoints import llama, save
 from tests.cases.quantized import bitsandbytes, packed, sparse
 from tests.tools.hub_server import HubServer

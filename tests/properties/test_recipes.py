@@ -122,7 +122,7 @@ def test_a_statistic_is_code_and_one_record(tmp_path):
                 code,
                 code + '            "negative_fraction": share(values < 0),\n',
             ),
-            "tables/weight_columns.py": (place, record + place),
+            "tables/value_columns.py": (place, record + place),
         },
         {},
         WHERE_A_COLUMN_SHOWS
@@ -159,7 +159,7 @@ def test_a_low_bit_format_is_one_file_and_one_record(tmp_path):
     record = '    LowBitFormat("sign", "Signs", 1.13, "signs with a scale for 128"),\n'
     found = run_changed_copy(
         tmp_path,
-        {"tables/weight_columns.py": (place, place + record)},
+        {"tables/rounding_columns.py": (place, place + record)},
         {"values/rounding/formats/sign.py": TOY_FORMAT},
         WHERE_A_COLUMN_SHOWS
         + """

@@ -21,7 +21,7 @@ from blockresearch.measurement.part import Settings
 from blockresearch.tables.columns import (
     SCHEMAS,
 )
-from blockresearch.tables.weight_columns import (
+from blockresearch.tables.rounding_columns import (
     LOW_BIT_FORMATS,
 )
 from blockresearch.tokens.analysis import analyze_embedding

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.workflow
 FOLDER = "results/compare/local--tuned-vs-local--base"
 
 
+@pytest.mark.slow
 def test_a_comparison_follows_its_sides(tmp_path):
     project = copy_of_the_project(tmp_path / "project")
     tensors, config = comparisons.base()
@@ -48,6 +49,7 @@ def test_a_comparison_follows_its_sides(tmp_path):
     assert again.jobs["resolve_model"] == again.jobs["compare_models"] == 1
 
 
+@pytest.mark.slow
 def test_a_merge_and_its_parents(tmp_path):
     project = copy_of_the_project(tmp_path / "project")
     tensors, config = comparisons.base()
@@ -68,6 +70,7 @@ def test_a_merge_and_its_parents(tmp_path):
     assert "0.75 × the base + 0.25 × parent 1" in first["text"]
 
 
+@pytest.mark.slow
 def test_a_training_run_reads_only_what_changed(tmp_path):
     project = copy_of_the_project(tmp_path / "project")
     tensors, config = comparisons.base()

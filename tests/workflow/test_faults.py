@@ -153,6 +153,7 @@ def test_a_second_run_on_the_same_folder_is_refused(long_job):
         assert time.monotonic() - started < 20
 
 
+@pytest.mark.slow
 def test_a_job_that_is_killed_is_tried_again(tmp_path):
     project = kills.small_project(tmp_path / "project")
     script = project.folder / "workflow/scripts/merge.py"
@@ -177,6 +178,7 @@ def test_a_job_that_is_killed_is_tried_again(tmp_path):
 
 
 @ROOT_ONLY
+@pytest.mark.slow
 def test_a_run_continues_after_a_full_disk(project, disk):
     results = disk(project.folder / "small-disk", "size=100k") / "results"
     command = ("--config", "model=model", "clustering={k_max: 4}", f"results={results}", "--")

@@ -16,6 +16,7 @@ CONFIG = ("--config", "model=org/model", "--", TABLE)
 MEASURED = {"download": 2, "measure_shard": 2, "analyze": 2, "merge": 1}
 
 
+@pytest.mark.slow
 def test_a_new_commit_rebuilds_what_it_changed(tmp_path):
     project = copy_of_the_project(tmp_path / "project")
     repo = small_model(tmp_path / "hub/org/model")

@@ -177,6 +177,7 @@ def test_no_table_is_stale_whatever_weights_are_there(on_hub):
     assert on_hub.run("few", new, clusters) == {} and len(on_hub.on_disk("few")) == 4
 
 
+@pytest.mark.slow
 def test_a_lost_part_is_measured_again_alone(on_hub):
     settings = ("keep_weights=false", "spectra=none")
     on_hub.run("few", *settings, tables=["coverage.csv"])

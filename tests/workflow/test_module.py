@@ -37,6 +37,7 @@ onerror:
 """
 
 
+@pytest.mark.slow
 def test_another_workflow_imports_this_one(tmp_path):
     # Laid out as workflows usually are: its own folder `workflow` beside its own configuration.
     project = Project(tmp_path / "other")

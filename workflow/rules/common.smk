@@ -12,7 +12,8 @@ try:
     from blockresearch.language.catalogue import set_language, spoken
     from blockresearch.project import command, project_file
     from blockresearch.run import arguments, closing, lookup
-    from blockresearch.run.config import ConfigError, checked, compared, models
+    from blockresearch.run.config import compared, models
+    from blockresearch.run.validation import ConfigError, checked
     from blockresearch.run.fingerprint import fingerprint, flags
 except ModuleNotFoundError as error:
     raise WorkflowError(

@@ -14,7 +14,9 @@ from pathlib import Path
 from blockresearch.checkpoint.describe import describe_repo
 from blockresearch.checkpoint.fetch import fetch, file_of_key, require_space
 from blockresearch.checkpoint.manifest import read_manifest
-from blockresearch.run import cli, config
+from blockresearch.run import cli
+from blockresearch.run.model import MAIN, parse_model
+from blockresearch.run.validation import ConfigError
 
 log = logging.getLogger("download")
 
@@ -27,9 +29,9 @@ def main(options):
         manifest = read_manifest(options.manifest)
         fetch_missing(manifest, file_of_key(manifest, options.key), Path(options.out))
         return
-    model = config.parse_model(options.model_id, options.revision)
+    model = parse_model(options.model_id, options.revision)
     if model.is_folder:
-        raise config.ConfigError(f"{options.model_id} is a local folder: nothing to download.")
+        raise ConfigError(f"{options.model_id} is a local folder: nothing to download.")
     folder = Path(options.out)
     manifest = describe_repo(
         model.source,
@@ -63,6 +65,6 @@ if __name__ == "__main__":
     parser.add_argument(
         "--later", action="store_true", help="with --manifest: leave it to the job that reads it"
     )
-    parser.add_argument("--revision", default=config.MAIN, help="branch, tag, commit or refs/pr/N")
+    parser.add_argument("--revision", default=MAIN, help="branch, tag, commit or refs/pr/N")
     parser.add_argument("--out", required=True, help="folder to fill (with --manifest: the file)")
     cli.run(parser, main)

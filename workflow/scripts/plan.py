@@ -15,7 +15,8 @@ from blockresearch.checkpoint.describe import describe_folder, describe_repo
 from blockresearch.checkpoint.manifest import read_manifest
 from blockresearch.checkpoint.plan import make_plan, part_from_json
 from blockresearch.files import read_json
-from blockresearch.run import cli, config, forecast
+from blockresearch.run import cli, forecast
+from blockresearch.run.model import MAIN, parse_model
 
 log = logging.getLogger("plan")
 
@@ -54,7 +55,7 @@ def planned(manifest, plan=None):
 
 
 def described(source, options):
-    model = config.parse_model(source, options.revision)
+    model = parse_model(source, options.revision)
     selection = cli.selection(options)
     if model.is_folder:
         return describe_folder(model.source, cli.now(), hashed=False, **selection)
@@ -69,7 +70,7 @@ if __name__ == "__main__":
     parser.add_argument(
         "--plan", help="plan of the model (default: plan.json next to the manifest)"
     )
-    parser.add_argument("--revision", default=config.MAIN, help="branch, tag, commit or refs/pr/N")
+    parser.add_argument("--revision", default=MAIN, help="branch, tag, commit or refs/pr/N")
     cli.add_selection(parser)
     what.add_argument(
         "--compared",

@@ -17,13 +17,14 @@ from blockresearch.checkpoint.manifest import with_earlier_date, write_manifest
 from blockresearch.checkpoint.plan import make_plan, plan_json
 from blockresearch.checkpoint.token_subset import only_tokens
 from blockresearch.files import write_json_by_line
-from blockresearch.run import cli, config
+from blockresearch.run import cli
+from blockresearch.run.model import MAIN, parse_model
 
 log = logging.getLogger("resolve_model")
 
 
 def main(options):
-    model = config.parse_model(options.model, options.revision)
+    model = parse_model(options.model, options.revision)
     selection = cli.selection(options)
     if model.is_folder:
         manifest = describe_folder(model.source, cli.now(), progress=log.info, **selection)
@@ -60,7 +61,7 @@ def main(options):
 if __name__ == "__main__":
     parser = cli.parser(__doc__)
     parser.add_argument("--model", required=True, help="hub id or local folder")
-    parser.add_argument("--revision", default=config.MAIN, help="branch, tag, commit or refs/pr/N")
+    parser.add_argument("--revision", default=MAIN, help="branch, tag, commit or refs/pr/N")
     cli.add_selection(parser)
     parser.add_argument("--name", help="folder of the results, by which tables name the model")
     parser.add_argument(

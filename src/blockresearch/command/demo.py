@@ -16,7 +16,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(chosen: argparse.Namespace) -> int:
     """Run the whole workflow on the demo, and say what comes next."""
-    from blockresearch.run.config import DEMO
+    from blockresearch.run.model import DEMO
 
     chosen.model, chosen.models = [DEMO], None
     code = run.main(chosen)

@@ -47,7 +47,7 @@ def page_of(results: Path, model: str | None) -> Path:
     """
     page = results / (model or "") / "index.html"
     if model and not page.exists():
-        from blockresearch.run.config import parse_model
+        from blockresearch.run.model import parse_model
 
         page = results / parse_model(model).name / "index.html"
     if not page.exists():

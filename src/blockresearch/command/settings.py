@@ -16,7 +16,9 @@ from typing import Any
 from blockresearch.command.calls import UsageError
 from blockresearch.files import read_yaml
 from blockresearch.project import project_file
-from blockresearch.run.config import DEMO, Compared, Model, checked, compared, models
+from blockresearch.run.config import Compared, compared, models
+from blockresearch.run.model import DEMO, Model
+from blockresearch.run.validation import checked
 
 CONFIG_FILE = "config/config.yaml"
 SCHEMA = "workflow/schemas/config.schema.yaml"

@@ -11,7 +11,7 @@ from blockresearch.report.glossary import BLOCK_TYPES
 from blockresearch.report.model import ATTENTION, EMBEDDINGS, FEED_FORWARD
 from blockresearch.report.values import information, passing_alpha
 from blockresearch.report.wording import aligned, by_component, fixed, integer, percent, shape, size
-from blockresearch.tables.weight_columns import (
+from blockresearch.tables.rounding_columns import (
     LOW_BIT_FORMATS,
 )
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from blockresearch.checkpoint import records
 from blockresearch.results import ON_DEMAND, REPORTS
-from blockresearch.run.config import Model
 from blockresearch.run.fingerprint import flags
+from blockresearch.run.model import Model
 
 Json = Mapping[str, Any]
 

@@ -22,7 +22,8 @@ from blockresearch.checkpoint.records import (
 from blockresearch.device import may_find_gpu
 from blockresearch.files import Version, _read_json, read_json, version
 from blockresearch.run import resources
-from blockresearch.run.config import Model, Training, looked_up
+from blockresearch.run.config import Training, looked_up
+from blockresearch.run.model import Model
 
 
 def model_files(folder: str, subfolder: str = "") -> list[str]:

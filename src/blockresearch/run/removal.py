@@ -7,7 +7,7 @@ from typing import Any
 
 from blockresearch.checkpoint.records import file_key
 from blockresearch.files import read_json
-from blockresearch.run.config import NAME, TAKEN
+from blockresearch.run.model import NAME, TAKEN
 
 
 def removable(results: Path, models: Iterable[str], weights: Path | None = None) -> list[Path]:

@@ -2,7 +2,11 @@
 
 from blockresearch.tables.column import NONE, SHARE, WEIGHT_SQUARED, Column, Schema
 from blockresearch.tables.sources import ELHAGE, KERNEL, ROY, RUDELSON, SAPONATI
-from blockresearch.tables.weight_columns import COMPONENT, LAYER_INDEX, MODEL
+from blockresearch.tables.tensor_columns import (
+    COMPONENT,
+    LAYER_INDEX,
+    MODEL,
+)
 
 _CIRCUITS = (
     ("qk", "QK circuit M = W_Qᵀ W_K, the score of a query against a key", "M"),

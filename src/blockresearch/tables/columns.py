@@ -2,8 +2,8 @@
 
 Everything that lists columns is made from these records: the schemas of the writers, the manual
 (docs/outputs.md), the glossary, the headings of pages and the keys of the summaries in the code.
-A new statistic is code that computes it and one record in the module of its tables; a new low-bit
-format is a file in values/rounding/formats and one record in LOW_BIT_FORMATS.
+A new statistic is code that computes it and one record in the module of its columns; a new
+low-bit format is a file in values/rounding/formats and one record in LOW_BIT_FORMATS.
 """
 
 from blockresearch.tables.circuit_columns import ATTENTION_HEADS, HEAD_GRAPH

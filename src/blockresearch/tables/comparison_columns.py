@@ -22,7 +22,7 @@ from blockresearch.tables.sources import (
     WEDIN,
     ZHU,
 )
-from blockresearch.tables.weight_columns import (
+from blockresearch.tables.tensor_columns import (
     ATTENTION_OR_EXPERT,
     BLOCK_TYPE,
     COMPONENT,

@@ -3,15 +3,17 @@
 from dataclasses import replace
 
 from blockresearch.tables.column import NONE, SHARE, Column, Schema
-from blockresearch.tables.weight_columns import (
+from blockresearch.tables.tensor_columns import (
     ATTENTION_OR_EXPERT,
     BLOCK_TYPE,
     COMPONENT,
     LAYER_INDEX,
-    MATRICES,
     MODEL,
     PARAM_NAME,
     SLICE,
+)
+from blockresearch.tables.weight_columns import (
+    MATRICES,
 )
 
 DYNAMICS = Schema(

@@ -6,8 +6,10 @@ and tokens is in exactly one. The manual and the glossary show them beside the r
 
 from dataclasses import dataclass
 
-from blockresearch.tables.weight_columns import (
+from blockresearch.tables.rounding_columns import (
     LOW_BIT_FORMATS,
+)
+from blockresearch.tables.value_columns import (
     QUANTILES,
 )
 

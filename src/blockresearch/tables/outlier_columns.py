@@ -2,7 +2,7 @@
 
 from blockresearch.tables.column import NONE, WEIGHT, Column, Schema
 from blockresearch.tables.sources import YU
-from blockresearch.tables.weight_columns import (
+from blockresearch.tables.tensor_columns import (
     BLOCK_TYPE,
     COMPONENT,
     LAYER_INDEX,

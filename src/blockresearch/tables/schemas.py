@@ -7,7 +7,7 @@ description of a column measures nothing again. Pages, which show descriptions, 
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from blockresearch.tables import columns, weight_columns
+from blockresearch.tables import columns, rounding_columns, spectral_columns, value_columns
 from blockresearch.tables.column import Column
 
 
@@ -28,14 +28,14 @@ FIELDS = {
     for table, schema in columns.SCHEMAS.items()
 }
 
-MOMENTS, VALUES = names(weight_columns.MOMENTS), names(weight_columns.VALUES)
+MOMENTS, VALUES = names(value_columns.MOMENTS), names(value_columns.VALUES)
 
-METRICS = names((weight_columns.RANK, *weight_columns.RANKS, *weight_columns.SPECTRAL))
+METRICS = names((spectral_columns.RANK, *spectral_columns.RANKS, *spectral_columns.SPECTRAL))
 
-NOISE_LAW = weight_columns.NOISE_LAW
+NOISE_LAW = spectral_columns.NOISE_LAW
 
-ROUNDING = names(weight_columns.ROUNDING)
+ROUNDING = names(rounding_columns.ROUNDING)
 
-LOW_BIT_FORMATS = tuple(each.name for each in weight_columns.LOW_BIT_FORMATS)
+LOW_BIT_FORMATS = tuple(each.name for each in rounding_columns.LOW_BIT_FORMATS)
 
-QUANTILES = weight_columns.QUANTILES
+QUANTILES = value_columns.QUANTILES

@@ -2,7 +2,7 @@
 
 from blockresearch.tables.column import NONE, SHARE, Column, Schema
 from blockresearch.tables.sources import CLAUSET, FARMS
-from blockresearch.tables.weight_columns import (
+from blockresearch.tables.tensor_columns import (
     BLOCK_TYPE,
     COLS,
     COMPONENT,

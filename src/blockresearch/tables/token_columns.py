@@ -17,7 +17,7 @@ from blockresearch.tables.sources import (
     SILHOUETTE,
     TSNE,
 )
-from blockresearch.tables.weight_columns import (
+from blockresearch.tables.tensor_columns import (
     MODEL,
 )
 

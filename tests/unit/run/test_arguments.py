@@ -1,7 +1,7 @@
 """Arguments name all that a result depends on, and nothing else."""
 
 from blockresearch.run import arguments
-from blockresearch.run.config import parse_model
+from blockresearch.run.model import parse_model
 
 CONFIG = {"analyses": ["tensors"], "sparsity_threshold": 0.5, "spectra": "full", "sketch_above": 9}
 HUB = {

@@ -84,7 +84,7 @@ def test_every_spelling_of_an_import_is_followed(tree, line):
 
 
 def test_only_pages_count_texts_of_columns(tree):
-    records = tree / "src/blockresearch/tables/weight_columns.py"
+    records = tree / "src/blockresearch/tables/value_columns.py"
     stated = 'Column("rms", "number", "root of'
     edits = [stated, stated.replace("root", "a root"), stated.replace("number", "integer")]
     names = ("analyze", "merge", "embedding_analysis", "model_page", "10_summary_stats.ipynb")

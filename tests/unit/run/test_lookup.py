@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from blockresearch.run.config import Model
 from blockresearch.run.lookup import Run
+from blockresearch.run.model import Model
 from blockresearch.run.resources import clustering_threads
 
 PARTS = [

@@ -22,7 +22,7 @@ from blockresearch.tables.columns import (
     SCHEMAS,
     find_column,
 )
-from blockresearch.tables.weight_columns import (
+from blockresearch.tables.rounding_columns import (
     LOW_BIT_FORMATS,
 )
 

@@ -9,7 +9,7 @@ import pandas as pd
 from blockresearch.language.sentence import say
 from blockresearch.report.blocks import color, ordered
 from blockresearch.report.figures.charts import Axis, Chart, Panel, Series, numbers, positive
-from blockresearch.tables.weight_columns import (
+from blockresearch.tables.value_columns import (
     QUANTILES,
 )
 

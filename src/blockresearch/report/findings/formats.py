@@ -19,7 +19,7 @@ from blockresearch.report.wording import fixed, integer, percent
 from blockresearch.tables.column import (
     LowBitFormat,
 )
-from blockresearch.tables.weight_columns import (
+from blockresearch.tables.rounding_columns import (
     LOW_BIT_FORMATS,
 )
 

@@ -19,8 +19,10 @@ from blockresearch.report.plots import style
 from blockresearch.report.plots.style import PALETTE, canvas, literal
 from blockresearch.report.wording import aligned
 from blockresearch.safetensors.dtypes import DTYPES, code_values
-from blockresearch.tables.weight_columns import (
+from blockresearch.tables.rounding_columns import (
     LOW_BIT_FORMATS,
+)
+from blockresearch.tables.value_columns import (
     QUANTILES,
 )
 
