@@ -13,8 +13,8 @@ try:
     from blockresearch.project import command, project_file
     from blockresearch.run import arguments, closing, lookup
     from blockresearch.run.config import compared, models
-    from blockresearch.run.validation import ConfigError, checked
     from blockresearch.run.fingerprint import fingerprint, flags
+    from blockresearch.run.validation import ConfigError, checked
 except ModuleNotFoundError as error:
     raise WorkflowError(
         f"{error}: run `make setup` in the folder of AI Block Research, then "
@@ -36,8 +36,8 @@ closing.announce(RUN.results, ANALYZED)
 
 wildcard_constraints:
     model="|".join(map(re.escape, MODELS)),
-    # A part is named SHARD-NUMBER. A batch is ten of them in a row, which a cluster measures in one
-    # job: so what changes in one shard never moves a part of another one to another batch.
+    # A part is SHARD-NUMBER. A batch is ten in a row, which a cluster measures in one job: what
+    # changes in one shard never moves a part of another to another batch.
     batch=r"\d{5}-\d\d",
     piece=r"\d",
     shard=r"\d{5}",
