@@ -36,8 +36,7 @@ closing.announce(RUN.results, ANALYZED)
 
 wildcard_constraints:
     model="|".join(map(re.escape, MODELS)),
-    # A part is SHARD-NUMBER. A batch is ten in a row, which a cluster measures in one job: what
-    # changes in one shard never moves a part of another to another batch.
+    # A part is SHARD-NUMBER; a batch is ten parts of one shard, one job on a cluster.
     batch=r"\d{5}-\d\d",
     piece=r"\d",
     shard=r"\d{5}",
