@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from blockresearch.measurement import merge
-from tests.unit.weights.test_layout import GPT, HEADS, PAIRS, SIZE, WIDTH, analyze
+from tests.unit.measurement.test_stored_weights import GPT, HEADS, PAIRS, SIZE, WIDTH, analyze
 
 
 def projections(pairs=PAIRS):
