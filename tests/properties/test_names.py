@@ -11,6 +11,7 @@ UNIT = TESTS / "unit"
 PLUGIN = "snakemake_logger_plugin_blockresearch"
 # Unit tests without a module of their name, and what they test.
 OTHERS = {
+    "measurement/test_stored_weights.py": "the same weights, however stored, through the room",
     "hub/test_library.py": "what huggingface_hub does with broken transfers",
     f"{PLUGIN}/test_handler.py": "the handler in __init__.py",
 }
