@@ -27,6 +27,7 @@ for script in scripts:
 """
 
 
+@pytest.mark.slow
 def test_scripts_run_without_torch(model, tmp_path, no_torch):
     scripts = ["analyze", "transformer_analysis", "embedding_analysis"]
     done = subprocess.run(

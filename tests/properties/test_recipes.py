@@ -9,6 +9,7 @@ import types
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from blockresearch.measurement.folder import analyze_folder
 from blockresearch.measurement.part import Settings
@@ -111,6 +112,7 @@ def places(name):
 """
 
 
+@pytest.mark.slow
 def test_a_statistic_is_code_and_one_record(tmp_path):
     code = '            "zero_fraction": share(values == 0),\n'
     place = '    Column("distinct_values", "integer"'
@@ -154,6 +156,7 @@ def add_errors(group, squares, largest):
 '''
 
 
+@pytest.mark.slow
 def test_a_low_bit_format_is_one_file_and_one_record(tmp_path):
     place = "LOW_BIT_FORMATS = (\n"
     record = '    LowBitFormat("sign", "Signs", 1.13, "signs with a scale for 128"),\n'
