@@ -9,6 +9,7 @@ import pytest
 from tests.cases import comparisons, variants
 from tests.tools.hub_server import HubServer
 from tests.workflow.conftest import COMPARED, assert_columns, copy_of_the_project
+from tests.workflow.test_low_disk import watched
 
 pytestmark = pytest.mark.workflow
 
@@ -29,7 +30,9 @@ def test_a_comparison_follows_its_sides(tmp_path):
     first = compare()
     assert first.code == 0, first.text
     pages = {"compare_page": 1, "compare_report": 1}
-    assert first.jobs == {"resolve_model": 2, "compare_models": 1, **pages, "compare": 1}
+    # The base has one shard, the other side two.
+    parts = {"survey_shard": 3, "compare_shard": 1, "compare_models": 1}
+    assert first.jobs == {"resolve_model": 2, **parts, **pages, "compare": 1}
     assert "change of rank 2" in (project.folder / FOLDER / "index.html").read_text()
     pairs = pd.read_csv(project.folder / FOLDER / "pairs.csv")
     assert set(pairs["status"]) == {"matched"}
@@ -47,6 +50,52 @@ def test_a_comparison_follows_its_sides(tmp_path):
     again = compare("compare=[]")
     assert again.code == 0, again.text
     assert again.jobs["resolve_model"] == again.jobs["compare_models"] == 1
+    assert again.jobs["survey_shard"] == again.jobs["compare_shard"] == 1
+
+
+@pytest.mark.slow
+def test_few_shards_on_disk_give_the_same_tables(tmp_path):
+    project = copy_of_the_project(tmp_path / "project")
+    tensors, config = comparisons.base()
+    other = variants.abliterated(tensors)
+    comparisons.write(tmp_path / "hub/org/base", tensors, config, shards=3)
+    comparisons.write(tmp_path / "hub/org/other", other, config, shards=2)
+    with HubServer(tmp_path / "hub", {}) as hub:
+        environment = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": ""}
+
+        def compare(results, *more):
+            chosen = ("model=org/other", "base=org/base", f"results={results}")
+            done = project.snakemake(
+                "compare",
+                "--config",
+                *(*chosen, f"weights=weights-{results}", *more),
+                **environment,
+            )
+            assert done.code == 0, done.text
+            return done.jobs
+
+        compare("all")
+        for model in ("org--base", "org--other"):
+            # The same date, so that tables can be compared.
+            (project.folder / "few" / model).mkdir(parents=True)
+            shutil.copy(
+                project.folder / "all" / model / "manifest.json", project.folder / "few" / model
+            )
+        few = ("keep_weights=false", "shards_on_disk=2")
+        with watched(project.folder / "weights-few") as seen:
+            assert compare("few", *few)["compare_shard"] == 3
+        # A shard of each side.
+        assert seen == [2]
+        # A switch measures nothing again.
+        assert compare("all", *few[:1]) == {}
+    folders = [
+        project.folder / results / "compare/org--other-vs-org--base" for results in ("all", "few")
+    ]
+    for table in COMPARED:
+        one, few = (folder / f"{table}.csv" for folder in folders)
+        assert one.read_bytes() == few.read_bytes(), table
+    assert "abliteration" in (folders[1] / "index.html").read_text()
+    assert not list((project.folder / "weights-few").rglob("*.safetensors"))
 
 
 @pytest.mark.slow

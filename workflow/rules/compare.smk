@@ -13,20 +13,125 @@ wildcard_constraints:
     other="|".join(map(re.escape, MODELS)),
 
 
+# Hashes of tensors, by which they are matched: the same for all comparisons of a model.
+rule survey_shard:
+    input:
+        manifest=ancient("<model>/manifest.json"),
+        files=lambda wildcards: available(
+            wildcards, lookup.shard_files(manifest_of(wildcards), wildcards.shard)
+        ),
+    output:
+        "<model>/surveys/{shard}.json",
+    log:
+        "<model>/logs/survey_shard/{shard}.log",
+    benchmark:
+        "<model>/benchmarks/survey_shard/{shard}.tsv"
+    conda:
+        "../../envs/numeric.yaml"
+    threads: lambda wildcards: RUN.threads("survey_shard", wildcards.model, workflow.cores)
+    resources:
+        **resources_for("survey_shard"),
+        disk_slots=lambda wildcards: slots(wildcards, 1),
+    params:
+        code=fingerprint("survey_shard"),
+        digest=lambda wildcards: records.shard_digest(
+            manifest_of(wildcards), wildcards.shard
+        ),
+        program=program("survey_shard"),
+        weights=uncompared(lambda wildcards: config["weights"]),
+    shell:
+        "{params.program} --manifest {input.manifest:q} --shard {wildcards.shard}"
+        " --weights {params.weights:q} --out {output:q} --threads {threads} 2> {log:q}"
+
+
+# The pairs of a shard of the base. Of the other side, the shards of their partners are read: one
+# after the other if weights are not kept.
+rule compare_shard:
+    input:
+        base="<results>/{base}/manifest.json",
+        other="<results>/{other}/manifest.json",
+        # Without them, the shards of both sides are not known yet.
+        plans=ancient(["<results>/{base}/plan.json", "<results>/{other}/plan.json"]),
+        parents=lambda wildcards: [
+            f"<results>/{side.model}/manifest.json"
+            for side in lookup.sides(wildcards, PARENTS)[2:]
+        ],
+        base_surveys=lambda wildcards: [
+            f"<results>/{wildcards.base}/surveys/{shard}.json"
+            for shard in lookup.shard_numbers(manifest_of(lookup.Side(wildcards.base)))
+        ],
+        other_surveys=lambda wildcards: [
+            f"<results>/{wildcards.other}/surveys/{shard}.json"
+            for shard in lookup.shard_numbers(
+                manifest_of(lookup.Side(wildcards.other))
+            )
+        ],
+        files=lambda wildcards: [
+            path
+            for side, files in zip(
+                lookup.sides(wildcards, PARENTS),
+                lookup.compared_files(
+                    [manifest_of(side) for side in lookup.sides(wildcards, PARENTS)],
+                    wildcards.shard,
+                ),
+            )
+            for path in available(side, files)
+        ],
+    output:
+        "<results>/compare/{other}-vs-{base}/parts/{shard}.json",
+    log:
+        "<results>/compare/{other}-vs-{base}/logs/compare_shard/{shard}.log",
+    benchmark:
+        "<results>/compare/{other}-vs-{base}/benchmarks/compare_shard/{shard}.tsv"
+    conda:
+        "../../envs/numeric.yaml"
+    threads: lambda wildcards: RUN.threads("compare_shard", wildcards.base, workflow.cores)
+    resources:
+        **resources_for("compare_shard"),
+        # One shard of each side at a time.
+        disk_slots=lambda wildcards: lookup.together(
+            slots(side, 1) for side in lookup.sides(wildcards, PARENTS)
+        ),
+    params:
+        code=fingerprint("compare_shard"),
+        program=program("compare_shard"),
+        weights=uncompared(lambda wildcards: config["weights"]),
+    shell:
+        "{params.program} --base_manifest {input.base:q} --other_manifest {input.other:q}"
+        " --parent_manifests {input.parents:q}"
+        " --base_surveys {input.base_surveys:q} --other_surveys {input.other_surveys:q}"
+        " --shard {wildcards.shard} --weights {params.weights:q} --out {output:q}"
+        " --threads {threads} 2> {log:q}"
+
+
 rule compare_models:
     input:
         base="<results>/{base}/manifest.json",
         other="<results>/{other}/manifest.json",
-        parents=lambda wildcards: collect(
-            "<results>/{parent}/manifest.json",
-            parent=PARENTS.get((wildcards.other, wildcards.base), []),
-        ),
-        files=lambda wildcards: [
-            path
-            for side in lookup.sides(
-                wildcards, PARENTS.get((wildcards.other, wildcards.base), [])
+        # Without them, the shards of both sides are not known yet.
+        plans=ancient(["<results>/{base}/plan.json", "<results>/{other}/plan.json"]),
+        base_surveys=lambda wildcards: [
+            f"<results>/{wildcards.base}/surveys/{shard}.json"
+            for shard in lookup.shard_numbers(manifest_of(lookup.Side(wildcards.base)))
+        ],
+        other_surveys=lambda wildcards: [
+            f"<results>/{wildcards.other}/surveys/{shard}.json"
+            for shard in lookup.shard_numbers(
+                manifest_of(lookup.Side(wildcards.other))
             )
-            for path in available(side, lookup.compared_files(manifest_of(side)))
+        ],
+        parts=lambda wildcards: collect(
+            "<results>/compare/{other}-vs-{base}/parts/{shard}.json",
+            other=wildcards.other,
+            base=wildcards.base,
+            shard=lookup.shard_numbers(manifest_of(lookup.Side(wildcards.base))),
+        ),
+        tokenizers=lambda wildcards: [
+            path
+            for side in lookup.sides(wildcards)
+            for path in available(
+                side, lookup.files_of(manifest_of(side), "tokenizer")
+            )
         ],
     output:
         pairs="<results>/compare/{other}-vs-{base}/pairs.csv",
@@ -52,12 +157,11 @@ rule compare_models:
         "<results>/compare/{other}-vs-{base}/benchmarks/compare.tsv"
     conda:
         "../../envs/numeric.yaml"
-    threads: max(workflow.cores or 1, 1)
     resources:
         **resources_for("compare_models"),
-        # It needs all shards of both sides at once.
-        disk_slots=lambda wildcards: max(
-            slots(side, config["shards_on_disk"]) for side in lookup.sides(wildcards)
+        # If many changes share a direction, it reads one shard of each side at a time once more.
+        disk_slots=lambda wildcards: lookup.together(
+            slots(side, 1) for side in lookup.sides(wildcards)
         ),
     params:
         code=fingerprint("compare"),
@@ -66,9 +170,9 @@ rule compare_models:
         weights=uncompared(lambda wildcards: config["weights"]),
     shell:
         "{params.program} --base_manifest {input.base:q} --other_manifest {input.other:q}"
-        " --parent_manifests {input.parents:q}"
-        " --weights {params.weights:q} --out {params.out_dir:q}"
-        " --threads {threads} 2> {log:q}"
+        " --base_surveys {input.base_surveys:q} --other_surveys {input.other_surveys:q}"
+        " --parts {input.parts:q} --weights {params.weights:q} --out {params.out_dir:q}"
+        " 2> {log:q}"
 
 
 # `snakemake compare` makes the comparisons of config alone.

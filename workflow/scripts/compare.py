@@ -10,23 +10,28 @@ vocabulary (tokens that were added, removed or renumbered), and autopsy.json (se
 of change it is).
 
 With --expect it is a check for converters: the exit code is 1 if the other side differs by more,
-and expectation.json has the reasons. The rule of the workflow names manifests instead of folders;
-shards that are not in place are downloaded and deleted afterwards.
+and expectation.json has the reasons.
+
+The rule of the workflow names manifests instead of folders, and files of survey_shard and
+compare_shard, which have measured the tensors. Shards are then read only if many changes share a
+direction; those that are not in place are downloaded, one of each side at a time, and deleted.
 """
 
 import logging
 import os
-from contextlib import ExitStack
 from pathlib import Path
 
-from blockresearch.checkpoint.borrow import borrowed, job_folder
+from blockresearch.checkpoint.borrow import job_folder
 from blockresearch.checkpoint.manifest import read_manifest
 from blockresearch.checkpoint.provenance import facts_of_pair
 from blockresearch.compare.autopsy import autopsy
-from blockresearch.compare.checkpoint import Checkpoint, local_checkpoint
+from blockresearch.compare.checkpoint import Lent, local_checkpoint
 from blockresearch.compare.expectation import checked, parse_expectation
-from blockresearch.compare.folder import compare_checkpoints
+from blockresearch.compare.folder import compare_checkpoints, joined, matched
+from blockresearch.compare.items import items_of
 from blockresearch.compare.mixture import mixture
+from blockresearch.compare.numbers import read_numbers
+from blockresearch.compare.survey import read_surveys
 from blockresearch.compare.verdict import as_records
 from blockresearch.files import write_json
 from blockresearch.run import cli
@@ -38,17 +43,9 @@ log = logging.getLogger("compare")
 
 def main(options):
     expected = options.expect and parse_expectation(options.expect, options.max_ulp)
-    with ExitStack() as stack:
-        base, other = (
-            side(getattr(options, name), getattr(options, f"{name}_manifest"), options, stack)
-            for name in ("base", "other")
-        )
-        parents = [side(folder, None, options, stack) for folder in options.parents]
-        parents += [side(None, path, options, stack) for path in options.parent_manifests]
-        found = compare_checkpoints(base, other, options.threads)
-        mixed = frame(mixture([base, *parents], other) if parents else (), "mixture")
+    found, rows, about = joined_parts(options) if options.parts else compared_folders(options)
+    mixed = frame(rows, "mixture")
     folder = Path(options.out)
-    about = facts_of_pair(other.manifest, base.manifest)
     for table in (
         "pairs",
         "differences",
@@ -72,16 +69,38 @@ def main(options):
             raise ValueError("; ".join(result["reasons"]) + f": see {folder / 'differences.csv'}.")
 
 
-def side(folder, manifest_path, options, stack):
-    """One checkpoint, whose files stay in place until `stack` is closed."""
-    if folder:
-        return local_checkpoint(folder, cli.now())
-    manifest = read_manifest(manifest_path)
-    files = [*manifest.shards, *manifest.files_of("tokenizer")]
-    place = job_folder(options.weights, manifest_path, f"compare-{Path(options.out).name}")
-    return Checkpoint(
-        manifest, stack.enter_context(borrowed(manifest, files, options.weights, place))
+def compared_folders(options):
+    """The comparison of two folders, rows of its table mixture, and where its numbers come from."""
+    base, other, *parents = (
+        local_checkpoint(folder, cli.now())
+        for folder in (options.base, options.other, *options.parents)
     )
+    found = compare_checkpoints(base, other, options.threads)
+    rows = mixture([base, *parents], other) if parents else ()
+    return found, rows, facts_of_pair(other.manifest, base.manifest)
+
+
+def joined_parts(options):
+    """The same from what jobs have measured of it."""
+    job = f"compare-{Path(options.out).name}"
+    base, other = (
+        Lent(read_manifest(path), options.weights, job_folder(options.weights, path, name))
+        for path, name in (
+            (options.base_manifest, f"{job}-base"),
+            (options.other_manifest, f"{job}-other"),
+        )
+    )
+    surveys = map(read_surveys, (options.base_surveys, options.other_surveys))
+    numbers, rows = {}, []
+    for path in options.parts:
+        some, mixed = read_numbers(path)
+        numbers |= some
+        rows += mixed
+    found = matched(base.manifest, other.manifest, *surveys)
+    places = {item.name: place for place, item in enumerate(items_of(other.manifest))}
+    rows.sort(key=lambda row: places[row["other_name"]])
+    about = facts_of_pair(other.manifest, base.manifest)
+    return joined(found, numbers, base, other), rows, about
 
 
 if __name__ == "__main__":
@@ -90,6 +109,11 @@ if __name__ == "__main__":
         which = parser.add_mutually_exclusive_group(required=True)
         which.add_argument(f"--{name}", help=f"folder of {what}")
         which.add_argument(f"--{name}_manifest", help=f"manifest of {what}")
+    for name in ("base", "other"):
+        parser.add_argument(
+            f"--{name}_surveys", nargs="*", default=[], metavar="FILE", help="of survey_shard"
+        )
+    parser.add_argument("--parts", nargs="*", default=[], metavar="FILE", help="of compare_shard")
     parser.add_argument("--weights", default="", help="folder of downloaded weights")
     parser.add_argument(
         "--parents",
@@ -97,9 +121,6 @@ if __name__ == "__main__":
         default=[],
         metavar="FOLDER",
         help="other checkpoints of which, with the base, the other side may be a merge",
-    )
-    parser.add_argument(
-        "--parent_manifests", nargs="*", default=[], metavar="FILE", help="their manifests"
     )
     parser.add_argument("--out", required=True, help="folder to write")
     parser.add_argument(

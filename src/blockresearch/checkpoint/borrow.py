@@ -7,7 +7,7 @@ reads it, verified, and deleted when the job has read it.
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from blockresearch.checkpoint.fetch import fetch
 from blockresearch.checkpoint.manifest import Manifest, Ranges, SourceFile
 from blockresearch.checkpoint.plan import Part
 from blockresearch.weights.stored import Stored
+from blockresearch.weights.weight import Weight
 
 # Folder among the weights that has a folder for each job.
 FOLDER = "streaming"
@@ -54,22 +55,29 @@ def borrowed(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def shards_of(manifest: Manifest, parts: Iterable[Part]) -> list[SourceFile]:
-    """The shards that parts of one shard are read from.
+def shards_of(manifest: Manifest, parts: Sequence[Part]) -> list[SourceFile]:
+    """The shards that parts of one shard are read from, as `shards_with`."""
+    own = {part.content.shard for part in parts}
+    return shards_with(manifest, (weight for part in parts for weight in part.weights), own)
 
-    Their own is fetched as the manifest says. Of others, which contain companions of its tensors,
-    only the header and the bytes of these companions are fetched.
+
+def shards_with(
+    manifest: Manifest, weights: Iterable[Weight], own: Iterable[str] = ()
+) -> list[SourceFile]:
+    """The shards `own`, and those that weights are read from.
+
+    Those of the weights are fetched as the manifest says. Of others, which contain companions of
+    the weights, only the header and the bytes of these companions are fetched.
     """
-    own: set[str] = set()
+    whole = set(own)
     others: dict[str, set[tuple[int, int]]] = {}
-    for part in parts:
-        own.add(part.content.shard)
-        for weight in part.weights:
-            for stored in weight.others:
-                others.setdefault(stored.shard, set()).add((stored.begin, stored.end))
+    for weight in weights:
+        whole.add(weight.stored.shard)
+        for stored in weight.others:
+            others.setdefault(stored.shard, set()).add((stored.begin, stored.end))
     sources = []
     for file in manifest.shards:
-        if file.path in own:
+        if file.path in whole:
             sources.append(file)
         elif file.path in others:
             header = (0, _header_end(manifest.tensors, file.path))

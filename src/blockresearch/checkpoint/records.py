@@ -87,6 +87,17 @@ def shards_of(manifest: Mapping[str, Any], names: Iterable[str]) -> list[str]:
     return [file["path"] for file in manifest["files"] if file["path"] in shards]
 
 
+def shard_tensors(manifest: Mapping[str, Any], number: str) -> list[Mapping[str, Any]]:
+    """The tensors in a shard, by its number from 1."""
+    shards = [file["path"] for file in manifest["files"] if file["role"] == "shard"]
+    return [tensor for tensor in manifest["tensors"] if tensor["shard"] == shards[int(number) - 1]]
+
+
+def shard_digest(manifest: Mapping[str, Any], number: str) -> str:
+    """Short hash of what a survey of a shard is made from."""
+    return _digest(manifest, shard_tensors(manifest, number))
+
+
 def attention_tensors(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The matrices, biases and norms of the layers: what circuits are read from."""
     return [

@@ -1,12 +1,12 @@
 """What only many pairs together show: shared directions, experts that moved, lineage, heads."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from blockresearch.compare.directions import share_left, shared_direction
-from blockresearch.compare.experts import identity, moved_experts
+from blockresearch.compare.directions import shared_direction
+from blockresearch.compare.experts import moved_experts
 from blockresearch.compare.lineage import (
     MAX_LAYERS,
     log10_p,
@@ -20,15 +20,14 @@ from blockresearch.compare.sides import Sides
 
 Measured = tuple[Pair, Numbers]
 
-# Opens the sides of a pair. A reader keeps what it has read and the companions of quantized
-# weights, so sides are opened for each use, and never those of all pairs at once.
-Opener = Callable[[Pair], Sides | None]
+# Reads what is left along a direction [n] of each of some pairs, by their ids; None if undefined.
+SharesLeft = Callable[[list[Pair], np.ndarray], Mapping[int, float | None]]
 
 # Projections whose rows are the hidden units of an MLP.
 UNITS = ("up_proj", "gate_proj")
 
 
-def add_direction(measured: list[Measured], opened: Opener) -> None:
+def add_direction(measured: list[Measured], shares_left: SharesLeft) -> None:
     """Add to rows of differences how much a change goes along the direction that many share."""
     by_pair = {id(pair): (pair, own) for pair, own in measured}
     vectors = {key: own.direction for key, (_, own) in by_pair.items() if own.direction is not None}
@@ -36,25 +35,23 @@ def add_direction(measured: list[Measured], opened: Opener) -> None:
     if found is None:
         return
     direction, cosines = found
+    left = shares_left([by_pair[key][0] for key in cosines], direction)
     for key, cosine in cosines.items():
         pair, own = by_pair[key]
         own.difference["shared_direction"] = cosine
-        if sides := opened(pair):
-            is_table = pair.either.is_token_table
-            own.difference["shared_direction_left"] = share_left(sides, direction, is_table)
+        if id(pair) in left:
+            own.difference["shared_direction_left"] = left[id(pair)]
 
 
-def add_experts(measured: list[Measured], opened: Opener) -> None:
+def add_experts(measured: list[Measured]) -> None:
     """Mark experts without relation to their namesake that are another expert of the base."""
     experts, identities = {}, {}
     for pair, own in measured:
-        if own.difference.get("relation") is None or pair.either.expert is None:
-            continue
-        if sides := opened(pair):
+        if own.identities is not None and pair.either.expert is not None:
             role = pair.either.tensor.role
             key = (role.component, role.layer_index, pair.either.projection), pair.either.expert
             experts[key] = own
-            identities[key] = identity(sides.base), identity(sides.other)
+            identities[key] = own.identities
     for key, source in moved_experts(identities).items():
         experts[key].difference |= {"relation": "expert_permuted", "base_expert": source}
 
@@ -87,10 +84,10 @@ def heads_of(
             yield row
 
 
-def hidden_units(read: Iterable[Pair]) -> list[list[Pair]]:
+def hidden_units(pairs: Iterable[Pair]) -> list[list[Pair]]:
     """The pairs whose rows are hidden units, by layer: at most MAX_LAYERS, evenly spaced."""
     layers: dict[tuple, list[Pair]] = {}
-    for pair in read:
+    for pair in pairs:
         item = pair.either
         is_flat = pair.status == "reshaped"
         if item.projection.rpartition(".")[2] in UNITS and item.has_spectrum and not is_flat:
@@ -102,17 +99,20 @@ def hidden_units(read: Iterable[Pair]) -> list[list[Pair]]:
     return [layers[place] for place in places[::step]]
 
 
-def lineage_of(layer: list[Pair], opened: Opener) -> dict[str, Any]:
+def order_of_units(sides: Sides) -> np.ndarray:
+    """The unit of the base that each unit of the other side is matched with, int64 [n]."""
+    base, other = (sampled(side.panels, sides.rows) for side in sides.both)
+    return matching(base, other)
+
+
+def lineage_of(layer: list[Measured]) -> dict[str, Any]:
     """A row of the table lineage: the evidence of one layer."""
-    role = layer[0].either.tensor.role
+    role = layer[0][0].either.tensor.role
     row: dict[str, Any] = {"component": role.component, "layer_index": role.layer_index}
     orders: dict[str, np.ndarray] = {}
-    for pair in layer:
-        sides = opened(pair)
-        if sides is None:
+    for pair, own in layer:
+        if (order := own.units) is None:
             continue
-        base, other = (sampled(side.panels, sides.rows) for side in sides.both)
-        order = matching(base, other)
         name = pair.either.projection.rpartition(".")[2].removesuffix("_proj")
         orders[name] = order
         identity = rank_correlation(order, np.arange(len(order)))

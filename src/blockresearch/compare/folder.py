@@ -1,28 +1,42 @@
-"""Compare two checkpoints: match their tensors, then measure every matched pair."""
+"""Compare two checkpoints: match their tensors, measure every matched pair, and make tables.
+
+A comparison is made in one go (`compare_checkpoints`), or in parts that need only some shards at a
+time: a survey of each shard, the pairs of each shard of the base (`measured`), and what only all
+pairs together show (`joined`). The tables are the same, because a pair is measured by itself.
+"""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import partial
 
+import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from blockresearch.checkpoint.manifest import Manifest
 from blockresearch.compare import evidence
-from blockresearch.compare.checkpoint import Checkpoint
-from blockresearch.compare.evidence import Opener
+from blockresearch.compare.checkpoint import Checkpoint, Source
+from blockresearch.compare.directions import share_left
+from blockresearch.compare.items import Item
 from blockresearch.compare.matching import Pair, compared_shares, copies, match
 from blockresearch.compare.pair import Numbers, Row, measure_pair
-from blockresearch.compare.profiles import depth_profiles
+from blockresearch.compare.profiles import depth_profiles, profile
 from blockresearch.compare.sides import Sides, sides_of
+from blockresearch.compare.survey import Survey, survey
 from blockresearch.compare.vocabulary import SharedRows, shared_rows, token_changes
+from blockresearch.model_config import ModelConfig
 from blockresearch.spectra.cost import predicted_seconds
 from blockresearch.tables.io import frame
 from blockresearch.text import quoted
+from blockresearch.tokens.tokenizer import Token
 from blockresearch.weights.quantized.source import Contradiction
 
 log = logging.getLogger(__name__)
+
+# Tokens of the rows of both embeddings.
+Tokens = tuple[Sequence[Token], Sequence[Token]]
 
 
 @dataclass(frozen=True)
@@ -40,71 +54,204 @@ class Comparison:
     other_share: float
 
 
-def compare_checkpoints(left: Checkpoint, right: Checkpoint, threads: int) -> Comparison:
+@dataclass(frozen=True)
+class Matched:
+    """What is known of a comparison before a pair is measured.
+
+    pairs    every tensor of both sides, in the order of the table pairs
+    heads    query heads, key-value heads and rows of a head; None if the sides differ
+    layers   places of the pairs whose rows are hidden units that are tested, by layer
+    surveys  those of the base and of the other side
+    """
+
+    pairs: Sequence[Pair]
+    heads: tuple[int, int, int] | None
+    layers: Sequence[Sequence[int]]
+    surveys: tuple[Survey, Survey]
+
+    def compared(self, shard: str | None = None) -> list[int]:
+        """Places of the pairs that both sides have; those of a `shard` of the base alone."""
+        return [
+            place
+            for place, pair in enumerate(self.pairs)
+            if pair.is_compared and shard in (None, pair.either.tensor.shard)
+        ]
+
+
+def compare_checkpoints(left: Source, right: Source, threads: int) -> Comparison:
     """Compare a base (`left`) with another checkpoint on `threads` cores, a pair on each."""
     log.info("hashing the tensors of both sides")
-    with ThreadPoolExecutor(threads) as pool:
-        contents = list(pool.map(Checkpoint.contents, (left, right)))
-    pairs = match(left.manifest, right.manifest, *contents)
-    base_share, other_share = compared_shares(pairs)
+    surveys = [
+        survey(side, [file.path for file in side.manifest.shards], threads)
+        for side in (left, right)
+    ]
+    found = matched(left.manifest, right.manifest, surveys[0], surveys[1])
+    numbers = measured(found, found.compared(), left, right, threads)
+    return joined(found, numbers, left, right)
+
+
+def matched(base: Manifest, other: Manifest, mine: Survey, theirs: Survey) -> Matched:
+    """Match the tensors of a base and another checkpoint, of which there are surveys."""
+    pairs = match(base, other, mine.contents, theirs.contents)
+    heads = ModelConfig(base.config).heads
+    places = {id(pair): place for place, pair in enumerate(pairs)}
+    units = evidence.hidden_units(pair for pair in pairs if pair.is_compared)
+    return Matched(
+        pairs,
+        heads if heads == ModelConfig(other.config).heads else None,
+        [[places[id(pair)] for pair in layer] for layer in units],
+        (mine, theirs),
+    )
+
+
+def measured(
+    found: Matched, places: Iterable[int], left: Source, right: Source, threads: int
+) -> dict[int, Numbers]:
+    """The numbers of the pairs at some places, a pair on each of `threads` cores.
+
+    A pair that cannot be read has none.
+    """
+    pairs = {place: found.pairs[place] for place in places}
+    has_tables = any(
+        pair.base and pair.other and pair.base.is_token_table and pair.other.is_token_table
+        for pair in pairs.values()
+    )
+    rows = _shared_rows(_tokens(left, right)) if has_tables else None
+    units = {place for layer in found.layers for place in layer}
+    numbers: dict[int, Numbers] = {}
+
+    def measure(group: Mapping[int, Pair], base: Checkpoint, other: Checkpoint) -> None:
+        order = sorted(group, key=lambda place: _seconds(group[place]), reverse=True)
+
+        def of(place: int) -> Numbers | None:
+            sides = _opened(base, other, rows, group[place])
+            if sides is None:
+                return None
+            own = measure_pair(group[place], sides, found.heads)
+            if place in units:
+                own.units = evidence.order_of_units(sides)
+            return own
+
+        with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
+            jobs = {pool.submit(of, place): place for place in order}
+            try:
+                for job in as_completed(jobs):
+                    place = jobs[job]
+                    if own := job.result():
+                        numbers[place] = own
+                    done[place] = None
+                    name = quoted(pairs[place].either.name)
+                    log.info("%d of %d pairs: %s", len(done), len(pairs), name)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    done: dict[int, None] = {}
+    in_turn(pairs, left, right, measure)
+    return numbers
+
+
+def in_turn(
+    pairs: Mapping[int, Pair],
+    left: Source,
+    right: Source,
+    work: Callable[[Mapping[int, Pair], Checkpoint, Checkpoint], None],
+) -> None:
+    """Call `work` with pairs and both sides, from which the pairs can be read: all at once if the
+    shards are in place, else those of one shard of each side after the other."""
+    is_in_place = left.is_in_place and right.is_in_place
+    for mine in _by_shard(pairs, is_in_place, lambda pair: pair.base):
+        with left.reading(_names(pair.base for pair in mine.values())) as base:
+            for group in _by_shard(mine, is_in_place, lambda pair: pair.other):
+                with right.reading(_names(pair.other for pair in group.values())) as other:
+                    work(group, base, other)
+
+
+def joined(
+    found: Matched, numbers: Mapping[int, Numbers], left: Source, right: Source
+) -> Comparison:
+    """The tables of a comparison, from the numbers of its pairs by their places.
+
+    Pairs are read once more if many changes share a direction.
+    """
+    base_share, other_share = compared_shares(found.pairs)
     log.info(
         "%.4g %% of the parameters of the base and %.4g %% of the other side are compared",
         100 * base_share,
         100 * other_share,
     )
-    tokens = left.tokens(), right.tokens()
-    rows = shared_rows(*tokens) if all(tokens) else None
-    wanted = [pair for pair in pairs if pair.is_compared]
-    wanted.sort(key=_seconds, reverse=True)
-    opened = partial(_opened, left, right, rows)
-    heads = left.heads() if left.heads() == right.heads() else None
-    with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
-        measured = _measured(pool, wanted, opened, heads)
-        evidence.add_experts(measured, opened)
-        evidence.add_direction(measured, opened)
-        layers = evidence.hidden_units(pair for pair, _ in measured)
-        lineage = list(pool.map(partial(evidence.lineage_of, opened=opened), layers))
-    by_pair = {id(pair): own for pair, own in measured}
-    copied = copies(pairs, *contents)
+    known = [(found.pairs[place], numbers[place]) for place in sorted(numbers)]
+    evidence.add_experts(known)
+    evidence.add_direction(known, partial(_shares_left, left, right))
+    layers = [
+        [(found.pairs[place], numbers[place]) for place in layer if place in numbers]
+        for layer in found.layers
+    ]
+    lineage = [evidence.lineage_of(layer) for layer in layers if layer]
+    base, other = (own.contents for own in found.surveys)
+    copied = copies(found.pairs, base, other)
+    tokens = _tokens(left, right)
+    rows = _shared_rows(tokens)
     changes = token_changes(*tokens) if rows is not None and rows.by_text else []
-    found: list[tuple[Pair, Numbers | None]] = [(pair, by_pair.get(id(pair))) for pair in pairs]
-    differences = [_keys(pair) | own.difference for pair, own in found if own]
-    subspaces = [_keys(pair) | own.subspaces for pair, own in found if own and own.subspaces]
+    lines = [(pair, numbers.get(place)) for place, pair in enumerate(found.pairs)]
+    profiles = (
+        profile(side.manifest, own.spreads)
+        for side, own in zip((left, right), found.surveys, strict=True)
+    )
     return Comparison(
-        frame((_line(pair, copied, own) for pair, own in found), "pairs"),
-        frame(differences, "differences"),
-        frame(subspaces, "subspaces"),
-        frame(evidence.heads_of(measured, heads), "heads"),
+        frame((_line(pair, copied, own) for pair, own in lines), "pairs"),
+        frame((_keys(pair) | own.difference for pair, own in known), "differences"),
+        frame((_keys(pair) | own.subspaces for pair, own in known if own.subspaces), "subspaces"),
+        frame(evidence.heads_of(known, found.heads), "heads"),
         frame(lineage, "lineage"),
-        frame(depth_profiles(left, right), "profiles"),
+        frame(depth_profiles(*profiles), "profiles"),
         frame(map(asdict, changes), "vocabulary"),
         base_share,
         other_share,
     )
 
 
-def _measured(
-    pool: ThreadPoolExecutor,
-    wanted: Sequence[Pair],
-    opened: Opener,
-    heads: tuple[int, int, int] | None,
-) -> list[tuple[Pair, Numbers]]:
-    """The pairs that can be read, in their order, and their numbers; a line of the log for each."""
-    jobs = {pool.submit(_numbers, pair, opened, heads): pair for pair in wanted}
-    try:
-        for done, job in enumerate(as_completed(jobs), 1):
-            job.result()
-            log.info("%d of %d pairs: %s", done, len(jobs), quoted(jobs[job].either.name))
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-    return [(pair, own) for job, pair in jobs.items() if (own := job.result())]
+def _shares_left(
+    left: Source, right: Source, pairs: Sequence[Pair], direction: np.ndarray
+) -> dict[int, float | None]:
+    """What is left along a direction of what each pair writes, by the ids of the pairs."""
+    shares: dict[int, float | None] = {}
+
+    def read(group: Mapping[int, Pair], base: Checkpoint, other: Checkpoint) -> None:
+        for key, pair in group.items():
+            if sides := _opened(base, other, rows, pair):
+                shares[key] = share_left(sides, direction, pair.either.is_token_table)
+
+    rows = _shared_rows(_tokens(left, right))
+    with threadpool_limits(1):
+        in_turn({id(pair): pair for pair in pairs}, left, right, read)
+    return shares
 
 
-def _numbers(pair: Pair, opened: Opener, heads: tuple[int, int, int] | None) -> Numbers | None:
-    """The numbers of a pair, whose tensors are in memory no longer than that."""
-    sides = opened(pair)
-    return measure_pair(pair, sides, heads) if sides else None
+def _tokens(left: Source, right: Source) -> Tokens:
+    with left.reading_tokens() as base, right.reading_tokens() as other:
+        return base.tokens(), other.tokens()
+
+
+def _shared_rows(tokens: Tokens) -> SharedRows | None:
+    return shared_rows(*tokens) if all(tokens) else None
+
+
+def _by_shard(
+    pairs: Mapping[int, Pair], is_in_place: bool, side: Callable[[Pair], Item | None]
+) -> list[dict[int, Pair]]:
+    """Pairs by the shard of one side, in the order of the first pair of each; all together if the
+    shards are in place."""
+    groups: dict[str, dict[int, Pair]] = {}
+    for place, pair in pairs.items():
+        item = side(pair)
+        shard = "" if item is None or is_in_place else item.tensor.shard
+        groups.setdefault(shard, {})[place] = pair
+    return list(groups.values())
+
+
+def _names(items: Iterable[Item | None]) -> list[str]:
+    return list(dict.fromkeys(item.tensor.name for item in items if item is not None))
 
 
 def _seconds(pair: Pair) -> float:

@@ -7,44 +7,76 @@ found.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 
-from blockresearch.compare.checkpoint import Checkpoint
-from blockresearch.compare.items import Item
+from blockresearch.checkpoint.manifest import Manifest
+from blockresearch.compare.checkpoint import Checkpoint, Source
+from blockresearch.compare.items import items_of
 from blockresearch.compare.matching import Pair, match
 from blockresearch.compare.sides import Side, aligned, sides_of
 from blockresearch.weights.quantized.source import Contradiction
 
+# The pairs of one matrix of the other side with that of each parent.
+Shared = tuple[Pair, ...]
 
-def mixture(parents: Sequence[Checkpoint], other: Checkpoint) -> Iterator[dict[str, Any]]:
-    """Rows of the table mixture: one for each matrix of the same shape in all checkpoints."""
-    partners: list[dict[str, tuple[Pair, Item]]] = []
+
+def shared_matrices(parents: Sequence[Manifest], other: Manifest) -> dict[str, Shared]:
+    """The matrices that all checkpoints have in one shape, by their names on the other side, in the
+    order of that."""
+    partners: list[dict[str, Pair]] = []
     for parent in parents:
         partners.append(
             {
-                pair.other.name: (pair, pair.base)
-                for pair in match(parent.manifest, other.manifest)
+                pair.other.name: pair
+                for pair in match(parent, other)
                 if pair.base and pair.other and pair.other.has_spectrum
                 if pair.base.shape == pair.other.shape
             }
         )
-    for name, (first, _) in partners[0].items():
-        found = [own[name] for own in partners if name in own]
-        if len(found) < len(parents) or first.other is None:
-            continue
-        try:
-            target = other.open(first.other.tensor.name)
-            read = [
-                sides_of(pair, parent.open(item.tensor.name), target, None)
-                for (pair, item), parent in zip(found, parents, strict=True)
-            ]
-        except Contradiction:
-            continue
-        gram = _gram([*(sides.base for sides in read), read[0].other])
-        if fitted := _fitted(gram):
-            yield {"other_name": name, **fitted}
+    names = [item.name for item in items_of(other)]
+    found = {name: [own[name] for own in partners if name in own] for name in names}
+    return {name: tuple(own) for name, own in found.items() if len(own) == len(partners)}
+
+
+def mixture(
+    parents: Sequence[Source], other: Source, shard: str | None = None
+) -> Iterator[dict[str, Any]]:
+    """Rows of the table mixture: one for each matrix of the same shape in all checkpoints, or of
+    those in a `shard` of the first parent alone, in the order of the other side."""
+    shared = shared_matrices([parent.manifest for parent in parents], other.manifest)
+    shared = {
+        name: own for name, own in shared.items() if shard in (None, own[0].either.tensor.shard)
+    }
+    if not shared:
+        return
+    with ExitStack() as stack:
+        sides = []
+        for place, parent in enumerate(parents):
+            names = {own[place].either.tensor.name for own in shared.values()}
+            sides.append(stack.enter_context(parent.reading(names)))
+        names = {own[0].other.tensor.name for own in shared.values() if own[0].other}
+        target = stack.enter_context(other.reading(names))
+        for name, own in shared.items():
+            try:
+                gram = _gram(_opened(own, sides, target))
+            except Contradiction:
+                continue
+            if fitted := _fitted(gram):
+                yield {"other_name": name, **fitted}
+
+
+def _opened(shared: Shared, parents: Sequence[Checkpoint], other: Checkpoint) -> list[Side]:
+    """The matrix of each parent, then that of the other side."""
+    assert shared[0].other is not None
+    target = other.open(shared[0].other.tensor.name)
+    read = [
+        sides_of(pair, parent.open(pair.either.tensor.name), target, None)
+        for pair, parent in zip(shared, parents, strict=True)
+    ]
+    return [*(sides.base for sides in read), read[0].other]
 
 
 def _fitted(gram: np.ndarray) -> dict[str, Any] | None:

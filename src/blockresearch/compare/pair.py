@@ -7,6 +7,7 @@ import numpy as np
 
 from blockresearch.compare.differences import Row, difference
 from blockresearch.compare.directions import is_one_direction, written_direction
+from blockresearch.compare.experts import identity
 from blockresearch.compare.heads import head_changes
 from blockresearch.compare.matching import Pair
 from blockresearch.compare.quantized_copy import can_be_quantized, grid_of
@@ -27,13 +28,21 @@ ROTARY = ("q_proj", "k_proj")
 
 @dataclass
 class Numbers:
-    """The numbers of a pair: a row of differences, one of subspaces, one for each head, and the
-    direction that changed most if it has most of the change."""
+    """The numbers of a pair, and vectors that are compared with those of other pairs.
+
+    difference, subspaces   rows of these tables
+    heads                   a row for each head
+    direction               the direction that changed most if it has most of the change [n]
+    identities              of both sides if an expert has no relation to its namesake [n], [n]
+    units                   the unit of the base that each unit of the other side matches [n]
+    """
 
     difference: Row
     subspaces: Row = field(default_factory=dict)
     heads: list[dict[str, Any]] = field(default_factory=list)
     direction: np.ndarray | None = None
+    identities: tuple[np.ndarray, np.ndarray] | None = None
+    units: np.ndarray | None = None
 
 
 def measure_pair(pair: Pair, sides: Sides, heads: tuple[int, int, int] | None) -> Numbers:
@@ -53,6 +62,8 @@ def measure_pair(pair: Pair, sides: Sides, heads: tuple[int, int, int] | None) -
         return found
     if not _agree(row):
         row["relation"] = relation(sides, _rotary_rows(pair, heads))
+        if row["relation"] is not None and pair.either.expert is not None:
+            found.identities = identity(sides.base), identity(sides.other)
         return found
     if can_be_quantized(row):
         row |= grid_of(sides, row["sqnr_db"])

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from blockresearch.checkpoint.manifest import Manifest
 from blockresearch.compare.checkpoint import Checkpoint
 from blockresearch.compare.items import Item, items_of
 from blockresearch.measurement.elements import PANEL_BYTES
@@ -29,14 +30,13 @@ Kind = tuple[str, str]
 Profile = Mapping[Kind, np.ndarray]
 
 
-def depth_profiles(base: Checkpoint, other: Checkpoint) -> Iterator[dict[str, Any]]:
+def depth_profiles(base: Profile, other: Profile) -> Iterator[dict[str, Any]]:
     """Rows of the table profiles: one for each projection that both sides have."""
-    first, second = profile(base), profile(other)
-    for component, projection in first:
-        if (component, projection) not in second:
+    for component, projection in base:
+        if (component, projection) not in other:
             continue
-        mine = first[component, projection]
-        others = {name: own for (place, name), own in second.items() if place == component}
+        mine = base[component, projection]
+        others = {name: own for (place, name), own in other.items() if place == component}
         row: dict[str, Any] = {
             "component": component,
             "projection": projection,
@@ -51,20 +51,27 @@ def depth_profiles(base: Checkpoint, other: Checkpoint) -> Iterator[dict[str, An
         yield row
 
 
-def profile(side: Checkpoint) -> Profile:
-    """Standard deviation of each projection by layer, float64 [layers], in the order of layers."""
+def profile(manifest: Manifest, spreads: Mapping[str, float]) -> Profile:
+    """Standard deviation of each projection by layer, float64 [layers], in the order of layers;
+    `spreads` are those of matrices by their names."""
     found: dict[Kind, dict[int, float]] = {}
-    for item in items_of(side.manifest):
+    for item in items_of(manifest):
         role = item.tensor.role
-        if role.layer_index is None or not item.has_spectrum or role.role == "cross":
-            continue
-        if item.projection in PROJECTIONS and (spread := _std(side, item)) is not None:
+        if is_profiled(item) and item.name in spreads and role.layer_index is not None:
             layers = found.setdefault((role.component, item.projection), {})
-            layers[role.layer_index] = spread
+            layers[role.layer_index] = spreads[item.name]
     return {
         kind: np.array([layers[number] for number in sorted(layers)])
         for kind, layers in sorted(found.items(), key=lambda own: _order(own[0]))
     }
+
+
+def is_profiled(item: Item) -> bool:
+    """Whether a matrix is part of a profile: of self attention, in a numbered layer."""
+    role = item.tensor.role
+    if role.layer_index is None or not item.has_spectrum or role.role == "cross":
+        return False
+    return item.projection in PROJECTIONS
 
 
 def correlation(base: np.ndarray, other: np.ndarray) -> float | None:
@@ -84,7 +91,7 @@ def _order(kind: Kind) -> tuple[str, int]:
     return kind[0], PROJECTIONS.index(kind[1])
 
 
-def _std(side: Checkpoint, item: Item) -> float | None:
+def spread(side: Checkpoint, item: Item) -> float | None:
     """Standard deviation of a matrix; None if it cannot be read or an element is not finite."""
     total = squares = 0.0
     try:
@@ -94,5 +101,5 @@ def _std(side: Checkpoint, item: Item) -> float | None:
     except Contradiction:
         return None
     mean = total / item.numel
-    spread = squares / item.numel - mean**2
-    return float(np.sqrt(max(spread, 0.0))) if np.isfinite(spread) else None
+    variance = squares / item.numel - mean**2
+    return float(np.sqrt(max(variance, 0.0))) if np.isfinite(variance) else None

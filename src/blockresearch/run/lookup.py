@@ -16,6 +16,7 @@ from blockresearch.checkpoint.records import (
     changed_tensors,
     fetched_bytes,
     file_key,
+    shard_tensors,
     shards_of,
     token_shards,
 )
@@ -54,9 +55,40 @@ def _planned_parts(plan: Version) -> Mapping[str, Any]:
     return {part["part"]: part for part in _read_json(plan)["parts"]}
 
 
-def compared_files(manifest: Mapping[str, Any]) -> list[str]:
-    """The files of a model that a comparison reads: shards and tokenizer."""
-    return [file["path"] for file in manifest["files"] if file["role"] in ("shard", "tokenizer")]
+def files_of(manifest: Mapping[str, Any], *roles: str) -> list[str]:
+    """The files of a model that play one of `roles`, such as shard and tokenizer."""
+    return [file["path"] for file in manifest["files"] if file["role"] in roles]
+
+
+def shard_numbers(manifest: Mapping[str, Any]) -> list[str]:
+    """The numbers of the shards of a model, from 00001."""
+    return [f"{number:05d}" for number, _ in enumerate(files_of(manifest, "shard"), 1)]
+
+
+def shard_files(manifest: Mapping[str, Any], number: str) -> list[str]:
+    """A shard, by its number, and those with companions of its tensors."""
+    own = files_of(manifest, "shard")[int(number) - 1]
+    names = [tensor["name"] for tensor in shard_tensors(manifest, number)]
+    return list(dict.fromkeys([own, *shards_of(manifest, names)]))
+
+
+def compared_files(manifests: Sequence[Mapping[str, Any]], number: str) -> list[list[str]]:
+    """The files that a shard of the base, whose manifest is the first, is compared with: of each
+    side.
+
+    Which shards of the other sides those are is found when tensors are matched.
+    """
+    base, *others = manifests
+    return [
+        [*shard_files(base, number), *files_of(base, "tokenizer")],
+        *(files_of(other, "shard", "tokenizer") for other in others),
+    ]
+
+
+def shard_size(manifest: Mapping[str, Any], number: str) -> int:
+    """Bytes of a shard, by its number."""
+    own = files_of(manifest, "shard")[int(number) - 1]
+    return sum(file["size"] for file in manifest["files"] if file["path"] == own)
 
 
 @dataclass(frozen=True)
@@ -66,9 +98,18 @@ class Side:
     model: str
 
 
-def sides(wildcards: Any, parents: Iterable[str] = ()) -> list[Side]:
-    """The checkpoints that a comparison reads: its base, the other model, and other parents."""
-    return [Side(wildcards.base), Side(wildcards.other), *map(Side, parents)]
+def sides(
+    wildcards: Any, parents: Mapping[tuple[str, str], Iterable[str]] | None = None
+) -> list[Side]:
+    """The checkpoints that a comparison reads: its base, the other model, and other parents, which
+    are listed by (other, base)."""
+    known = (parents or {}).get((wildcards.other, wildcards.base), ())
+    return [Side(wildcards.base), Side(wildcards.other), *map(Side, known)]
+
+
+def together(slots: Iterable[int]) -> int:
+    """The share of `disk_slots` of a job with files of several models, at most all."""
+    return min(sum(slots), 1000)
 
 
 def steps(run: Training | None) -> dict[str, list[Side]]:
@@ -158,8 +199,7 @@ class Run:
         return len(token_shards(read_json(manifest))) if manifest else 1
 
     def threads(self, rule: str, model: str, cores: int | None) -> int:
-        """Cores of a job of analyze, measure_shard or embedding_analysis, of those that the run has
-        (None: unknown)."""
+        """Cores of a job that reads weights, of those that the run has (None: unknown)."""
         plan = self.known(model, "plan.json")
         parts = planned_parts(plan) if plan else {}
         cores = at_once = cores or 1
@@ -168,8 +208,11 @@ class Run:
             # A GPU measures the parts.
             beside = 0.0 if self.on_gpu else resources.seconds_beside(parts.values(), size)
             return resources.clustering_threads(size.elements, cores, beside)
-        if rule == "measure_shard" and not self.keep_weights:
+        if rule in ("measure_shard", "survey_shard") and not self.keep_weights:
             at_once = self.shards_on_disk
+        elif rule == "compare_shard":
+            # Each has a shard of both sides on the disk.
+            at_once = 1 if self.keep_weights else self.shards_on_disk // 2
         elif rule == "measure_shard" and self.on_gpu:
             # While one shard is measured, the process for another one starts.
             at_once = min(len({part["shard"] for part in parts.values()}), 2)
@@ -186,10 +229,19 @@ class Run:
             return resources.to_download(fetched, attempt)
         if rule in ("portal", "glossary"):
             return resources.to_list(len(self.models), attempt)
+        if rule == "survey_shard":
+            streams = not (self.keep_weights or self.models[wildcards.model].is_folder)
+            manifest = self.known(wildcards.model, "manifest.json")
+            fetched = shard_size(read_json(manifest), wildcards.shard) if manifest else 0
+            return resources.to_survey(fetched, threads, streams, attempt)
+        if rule == "compare_shard":
+            plan = self.known(wildcards.base, "plan.json")
+            parts = planned_parts(plan) if plan else {}
+            some = [part for name, part in parts.items() if name.startswith(wildcards.shard)]
+            return resources.to_compare([some, some], threads, attempt)
         if rule == "compare_models":
-            plans = [self.known(name, "plan.json") for name in (wildcards.base, wildcards.other)]
-            sides = [planned_parts(plan).values() for plan in plans if plan]
-            return resources.to_compare(sides, threads, attempt)
+            found = [self.known(wildcards.base, name) for name in ("manifest.json", "plan.json")]
+            return resources.to_join(resources.size_of(*found), attempt)
         if rule == "measure_step":
             plan = self.known(wildcards.step, "plan.json")
             sides = [planned_parts(plan).values()] * 2 if plan else []

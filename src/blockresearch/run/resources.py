@@ -63,6 +63,12 @@ PRODUCTS_PER_SECOND = 2e10
 # Of compare: its core seconds over those of analyzing both sides, and more for each matrix.
 COMPARED_SHARE, COMPARED_SECONDS = 1.5, 0.08
 
+# Of survey_shard: libraries, a buffer for each thread, and seconds for a byte.
+SURVEY_MB, SURVEY_THREAD_MB, SURVEY_SECONDS = 100, 35, 4e-9
+
+# Of joining a comparison: libraries, and more for each singular value of the base.
+JOIN_MB, JOIN_SECONDS, JOIN_VALUE_BYTES, JOIN_VALUE_SECONDS = 190, 2.0, 1200, 2e-5
+
 # Elements of a token table for each thread of embedding_analysis, and its most threads: the path of
 # K-means runs on one.
 CLUSTER_THREAD_ELEMENTS, MOST_CLUSTER_THREADS = 16e6, 16
@@ -392,12 +398,24 @@ def to_fit_tails(model: Size, attempt: int = 1) -> Need:
 def to_compare(
     sides: Iterable[Iterable[Mapping[str, Any]]], threads: int, attempt: int = 1
 ) -> Need:
-    """Of compare; `sides` are the parts of both. Without plans as much as an unknown part."""
+    """Of what compares; `sides` are the parts of both. Without plans as much as an unknown part."""
     listed = [list(side) for side in sides]
     if not any(listed):
         return need(60, 1000 * MB, attempt=attempt)
     found = comparing(listed, threads)
     return need(found.seconds, found.memory, found.size, attempt)
+
+
+def to_survey(size: int, threads: int, downloads: bool, attempt: int = 1) -> Need:
+    """Of survey_shard for a shard of so many bytes, perhaps after downloading it."""
+    seconds = START_SECONDS + size / (LINE if downloads else DISK) + SURVEY_SECONDS * size
+    return need(seconds, (SURVEY_MB + SURVEY_THREAD_MB * threads) * MB, size, attempt)
+
+
+def to_join(base: Size, attempt: int = 1) -> Need:
+    """Of joining what compare_shard has measured: rows with all their singular values."""
+    seconds = JOIN_SECONDS + JOIN_VALUE_SECONDS * base.values
+    return need(seconds, JOIN_MB * MB + JOIN_VALUE_BYTES * base.values, 100 * MB, attempt)
 
 
 def to_list(models: int, attempt: int = 1) -> Need:

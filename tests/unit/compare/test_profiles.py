@@ -5,6 +5,7 @@ import pytest
 
 from blockresearch.compare.checkpoint import local_checkpoint
 from blockresearch.compare.profiles import correlation, depth_profiles, profile
+from blockresearch.compare.survey import survey
 from tests.cases import comparisons, variants
 from tests.cases.checkpoints import brain
 
@@ -26,9 +27,14 @@ def write(folder, layers, width, seed):
     return local_checkpoint(str(comparisons.write(folder, tensors, config)), NOW)
 
 
+def curves(side):
+    shards = [file.path for file in side.manifest.shards]
+    return profile(side.manifest, survey(side, shards, 1).spreads)
+
+
 def test_profiles_need_neither_width_nor_depth(tmp_path):
     base, other = write(tmp_path / "a", 8, 32, 0), write(tmp_path / "b", 12, 48, 1)
-    rows = {row["projection"]: row for row in depth_profiles(base, other)}
+    rows = {row["projection"]: row for row in depth_profiles(curves(base), curves(other))}
     assert list(rows) == [f"{letter}_proj" for letter in "qkvo"]
     assert [len(rows["q_proj"][name]) for name in ("base_std", "other_std")] == [8, 12]
     assert rows["q_proj"]["profile_correlation"] > 0.9
@@ -40,7 +46,7 @@ def test_profiles_need_neither_width_nor_depth(tmp_path):
 def test_spread_and_correlation_agree_with_numpy(tmp_path):
     tensors, config = comparisons.base()
     side = local_checkpoint(str(comparisons.write(tmp_path / "a", tensors, config)), NOW)
-    found = profile(side)["text", "q_proj"]
+    found = curves(side)["text", "q_proj"]
     names = [f"model.layers.{layer}.self_attn.q_proj.weight" for layer in range(2)]
     exact = [variants.values(tensors[name]).std(dtype=np.float64) for name in names]
     assert found == pytest.approx(exact)
@@ -48,4 +54,6 @@ def test_spread_and_correlation_agree_with_numpy(tmp_path):
     assert correlation(a, b) == pytest.approx(np.corrcoef(a, b)[0, 1])
     assert correlation(a, np.ones(5)) is None
     # Two layers are no curve.
-    assert all("profile_correlation" not in row for row in depth_profiles(side, side))
+    assert all(
+        "profile_correlation" not in row for row in depth_profiles(curves(side), curves(side))
+    )

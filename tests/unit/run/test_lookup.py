@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from blockresearch.run.lookup import Run
+from blockresearch.run.lookup import Run, compared_files, shard_numbers, together
 from blockresearch.run.model import Model
 from blockresearch.run.resources import clustering_threads
 
@@ -56,3 +56,27 @@ def test_a_shard_on_a_gpu_needs_what_its_parts_need(tmp_path):
     run = run_of(tmp_path, PARTS, on_gpu=True)
     need = run.needs("measure_shard", SimpleNamespace(model="m", shard="00002"), 1, 2)
     assert need["mem_mb"] > 2000 and 15 <= need["predicted_s"] < 60
+
+
+def test_a_shard_is_compared_with_all_others():
+    def manifest(*shards, companion=None):
+        files = [{"path": name, "role": "shard", "size": 10**9} for name in shards]
+        files.append({"path": "tokenizer.json", "role": "tokenizer", "size": 1})
+        scheme = {"scheme": {"companions": {"scale": "s"}}} if companion else {}
+        tensors = [{"name": name, "shard": name, "layout": scheme} for name in shards]
+        tensors.append({"name": "s", "shard": companion or shards[0], "layout": {}})
+        return {"files": files, "tensors": tensors}
+
+    base, other = manifest("a", "b", "c", companion="c"), manifest("x", "y")
+    assert shard_numbers(base) == ["00001", "00002", "00003"]
+    mine, theirs = compared_files([base, other], "00002")
+    assert mine == ["b", "c", "tokenizer.json"] and theirs == ["x", "y", "tokenizer.json"]
+
+
+def test_a_comparison_needs_a_shard_of_each_side(tmp_path):
+    run = run_of(tmp_path, PARTS, keep_weights=False, shards_on_disk=4)
+    assert run.threads("compare_shard", "m", 16) == 8
+    place = SimpleNamespace(base="m", other="unknown", shard="00002")
+    need = run.needs("compare_shard", place, 1, 2)
+    assert need["disk_mb"] > 1900 and need["mem_mb"] > 2000
+    assert together([500, 500, 500]) == 1000 and together([250, 0]) == 250
