@@ -24,10 +24,13 @@ log = logging.getLogger("plan")
 def main(options):
     if options.compared:
         sides = iter(options.compared)
-        for other, base in zip(sides, sides, strict=True):
-            compare(
-                read_manifest(other).name, planned(other), read_manifest(base).name, planned(base)
+        found = [
+            forecast.comparison(
+                read_manifest(other).name, read_manifest(base).name, planned(other), planned(base)
             )
+            for other, base in zip(sides, sides, strict=True)
+        ]
+        show(found, map(forecast.comparison_line, found), options)
         return
     if options.manifest:
         manifest, parts = read_manifest(options.manifest), planned(options.manifest, options.plan)
@@ -35,17 +38,17 @@ def main(options):
         manifest = described(options.model_id, options)
         parts = make_plan(manifest)
     told = forecast.forecast(manifest, parts)
-    if options.json:
-        print(json.dumps(told, indent=2))
-    else:
-        print("\n".join(forecast.lines(told)))
+    lines = [*forecast.lines(told)]
     if options.base:
         base = make_plan(described(options.base, options))
-        compare(manifest.model, parts, options.base, base)
+        told["comparison"] = forecast.comparison(manifest.model, options.base, parts, base)
+        lines.append(forecast.comparison_line(told["comparison"]))
+    show(told, lines, options)
 
 
-def compare(other, parts, base, base_parts):
-    print(forecast.comparison_line(other, base, [parts, base_parts]))
+def show(found, lines, options):
+    """Print a forecast as JSON or as text."""
+    print(json.dumps(found, indent=2) if options.json else "\n".join(lines))
 
 
 def planned(manifest, plan=None):
