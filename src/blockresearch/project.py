@@ -23,10 +23,13 @@ def project_file(path: str) -> str:
 def command(script: str) -> str:
     """The words of a shell line that start workflow/scripts/SCRIPT.py.
 
-    In a clone they name the folder of the package, for this command alone: a job may run in a conda
-    environment that has the libraries and not the package.
+    Python starts `run/handover.py`, which runs the script there or here. In a clone the words name
+    the folder of the package, for this command alone: a job may run in a conda environment that has
+    the libraries and not the package.
     """
-    call = f"python {shlex.quote(project_file(f'workflow/scripts/{script}.py'))}"
+    source = "" if PROJECT == PACKAGE else "src/blockresearch/"
+    places = (f"{source}run/handover.py", f"workflow/scripts/{script}.py")
+    call = " ".join(["python", *(shlex.quote(project_file(place)) for place in places)])
     if PROJECT == PACKAGE:
         return call
     # What a site has put on the path (torch of a module, say) stays on it.

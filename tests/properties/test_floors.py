@@ -87,7 +87,11 @@ def test_only_run_speaks_of_snakemake():
 
 
 def test_only_hub_talks_to_the_network():
-    assert importers(NETWORK) == {"hub"}
+    assert importers(NETWORK - {"socket"}) == {"hub"}
+    # Processes of a run on one machine meet at a file.
+    assert importers({"socket"}) == {"run"}
+    text = "".join(path.read_text() for path in (PACKAGE / "run").glob("*.py"))
+    assert text.count("socket.socket(") == text.count("socket.AF_UNIX)") + text.count("(fileno=")
 
 
 def test_report_reads_tables_and_json_only():

@@ -10,7 +10,8 @@ from tests.conftest import ROOT
 def test_a_clone_is_called_by_relative_paths(monkeypatch):
     monkeypatch.chdir(ROOT)
     path = "PYTHONPATH=src${PYTHONPATH:+:$PYTHONPATH}"
-    assert project.command("analyze") == f"{path} python workflow/scripts/analyze.py"
+    handover = "src/blockresearch/run/handover.py"
+    assert project.command("analyze") == f"{path} python {handover} workflow/scripts/analyze.py"
 
 
 def test_elsewhere_paths_are_absolute_and_quoted(monkeypatch, tmp_path):
@@ -19,15 +20,16 @@ def test_elsewhere_paths_are_absolute_and_quoted(monkeypatch, tmp_path):
     script, source = tmp_path / "a clone/workflow/scripts/analyze.py", tmp_path / "a clone/src"
     assert project.command("analyze") == (
         f"PYTHONPATH={shlex.quote(str(source))}${{PYTHONPATH:+:$PYTHONPATH}}"
-        f" python {shlex.quote(str(script))}"
+        f" python {shlex.quote(str(source / 'blockresearch/run/handover.py'))}"
+        f" {shlex.quote(str(script))}"
     )
 
 
 def test_an_installed_package_needs_no_search_path(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(project, "PROJECT", project.PACKAGE)
-    script = project.PACKAGE / "workflow/scripts/merge.py"
-    assert project.command("merge") == f"python {shlex.quote(str(script))}"
+    places = [project.PACKAGE / "run/handover.py", project.PACKAGE / "workflow/scripts/merge.py"]
+    assert project.command("merge") == shlex.join(["python", *map(str, places)])
 
 
 def executable(folder):

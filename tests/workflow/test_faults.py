@@ -71,7 +71,9 @@ def measuring(run):
     jobs = []
     for process in psutil.Process(run).children(recursive=True):
         with suppress(psutil.NoSuchProcess):
-            if any(word.endswith("workflow/scripts/analyze.py") for word in process.cmdline()):
+            called = any(word.endswith("scripts/analyze.py") for word in process.cmdline())
+            # A job, or the copy that runs its script.
+            if called or process.name() == "analyze":
                 jobs.append(process)
     return jobs
 

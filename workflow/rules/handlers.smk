@@ -5,7 +5,7 @@ import sys
 
 from blockresearch.device import unused_gpu
 from blockresearch.project import use_interpreter
-from blockresearch.run import integrity, lifeline, session
+from blockresearch.run import integrity, lifeline, session, warm
 
 STARTED = {}
 
@@ -21,6 +21,7 @@ def begin():
     if config["device"] == "auto" and (note := unused_gpu()):
         print(note, file=sys.stderr)
     lifeline.take_jobs_along()
+    warm.start()
 
 
 def end():

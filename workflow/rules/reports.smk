@@ -267,9 +267,6 @@ rule model_page:
             if f"{wildcards.model}-vs-" in pair
             or pair.endswith(f"-vs-{wildcards.model}")
         ],
-        trainings=lambda wildcards: [
-            run for run in TRAININGS if wildcards.model in (run, *STEPS)
-        ],
         language=config["language"],
         program=program("model_page"),
         model_dir=subpath(input.manifest, parent=True),
@@ -277,7 +274,7 @@ rule model_page:
         "{params.program} --language {params.language:q} --model_dir {params.model_dir:q}"
         " --html {output.html:q} --comparison {output.comparison:q}"
         " --details {output.details:q}"
-        " --comparisons {params.comparisons:q} --trainings {params.trainings:q} 2> {log:q}"
+        " --comparisons {params.comparisons:q} 2> {log:q}"
 
 
 rule glossary:

@@ -22,9 +22,7 @@ log = logging.getLogger("model_page")
 
 def main(options):
     set_language(options.language)
-    page, numbers, scripts = model_page.model_page(
-        Path(options.model_dir), options.comparisons, options.trainings
-    )
+    page, numbers, scripts = model_page.model_page(Path(options.model_dir), options.comparisons)
     details = Path(options.details)
     shutil.rmtree(details, ignore_errors=True)
     details.mkdir(parents=True)
@@ -42,9 +40,6 @@ if __name__ == "__main__":
     parser.add_argument("--comparison", required=True, help="numbers to write")
     parser.add_argument(
         "--comparisons", nargs="*", default=[], help="comparisons to link, besides those that exist"
-    )
-    parser.add_argument(
-        "--trainings", nargs="*", default=[], help="training runs to link, besides those that exist"
     )
     parser.add_argument("--details", required=True, help="folder for the data beside the page")
     cli.add_language(parser)

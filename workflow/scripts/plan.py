@@ -24,13 +24,10 @@ log = logging.getLogger("plan")
 def main(options):
     if options.compared:
         sides = iter(options.compared)
-        found = [
-            forecast.comparison(
-                read_manifest(other).name, read_manifest(base).name, planned(other), planned(base)
+        for other, base in zip(sides, sides, strict=True):
+            compare(
+                read_manifest(other).name, planned(other), read_manifest(base).name, planned(base)
             )
-            for other, base in zip(sides, sides, strict=True)
-        ]
-        show(found, map(forecast.comparison_line, found), options)
         return
     if options.manifest:
         manifest, parts = read_manifest(options.manifest), planned(options.manifest, options.plan)
@@ -38,17 +35,17 @@ def main(options):
         manifest = described(options.model_id, options)
         parts = make_plan(manifest)
     told = forecast.forecast(manifest, parts)
-    lines = [*forecast.lines(told)]
+    if options.json:
+        print(json.dumps(told, indent=2))
+    else:
+        print("\n".join(forecast.lines(told)))
     if options.base:
         base = make_plan(described(options.base, options))
-        told["comparison"] = forecast.comparison(manifest.model, options.base, parts, base)
-        lines.append(forecast.comparison_line(told["comparison"]))
-    show(told, lines, options)
+        compare(manifest.model, parts, options.base, base)
 
 
-def show(found, lines, options):
-    """Print a forecast as JSON or as text."""
-    print(json.dumps(found, indent=2) if options.json else "\n".join(lines))
+def compare(other, parts, base, base_parts):
+    print(forecast.comparison_line(other, base, [parts, base_parts]))
 
 
 def planned(manifest, plan=None):

@@ -3,6 +3,7 @@
 import csv
 import os
 import platform
+import re
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -30,6 +31,9 @@ LIBRARIES = (
 STAGES = ("resolve_model", "download", "measure_shard", "analyze", "merge", "audit_model")
 
 MEBIBYTE = 2**20
+
+# The last line in the log of a job that was handed over: USED of `run.handover`.
+USED = re.compile(r"^used ([\d.]+) s of CPU time and (\d+) bytes of memory\n\Z", re.MULTILINE)
 
 
 def versions() -> list[tuple[str, str]]:
@@ -60,13 +64,21 @@ def stages(benchmarks: Path) -> pd.DataFrame:
     """Time and memory of the jobs of each stage, from Snakemake's benchmarks in a model's folder.
 
     Columns: stage, jobs, seconds and longest (wall clock, summed and of one job), cpu_seconds,
-    peak_bytes (resident memory of the largest job). A job that was too short to be sampled has no
-    memory. Of a repeated job the last run counts.
+    peak_bytes (resident memory of the largest job). If a job was handed over, its log, in the
+    folder `logs` beside the benchmarks, has what was counted. Another job that was too short to be
+    sampled has no memory. Of a repeated job the last run counts.
     """
     rows = []
     for stage in STAGES:
         files = [benchmarks / f"{stage}.tsv", *sorted((benchmarks / stage).rglob("*.tsv"))]
-        jobs = pd.DataFrame([_last_row(path) for path in files if path.is_file()])
+        logs = benchmarks.parent / "logs"
+        jobs = pd.DataFrame(
+            [
+                _job(path, logs / path.relative_to(benchmarks).with_suffix(".log"))
+                for path in files
+                if path.is_file()
+            ]
+        )
         if jobs.empty:
             continue
         rows.append(
@@ -83,11 +95,14 @@ def stages(benchmarks: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=names)
 
 
-def _last_row(path: Path) -> dict[str, float]:
-    with path.open(newline="") as file:
+def _job(benchmark: Path, log: Path) -> dict[str, float]:
+    with benchmark.open(newline="") as file:
         last = list(csv.DictReader(file, delimiter="\t"))[-1:]
     names = ("s", "cpu_time", "max_rss")
-    return {name: _number(last[0].get(name)) if last else float("nan") for name in names}
+    found = {name: _number(last[0].get(name)) if last else float("nan") for name in names}
+    if log.is_file() and (counted := USED.search(log.read_text(errors="replace"))):
+        found |= {"cpu_time": float(counted[1]), "max_rss": int(counted[2]) / MEBIBYTE}
+    return found
 
 
 def _number(text: str | None) -> float:

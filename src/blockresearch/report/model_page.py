@@ -13,7 +13,6 @@ from blockresearch.report.blocks import color
 from blockresearch.report.citation import ending
 from blockresearch.report.depth_profile import profile
 from blockresearch.report.differences.links import partners
-from blockresearch.report.dynamics.links import runs_of
 from blockresearch.report.figures.layer_map import METRICS
 from blockresearch.report.figures.model import add_map
 from blockresearch.report.figures.names import indexed, patterns
@@ -84,13 +83,12 @@ LISTED_FINDINGS = 8
 
 
 def model_page(
-    folder: Path, planned: Iterable[str] = (), trainings: Iterable[str] = ()
+    folder: Path, planned: Iterable[str] = ()
 ) -> tuple[str, dict[str, Any], dict[str, str]]:
     """The page of the model whose results are in `folder`, the numbers to compare it by, and the
     scripts with its data that belong into the folder `details` beside it, by name.
 
-    It links to existing comparisons and training runs of the model, and to comparisons that are
-    `planned` and `trainings` that are, too.
+    It links to existing comparisons of the model and to those that are `planned`.
     """
     manifest = read_json(folder / "manifest.json")
     params = read_table(folder / "params.parquet", "params")
@@ -138,7 +136,6 @@ def model_page(
         number_of_findings=len(findings),
         ending=ending(about),
         comparisons=partners(folder.name, folder.parent, planned),
-        trainings=runs_of(folder.name, folder.parent, trainings),
         identity=identity(manifest),
         audit=audit,
         audit_words=audit_finding(audit) if audit["findings"] else NOTHING_FOUND,

@@ -103,46 +103,18 @@ def forecast(manifest: Manifest, parts: Sequence[Part]) -> dict[str, Any]:
     }
 
 
-def comparison(
-    other: str, base: str, parts: Sequence[Part], base_parts: Sequence[Part]
-) -> dict[str, Any]:
-    """What comparing two models takes, whose parts are those of `make_plan`.
-
-    bytes are read; seconds of one core; for numbers of cores the seconds that pass and the memory
-    in bytes. Each shard is surveyed, each of the base compared, and all of them joined.
-    """
-    plans = [plan_json(some)["parts"] for some in (base_parts, parts)]
-    sizes = [{part["shard"]: part["size"] for part in plan} for plan in plans]
-    surveys = sum(
-        START_SECONDS + resources.SURVEY_SECONDS * size for own in sizes for size in own.values()
-    )
-    starts = START_SECONDS * len(sizes[0])
-    values = sum(part.singular_values for part in base_parts)
-    join = resources.JOIN_SECONDS + resources.JOIN_VALUE_SECONDS * values
-    each = {}
-    for cores in sorted({os.cpu_count() or 1, 8}):
-        found = resources.comparing(plans, cores)
-        seconds = found.seconds + surveys / cores + starts + join
-        each[str(cores)] = {"seconds": seconds, "memory": found.memory}
-    return {
-        "other": other,
-        "base": base,
-        "bytes": found.size,
-        "seconds": found.work + surveys + starts + join,
-        "cores": each,
-    }
-
-
-def comparison_line(found: Mapping[str, Any]) -> str:
-    """A comparison's forecast as text."""
+def comparison_line(other: str, base: str, sides: Sequence[Sequence[Part]]) -> str:
+    """What comparing two models takes, as text; `sides` are the parts of both."""
+    plans = [plan_json(parts)["parts"] for parts in sides]
+    found = {cores: resources.comparing(plans, cores) for cores in sorted({os.cpu_count() or 1, 8})}
     each = ", ".join(
-        f"{duration(cost['seconds'])} and {amount(cost['memory'])} on {cores} "
-        f"core{'s'[: cores != '1']}"
-        for cores, cost in found["cores"].items()
+        f"{duration(cost.seconds)} and {amount(cost.memory)} on {cores} core{'s'[: cores != 1]}"
+        for cores, cost in found.items()
     )
+    cost = next(iter(found.values()))
     return (
-        f"{found['other']} compared with {found['base']}\n"
-        f"  {amount(found['bytes'])} are read, {duration(found['seconds'])} of one core: {each}"
+        f"{other} compared with {base}\n"
+        f"  {amount(cost.size)} are read, {duration(cost.work)} of one core: {each}"
     )
 
 

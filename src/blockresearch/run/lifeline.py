@@ -15,6 +15,8 @@ import time
 from types import FrameType
 from typing import NoReturn
 
+from blockresearch.run.handover import OWNERS
+
 # Environment variable with HOST:PID of the process that the jobs belong to.
 RUN = "BLOCK_RESEARCH_RUN"
 
@@ -48,9 +50,9 @@ def follow_run() -> None:
     # Written to by the interpreter itself, also while the main thread is in LAPACK.
     signal.set_wakeup_fd(writes, warn_on_full_buffer=False)
     watched = []
-    if RUN in os.environ and hasattr(os, "pidfd_open"):
+    if {RUN, OWNERS} & os.environ.keys() and hasattr(os, "pidfd_open"):
         try:
-            watched = [os.pidfd_open(pid) for pid in {*_run_here(), os.getppid()}]
+            watched = [os.pidfd_open(pid) for pid in {*_run_here(), *_owners()}]
         except (ProcessLookupError, ValueError):
             raise SystemExit(128 + signal.SIGTERM) from None
     threading.Thread(target=_watch, args=(reads, watched), daemon=True).start()
@@ -58,8 +60,14 @@ def follow_run() -> None:
 
 def _run_here() -> list[int]:
     """The process of the run, unless it is on another machine: there the scheduler ends the job."""
-    host, _, process = os.environ[RUN].rpartition(":")
+    host, _, process = os.environ.get(RUN, "").rpartition(":")
     return [int(process)] if host == platform.node() else []
+
+
+def _owners() -> list[int]:
+    """The shell of this job; if it was handed over, that of the process that waits for it, too."""
+    owners = os.environ.get(OWNERS)
+    return [int(process) for process in owners.split()] if owners else [os.getppid()]
 
 
 def _interrupt_jobs(number: int, frame: FrameType | None) -> NoReturn:

@@ -3,6 +3,7 @@
 import math
 
 from blockresearch.report import environment
+from blockresearch.run import handover
 
 
 def test_benchmarks_are_summed_by_stage(tmp_path):
@@ -23,3 +24,13 @@ def test_benchmarks_are_summed_by_stage(tmp_path):
     assert table.loc["analyze", "peak_bytes"] == 300 * 2**20
     assert math.isnan(table.loc["merge", "peak_bytes"])
     assert environment.stages(tmp_path / "none").empty
+
+
+def test_what_was_counted_stands_before_what_was_sampled(tmp_path):
+    for folder in ("benchmarks", "logs"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "benchmarks/merge.tsv").write_text("s\tmax_rss\tcpu_time\n2.0\t10\t0.1\n")
+    log = tmp_path / "logs/merge.log"
+    log.write_text("12:00:00 INFO 3 tensors\n" + handover.USED.format(1.25, 3 * 2**20) + "\n")
+    table = environment.stages(tmp_path / "benchmarks")
+    assert table[["seconds", "cpu_seconds", "peak_bytes"]].values.tolist() == [[2, 1.25, 3 * 2**20]]

@@ -1,6 +1,5 @@
-"""Where the pages of training runs are, for links from the pages of models and of all models."""
+"""Where the pages of training runs are, for links from the page of all models."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,19 +27,6 @@ def followed(results: Path) -> list[Followed]:
         except (OSError, ValueError, KeyError, IndexError):
             continue
     return found
-
-
-def runs_of(model: str, results: Path, planned: Iterable[str]) -> list[str]:
-    """Folders of the training runs of a model: those named after it and those it is a step of.
-
-    They are those that exist and those that are `planned`, which may be made after the page.
-    """
-    known = {
-        page.parent.name
-        for page in (results / FOLDER).glob("*/index.html")
-        if page.parent.name == model or (page.parent / "steps" / f"{model}.parquet").exists()
-    }
-    return sorted(known | {*planned})
 
 
 def steps_of(results: Path) -> set[str]:

@@ -1,0 +1,127 @@
+"""Scripts that a process of the run runs as its copies: as if Python had started them."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from blockresearch.project import PACKAGE
+from blockresearch.run import handover, warm
+
+HANDOVER = str(PACKAGE / "run" / "handover.py")
+
+SCRIPT = """
+import json, os, sys, signal, time
+import fractions
+
+def main(word):
+    if word == "wait":
+        from blockresearch.run import lifeline
+        lifeline.follow_run()
+        print(os.getpid(), flush=True)
+        time.sleep(60)
+    if word == "end":
+        sys.exit("error: said.")
+    if word == "break":
+        raise TypeError("broken")
+    if word == "kill":
+        os.kill(os.getpid(), signal.SIGUSR1)
+    print(json.dumps([os.getppid(), os.getcwd(), os.environ["WORD"], sys.stdin.read(), sys.argv]))
+
+if __name__ == "__main__":
+    main(sys.argv[1])
+"""
+
+
+@pytest.fixture
+def server(monkeypatch, tmp_path):
+    """Starts the process for jobs; its socket is in the environment."""
+    if sys.platform != "linux":
+        pytest.skip("forks are for Linux")
+    monkeypatch.setenv(handover.SOCKET, "")
+    monkeypatch.setenv("WORD", "mine")
+    (tmp_path / "script.py").write_text(SCRIPT)
+    alive = warm.start()
+    place = Path(os.environ[handover.SOCKET])
+    yield place
+    os.close(alive)
+    while place.exists():
+        time.sleep(0.01)
+
+
+def start(folder, word, **options):
+    return subprocess.Popen(
+        [sys.executable, HANDOVER, "script.py", word],
+        cwd=folder,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def finished(job, given=""):
+    out, log = job.communicate(given, timeout=30)
+    return job.returncode, out, log
+
+
+def test_a_copy_has_files_folder_and_arguments(server, tmp_path):
+    code, out, log = finished(start(tmp_path, "hello"), "given")
+    parent, *rest = json.loads(out)
+    assert code == 0 and rest == [str(tmp_path), "mine", "given", ["script.py", "hello"]]
+    assert log.startswith("used 0.")
+    # The same process serves the next job.
+    assert json.loads(finished(start(tmp_path, "again"))[1])[0] == parent
+
+
+def test_a_copy_ends_as_the_script_ends(server, tmp_path):
+    assert finished(start(tmp_path, "end"))[::2] == (1, "error: said.\n")
+    code, _, log = finished(start(tmp_path, "break"))
+    assert code == 1 and log.endswith("TypeError: broken\n")
+    assert finished(start(tmp_path, "kill"))[0] == -signal.SIGUSR1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_copy_ends_with_its_job(server, tmp_path, number):
+    job = start(tmp_path, "wait")
+    copy = int(job.stdout.readline())
+    job.send_signal(number)
+    code, _, log = finished(job)
+    assert code == (143 if number == signal.SIGTERM else -number)
+    assert "error: ended by SIGTERM" in log
+    for _ in range(1000):
+        if not Path(f"/proc/{copy}").exists():
+            return
+        time.sleep(0.01)
+    raise AssertionError("the copy runs on")
+
+
+def test_without_the_process_a_script_runs_here(server, tmp_path, monkeypatch):
+    job = start(tmp_path, "here", env={**os.environ, handover.SOCKET: str(tmp_path / "none")})
+    code, out, log = finished(job)
+    assert code == 0 and json.loads(out)[0] == os.getpid() and not log
+    monkeypatch.setenv(handover.SOCKET, "no")
+    assert warm.start() is None
+
+
+def test_another_python_runs_its_script_itself(server, tmp_path):
+    other = tmp_path / "bin" / "python"
+    other.parent.mkdir()
+    (tmp_path / "pyvenv.cfg").write_text(f"home = {Path(sys.executable).resolve().parent}\n")
+    shutil.copy(Path(sys.executable).resolve(), other)
+    job = subprocess.run(
+        [other, HANDOVER, "script.py", "here"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        input="",
+        timeout=30,
+    )
+    assert json.loads(job.stdout)[0] == os.getpid(), job.stderr
