@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from blockresearch.compare.embeddings import ALIKE, UNRELATED, Agreement
 from blockresearch.compare.evidence import UNITS
 from blockresearch.compare.folder import Comparison
 from blockresearch.compare.kinds import KINDS, MOST
@@ -46,6 +47,7 @@ def autopsy(found: Comparison, mixture: pd.DataFrame | None = None) -> list[Verd
         *_of_weights(found.pairs, found.differences),
         *_of_structure(found.pairs),
         *_of_lineage(found.lineage, found.differences, found.pairs),
+        *_of_embeddings(found.embeddings),
     ]
     if any(own.rule == "mixture" for own in verdicts):
         # A merge explains a change that no rule for a single matrix does.
@@ -209,7 +211,9 @@ def _of_structure(pairs: pd.DataFrame) -> Iterator[Verdict]:
 
 def _not_comparable(pairs: pd.DataFrame) -> Iterator[Verdict]:
     """That hidden units of both sides have no common length, so that none can be matched."""
-    units = pairs[pairs["projection"].isin(UNITS)]
+    # Biases are named after the projection as well.
+    is_matrix = pairs["rows"].fillna(pairs["other_rows"]) > 1
+    units = pairs[pairs["projection"].isin(UNITS) & is_matrix]
     base = units.loc[units["status"] == "only_base", "cols"]
     other = units.loc[units["status"] == "only_other", "other_cols"]
     if base.empty or other.empty or set(base) & set(other):
@@ -221,6 +225,32 @@ def _not_comparable(pairs: pd.DataFrame) -> Iterator[Verdict]:
         other=f"{int(other.iloc[0]):,}",
     )
     yield Verdict("not_comparable", text, len(base), 0)
+
+
+def _of_embeddings(found: Agreement | None) -> Iterator[Verdict]:
+    """Whether embeddings of different widths arrange the same tokens alike."""
+    if found is None:
+        return
+    is_alike = found.cka >= ALIKE
+    judgment = (
+        say("The embeddings are more alike than those of unrelated models.")
+        if is_alike
+        else say("The embeddings do not show a common origin.")
+    )
+    text = say(
+        "{judgment} The rows of {tokens} shared tokens have a linear CKA of {cka} across widths of "
+        "{base} and {other}; unrelated models were seen to reach {unrelated}, shuffled tokens give "
+        "{null} at most.",
+        judgment=judgment,
+        tokens=f"{found.tokens:,}",
+        cka=f"{found.cka:.2f}",
+        base=f"{found.widths[0]:,}",
+        other=f"{found.widths[1]:,}",
+        unrelated=f"{UNRELATED:.2f}",
+        null=f"{found.null:.2g}",
+    )
+    rule = "embeddings_alike" if is_alike else "embeddings_apart"
+    yield Verdict(rule, text, found.cka, ALIKE)
 
 
 def _of_lineage(

@@ -19,6 +19,7 @@ from blockresearch.checkpoint.manifest import Manifest
 from blockresearch.compare import evidence
 from blockresearch.compare.checkpoint import Checkpoint, Source
 from blockresearch.compare.directions import share_left
+from blockresearch.compare.embeddings import Agreement, agreement
 from blockresearch.compare.items import Item
 from blockresearch.compare.matching import Pair, compared_shares, copies, match
 from blockresearch.compare.pair import Numbers, Row, measure_pair
@@ -41,7 +42,8 @@ Tokens = tuple[Sequence[Token], Sequence[Token]]
 
 @dataclass(frozen=True)
 class Comparison:
-    """The tables of a comparison, and the share of each side's elements that was compared."""
+    """The tables of a comparison, the share of each side's elements that was compared, and how
+    alike embeddings of different widths are."""
 
     pairs: pd.DataFrame
     differences: pd.DataFrame
@@ -52,6 +54,7 @@ class Comparison:
     vocabulary: pd.DataFrame
     base_share: float
     other_share: float
+    embeddings: Agreement | None = None
 
 
 @dataclass(frozen=True)
@@ -172,7 +175,8 @@ def joined(
 ) -> Comparison:
     """The tables of a comparison, from the numbers of its pairs by their places.
 
-    Pairs are read once more if many changes share a direction.
+    Pairs are read once more if many changes share a direction, and embeddings if their widths
+    differ.
     """
     base_share, other_share = compared_shares(found.pairs)
     log.info(
@@ -194,6 +198,8 @@ def joined(
     rows = _shared_rows(tokens)
     changes = token_changes(*tokens) if rows is not None and rows.by_text else []
     lines = [(pair, numbers.get(place)) for place, pair in enumerate(found.pairs)]
+    with threadpool_limits(1):
+        embeddings = agreement(left, right, rows)
     profiles = (
         profile(side.manifest, own.spreads)
         for side, own in zip((left, right), found.surveys, strict=True)
@@ -208,6 +214,7 @@ def joined(
         frame(map(asdict, changes), "vocabulary"),
         base_share,
         other_share,
+        embeddings,
     )
 
 
