@@ -11,6 +11,7 @@ rule compare_page:
         "<results>/compare/{other}-vs-{base}/heads.parquet",
         "<results>/compare/{other}-vs-{base}/profiles.parquet",
         "<results>/compare/{other}-vs-{base}/autopsy.json",
+        "<results>/compare/{other}-vs-{base}/plans/adapter_plan.json",
         "<results>/compare/{other}-vs-{base}/reports/40_compare.html",
     output:
         "<results>/compare/{other}-vs-{base}/index.html",
@@ -42,6 +43,7 @@ rule compare_report:
         "<results>/compare/{other}-vs-{base}/pairs.parquet",
         "<results>/compare/{other}-vs-{base}/differences.parquet",
         "<results>/compare/{other}-vs-{base}/autopsy.json",
+        "<results>/compare/{other}-vs-{base}/plans/adapter_plan.json",
     output:
         ipynb="<results>/compare/{other}-vs-{base}/reports/40_compare.ipynb",
         html=report(

@@ -112,9 +112,64 @@ rule suspects_plan:
         " 2> {log:q}"
 
 
-# `snakemake plans` makes all plans of all models, and their report.
+# Only the factors are computed from the weights.
+HAS_FACTORS = config["plans"]["adapter"]["factors"] is not None
+
+
+rule adapter_plan:
+    input:
+        pairs="<results>/compare/{other}-vs-{base}/pairs.parquet",
+        differences="<results>/compare/{other}-vs-{base}/differences.parquet",
+        base="<results>/{base}/manifest.json",
+        other="<results>/{other}/manifest.json",
+        files=branch(
+            HAS_FACTORS,
+            then=lambda wildcards: [
+                path
+                for side in lookup.sides(wildcards)
+                for path in available(side, lookup.compared_files(manifest_of(side)))
+            ],
+        ),
+    output:
+        plan="<results>/compare/{other}-vs-{base}/plans/adapter_plan.json",
+        files=directory("<results>/compare/{other}-vs-{base}/plans/adapter"),
+    log:
+        "<results>/compare/{other}-vs-{base}/logs/adapter_plan.log",
+    benchmark:
+        "<results>/compare/{other}-vs-{base}/benchmarks/adapter_plan.tsv"
+    retries: 0
+    conda:
+        "../../envs/numeric.yaml"
+    threads: max(workflow.cores or 1, 1) if HAS_FACTORS else 1
+    resources:
+        **resources_for("compare_models" if HAS_FACTORS else "adapter_plan"),
+        disk_slots=lambda wildcards: (
+            max(
+                slots(side, config["shards_on_disk"])
+                for side in lookup.sides(wildcards)
+            )
+            if HAS_FACTORS
+            else 0
+        ),
+    params:
+        args=arguments.adapter_flags(config),
+        code=fingerprint("adapter_plan"),
+        program=program("adapter_plan"),
+        weights=uncompared(lambda wildcards: config["weights"]),
+    shell:
+        "{params.program} --pairs {input.pairs:q} --differences {input.differences:q}"
+        " --base_manifest {input.base:q} --other_manifest {input.other:q}"
+        " --weights {params.weights:q} --out {output.plan:q} --files {output.files:q}"
+        " {params.args} 2> {log:q}"
+
+
+# `snakemake plans` makes all plans of all models and comparisons, and their report.
 rule plans:
     input:
+        collect(
+            "<results>/compare/{pair}/plans/adapter_plan.json",
+            pair=COMPARISONS,
+        ),
         collect(
             "<results>/{model}/plans/{plan}_plan.json",
             model=MODELS,

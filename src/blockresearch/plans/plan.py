@@ -1,8 +1,7 @@
 """What every plan is: a record that is kept as JSON, and texts of files for other tools."""
 
 import os
-import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,11 +26,15 @@ def write_plan(
     facts: Mapping[str, str],
     path: str | os.PathLike[str],
     folder: str | os.PathLike[str],
+    others: Collection[str] = (),
 ) -> None:
     """Write the record to `path`, with the names of its files and its provenance, and the files to
-    `folder`, which contains nothing else afterwards."""
-    shutil.rmtree(folder, ignore_errors=True)
-    Path(folder).mkdir(parents=True)
+    `folder`, which contains nothing else afterwards but `others`, written before."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for entry in Path(folder).iterdir():
+        if entry.name not in others:
+            entry.unlink()
     for name, text in plan.files.items():
         write_text(text, Path(folder, name))
-    write_json({**plan.record, "files": sorted(plan.files), "provenance": dict(facts)}, path)
+    files = sorted({*plan.files, *others})
+    write_json({**plan.record, "files": files, "provenance": dict(facts)}, path)

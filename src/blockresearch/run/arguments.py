@@ -105,6 +105,13 @@ def sparsity_flags(config: Json) -> str:
     return flags(config["plans"]["sparsity"])
 
 
+def adapter_flags(config: Json) -> str:
+    """The settings of the adapter plan."""
+    settings = config["plans"]["adapter"]
+    single = flags({name: settings[name] for name in ("energy", "max_rank", "factors")})
+    return f"{single} --save {shlex.join(settings['save'])}"
+
+
 def _settings(config: Json) -> dict[str, Any]:
     names = ["sparsity_threshold", "spectra"]
     names += ["sketch_above"] if config["spectra"] == "sketch" else []

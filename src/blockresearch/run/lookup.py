@@ -242,6 +242,9 @@ class Run:
         if rule == "compare_models":
             found = [self.known(wildcards.base, name) for name in ("manifest.json", "plan.json")]
             return resources.to_join(resources.size_of(*found), attempt)
+        if rule == "adapter_plan":
+            base = (self.known(wildcards.base, file) for file in ("manifest.json", "plan.json"))
+            return resources.to_make(rule, resources.size_of(*base), attempt)
         if rule == "measure_step":
             plan = self.known(wildcards.step, "plan.json")
             sides = [planned_parts(plan).values()] * 2 if plan else []

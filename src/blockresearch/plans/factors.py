@@ -1,0 +1,141 @@
+"""The factors of an adapter plan, from the weights of both sides, in a file of PEFT.
+
+Of each matrix the leading right singular vectors V of Δ are the eigenvectors of its Gram matrix on
+the shorter side (float64). With Δ V = U Σ the factors are B = U √Σ [rows, r] and
+A = √Σ Vᵀ [r, cols], whose columns and rows have the same sizes. Their product is the best
+approximation of rank r (Eckart and Young 1936).
+
+One Δ is in memory at a time (float32, decoded), and its Gram matrix.
+"""
+
+import math
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from scipy.linalg import eigh
+
+from blockresearch.compare.checkpoint import Checkpoint
+from blockresearch.compare.items import Item, items_of
+from blockresearch.compare.matching import Pair
+from blockresearch.compare.sides import sides_of
+from blockresearch.measurement.elements import PANEL_BYTES
+from blockresearch.plans.adapter import Adapter, Module, Piece
+from blockresearch.safetensors.writer import WRITTEN, Written, rounded, write_tensors
+from blockresearch.weights.layout import whole
+from blockresearch.weights.reading import panels, row_starts
+
+# Prefix of the names of all tensors in an adapter.
+PREFIX = "base_model.model."
+
+# Rows of Δ that are multiplied at once.
+ROWS = 1024
+
+# Type in which a module is stored as a whole if its type is none that is written.
+OTHERWISE = "F32"
+
+
+def write_factors(
+    adapter: Adapter,
+    base: Checkpoint,
+    other: Checkpoint,
+    dtype: str,
+    path: str | os.PathLike[str],
+) -> dict[str, float]:
+    """Write factors of type `dtype` (F32 or BF16), and the modules that are stored as a whole.
+
+    Returns ‖Δ − B A‖ / ‖Δ‖ of each module with the factors as they are written.
+    """
+    tensors: dict[str, Written] = {}
+    for module in adapter.modules:
+        name = f"{PREFIX}{module.name}"
+        tensors[f"{name}.lora_A.weight"] = Written(dtype, (module.rank, module.cols))
+        tensors[f"{name}.lora_B.weight"] = Written(dtype, (module.rows, module.rank))
+    whole_ones = [pair for own in adapter.saved.values() for pair in own.items()]
+    for name, source in whole_ones:
+        stored = other.manifest.by_name[source]
+        is_written = stored.layout.scheme is None and stored.dtype in WRITTEN
+        form = stored.dtype if is_written else OTHERWISE
+        tensors[f"{PREFIX}{name}"] = Written(form, stored.logical_shape)
+    errors: dict[str, float] = {}
+
+    def values() -> Iterator[np.ndarray]:
+        items = tuple(_by_name(side) for side in (base, other))
+        for module in adapter.modules:
+            a, b, errors[module.name] = _factors(module, base, other, items, dtype)
+            yield a
+            yield b
+        for _, source in whole_ones:
+            reader = other.open(source)
+            tensor = other.manifest.by_name[source]
+            yield from panels(reader, whole(tensor.logical_shape, tensor.layout), PANEL_BYTES)
+
+    write_tensors(path, tensors, values())
+    return errors
+
+
+def low_rank(delta: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
+    """B [rows, rank] and A [rank, cols], float64, of the best approximation B A of Δ."""
+    if delta.shape[0] < delta.shape[1]:
+        a, b = low_rank(delta.T, rank)
+        return b.T, a.T
+    n = delta.shape[1]
+    gram = np.zeros((n, n))
+    for first in range(0, len(delta), ROWS):
+        block = delta[first : first + ROWS].astype(np.float64)
+        gram += block.T @ block
+    _, vectors = eigh(gram, overwrite_a=True, subset_by_index=(n - rank, n - 1))
+    vectors = vectors[:, ::-1]
+    image = delta @ vectors
+    sizes = np.sqrt(np.maximum(np.linalg.norm(image, axis=0), np.finfo(np.float32).tiny))
+    return image / sizes, sizes[:, None] * vectors.T
+
+
+def _factors(
+    module: Module,
+    base: Checkpoint,
+    other: Checkpoint,
+    items: tuple[Mapping[tuple[str, str], Item], ...],
+    dtype: str,
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """A and B of a module as they are written, float32, and their error."""
+    a = np.zeros((module.rank, module.cols), np.float32)
+    b = np.zeros((module.rows, module.rank), np.float32)
+    first, lost, total = 0, 0.0, 0.0
+    for piece in module.pieces:
+        pair = Pair("matched", items[0][piece.base], items[1][piece.other])
+        delta = _delta(pair, base, other)
+        left, right = (rounded(each, dtype) for each in low_rank(delta, piece.rank))
+        last = first + piece.rank
+        a[first:last] = right
+        b[_rows(pair.base, piece), first:last] = left
+        first = last
+        for start in range(0, len(delta), ROWS):
+            block = delta[start : start + ROWS].astype(np.float64)
+            total += float(np.square(block).sum())
+            block -= left[start : start + ROWS].astype(np.float64) @ right
+            lost += float(np.square(block).sum())
+    return a, b, math.sqrt(lost / total)
+
+
+def _delta(pair: Pair, base: Checkpoint, other: Checkpoint) -> np.ndarray:
+    """Δ [rows, cols], float32."""
+    assert pair.base is not None and pair.other is not None
+    readers = base.open(pair.base.tensor.name), other.open(pair.other.tensor.name)
+    return np.concatenate(
+        [delta.astype(np.float32) for delta in sides_of(pair, *readers, None).deltas()]
+    )
+
+
+def _rows(item: Item | None, piece: Piece) -> Any:
+    """The rows of a module [out, in] that are those of a piece of it."""
+    assert item is not None
+    if item.is_whole:
+        return slice(None)
+    starts, matrix = row_starts(item.matrix), item.matrix
+    return starts // piece.cols if matrix.stride == 1 else starts % matrix.stride
+
+
+def _by_name(side: Checkpoint) -> dict[tuple[str, str], Item]:
+    return {(item.tensor.name, item.matrix.slice): item for item in items_of(side.manifest)}
