@@ -12,14 +12,19 @@ from blockresearch.compare.folder import compare_checkpoints
 from blockresearch.files import write_text
 from blockresearch.measurement.folder import analyze_folder
 from blockresearch.measurement.part import Settings as Measured
+from blockresearch.plans.adapter import Settings as Adapter
+from blockresearch.plans.adapter import adapter_plan
 from blockresearch.plans.engines.llama_cpp import gguf_name
+from blockresearch.plans.factors import write_factors
 from blockresearch.plans.matrices import linear_matrices
 from blockresearch.plans.quantization import Settings, quantization_plan
 from blockresearch.plans.sparsity import Settings as Sparsity
 from blockresearch.plans.sparsity import sparsity_plan
 from blockresearch.plans.training import Settings as Training
 from blockresearch.plans.training import Tokens, training_plan
+from blockresearch.safetensors.reader import read_bytes, read_header
 from tests.cases import comparisons
+from tests.cases.checkpoints import Raw, brain
 from tests.conftest import ROOT
 from tests.unit.plans.examples import SHAPES, size, tables
 
@@ -129,6 +134,46 @@ def test_peft_selects_and_trains_what_the_plan_names(tmp_path):
     write_text(made.files["peft_target_modules.json"], tmp_path / "targets.json")
     trained = [name for names in made.record["trained"].values() for name in names]
     assert tool("trainable", demo, tmp_path / "targets.json") == sorted(trained)
+
+
+def tuned_demo(folder):
+    """A copy of the demo whose matrices changed by 5 %, of layer n in n + 3 directions."""
+    demo = ROOT / "resources/demo"
+    tensors = {}
+    for path in sorted(demo.glob("*.safetensors")):
+        for entry in read_header(path).tensors:
+            codes = read_bytes(path, entry.begin, entry.end).view(np.uint16)
+            tensors[entry.name] = Raw(entry.dtype, codes.reshape(entry.shape))
+    changed = {}
+    for layer in (None, *range(6)):
+        start = "model.embed" if layer is None else f"model.layers.{layer}."
+        own = {name: tensor for name, tensor in tensors.items() if name.startswith(start)}
+        changed |= comparisons.perturbed(own, 3 + (layer or 0), 0.05, seed=layer or 9)
+    changed["model.norm.weight"] = brain(1.1 * comparisons.values(tensors["model.norm.weight"]))
+    config = json.loads((demo / "config.json").read_text())
+    return comparisons.write(folder, tensors | changed, config)
+
+
+@pytest.mark.parametrize(("dtype", "within"), [("F32", 1e-5), ("BF16", 1e-2)])
+def test_peft_merges_what_the_adapter_plan_predicts(tmp_path, dtype, within):
+    tuned, demo = tuned_demo(tmp_path / "tuned"), ROOT / "resources/demo"
+    sides = [local_checkpoint(str(folder), DATE) for folder in (demo, tuned)]
+    found = compare_checkpoints(*sides, 2)
+    settings = Adapter(energy=0.9, max_rank=5, save=("tokens", "norms"), factors=dtype)
+    plan, adapter = adapter_plan(found.pairs, found.differences, sides[0].manifest, settings)
+    files = tmp_path / "adapter"
+    write_text(plan.files["adapter_config.json"], files / "adapter_config.json")
+    written = write_factors(adapter, *sides, dtype, files / "adapter_model.safetensors")
+    assert {each["rank"] for each in plan.record["modules"]} == {3, 4, 5}
+    assert tool("merged", demo, files, tmp_path / "merged") == len(plan.record["modules"]) == 42
+    both = [sides[1], local_checkpoint(str(tmp_path / "merged"), DATE)]
+    left = compare_checkpoints(*both, 2).differences.set_index("param_name")["delta_norm"]
+    for each in plan.record["modules"]:
+        measured = left.pop(f"{each['name']}.weight") / each["delta_norm"]
+        assert measured == pytest.approx(written[each["name"]], rel=1e-5)
+        assert measured == pytest.approx(each["error"], rel=within)
+    # Embedding and norms are those of the fine-tune.
+    assert (left == 0).all()
 
 
 def test_llmcompressor_reads_the_ratios_of_layers(tmp_path):

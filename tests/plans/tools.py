@@ -77,6 +77,20 @@ def trainable(folder, config):
     )
 
 
+def merged(folder, adapter, target):
+    """Merge an adapter into the model of a folder in float32; the number of its modules."""
+    import torch
+    from peft import PeftModel
+    from peft.tuners.lora import LoraLayer
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    adapted = PeftModel.from_pretrained(model, adapter)
+    count = sum(isinstance(module, LoraLayer) for module in adapted.modules())
+    adapted.merge_and_unload().save_pretrained(target)
+    return count
+
+
 def torchao_types(path):
     """Names of the settings by pattern, as torchao reads them."""
     from torchao.core.config import config_from_dict

@@ -29,7 +29,7 @@ def test_a_comparison_follows_its_sides(tmp_path):
 
     first = compare()
     assert first.code == 0, first.text
-    pages = {"compare_page": 1, "compare_report": 1}
+    pages = {"adapter_plan": 1, "compare_page": 1, "compare_report": 1}
     # The base has one shard, the other side two.
     parts = {"survey_shard": 3, "compare_shard": 1, "compare_models": 1}
     assert first.jobs == {"resolve_model": 2, **parts, **pages, "compare": 1}
@@ -42,6 +42,11 @@ def test_a_comparison_follows_its_sides(tmp_path):
     for name in COMPARED:
         assert_columns(project.folder / FOLDER, name)
     assert "Nothing to be done" in compare().text
+
+    plans = compare("""plans={"adapter": {"factors": "BF16"}}""")
+    assert plans.code == 0, plans.text
+    assert plans.jobs == {**pages, "compare": 1}
+    assert (project.folder / FOLDER / "plans/adapter/adapter_model.safetensors").is_file()
 
     shard = next((project.folder / "tuned").glob("*1-of-00002.safetensors"))
     content = bytearray(shard.read_bytes())

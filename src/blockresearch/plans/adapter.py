@@ -28,7 +28,7 @@ from blockresearch.language.sentence import say
 from blockresearch.plans.matrices import LINEAR
 from blockresearch.plans.plan import Plan, PlanError
 
-CAVEAT = (
+CAVEAT = say(
     "A share of ‖Δ‖² is no share of what a fine-tune learned: small parts of a change can matter "
     "most, so evaluate the base with the adapter beside the fine-tune."
 )

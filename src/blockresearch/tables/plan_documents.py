@@ -1,6 +1,15 @@
 """One record per key of the plans in `plans/`, as `documents` has for other JSON files."""
 
-from blockresearch.tables.column import BITS, BYTES, DECIBEL, ELEMENTS, NONE, SHARE, Column
+from blockresearch.tables.column import (
+    BITS,
+    BYTES,
+    DECIBEL,
+    ELEMENTS,
+    NONE,
+    SHARE,
+    WEIGHT,
+    Column,
+)
 from blockresearch.tables.documents import PROVENANCE
 
 # What every plan states.
@@ -125,6 +134,48 @@ SUSPECTS_PLAN = (
     PROVENANCE,
 )
 
+ADAPTER_PLAN = (
+    *STATED,
+    Column(
+        "predicted.error",
+        "number",
+        "what the factors of all modules lose of their change",
+        NONE,
+        "√(Σ ‖Δ − BA‖²_F / Σ ‖Δ‖²_F)",
+    ),
+    Column(
+        "predicted.held",
+        "number",
+        "share of the whole change that the factors hold",
+        SHARE,
+        "Σ_modules (‖Δ‖²_F − ‖Δ − BA‖²_F) / Σ ‖Δ‖²_F",
+    ),
+    Column("predicted.saved", "number", "share in modules that are stored as a whole", SHARE),
+    Column("predicted.lost", "number", "the rest", SHARE, "1 − held − saved"),
+    Column("predicted.parameters", "integer", "of the factors", ELEMENTS, "Σ r (rows + cols)"),
+    Column("ranks", "numbers", "ranks of the curves", NONE),
+    Column("curve", "objects", "rank, error and parameters with one rank for all matrices"),
+    Column("modules", "objects", "what is decided, a module each, with the keys below"),
+    Column("modules.name", "string", "in the base"),
+    Column("modules.rank", "integer", "of its factors; alpha is the same", NONE),
+    Column("modules.limit", "string", "what sets the rank: energy, rounding or max_rank"),
+    Column("modules.storage_rank", "integer", "delta_storage_rank, summed over its matrices", NONE),
+    Column("modules.delta_norm", "number", "size of its change", WEIGHT, "‖Δ‖_F"),
+    Column("modules.share", "number", "its share of the whole change", SHARE),
+    Column("modules.error", "number", "what its factors lose", NONE, "√(Σ_{i>r} σ²) / ‖Δ‖_F"),
+    Column("modules.curve", "numbers", "the same for each of `ranks`", NONE),
+    Column(
+        "modules.written_error",
+        "number",
+        "the same with the factors as they were written, measured; without factors left out",
+        NONE,
+    ),
+    Column("saved", "strings", "modules that are stored as a whole"),
+    Column("not_held", "objects", "what is in neither: reason, share and tensors, largest first"),
+    Column("files", "strings", "files of PEFT in plans/adapter"),
+    PROVENANCE,
+)
+
 # File -> what it is, and its keys.
 PLANS = {
     "quantization_plan.json": (
@@ -142,5 +193,9 @@ PLANS = {
     "suspects_plan.json": (
         "weights that stand out ([plans.md](plans.md#suspects))",
         SUSPECTS_PLAN,
+    ),
+    "adapter_plan.json": (
+        "in the folder of a comparison: ranks of an adapter ([plans.md](plans.md#adapter))",
+        ADAPTER_PLAN,
     ),
 }

@@ -55,6 +55,12 @@ class PairResults:
         return [{**record, "text": from_json(record["message"])} for record in records]
 
     @cached_property
+    def adapter(self) -> dict[str, Any] | None:
+        """The adapter plan, if there is one."""
+        path = self.folder / "plans" / "adapter_plan.json"
+        return read_json(path) if path.is_file() else None
+
+    @cached_property
     def facts(self) -> dict[str, str]:
         """Where the numbers come from: the metadata of the tables."""
         return read_facts(self.folder / "pairs.parquet")
