@@ -1,4 +1,4 @@
-"""Plan an adapter (LoRA) that holds the change of a fine-tune, with a rank for each module.
+"""Plan an adapter (LoRA) that keeps the change of a fine-tune, with a rank for each module.
 
     python workflow/scripts/adapter_plan.py --pairs pairs.parquet \\
         --differences differences.parquet --base_manifest manifest.json \\
@@ -53,9 +53,9 @@ def main(options):
     if adapter:
         found = plan.record["predicted"]
         log.info(
-            "%d modules hold %.1f %% of the change in %d parameters",
+            "%d modules keep %.1f %% of the change in %d parameters",
             len(adapter.modules),
-            100 * found["held"],
+            100 * found["kept"],
             found["parameters"],
         )
     else:
@@ -70,7 +70,7 @@ if __name__ == "__main__":
     parser.add_argument("--other_manifest", help="manifest of the fine-tune, for --factors")
     parser.add_argument("--weights", default="", help="folder of downloaded weights")
     parser.add_argument(
-        "--energy", type=float, default=0.95, help="share of Σ σ² that each module holds"
+        "--energy", type=float, default=0.95, help="share of Σ σ² that each module keeps"
     )
     parser.add_argument(
         "--max_rank", type=cli.positive_int, default=128, help="largest rank of a matrix"

@@ -3,13 +3,13 @@
 Δ = other − base of a weight is replaced by a product of two thin matrices, B A of rank r. The best
 one keeps the r largest singular values of Δ, so what is lost is √(σ²_{r+1} + …), and nothing has to
 be read for the plan but the spectra of the comparison. The rank of a module is the smallest that
-holds a share `energy` of Σ σ². Singular values that rounding to the stored types explains are not
+keeps a share `energy` of Σ σ². Singular values that rounding to the stored types explains are not
 worth a direction: the rank is at most the storage rank of Δ.
 
 Matrices that are stored as one (q, k and v) are one module of PEFT. Each has a rank; the module has
 their sum, with B in blocks.
 
-What factors cannot hold is listed with its share of ‖Δ‖². PEFT can store some modules as a whole
+What factors cannot keep is listed with its share of ‖Δ‖². PEFT can store some modules as a whole
 instead (`modules_to_save`): token tables, also with another number of rows, and norms.
 """
 
@@ -34,7 +34,7 @@ CAVEAT = say(
 )
 
 RULE = (
-    "the fewest directions of Δ that hold the share `energy` of Σ σ², at most the storage rank and "
+    "the fewest directions of Δ that keep the share `energy` of Σ σ², at most the storage rank and "
     "max_rank"
 )
 
@@ -67,7 +67,7 @@ AMBIGUOUS = say("a name by which PEFT would find other modules too")
 
 @dataclass(frozen=True)
 class Settings:
-    """`energy` is the share of Σ σ² that each module holds, `max_rank` its largest rank, `save`
+    """`energy` is the share of Σ σ² that each module keeps, `max_rank` its largest rank, `save`
     names what is stored as a whole if it changed, and `factors` is the type of the factors, or None
     without them."""
 
@@ -138,7 +138,7 @@ class Adapter:
 
 @dataclass(frozen=True)
 class _Left:
-    """A part of the change that the adapter does not hold."""
+    """A part of the change that the adapter does not keep."""
 
     name: str
     reason: str
@@ -171,20 +171,20 @@ def adapter_plan(
     for row, size in zip(rows.to_dict("records"), energy, strict=True):
         if not size:
             continue
-        reason = None
+        why: str | None = None
         if module := _saved_module(row, settings.save):
             if names.is_saved_alone(module):
                 saved.setdefault(module, {})
             else:
-                reason = AMBIGUOUS
+                why = AMBIGUOUS
         else:
-            reason = _reason(row, base, settings) or (
+            why = _reason(row, base, settings) or (
                 None if names.is_found_alone(_module(row)) else AMBIGUOUS
             )
-            if reason is None:
+            if why is None:
                 modules.setdefault(_module(row), []).append(_piece(row, settings))
-        if reason is not None:
-            left.append(_Left(_shown(row), reason, float(size)))
+        if why is not None:
+            left.append(_Left(_shown(row), why, float(size)))
     left += _only_other(pairs)
     adapter = Adapter(
         tuple(
@@ -194,8 +194,8 @@ def adapter_plan(
         {module: _tensors(module, pairs, base) for module in saved},
     )
     if not adapter.modules:
-        reason = say("no part of the change can be held by an adapter")
-        return Plan({**start, "reason": reason, **_not_held(left, total)}, {}), None
+        reason = say("no part of the change can be kept by an adapter")
+        return Plan({**start, "reason": reason, **_not_kept(left, total)}, {}), None
     record = {
         **start,
         "predicted": _predicted(adapter, total, energy, rows, settings),
@@ -203,7 +203,7 @@ def adapter_plan(
         "curve": _curve(adapter.modules),
         "modules": [_entry(module, total) for module in adapter.modules],
         "saved": sorted(adapter.saved),
-        **_not_held(left, total),
+        **_not_kept(left, total),
     }
     config = json.dumps(_config(adapter, base), indent=1) + "\n"
     return Plan(record, {"adapter_config.json": config}), adapter
@@ -265,7 +265,7 @@ def _is_rounding(row: Mapping[str, Any]) -> bool:
 
 
 def _reason(row: Mapping[str, Any], base: Manifest, settings: Settings) -> str | None:
-    """Why factors cannot hold the change of a pair; None if they can."""
+    """Why factors cannot keep the change of a pair; None if they can."""
     if row["status"] not in (*IN_PLACE, *TABLES):
         return ELSEWHERE
     if _is_rounding(row):
@@ -370,7 +370,7 @@ def _predicted(
     saved = float(energy[is_saved].sum()) / total
     return {
         "error": math.sqrt(lost / changed) if changed else None,
-        "held": (changed - lost) / total,
+        "kept": (changed - lost) / total,
         "saved": saved,
         "lost": max(0.0, 1 - (changed - lost) / total - saved),
         "parameters": sum(each.rank * (each.rows + each.cols) for each in adapter.modules),
@@ -411,7 +411,7 @@ def _entry(module: Module, total: float) -> dict[str, Any]:
     }
 
 
-def _not_held(left: Sequence[_Left], total: float) -> dict[str, Any]:
+def _not_kept(left: Sequence[_Left], total: float) -> dict[str, Any]:
     """What is in no factors, by reason, the largest share first."""
     groups: dict[str, list[_Left]] = {}
     for each in left:
@@ -424,7 +424,7 @@ def _not_held(left: Sequence[_Left], total: float) -> dict[str, Any]:
         }
         for reason, group in groups.items()
     ]
-    return {"not_held": sorted(rows, key=lambda each: -each["share"])}
+    return {"not_kept": sorted(rows, key=lambda each: -each["share"])}
 
 
 def _config(adapter: Adapter, base: Manifest) -> dict[str, Any]:

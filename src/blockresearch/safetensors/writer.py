@@ -40,7 +40,7 @@ def write_tensors(
     values: Iterable[np.ndarray],
 ) -> None:
     """Write `tensors` by name, atomically; `values` are those of all of them in order, in blocks
-    that each belong to one tensor, of any float type.
+    [*shape] that each belong to one tensor, of any float type.
 
     Raises ValueError if a block does not fit the tensors that are left, or values are missing.
     """
@@ -59,7 +59,7 @@ def write_tensors(
 
 
 def encoded(values: np.ndarray, dtype: str) -> bytes:
-    """Values as the bytes of a type of WRITTEN, rounded to the nearest, ties to even."""
+    """Values [*shape] as the bytes of a type of WRITTEN, rounded to the nearest, ties to even."""
     if dtype == "F16":
         return values.astype("<f2").tobytes()
     single = np.ascontiguousarray(values, dtype="<f4")
@@ -67,7 +67,7 @@ def encoded(values: np.ndarray, dtype: str) -> bytes:
 
 
 def rounded(values: np.ndarray, dtype: str) -> np.ndarray:
-    """Values, float32, as they are once they are written in a type of WRITTEN."""
+    """Values, float32 [*shape], as they are once they are written in a type of WRITTEN."""
     if dtype == "F16":
         return values.astype(np.float16).astype(np.float32)
     single = np.ascontiguousarray(values, dtype=np.float32)

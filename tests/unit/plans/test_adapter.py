@@ -66,10 +66,10 @@ def test_the_rank_is_the_least_of_three(tuned, settings, rank, limit):
 
 def test_shares_of_the_change_add_up(tuned):
     record = planned(tuned)[0].record
-    found, left = record["predicted"], record["not_held"]
+    found, left = record["predicted"], record["not_kept"]
     assert record["saved"] == ["lm_head", "model.embed_tokens"]
     assert [each["tensors"] for each in left] == [["model.layers.0.input_layernorm.weight"]]
-    assert found["held"] + found["saved"] + found["lost"] == pytest.approx(1)
+    assert found["kept"] + found["saved"] + found["lost"] == pytest.approx(1)
     cut = sum(each["share"] * each["error"] ** 2 for each in record["modules"])
     assert found["lost"] == pytest.approx(cut + left[0]["share"])
 
@@ -77,7 +77,7 @@ def test_shares_of_the_change_add_up(tuned):
 def test_what_is_saved_is_a_setting(tuned):
     plan, adapter = planned(tuned, save=("norms",))
     assert list(adapter.saved) == ["model.layers.0.input_layernorm"]
-    assert plan.record["not_held"][0]["reason"] == "a token table, and save does not name tokens"
+    assert plan.record["not_kept"][0]["reason"] == "a token table, and save does not name tokens"
 
 
 def test_ranks_that_differ_are_patterns(tmp_path):

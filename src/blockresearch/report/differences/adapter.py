@@ -15,18 +15,18 @@ NAMED = 3
 
 
 def adapter_sentence(plan: Mapping[str, Any]) -> Sentence:
-    """How much of the change the planned adapter holds."""
+    """How much of the change the planned adapter keeps."""
     if "reason" in plan:
         return say("No adapter is planned: {reason}.", reason=declared(plan["reason"]))
     found = plan["predicted"]
     ranks = [module["rank"] for module in plan["modules"]]
     text = say(
-        "An adapter of rank {ranks} in {modules} modules, {parameters} parameters, holds "
-        "{held} of ‖Δ‖². In these modules ‖Δ − BA‖ / ‖Δ‖ is {error}.",
+        "An adapter of rank {ranks} in {modules} modules, {parameters} parameters, keeps "
+        "{kept} of ‖Δ‖². In these modules ‖Δ − BA‖ / ‖Δ‖ is {error}.",
         ranks="–".join(map(integer, sorted({min(ranks), max(ranks)}))),
         modules=integer(len(ranks)),
         parameters=integer(found["parameters"]),
-        held=percent(found["held"]),
+        kept=percent(found["kept"]),
         error=percent(found["error"]),
     )
     if plan["saved"]:
@@ -42,7 +42,7 @@ def adapter_sentence(plan: Mapping[str, Any]) -> Sentence:
     return joined(text, declared(plan["caveat"]))
 
 
-def not_held(plan: Mapping[str, Any]) -> list[tuple[Sentence, str, str, str]]:
+def not_kept(plan: Mapping[str, Any]) -> list[tuple[Sentence, str, str, str]]:
     """What is in no factors: reason, share of ‖Δ‖², number of tensors, the first names."""
     return [
         (
@@ -52,5 +52,5 @@ def not_held(plan: Mapping[str, Any]) -> list[tuple[Sentence, str, str, str]]:
             ", ".join(map(short, group["tensors"][:NAMED]))
             + (" …" if len(group["tensors"]) > NAMED else ""),
         )
-        for group in plan.get("not_held", ())
+        for group in plan.get("not_kept", ())
     ]

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from blockresearch.language.sentence import say
-from blockresearch.report.differences.adapter import FILES, adapter_sentence, not_held
+from blockresearch.report.differences.adapter import FILES, adapter_sentence, not_kept
 from blockresearch.report.differences.pair import PairResults
 from blockresearch.report.notebook_cells import Html, table
 from blockresearch.report.wording import integer, percent
@@ -74,7 +74,7 @@ def modules(found: PairResults) -> Html | None:
 
 def rest(found: PairResults) -> Html | None:
     """What is in no factors."""
-    rows = not_held(found.adapter or {})
+    rows = not_kept(found.adapter or {})
     if not rows:
         return None
     return table(
@@ -85,5 +85,5 @@ def rest(found: PairResults) -> Html | None:
             "count": (say("tensors"), str),
             "names": (say("which"), None),
         },
-        say("Changes that the factors do not hold"),
+        say("Changes that the factors do not keep"),
     )

@@ -9,7 +9,7 @@ import pandas as pd
 
 from blockresearch.language.sentence import Sentence, joined, say
 from blockresearch.report.citation import ending
-from blockresearch.report.differences.adapter import FILES, adapter_sentence, not_held
+from blockresearch.report.differences.adapter import FILES, adapter_sentence, not_kept
 from blockresearch.report.differences.depth import profile_drawing, profile_rows
 from blockresearch.report.differences.heat import Heat, heat_maps, overlap, rank, relative
 from blockresearch.report.differences.pair import ALONE, PairResults, compared_shares
@@ -60,7 +60,7 @@ DOWNLOADS = {
     "vocabulary.csv": say("tokens that were added, removed or renumbered (CSV)"),
     "vocabulary.parquet": say("the same (Parquet)"),
     "autopsy.json": say("the sentences above with their rules, numbers and thresholds"),
-    "plans/adapter_plan.json": say("the plan of an adapter: ranks, errors, what it cannot hold"),
+    "plans/adapter_plan.json": say("the plan of an adapter: ranks, errors, what it cannot keep"),
     "reports/40_compare.ipynb": say("notebook of the report"),
 }
 
@@ -99,7 +99,7 @@ def comparison_page(folder: Path) -> str:
         tokens=found.vocabulary.head(MOST_TOKENS).to_dict("records"),
         number_of_tokens=len(found.vocabulary),
         adapter=found.adapter and adapter_sentence(found.adapter),
-        not_held=not_held(found.adapter or {}),
+        not_kept=not_kept(found.adapter or {}),
         adapter_files=[FILES + name for name in (found.adapter or {}).get("files", ())],
         downloads=[
             {"path": path, "text": text, "size": size((folder / path).stat().st_size)}
