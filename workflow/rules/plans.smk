@@ -127,7 +127,9 @@ rule adapter_plan:
             then=lambda wildcards: [
                 path
                 for side in lookup.sides(wildcards)
-                for path in available(side, lookup.compared_files(manifest_of(side)))
+                for path in available(
+                    side, lookup.files_of(manifest_of(side), "shard")
+                )
             ],
         ),
     output:
@@ -142,12 +144,9 @@ rule adapter_plan:
         "../../envs/numeric.yaml"
     threads: max(workflow.cores or 1, 1) if HAS_FACTORS else 1
     resources:
-        **resources_for("compare_models" if HAS_FACTORS else "adapter_plan"),
+        **resources_for("adapter_factors" if HAS_FACTORS else "adapter_plan"),
         disk_slots=lambda wildcards: (
-            max(
-                slots(side, config["shards_on_disk"])
-                for side in lookup.sides(wildcards)
-            )
+            lookup.together(slots(side, 1) for side in lookup.sides(wildcards))
             if HAS_FACTORS
             else 0
         ),

@@ -10,11 +10,11 @@ factors are computed from the weights; shards that are not in place are download
 """
 
 import logging
-from contextlib import ExitStack
 from pathlib import Path
 
+from blockresearch.checkpoint.borrow import job_folder
 from blockresearch.checkpoint.manifest import read_manifest
-from blockresearch.compare.checkpoint import borrowed_checkpoint
+from blockresearch.compare.checkpoint import Lent
 from blockresearch.plans.adapter import NORMS, TOKENS, Settings, adapter_plan
 from blockresearch.plans.factors import write_factors
 from blockresearch.plans.plan import write_plan
@@ -40,13 +40,15 @@ def main(options):
     if adapter and options.factors:
         written = [FACTORS]
         job = f"adapter-{facts['model']}-vs-{facts['base_model']}"
-        with ExitStack() as stack:
-            sides = [
-                stack.enter_context(borrowed_checkpoint(path, options.weights, job))
-                for path in (options.base_manifest, options.other_manifest)
-            ]
-            path = Path(options.files, FACTORS)
-            errors = write_factors(adapter, *sides, options.factors, path)
+        sides = [
+            Lent(read_manifest(path), options.weights, job_folder(options.weights, path, name))
+            for path, name in (
+                (options.base_manifest, f"{job}-base"),
+                (options.other_manifest, f"{job}-other"),
+            )
+        ]
+        path = Path(options.files, FACTORS)
+        errors = write_factors(adapter, *sides, options.factors, path)
         for module in plan.record["modules"]:
             module["written_error"] = errors[module["name"]]
     write_plan(plan, facts, options.out, options.files, written)

@@ -11,12 +11,13 @@ One Δ is in memory at a time (float32, decoded), and its Gram matrix.
 import math
 import os
 from collections.abc import Iterator, Mapping
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 from scipy.linalg import eigh
 
-from blockresearch.compare.checkpoint import Checkpoint
+from blockresearch.compare.checkpoint import Checkpoint, Source
 from blockresearch.compare.items import Item, items_of
 from blockresearch.compare.matching import Pair
 from blockresearch.compare.sides import sides_of
@@ -38,8 +39,8 @@ OTHERWISE = "F32"
 
 def write_factors(
     adapter: Adapter,
-    base: Checkpoint,
-    other: Checkpoint,
+    base: Source,
+    other: Source,
     dtype: str,
     path: str | os.PathLike[str],
 ) -> dict[str, float]:
@@ -62,14 +63,23 @@ def write_factors(
 
     def values() -> Iterator[np.ndarray]:
         items = tuple(_by_name(side) for side in (base, other))
-        for module in adapter.modules:
-            a, b, errors[module.name] = _factors(module, base, other, items, dtype)
-            yield a
-            yield b
+        # Shards that are not in place are downloaded for one group.
+        for _, group in groupby(adapter.modules, lambda module: _shard(module, base)):
+            modules = list(group)
+            pieces = [piece for module in modules for piece in module.pieces]
+            with (
+                base.reading(piece.base[0] for piece in pieces) as mine,
+                other.reading(piece.other[0] for piece in pieces) as theirs,
+            ):
+                for module in modules:
+                    a, b, errors[module.name] = _factors(module, mine, theirs, items, dtype)
+                    yield a
+                    yield b
         for _, source in whole_ones:
-            reader = other.open(source)
             tensor = other.manifest.by_name[source]
-            yield from panels(reader, whole(tensor.logical_shape, tensor.layout), PANEL_BYTES)
+            view = whole(tensor.logical_shape, tensor.layout)
+            with other.reading([source]) as theirs:
+                yield from panels(theirs.open(source), view, PANEL_BYTES)
 
     write_tensors(path, tensors, values())
     return errors
@@ -137,5 +147,9 @@ def _rows(item: Item | None, piece: Piece) -> Any:
     return starts // piece.cols if matrix.stride == 1 else starts % matrix.stride
 
 
-def _by_name(side: Checkpoint) -> dict[tuple[str, str], Item]:
+def _shard(module: Module, base: Source) -> str:
+    return base.manifest.by_name[module.pieces[0].base[0]].shard
+
+
+def _by_name(side: Source) -> dict[tuple[str, str], Item]:
     return {(item.tensor.name, item.matrix.slice): item for item in items_of(side.manifest)}
