@@ -153,6 +153,10 @@ CIRCUITS = {
     "circuits/outliers.parquet": "the same (Parquet)",
     "circuits/heavy_tails.csv": "exponents of spectra that compare between shapes, with their null",
     "circuits/heavy_tails.parquet": "the same (Parquet)",
+    "circuits/experts.csv": "routed experts: similarity, router rows, candidates for dead ones",
+    "circuits/experts.parquet": "the same (Parquet)",
+    "circuits/expert_pairs.csv": "the most similar pairs of experts, and duplicates in any order",
+    "circuits/expert_pairs.parquet": "the same (Parquet)",
     "reports/25_circuits.ipynb": "notebook of the report Circuits",
     "reports/25_circuits.html": "the report Circuits",
 }

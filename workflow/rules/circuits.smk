@@ -86,3 +86,36 @@ rule heavy_tails:
     shell:
         "{params.program} --manifest {input.manifest:q} --spectra {input.spectra:q}"
         " --weights {params.weights:q} --out {params.out:q} {params.args} 2> {log:q}"
+
+
+rule experts:
+    input:
+        manifest=ancient("<model>/manifest.json"),
+        files=lambda wildcards: available(
+            wildcards, records.expert_shards(manifest_of(wildcards))
+        ),
+    output:
+        experts="<model>/circuits/experts.csv",
+        experts_parquet="<model>/circuits/experts.parquet",
+        pairs="<model>/circuits/expert_pairs.csv",
+        pairs_parquet="<model>/circuits/expert_pairs.parquet",
+    log:
+        "<model>/logs/experts.log",
+    benchmark:
+        "<model>/benchmarks/experts.tsv"
+    conda:
+        "../../envs/numeric.yaml"
+    resources:
+        **resources_for("experts"),
+        # It needs all shards with experts at once.
+        disk_slots=lambda wildcards: slots(wildcards, config["shards_on_disk"]),
+    params:
+        args=lambda wildcards: arguments.expert_flags(manifest_of(wildcards)),
+        code=fingerprint("experts"),
+        out_dir=subpath(output.experts, parent=True),
+        program=program("experts"),
+        weights=uncompared(lambda wildcards: config["weights"]),
+    shell:
+        "{params.program} --manifest {input.manifest:q}"
+        " --weights {params.weights:q} --out {params.out_dir:q}"
+        " {params.args} 2> {log:q}"

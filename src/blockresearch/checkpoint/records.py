@@ -140,6 +140,27 @@ def layers_digest(manifest: Mapping[str, Any]) -> str:
     return _digest(manifest, layer_tensors(manifest))
 
 
+def expert_tensors(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The tensors of experts and routers in the layers."""
+    return [
+        tensor
+        for tensor in manifest["tensors"]
+        if tensor["role"].get("layer_index") is not None
+        and tensor["role"].get("component") != "adapter"
+        and tensor["role"].get("block_type") in ("moe", "router")
+    ]
+
+
+def expert_shards(manifest: Mapping[str, Any]) -> list[str]:
+    """The shards that experts are read from; none if the model has no experts."""
+    return shards_of(manifest, [tensor["name"] for tensor in expert_tensors(manifest)])
+
+
+def experts_digest(manifest: Mapping[str, Any]) -> str:
+    """Short hash of what numbers of experts are made from."""
+    return _digest(manifest, expert_tensors(manifest))
+
+
 def _digest(manifest: Mapping[str, Any], tensors: Sequence[Mapping[str, Any]]) -> str:
     """Short hash of tensors with their roles, of their shards and the config."""
     shards = shards_of(manifest, [tensor["name"] for tensor in tensors])

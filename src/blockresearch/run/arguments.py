@@ -76,6 +76,11 @@ def tail_flags(manifest: Json) -> str:
     return flags({"digest": records.layers_digest(manifest)})
 
 
+def expert_flags(manifest: Json) -> str:
+    """A hash of what the numbers of experts are made from."""
+    return flags({"digest": records.experts_digest(manifest)})
+
+
 def report_flags(config: Json, notebook: str) -> str:
     """The settings that a report shows."""
     settings = _settings(config)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from blockresearch.checkpoint.records import attention_tensors, token_tensors
+from blockresearch.checkpoint.records import attention_tensors, expert_tensors, token_tensors
 from blockresearch.files import Version, read_json, version
 
 MB, KB = 1024**2, 1024
@@ -91,6 +91,8 @@ class Size:
     attention  elements of all matrices of attention
     deepest   those of the layer that has the most
     products  multiplications for the graph of heads
+    experts   elements of all routed experts
+    expert    those of the largest one, of which a layer has most `per_layer`
     """
 
     rows: int = 0
@@ -101,6 +103,9 @@ class Size:
     attention: int = 0
     deepest: int = 0
     products: int = 0
+    experts: int = 0
+    expert: int = 0
+    per_layer: int = 0
 
 
 @dataclass(frozen=True)
@@ -145,6 +150,10 @@ ON_DEMAND = {
 BESIDE = ("merge", "transformer_analysis", "audit_model", "00_setup")
 
 
+# Of experts: numbers of the moments of one, seconds for an element, pairs of a layer that are
+# aligned and seconds for one of them, with 1,000 to 2,000 neurons.
+MOMENTS, EXPERT_SECONDS, EXPERT_PAIRS, PAIR_SECONDS = 192**2, 2e-8, 8, 1.0
+
 # Of heavy_tails, for a matrix.
 TAIL_SECONDS = 0.3
 
@@ -166,7 +175,7 @@ def need(seconds: float, memory: float, disk: float = 0, attempt: int = 1) -> Ne
 def size(manifest: Mapping[str, Any], plan: Mapping[str, Any]) -> Size:
     """The size of a model."""
     parts, tokens = plan["parts"], token_tensors(manifest)
-    layers = _attention(manifest)
+    layers, experts = _attention(manifest), _experts(manifest)
     return Size(
         rows=sum(max(len(part["tensors"]), _matrices(part)) for part in parts),
         values=sum(part.get("singular_values", 0) for part in parts),
@@ -176,7 +185,27 @@ def size(manifest: Mapping[str, Any], plan: Mapping[str, Any]) -> Size:
         attention=sum(sum(layer) for layer in layers),
         deepest=max(map(sum, layers), default=0),
         products=_products(layers),
+        experts=sum(count * own for count, own in experts),
+        expert=max((own for _, own in experts), default=0),
+        per_layer=max((count for count, _ in experts), default=0),
     )
+
+
+def _experts(manifest: Mapping[str, Any]) -> list[tuple[int, int]]:
+    """Number of routed experts, and elements of one, by layer."""
+    elements: dict[tuple[str, int], int] = {}
+    counts: dict[tuple[str, int], int] = {}
+    for tensor in expert_tensors(manifest):
+        role, layout = tensor["role"], tensor["layout"]
+        if role.get("role") != "routed" or len(tensor["shape"]) < 2:
+            continue
+        key = role["component"], role["layer_index"]
+        shape = layout.get("scheme", {}).get("shape", tensor["shape"])
+        number = role.get("expert_index")
+        count = number + 1 if number is not None else layout.get("experts", shape[0])
+        counts[key] = max(counts.get(key, 0), count)
+        elements[key] = elements.get(key, 0) + math.prod(shape)
+    return [(counts[key], elements[key] // max(counts[key], 1)) for key in sorted(counts)]
 
 
 def _attention(manifest: Mapping[str, Any]) -> list[tuple[int, int]]:
@@ -394,6 +423,15 @@ def to_fit_tails(model: Size, attempt: int = 1) -> Need:
     attention of a layer."""
     memory = (CIRCUITS_MB + 40) * MB + 16 * model.deepest
     return need(START_SECONDS + TAIL_SECONDS * model.rows, memory, attempt=attempt)
+
+
+def to_compare_experts(model: Size, attempt: int = 1) -> Need:
+    """Of experts: a panel, the moments of a layer in float32 and float64, and two experts in
+    float32 with one projection in float64; the directions of all, and aligned pairs."""
+    memory = (CIRCUITS_MB + 64) * MB + 12 * MOMENTS * model.per_layer + 16 * model.expert
+    pairs = EXPERT_PAIRS * model.experts / max(model.expert * model.per_layer, 1)
+    seconds = START_SECONDS + EXPERT_SECONDS * model.experts + PAIR_SECONDS * pairs
+    return need(seconds, memory, attempt=attempt)
 
 
 def to_compare(

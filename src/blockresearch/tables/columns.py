@@ -21,6 +21,7 @@ from blockresearch.tables.comparison_columns import (
     VOCABULARY,
 )
 from blockresearch.tables.dynamics_columns import DYNAMICS
+from blockresearch.tables.expert_columns import EXPERT_PAIRS, EXPERTS
 from blockresearch.tables.outlier_columns import OUTLIERS
 from blockresearch.tables.tail_columns import HEAVY_TAILS
 from blockresearch.tables.token_columns import (
@@ -64,6 +65,8 @@ SCHEMAS = {
     "head_graph": HEAD_GRAPH,
     "outliers": OUTLIERS,
     "heavy_tails": HEAVY_TAILS,
+    "experts": EXPERTS,
+    "expert_pairs": EXPERT_PAIRS,
 }
 
 
