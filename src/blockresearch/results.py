@@ -81,6 +81,7 @@ ON_DEMAND = {
         (
             *("manifest.json", "params.parquet"),
             *("circuits/attention_heads.parquet", "circuits/head_graph.parquet"),
+            *("circuits/experts.parquet", "circuits/expert_pairs.parquet"),
         ),
     ),
     "50_plans": Report(

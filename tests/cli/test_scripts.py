@@ -12,6 +12,7 @@ import pytest
 
 from blockresearch.tables.io import frame, read_table
 from blockresearch.tables.labels import write_labeled
+from tests.cases import comparisons, experts
 from tests.conftest import (
     ROOT,
     assert_same_numbers,
@@ -257,3 +258,16 @@ def test_circuits_by_hand(tmp_path):
     graph = read_table(tmp_path / "head_graph.parquet", "head_graph")
     assert (graph["from_layer"] < graph["to_layer"]).all()
     assert set(graph["part"]) == {"key", "value"} and (graph["z"] >= 3).all()
+
+
+def test_experts_by_hand(tmp_path):
+    tensors = experts.independent()
+    experts.duplicate(tensors, 2, 7)
+    model = comparisons.write(tmp_path / "model", tensors, experts.CONFIG)
+    done = run_script("experts", "--model_path", model, "--out", tmp_path)
+    assert f"{experts.EXPERTS} experts in" in done.stderr
+    pairs = read_table(tmp_path / "expert_pairs.csv", "expert_pairs")
+    assert pairs.loc[pairs["is_duplicate"], ["expert_index", "other_index"]].values.tolist() == [
+        [2, 7]
+    ]
+    assert len(read_table(tmp_path / "experts.parquet", "experts")) == experts.EXPERTS

@@ -154,6 +154,13 @@ DOCUMENTED = {
         if column.type not in ("string", "boolean")
         if column.name not in ("layer_index", "expert_index")
     },
+    **{
+        column.name: "tests/unit/circuits/test_expert_rows.py"
+        for table in ("experts", "expert_pairs")
+        for column in SCHEMAS[table].columns
+        if column.type not in ("string", "boolean")
+        if column.name not in ("layer_index", "expert_index")
+    },
     **dict.fromkeys(("score", "base_id", "other_id", "position", "step_number"), OF_FILE),
 }
 

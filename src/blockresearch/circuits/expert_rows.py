@@ -106,7 +106,9 @@ def _rows(reader: _Reader, place: Experts) -> Rows:
     columns |= _nearest(numbers, similar, z)
     if place.shared:
         shared = _look(reader, place.shared, None).moments
-        columns["shared_cosine"] = np.array([float(np.vdot(own.moments, shared)) for own in seen])
+        columns["shared_similarity"] = np.array(
+            [float(np.vdot(own.moments, shared)) for own in seen]
+        )
     start = {"component": place.component, "layer_index": place.layer}
     neurons = neuron_count(place.routed[numbers[0]])
     rows = [
@@ -204,7 +206,7 @@ def _nearest(numbers: list[int], similar: np.ndarray, z: np.ndarray) -> dict[str
         "nearest_expert": np.array(
             [None if at is None else numbers[at] for _, at in found], dtype=object
         ),
-        "nearest_cosine": np.array([value for value, _ in found]),
+        "nearest_similarity": np.array([value for value, _ in found]),
         "nearest_z": np.array(
             [np.nan if at is None else row[at] for row, (_, at) in zip(z, found, strict=True)]
         ),
@@ -252,9 +254,9 @@ def _pairs(reader: _Reader, place: Experts, similar: np.ndarray, z: np.ndarray) 
         row: Row = {
             "expert_index": numbers[one],
             "other_index": numbers[other],
-            "cosine": float(similar[one, other]),
-            "z": _number(float(z[one, other])),
-            "median_cosine": middle,
+            "similarity": float(similar[one, other]),
+            "similarity_z": _number(float(z[one, other])),
+            "median_similarity": middle,
         }
         if is_small:
             cosine, moved = _align(reader, place, (one, other))

@@ -25,7 +25,7 @@ PROJECTIONS = ("gate_proj", "up_proj", "down_proj")
 
 
 def directions(width: int) -> np.ndarray:
-    """Orthonormal directions [width, min(width, DIRECTIONS)], float32, the same at every call."""
+    """Orthonormal directions [width, n], float32, always the same; n = width or DIRECTIONS."""
     if width <= DIRECTIONS:
         return np.eye(width, dtype=np.float32)
     random = np.random.default_rng(width).standard_normal((width, DIRECTIONS))

@@ -25,13 +25,13 @@ EXPERTS = Schema(
         Column(
             "expert_norm_z",
             "number",
-            "how far that is from the other experts of the layer; missing for fewer than 8",
+            "robust deviations from the median of the layer; missing for fewer than 8 experts",
             NONE,
             _ROBUST,
         ),
         Column("nearest_expert", "integer", "number of the most similar expert of the layer", NONE),
         Column(
-            "nearest_cosine",
+            "nearest_similarity",
             "number",
             "its similarity, which no order of the neurons changes: 1 for a duplicate, about 0 "
             "for independent random experts",
@@ -42,20 +42,24 @@ EXPERTS = Schema(
         Column(
             "nearest_z",
             "number",
-            "how far that is from all pairs of the layer",
+            "robust deviations from the median of all pairs of the layer",
             NONE,
             "(x − median) / (1.4826 · median |x − median|) over the pairs of the layer",
         ),
         Column(
-            "shared_cosine",
+            "shared_similarity",
             "number",
-            "similarity to the shared expert of the layer, as nearest_cosine; missing without one",
+            "similarity to the shared expert of the layer, measured alike; missing without one",
             NONE,
             "⟨M, M_shared⟩ / (‖M‖ ‖M_shared‖)",
         ),
         Column("router_norm", "number", "length of its row of the router", WEIGHT, "‖r‖"),
         Column(
-            "router_norm_z", "number", "how far that is from the layer's other rows", NONE, _ROBUST
+            "router_norm_z",
+            "number",
+            "robust deviations from the median of the layer",
+            NONE,
+            _ROBUST,
         ),
         Column(
             "router_cosine",
@@ -71,19 +75,24 @@ EXPERTS = Schema(
             WEIGHT,
             "b",
         ),
-        Column("router_bias_z", "number", "how far that is from the layer's others", NONE, _ROBUST),
+        Column(
+            "router_bias_z",
+            "number",
+            "robust deviations from the median of the layer",
+            NONE,
+            _ROBUST,
+        ),
         Column(
             "router_gain",
             "number",
-            "how strongly its gate reads the direction that the router looks for; 1 for a random "
-            "direction",
+            "gain of its gate in the direction of its row of the router; 1 for a random direction",
             NONE,
             "(‖W_gate r‖² / ‖r‖²) / (‖W_gate‖_F² / width)",
         ),
         Column(
             "router_gain_z",
             "number",
-            "how far that is from the same gate with the router rows of the other experts",
+            "robust deviations from the median gain of this gate for all rows of the router",
             NONE,
             "(x − median) / (1.4826 · median |x − median|) over the rows of the router",
         ),
@@ -102,20 +111,26 @@ EXPERT_PAIRS = Schema(
         *_PLACE,
         Column("other_index", "integer", "number of the other expert", NONE),
         Column(
-            "cosine",
+            "similarity",
             "number",
-            "similarity that no order of the neurons changes, as nearest_cosine",
+            "similarity that no order of the neurons changes, as nearest_similarity",
             NONE,
             "⟨M, M'⟩ / (‖M‖ ‖M'‖)",
         ),
         Column(
-            "z",
+            "similarity_z",
             "number",
-            "how far that is from all pairs of the layer; missing for fewer than 8 pairs",
+            "robust deviations from the median of the layer; missing for fewer than 8 pairs",
             NONE,
             "(x − median) / (1.4826 · median |x − median|) over the pairs of the layer",
         ),
-        Column("median_cosine", "number", "that of all pairs of the layer", NONE, "median cosine"),
+        Column(
+            "median_similarity",
+            "number",
+            "median similarity of all pairs of the layer",
+            NONE,
+            "median of similarity",
+        ),
         Column(
             "aligned_cosine",
             "number",
@@ -130,7 +145,7 @@ EXPERT_PAIRS = Schema(
             "the same of pairs of the layer with the usual similarity: above 0 because the order "
             "is chosen",
             NONE,
-            "median over up to 4 pairs whose cosine is nearest to median_cosine",
+            "median over up to 4 pairs whose cosine is nearest to median_similarity",
         ),
         Column(
             "moved_neurons",

@@ -380,6 +380,31 @@ GUIDANCE = (
         "of the 16 largest weights of each matrix; how active a channel is depends on inputs",
     ),
     _of(
+        "expert_norm expert_norm_z router_norm router_norm_z router_bias router_bias_z",
+        "exact to the last digits of float64; router norms of float32 as stored",
+        "within a few deviations of their layer; correction biases depend on the balance of load",
+        "a candidate is far below its layer by weights: whether it is chosen depends on inputs",
+    ),
+    _of(
+        "nearest_expert other_index nearest_similarity nearest_z shared_similarity similarity "
+        "similarity_z median_similarity",
+        "1e-6 (float32 moments) in 64 fixed directions; 1 stays 1",
+        "low: experts of one layer are nearly independent; a shared origin (upcycling) raises all",
+        "sees at most 64 directions, so a small similarity has an error of about 0.01",
+    ),
+    _of(
+        "aligned_cosine typical_aligned_cosine moved_neurons neurons",
+        "1e-6; the order is found in 64 directions",
+        "close to the typical one; 1 for duplicates",
+        "above 0 for independent experts, because the order is chosen: compare with typical",
+    ),
+    _of(
+        "router_cosine router_gain router_gain_z",
+        "1e-6 (float32)",
+        "gains above 1: routers look where their experts read",
+        "one direction of the whole input; the norm before the layer is not folded in",
+    ),
+    _of(
         "score",
         "exact",
         "1 for names that differ in one word of many; at least 0.6",

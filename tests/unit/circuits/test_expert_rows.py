@@ -26,9 +26,9 @@ def test_independent_experts_are_silent(tmp_path):
     found, pairs = tables(tmp_path / "model", cases.independent())
     assert len(found) == cases.EXPERTS and found["candidate"].isna().all()
     assert not pairs["is_duplicate"].any() and len(pairs) == 4
-    assert (found["nearest_z"] < 6).all() and (found["nearest_cosine"] < 0.05).all()
+    assert (found["nearest_z"] < 6).all() and (found["nearest_similarity"] < 0.05).all()
     assert (found["router_gain"] - 1).abs().max() < 0.5
-    assert found["shared_cosine"].abs().max() < 0.05
+    assert found["shared_similarity"].abs().max() < 0.05
 
 
 def test_planted_experts_are_found(tmp_path):
@@ -44,12 +44,12 @@ def test_planted_experts_are_found(tmp_path):
     assert first["aligned_cosine"] == pytest.approx(1)
     assert first["aligned_cosine"] > 2 * first["typical_aligned_cosine"]
     assert first["moved_neurons"] == pytest.approx(np.mean(order != np.arange(len(order))))
-    assert first["z"] > 20 and not pairs["is_duplicate"][1:].any()
+    assert first["similarity_z"] > 20 and not pairs["is_duplicate"][1:].any()
     assert found["candidate"].dropna().to_dict() == {
         5: "router row far shorter than the others",
         9: "all weights are zero",
     }
-    assert np.isnan(found.loc[9, "nearest_cosine"])
+    assert np.isnan(found.loc[9, "nearest_similarity"])
 
 
 def test_numbers_agree_with_plain_numpy(tmp_path):
@@ -83,7 +83,7 @@ def test_a_value_that_is_no_number_spoils_one_expert(tmp_path):
     tensors = cases.independent()
     tensors[cases.name_of(3, "up_proj")][0, 0] = np.nan
     found, _ = tables(tmp_path / "model", tensors)
-    assert found["nearest_cosine"].isna().tolist() == [n == 3 for n in range(cases.EXPERTS)]
+    assert found["nearest_similarity"].isna().tolist() == [n == 3 for n in range(cases.EXPERTS)]
     assert found["router_gain"].notna().all()
 
 
