@@ -26,7 +26,7 @@ def test_benchmarks_are_summed_by_stage(tmp_path):
     assert environment.stages(tmp_path / "none").empty
 
 
-def test_what_was_counted_stands_before_what_was_sampled(tmp_path):
+def test_counted_facts_stand_before_sampled_ones(tmp_path):
     for folder in ("benchmarks", "logs"):
         (tmp_path / folder).mkdir()
     (tmp_path / "benchmarks/merge.tsv").write_text("s\tmax_rss\tcpu_time\n2.0\t10\t0.1\n")
