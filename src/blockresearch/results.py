@@ -168,3 +168,18 @@ ALL = (*DOWNLOADS, *LAYER_FIGURES, *EMBEDDING_FIGURES, *REPORT_PAGES)
 TABLES = {
     PurePath(path).stem: path for path in (*DOWNLOADS, *CIRCUITS) if path.endswith(".parquet")
 }
+
+# Tables of a comparison, each as CSV and Parquet.
+COMPARED_TABLES = (
+    *("pairs", "differences", "subspaces", "heads", "lineage", "profiles", "mixture"),
+    "vocabulary",
+)
+
+# Files in the folder of a comparison, and of a training run.
+COMPARISON = (
+    *(f"{table}.{kind}" for table in COMPARED_TABLES for kind in ("csv", "parquet")),
+    *("autopsy.json", "plans/adapter_plan.json", "index.html"),
+    *("reports/40_compare.ipynb", "reports/40_compare.html"),
+)
+
+TRAINING_RUN = ("dynamics.csv", "dynamics.parquet", "index.html")

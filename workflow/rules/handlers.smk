@@ -6,8 +6,12 @@ import sys
 from blockresearch.device import unused_gpu
 from blockresearch.project import use_interpreter
 from blockresearch.run import integrity, lifeline, session, warm
+from blockresearch.run.config import shared_folders
 
 STARTED = {}
+
+# Folders of models, comparisons and training runs.
+FOLDERS = [*ANALYZED, *shared_folders(config)]
 
 
 def begin():
@@ -26,8 +30,9 @@ def begin():
 
 def end():
     """After the last job."""
-    integrity.record(config["results"], ANALYZED, STARTED["at"])
-    lost = session.lost_jobs(config["results"], MODELS, STARTED["at"])
+    integrity.record(config["results"], FOLDERS, STARTED["at"])
+    folders = dict.fromkeys([*FOLDERS, *MODELS])
+    lost = session.lost_jobs(config["results"], folders, STARTED["at"])
     if lost:
         end_after_failure()
         raise WorkflowError(
@@ -49,6 +54,6 @@ def end_after_failure():
             unknown=unknown,
             program=command("portal"),
         )
-        integrity.record(config["results"], ANALYZED, STARTED["at"])
+        integrity.record(config["results"], FOLDERS, STARTED["at"])
     except (OSError, subprocess.CalledProcessError):
         print("The page of all models could not be made.", file=sys.stderr)

@@ -336,8 +336,8 @@ rule verify:
     conda:
         "../../envs/hub.yaml"
     params:
-        models=list(ANALYZED),
+        folders=FOLDERS,
         program=program("verify"),
         results=config["results"],
     shell:
-        "{params.program} --results {params.results:q} {params.models:q} 2> {log:q}"
+        "{params.program} --results {params.results:q} {params.folders:q} 2> {log:q}"

@@ -34,6 +34,7 @@ from blockresearch.compare.numbers import read_numbers
 from blockresearch.compare.survey import read_surveys
 from blockresearch.compare.verdict import as_records
 from blockresearch.files import write_json
+from blockresearch.results import COMPARED_TABLES
 from blockresearch.run import cli
 from blockresearch.tables.io import frame
 from blockresearch.tables.labels import write_both
@@ -46,17 +47,9 @@ def main(options):
     found, rows, about = joined_parts(options) if options.parts else compared_folders(options)
     mixed = frame(rows, "mixture")
     folder = Path(options.out)
-    for table in (
-        "pairs",
-        "differences",
-        "subspaces",
-        "heads",
-        "lineage",
-        "profiles",
-        "vocabulary",
-    ):
-        write_both(getattr(found, table), table, folder / table, about)
-    write_both(mixed, "mixture", folder / "mixture", about)
+    for table in COMPARED_TABLES:
+        rows = mixed if table == "mixture" else getattr(found, table)
+        write_both(rows, table, folder / table, about)
     verdicts = autopsy(found, mixed)
     write_json(as_records(verdicts), folder / "autopsy.json")
     for verdict in verdicts:

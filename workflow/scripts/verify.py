@@ -1,8 +1,8 @@
 """List the results that were altered or deleted since a run wrote them.
 
-    python workflow/scripts/verify.py --results results local--demo
+    python workflow/scripts/verify.py --results results local--demo compare/B-vs-A
 
-reads every result of these models and compares it with the hashes that the run recorded.
+reads every result in these folders and compares it with the hashes that the run recorded.
 """
 
 import logging
@@ -13,7 +13,7 @@ log = logging.getLogger("verify")
 
 
 def main(options):
-    altered, missing, unknown = integrity.verify(options.results, options.models)
+    altered, missing, unknown = integrity.verify(options.results, options.folders)
     for path in altered:
         print(f"altered: {path}")
     for path in missing:
@@ -31,5 +31,10 @@ def main(options):
 if __name__ == "__main__":
     parser = cli.parser(__doc__)
     parser.add_argument("--results", required=True, help="folder with the models' folders")
-    parser.add_argument("models", nargs="+", metavar="MODEL", help="folder of a model in it")
+    parser.add_argument(
+        "folders",
+        nargs="+",
+        metavar="FOLDER",
+        help="folder in it of a model, a comparison or a training run",
+    )
     cli.run(parser, main)

@@ -1,7 +1,7 @@
 """Read results again and name those that were altered or deleted since a run wrote them.
 
 blockresearch verify
-blockresearch verify Qwen--Qwen3-4B
+blockresearch verify Qwen--Qwen3-4B compare/Qwen--Qwen3-4B-vs-Qwen--Qwen3-4B-Base
 """
 
 import argparse
@@ -14,7 +14,10 @@ from blockresearch.command import options
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the names of folders of results."""
     parser.add_argument(
-        "name", nargs="*", metavar="NAME", help="folder of a model in the results (default: all)"
+        "name",
+        nargs="*",
+        metavar="NAME",
+        help="folder in the results of a model, comparison or training run (default: all)",
     )
     options.add_results(parser)
     options.add_json(parser)
@@ -30,6 +33,7 @@ def main(chosen: argparse.Namespace) -> int:
 
     results = Path(chosen.results or "results")
     known = sorted(path.parent.name for path in results.glob("*/manifest.json"))
+    known += integrity.others(results)
     names = chosen.name or known
     if unknown := [name for name in names if name not in known]:
         raise ValueError(f"there is no model {unknown[0]!r} in {results}: give a name of a folder.")
@@ -39,7 +43,7 @@ def main(chosen: argparse.Namespace) -> int:
     kinds = {"altered": altered, "missing": missing, "no_record": unrecorded}
     found = {kind: list(map(str, paths)) for kind, paths in kinds.items()}
     if chosen.json:
-        outcome.print_json({"models": names, **found})
+        outcome.print_json({"folders": names, **found})
     else:
         for kind, paths in found.items():
             print(

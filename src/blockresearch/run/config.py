@@ -124,6 +124,13 @@ def _step(model: Model, revision: str, config: Mapping[str, Any]) -> Model:
     return parse_model(revision, MAIN, None, *chosen)
 
 
+def shared_folders(config: Mapping[str, Any]) -> list[str]:
+    """Folders in the results of what several models share: comparisons and the training run."""
+    run = training(config)
+    pairs = [f"compare/{pair.name}" for pair in compared(config)]
+    return [*pairs, *([f"dynamics/{run.name}"] if run else [])]
+
+
 def looked_up(config: Mapping[str, Any]) -> dict[str, Model]:
     """The models whose headers are read, by name: those to analyze, and steps of a training run.
 

@@ -10,18 +10,23 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from blockresearch.files import write_json
-from blockresearch.results import ALL, CIRCUITS
+from blockresearch.results import ALL, CIRCUITS, COMPARISON, TRAINING_RUN
 
 NAME = "checksums.json"
 
+# Folder -> what lies in each of its folders.
+OTHERS = {"compare": COMPARISON, "dynamics": TRAINING_RUN}
 
-def record(results: str, models: Iterable[str], since: int) -> None:
-    """Write the hashes of the results of these models, and of the page of all.
+
+def record(results: str, folders: Iterable[str], since: int) -> None:
+    """Write the hashes of the results in these folders, and of the page of all models.
+
+    A folder is that of a model, `compare/<other>-vs-<base>` or `dynamics/<model>`.
 
     Files that were written after the time `since` (ns, see `started_at`) get a new hash. Of the
     others the hash that is recorded stays, so that an altered file never becomes the right one.
     """
-    for folder, names in _results(results, models):
+    for folder, names in _results(results, folders):
         known = read_record(folder)
         entries = {}
         for name in names:
@@ -34,10 +39,11 @@ def record(results: str, models: Iterable[str], since: int) -> None:
             write_json(entries, folder / NAME)
 
 
-def verify(results: str, models: Iterable[str]) -> tuple[list[Path], list[Path], list[Path]]:
-    """Files that differ from the record, files that are missing, and folders without a record."""
+def verify(results: str, folders: Iterable[str]) -> tuple[list[Path], list[Path], list[Path]]:
+    """Files that differ from the record, files that are missing, and folders without a record, of
+    folders as in `record`."""
     altered, missing, unknown = [], [], []
-    for folder, names in _results(results, models):
+    for folder, names in _results(results, folders):
         known = read_record(folder)
         if not known:
             unknown.append(folder)
@@ -62,10 +68,19 @@ def read_record(folder: Path) -> dict[str, str]:
         return {}
 
 
-def _results(results: str, models: Iterable[str]) -> Iterator[tuple[Path, list[str]]]:
+def others(results: Path) -> list[str]:
+    """The folders of comparisons and training runs that are there."""
+    found = [path for name in OTHERS for path in sorted((results / name).glob("*/"))]
+    return [path.relative_to(results).as_posix() for path in found]
+
+
+def _results(results: str, folders: Iterable[str]) -> Iterator[tuple[Path, list[str]]]:
     yield Path(results), ["index.html", "index.json", "glossary.html"]
-    for model in models:
-        folder = Path(results, model)
+    for name in folders:
+        folder = Path(results, name)
+        if (kind := name.partition("/")[0]) in OTHERS:
+            yield folder, list(OTHERS[kind])
+            continue
         circuits = [name for name in CIRCUITS if (folder / name).is_file()]
         yield (
             folder,

@@ -15,12 +15,13 @@ def started_at(results: str) -> int:
         return Path(file.name).stat().st_mtime_ns
 
 
-def lost_jobs(results: str, models: Iterable[str], since: int) -> list[Path]:
-    """Logs of jobs that were started after the time `since` (ns) and have not succeeded.
+def lost_jobs(results: str, names: Iterable[str], since: int) -> list[Path]:
+    """Logs of jobs that were started after the time `since` (ns) and have not succeeded, in folders
+    of models, comparisons (`compare/…`) and training runs (`dynamics/…`).
 
     Snakemake 9.27 drops the second attempt of a job if the checkpoint of another model ends before
     that attempt begins, and calls the run a success.
     """
-    folders = [*(Path(results, model) for model in models), *Path(results).glob("downloads/*/")]
+    folders = [*(Path(results, name) for name in names), *Path(results).glob("downloads/*/")]
     logs = [log for folder in folders for log in unfinished_logs(folder)]
     return [log for log in logs if log.stat().st_mtime_ns >= since]

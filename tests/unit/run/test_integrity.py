@@ -47,3 +47,17 @@ def test_what_stays_altered_never_becomes_the_record(tmp_path):
 def test_a_damaged_record_is_none(tmp_path):
     write(tmp_path, integrity.NAME, "{")
     assert integrity.verify(str(tmp_path), [MODEL]) == ([], [], [tmp_path, tmp_path / MODEL])
+
+
+def test_comparisons_and_training_runs_count(tmp_path):
+    folders = ["compare/a-vs-b", "dynamics/a"]
+    tables = [tmp_path / "compare/a-vs-b/differences.csv", tmp_path / "dynamics/a/dynamics.csv"]
+    for table in tables:
+        table.parent.mkdir(parents=True)
+        table.write_text("one")
+    assert integrity.others(tmp_path) == folders
+    integrity.record(str(tmp_path), folders, 0)
+    assert integrity.verify(str(tmp_path), folders) == ([], [], [tmp_path])
+    tables[0].write_text("two")
+    tables[1].unlink()
+    assert integrity.verify(str(tmp_path), folders) == (tables[:1], tables[1:], [tmp_path])

@@ -37,6 +37,11 @@ def test_jobs_without_success_are_lost(tmp_path, job):
     assert lost(tmp_path) == [again, never, download]
 
 
+def test_jobs_of_a_comparison_are_lost_as_well(tmp_path, job):
+    log = job("compare_shard/00001", 101, None, "results/compare/a-vs-b")
+    assert lost_jobs(str(tmp_path / "results"), ["compare/a-vs-b"], 100 * 10**9) == [log]
+
+
 def test_earlier_runs_and_other_models_do_not_count(tmp_path, job):
     job("merge", 99)
     job("merge", 101, None, "results/local--other")
