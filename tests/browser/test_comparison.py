@@ -1,5 +1,7 @@
 """Models side by side on the page of all models."""
 
+import shutil
+
 import pytest
 
 from blockresearch.files import write_json
@@ -124,3 +126,20 @@ def test_comparisons_are_accessible_and_fit(models, tmp_path, visit, scheme, wid
         page = visit(address, width, color_scheme=scheme).page
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert violations(page) == []
+
+
+def test_a_long_list_shows_the_first_hundred(tmp_path, visit):
+    write_results(tmp_path / "model-000")
+    for place in range(1, 130):
+        shutil.copytree(tmp_path / "model-000", tmp_path / f"model-{place:03}")
+    html, _ = portal.portal(tmp_path, {})
+    (tmp_path / "index.html").write_text(html, encoding="utf-8")
+    page = visit((tmp_path / "index.html").as_uri()).page
+    visible = page.locator("#models tbody tr:visible")
+    assert visible.count() == 100
+    assert page.locator("#shown").inner_text() == "130 of 130 models"
+    page.get_by_label("Search").fill("no such model")
+    assert page.locator("#all").is_hidden()
+    page.get_by_label("Search").fill("")
+    page.get_by_role("button", name="Show all 130").click()
+    assert visible.count() == 130

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from blockresearch.failures import Failure
+from blockresearch.files import read_json
 from blockresearch.language.sentence import declared, enumerated, say
 from blockresearch.report import comparison
 from blockresearch.report.depth_profile import METRICS
 from blockresearch.report.differences.links import comparisons
 from blockresearch.report.dynamics.links import followed, steps_of
 from blockresearch.report.model import model_type, severities
-from blockresearch.report.pages import read_json, render, script_json
+from blockresearch.report.pages import render, script_json
 from blockresearch.report.wording import integer, size
 from blockresearch.results import EMBEDDING_FIGURES, LAYER_FIGURES
 from blockresearch.text import short, visible

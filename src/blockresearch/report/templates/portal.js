@@ -10,6 +10,11 @@
   const heads = [...table.tHead.rows[0].cells];
   const boxes = [...body.querySelectorAll("input[type=checkbox]")];
   const comparison = document.getElementById("comparison");
+  const all = document.getElementById("all");
+  const texts = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
+  // Of a long list the first rows are shown: a browser takes a second to lay out a thousand.
+  const FEW = 100;
+  let most = FEW;
   const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
   const element = (tag, properties = {}, children = []) => {
@@ -25,10 +30,12 @@
     const terms = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     let count = 0;
     for (const row of rows) {
-      const text = row.textContent.toLowerCase();
-      row.hidden = !terms.every((term) => text.includes(term));
-      count += row.hidden ? 0 : 1;
+      const isFound = terms.every((term) => texts.get(row).includes(term));
+      count += isFound ? 1 : 0;
+      row.hidden = !isFound || (count > most && !row.querySelector(":checked"));
     }
+    all.hidden = count <= most;
+    all.textContent = say("Show all {count}", { count });
     const single = boxes.filter((box) => box.checked).length === 1;
     const numbers = { count, total: rows.length };
     shown.textContent = single
@@ -48,7 +55,13 @@
         return sign * (x < y ? -1 : x > y ? 1 : 0);
       });
       body.append(...rows);
+      filter();
     });
+  });
+  all.addEventListener("click", () => {
+    most = rows.length;
+    filter();
+    search.focus();
   });
 
   const page = (folder, file) => `${encodeURIComponent(folder)}/${file}`;
