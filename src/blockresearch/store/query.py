@@ -56,6 +56,8 @@ def connect(store: str) -> "duckdb.DuckDBPyConnection":
     connection = duckdb.connect(
         config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}
     )
+    # Otherwise each question reads the ends of all files again.
+    connection.execute("set parquet_metadata_cache = true")
     connection.register("models", found)
     root = store.rstrip("/")
     if is_remote(store):
