@@ -178,7 +178,7 @@ REPORT = "local--demo/reports/{}.html"
 
 def report(visit, site, name, width=1280, **options):
     page = visit(f"{site.as_uri()}/{REPORT.format(name)}", width, **options).page
-    for kind in ("chart", "table", "token"):
+    for kind in ("chart", "table", "token", "rows", "grid"):
         for figure in page.locator(f".{kind}-figure").all():
             figure.locator("xpath=self::*[@data-ready]").wait_for()
     return page
@@ -213,6 +213,40 @@ def test_a_chart_by_keyboard_legend_and_file(site, visit):
     assert name == "depth.csv" and "q_proj" in text
     name, text = saved(page, figure.get_by_role("button", name="SVG"))
     assert name == "depth.svg" and text.startswith("<svg") and "spectral norm" in text
+
+
+def test_rows_of_points_by_mouse_keyboard_and_file(site, visit):
+    page = report(visit, site, "10_summary_stats")
+    figure = page.locator(".rows-figure").nth(1)
+    readout = figure.locator(".readout").first
+    figure.locator(".chart-box").first.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    assert re.match(r"q_proj: median [\d.]+; [\d.]+ to [\d.]+$", readout.inner_text())
+    page.keyboard.press("ArrowRight")
+    assert "self_attn.q_proj.weight" in readout.inner_text()
+    name, text = saved(page, figure.get_by_role("button", name="CSV"))
+    assert name == "outliers.csv" and text.count("self_attn.q_proj.weight,q_proj") == 12
+    name, text = saved(page, figure.get_by_role("button", name="SVG"))
+    assert text.startswith("<svg") and ">q_proj<" in text
+    box = figure.locator(".rows").first.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 6 + 2.5 * 22)
+    assert readout.inner_text().startswith("k_proj: ") and "k_proj.weight" in readout.inner_text()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 6 + 2.5 * 22)
+    page.wait_for_url("**/index.html#tensor=*")
+
+
+def test_a_grid_of_numbers_by_keyboard_and_file(site, visit):
+    page = report(visit, site, "10_summary_stats")
+    figure = page.locator(".grid-figure")
+    figure.locator('[tabindex="0"]').focus()
+    for key in ("ArrowDown", "ArrowRight"):
+        page.keyboard.press(key)
+    assert re.fullmatch(
+        r"q_proj, FP8, one scale: [\d.]+ dB", figure.locator(".status").inner_text()
+    )
+    name, text = saved(page, figure.get_by_role("button", name="CSV"))
+    assert name == "low-bit-formats.csv" and "\nq_proj," in text
 
 
 def test_a_table_of_a_report_filters_and_saves(site, visit):

@@ -20,14 +20,7 @@ from blockresearch.language.catalogue import spoken
 from blockresearch.language.sentence import Sentence, declared, in_series, joined, with_messages
 from blockresearch.model_config import ModelConfig
 from blockresearch.report import environment
-from blockresearch.report.figures.charts import Chart
-from blockresearch.report.figures.live import (
-    LIVE,
-    NOTHING,
-    Drawing,
-    chart_html,
-    figure_html,
-)
+from blockresearch.report.figures.live import LIVE, NOTHING, Live, chart_html, figure_html
 from blockresearch.report.figures.tables import is_live, table_data
 from blockresearch.report.findings.record import Finding, from_records
 from blockresearch.report.model import SHOWN, what
@@ -240,9 +233,7 @@ def say(text: str) -> Html | None:
     return Html(f"<p>{words(text)}</p>", spoken(text)) if text else None
 
 
-def show(
-    figure: Any, caption: str, otherwise: str = "", live: Chart | Drawing | None = None
-) -> None:
+def show(figure: Any, caption: str, otherwise: str = "", live: Live | None = None) -> None:
     """Show a figure and its caption; without a figure, show the text `otherwise`.
 
     The page shows `live`, which has the same data, in the place of both.
@@ -255,12 +246,7 @@ def show(
         return
     width, height = (round(side * CSS_PIXELS) for side in figure.get_size_inches())
     html = f'<p class="caption">{words(caption)}</p>'
-    if live is None:
-        page, below = "", ""
-    elif isinstance(live, Chart):
-        page, below = chart_html(live, caption), NOTHING
-    else:
-        page, below = live.html, html
+    page, below = (chart_html(live, caption), NOTHING) if live else ("", "")
     display(Picture(style.png(figure), style.alternative(figure), width, height, page))
     display(Html(html, spoken(caption), below))
 

@@ -98,6 +98,26 @@ def with_texts(notebook: Any, write: Callable[[str], str]) -> Any:
     return result
 
 
+def without_empty_sections(notebook: Any) -> Any:
+    """A copy of the notebook without the texts of sections whose cells have no output.
+
+    A section reaches from one heading to the next; the first, with the title, always stays.
+    """
+    sections: list[list[Any]] = [[]]
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and cell.source.startswith("#"):
+            sections.append([])
+        sections[-1].append(cell)
+    result = copy.copy(notebook)
+    result.cells = [
+        cell
+        for place, section in enumerate(sections)
+        if place < 2 or any(each.get("outputs") for each in section)
+        for cell in section
+    ]
+    return result
+
+
 def to_ipynb(notebook: Any) -> str:
     """The text of an .ipynb file, without what is for the page alone."""
     notebook = with_texts(notebook, spoken)
@@ -145,6 +165,7 @@ def to_html(notebook: Any, name: str, model: str, facts: Mapping[str, str] | Non
             if name in REPORTS | ON_DEMAND and (key in REPORTS or key == name)
         ],
     }
+    notebook = without_empty_sections(notebook)
     # Ids are the same in every language.
     named = list(ids(cell.source for cell in notebook.cells if cell.cell_type == "markdown"))
     # A paragraph contains markup, which `words` would show as text.
@@ -163,7 +184,7 @@ def _scripts(notebook: Any) -> list[str]:
     """The scripts that the figures and tables of the page need."""
     live = "".join(output.get("data", {}).get(LIVE, "")[:200] for output in _outputs(notebook))
     found = [name for kind, names in REPORT_FIGURES.items() if kind in live for name in names]
-    return [*BASE, *found] if found else []
+    return list(dict.fromkeys([*BASE, *found])) if found else []
 
 
 def write(

@@ -1,13 +1,29 @@
 """Tables about all weights, by block type and status."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from blockresearch.language.sentence import declared, say
+from blockresearch.report.blocks import ordered
 from blockresearch.safetensors.dtypes import DTYPES
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A column whose values a figure shows, one point for each matrix.
+
+    scale is that of the axis: log, tails (symmetric, with large values pressed together) or share
+    (0 to 1).
+    """
+
+    column: str
+    title: str
+    label: str
+    scale: str
 
 
 def coverage_table(coverage: pd.DataFrame) -> pd.DataFrame:
@@ -52,6 +68,38 @@ def block_table(params: pd.DataFrame, matrices: pd.DataFrame) -> pd.DataFrame:
         }
     )
     return result.sort_values("numel", ascending=False).reset_index()
+
+
+def parameters_by_type(params: pd.DataFrame) -> pd.DataFrame:
+    """Parameters by block type (in the order of a model) and stored type (columns), float64."""
+    data = params.assign(block_type=params["block_type"].fillna("other"))
+    counts = data.pivot_table(index="block_type", columns="dtype", values="numel", aggfunc="sum")
+    return counts.fillna(0).astype(float).reindex(ordered(data["block_type"]))
+
+
+def entropy_by_block(params: pd.DataFrame) -> pd.DataFrame:
+    """Bits per weight by block type, in the order of a model; float64, NaN if unknown.
+
+    Columns: sign, exponent and mantissa, the entropy of each; whole, that of the code; stored.
+    Empty without tensors whose entropy is known.
+    """
+    rows = params[params["entropy_bits"].notna() & (params["numel"] > 0)]
+    bits = rows["dtype"].map(lambda name: DTYPES[name].bits)
+    fields = {
+        "sign": rows["entropy_sign_bits"],
+        "exponent": rows["entropy_exponent_bits"],
+        "mantissa": rows["entropy_mantissa_bits"],
+        "whole": rows["entropy_bits"],
+        "stored": bits,
+    }
+    named, weight = rows["block_type"].fillna("other"), rows["numel"].astype(float)
+    means = {}
+    for name, column in fields.items():
+        known = column.notna()
+        total = weight[known].groupby(named[known]).sum()
+        means[name] = (column[known].astype(float) * weight[known]).groupby(named[known]).sum()
+        means[name] /= total
+    return pd.DataFrame(means, dtype=float).reindex(ordered(named))
 
 
 def passing_alpha(matrices: pd.DataFrame) -> pd.Series:

@@ -41,6 +41,21 @@ def test_a_run_gives_one_offline_page_twice(tmp_path):
     assert "papermill" not in files[0] and str(tmp_path) not in files[0]
 
 
+def test_a_section_without_output_is_left_out(tmp_path):
+    path = executed(tmp_path, "None")
+    notebook = nbformat.read(path, 4)
+    for title, source in (("## Empty", "None"), ("## Full", "2"), ("### Part", "3")):
+        notebook.cells += [
+            nbformat.v4.new_markdown_cell(title),
+            nbformat.v4.new_code_cell(source),
+        ]
+    nbformat.write(notebook, path)
+    executed_notebook = run(path, {"model_dir": "x"})
+    page = to_html(executed_notebook, path.stem, "model")
+    assert "Title" in page and "Empty" not in page and "Full" in page and "Part" in page
+    assert "Empty" in to_ipynb(executed_notebook)
+
+
 def test_outputs_are_those_of_a_kernel(tmp_path):
     source = "from IPython.display import display\nprint('one')\ndisplay(2)\nprint('three')\n[4]"
     cell = run(executed(tmp_path, source), {"model_dir": "x"}).cells[-1]

@@ -70,6 +70,8 @@ def quantile_chart(matrices: pd.DataFrame) -> Chart | None:
         standard = own[list(QUANTILES)].sub(own["mean"], axis=0).div(own["std"], axis=0)
         line = standard.astype(float).median() - x
         series.append(Series(block, color(block), numbers(x), numbers(line)))
+    normal = say("normal distribution")
+    series.append(Series(normal, "#555555", numbers(x), [0] * len(x), dash=True))
     panel = Panel(
         say("Deviation of the quantiles from a normal distribution"),
         Axis(say("normal quantile (0.1 % to 99.9 %)")),

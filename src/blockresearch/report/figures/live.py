@@ -8,8 +8,9 @@ drawing of the same. It is not part of the .ipynb file.
 from dataclasses import dataclass
 from typing import Any
 
-from blockresearch.report.figures.charts import Chart, as_data
+from blockresearch.report.figures import charts, rows, value_grid
 from blockresearch.report.figures.static_chart import static_chart
+from blockresearch.report.figures.static_rows import static_rows
 from blockresearch.report.pages import packed
 from blockresearch.report.words import words
 
@@ -26,9 +27,21 @@ class Drawing:
     html: str
 
 
-def chart_html(chart: Chart, caption: str) -> str:
-    """A chart with its caption as a figure of a page."""
-    return figure_html("chart-figure", as_data(chart), static_chart(chart), caption)
+# What a figure of a report can be.
+Live = charts.Chart | rows.RowChart | value_grid.ValueGrid | Drawing
+
+
+def chart_html(figure: Live, caption: str) -> str:
+    """A figure with its caption, as HTML of a page."""
+    if isinstance(figure, charts.Chart):
+        data, static = charts.as_data(figure), static_chart(figure)
+        return figure_html("chart-figure", data, static, caption)
+    if isinstance(figure, rows.RowChart):
+        return figure_html("rows-figure", rows.as_data(figure), static_rows(figure), caption)
+    if isinstance(figure, value_grid.ValueGrid):
+        data, static = value_grid.as_data(figure), value_grid.static_grid(figure)
+        return figure_html("grid-figure", data, static, caption)
+    return f'{figure.html}<p class="caption">{words(caption)}</p>'
 
 
 def figure_html(kind: str, data: Any, static: str, caption: str = "") -> str:

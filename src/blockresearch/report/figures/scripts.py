@@ -26,6 +26,10 @@ REPORT_CHARTS = (*CHART, "charts.js")
 
 REPORT_MAP = ("token-map.js",)
 
+REPORT_ROWS = ("pieces.js", "rows.js")
+
+REPORT_GRID = ("scale.js", "value-grid.js")
+
 REPORT_LAYERS = ("scale.js", "layer-map.js", "maps.js")
 
 # Class of a figure -> the scripts that it needs beside BASE.
@@ -33,9 +37,13 @@ REPORT_FIGURES = {
     "table-figure": REPORT_TABLES,
     "chart-figure": REPORT_CHARTS,
     "token-figure": REPORT_MAP,
+    "rows-figure": REPORT_ROWS,
+    "grid-figure": REPORT_GRID,
     "map-figure": REPORT_LAYERS,
 }
 
-REPORT_SCRIPTS = (*BASE, *(name for names in REPORT_FIGURES.values() for name in names))
+REPORT_SCRIPTS = tuple(
+    dict.fromkeys((*BASE, *(name for names in REPORT_FIGURES.values() for name in names)))
+)
 
 STYLES = ("figures.css", "vendor/uPlot.css")

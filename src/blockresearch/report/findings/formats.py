@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from blockresearch.language.sentence import Sentence, declared, joined, listed, say
+from blockresearch.report.blocks import ordered
 from blockresearch.report.findings.kinds import in_layers, is_table
 from blockresearch.report.findings.record import Finding, Place, place_of
 from blockresearch.report.wording import fixed, integer, percent
@@ -71,6 +72,25 @@ def decibel(matrices: pd.DataFrame, column: str) -> float | None:
     if whole.sum() <= 0:
         return None
     return 10 * math.log10(float(whole.sum()) / error) if error > 0 else math.inf
+
+
+def by_block(matrices: pd.DataFrame) -> pd.DataFrame:
+    """Signal to rounding error, in decibel, of all weights of a block type together, float64.
+
+    Rows are block types in the order of a model, columns the labels of formats, most bits first.
+    Rows and columns without a number are left out; so are the numbers of types without error.
+    """
+    formats = sorted(LOW_BIT_FORMATS, key=lambda each: -each.bits)
+    grid = pd.DataFrame(
+        {
+            block: {each.label: decibel(own, f"{each.name}_sqnr_db") for each in formats}
+            for block, own in matrices.groupby(matrices["block_type"].fillna("other"))
+        },
+        dtype=float,
+    ).T
+    # A type that rounds without error has no finite ratio.
+    grid = grid.replace(math.inf, math.nan).dropna(how="all").dropna(axis=1, how="all")
+    return grid.loc[ordered(grid.index)]
 
 
 def error_share(ratio: float) -> float:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
@@ -14,14 +13,13 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from blockresearch.language.sentence import declared, say
 from blockresearch.report.blocks import color, marker, ordered
-from blockresearch.report.findings.formats import decibel
+from blockresearch.report.figures.rows import LINEAR_TAIL
+from blockresearch.report.findings.formats import by_block
 from blockresearch.report.plots import style
 from blockresearch.report.plots.style import PALETTE, canvas, literal
+from blockresearch.report.values import Measure, entropy_by_block, parameters_by_type
 from blockresearch.report.wording import aligned
 from blockresearch.safetensors.dtypes import DTYPES, code_values
-from blockresearch.tables.rounding_columns import (
-    LOW_BIT_FORMATS,
-)
 from blockresearch.tables.value_columns import (
     QUANTILES,
 )
@@ -33,6 +31,14 @@ MANY = 4000
 # Standard deviations beyond which a linear axis would flatten the other lines.
 WIDE_TAILS = 3
 
+# Columns of `values.entropy_by_block` that are parts of a code, and their colors.
+FIELDS = {
+    "sign": (say("sign"), PALETTE[3]),
+    "exponent": (say("exponent"), PALETTE[1]),
+    "mantissa": (say("mantissa"), PALETTE[4]),
+}
+STORED = PALETTE[5]
+
 
 def parameters_by_block(params: pd.DataFrame) -> Figure | None:
     """Parameters per block type (bars, shares) and, if there are several, per stored type.
@@ -41,10 +47,8 @@ def parameters_by_block(params: pd.DataFrame) -> Figure | None:
     """
     if params.empty:
         return None
-    data = params.assign(block_type=params["block_type"].fillna("other"))
-    counts = data.pivot_table(index="block_type", columns="dtype", values="numel", aggfunc="sum")
-    counts = counts.fillna(0).astype(float).reindex(ordered(data["block_type"]))
-    unit, divisor = _unit(float(counts.sum(axis=1).max()))
+    counts = parameters_by_type(params)
+    unit, divisor = count_unit(float(counts.sum(axis=1).max()))
     by_type = counts.sum().sort_values(ascending=False)
     several = len(by_type) > 1
     rows = max(len(counts), len(by_type))
@@ -56,7 +60,9 @@ def parameters_by_block(params: pd.DataFrame) -> Figure | None:
     left.barh(range(len(totals)), totals / divisor, color=[color(block) for block in totals.index])
     share = totals / max(totals.sum(), 1)
     for place, value in enumerate(totals):
-        left.text(value / divisor, place, f"  {_share(share.iloc[place])}", va="center", fontsize=9)
+        left.text(
+            value / divisor, place, f"  {share_text(share.iloc[place])}", va="center", fontsize=9
+        )
     left.set_yticks(range(len(totals)), [literal(block) for block in totals.index])
     left.set_ylim(rows - 0.5, -0.5)
     left.margins(x=0.14)
@@ -152,16 +158,6 @@ def quantile_plot(matrices: pd.DataFrame) -> Figure | None:
     return figure
 
 
-@dataclass(frozen=True)
-class Measure:
-    """A column and its panel in `strips`; `scale`: linear, log, symlog or share (0 to 1)."""
-
-    column: str
-    title: str
-    label: str
-    scale: str = "linear"
-
-
 def strips(data: pd.DataFrame, measures: Sequence[Measure]) -> Figure | None:
     """One point per row of `data`, grouped by block type, bars at the medians; a panel per measure.
 
@@ -216,15 +212,16 @@ def strips(data: pd.DataFrame, measures: Sequence[Measure]) -> Figure | None:
 
 
 def _scale(panel: Axes, scale: str, values: pd.Series) -> None:
-    if scale == "symlog" and values.max() <= 20:
+    if scale == "tails" and values.abs().max() <= LINEAR_TAIL:
         scale = "linear"
     if scale == "share":
         panel.set_xlim(-0.02, 1.02)
-        panel.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
+        # The numbers of four panels side by side would run together.
+        panel.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     elif scale == "log":
         panel.set_xscale("log")
         style.plain_ticks(panel.xaxis, True)
-    elif scale == "symlog":
+    elif scale == "tails":
         panel.set_xscale("symlog", linthresh=1)
         label = declared(panel.get_xlabel())
         panel.set_xlabel(style.in_language(say("{label}, logarithmic beyond ±1", label=label)))
@@ -238,20 +235,9 @@ def rounding(matrices: pd.DataFrame) -> Figure | None:
 
     A cell is the ratio of all weights of its block type together, by their energy.
     """
-    formats = sorted(LOW_BIT_FORMATS, key=lambda each: -each.bits)
-    columns = {f"{each.name}_sqnr_db": each.label for each in formats}
-    grid = pd.DataFrame(
-        {
-            block: {column: decibel(own, column) for column in columns}
-            for block, own in matrices.groupby(matrices["block_type"].fillna("other"))
-        },
-        dtype=float,
-    ).T
-    # A type that rounds without error has no finite ratio.
-    grid = grid.replace(math.inf, math.nan).dropna(how="all").dropna(axis=1, how="all")
+    grid = by_block(matrices)
     if grid.empty:
         return None
-    grid = grid.loc[ordered(grid.index)].rename(columns=columns)
     figure, (axes,) = canvas(9.4, 1.7 + 0.32 * max(len(grid), 2))
     from seaborn import heatmap
 
@@ -281,54 +267,42 @@ def rounding(matrices: pd.DataFrame) -> Figure | None:
 
 def entropy(params: pd.DataFrame) -> Figure | None:
     """Entropy of the stored codes in bits per weight, by field, next to the stored bits."""
-    rows = params[params["entropy_bits"].notna() & (params["numel"] > 0)]
-    if rows.empty:
+    table = entropy_by_block(params)
+    if table.empty:
         return None
-    fields = {
-        "entropy_sign_bits": (say("sign"), PALETTE[3]),
-        "entropy_exponent_bits": (say("exponent"), PALETTE[1]),
-        "entropy_mantissa_bits": (say("mantissa"), PALETTE[4]),
-    }
-    named = rows["block_type"].fillna("other")
-    blocks = ordered(named)
+    blocks = table.index
     figure, (axes,) = canvas(8.6, 1.5 + 0.36 * max(len(blocks), 3))
-    stored = 0.0
-    for place, block in enumerate(blocks):
-        own = rows[named == block]
-        weight = own["numel"].astype(float)
+    for place, bits in enumerate(table.to_dict("records")):
         left = 0.0
-        for column, (_, hue) in fields.items():
-            known = own[column].notna()
-            if known.any():
-                value = float(np.average(own[column][known].astype(float), weights=weight[known]))
-                axes.barh(place, value, left=left, color=hue, height=0.62)
-                left += value
-        whole = float(np.average(own["entropy_bits"].astype(float), weights=weight))
-        axes.plot([whole] * 2, [place - 0.4, place + 0.4], color="black", linewidth=2)
-        bits = own["dtype"].map(lambda name: DTYPES[name].bits).astype(float)
-        held = float(np.average(bits, weights=weight))
-        stored = max(stored, held)
-        axes.plot([held] * 2, [place - 0.4, place + 0.4], color=PALETTE[5], linewidth=2)
-    axes.set_xlim(0, stored * 1.05)
+        for name, (_, hue) in FIELDS.items():
+            if not math.isnan(bits[name]):
+                axes.barh(place, bits[name], left=left, color=hue, height=0.62)
+                left += bits[name]
+        ends = [place - 0.4, place + 0.4]
+        axes.plot([bits["whole"]] * 2, ends, color="black", linewidth=2)
+        axes.plot([bits["stored"]] * 2, ends, color=STORED, linewidth=2)
+    axes.set_xlim(0, table["stored"].max() * 1.05)
     axes.set_yticks(range(len(blocks)), [literal(block) for block in blocks])
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("bits per weight")
     axes.set_title("Information in the stored codes")
-    handles = [Line2D([], [], color=hue, linewidth=7, label=name) for name, hue in fields.values()]
+    handles = [Line2D([], [], color=hue, linewidth=7, label=name) for name, hue in FIELDS.values()]
     handles += [
         Line2D([], [], color="black", linewidth=2, label="entropy of the whole code"),
-        Line2D([], [], color=PALETTE[5], linewidth=2, label="bits stored"),
+        Line2D([], [], color=STORED, linewidth=2, label="bits stored"),
     ]
     axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
 
-def _share(value: float) -> str:
+def share_text(value: float) -> str:
+    """A share in percent in few characters."""
     return "< 0.1 %" if 0 < value < 0.001 else f"{value * 100:.1f} %".replace("100.0", "100")
 
 
-def _unit(largest: float) -> tuple[str, float]:
+def count_unit(largest: float) -> tuple[str, float]:
+    """The unit in which a count has few digits, and its size; empty and 1 for small counts."""
     units = ((say("billions"), 1e9), (say("millions"), 1e6), (say("thousands"), 1e3))
     for name, size in units:
         if largest >= size:
