@@ -17,9 +17,11 @@ from blockresearch.plans.adapter import adapter_plan
 from blockresearch.plans.engines.llama_cpp import gguf_name
 from blockresearch.plans.factors import write_factors
 from blockresearch.plans.matrices import linear_matrices
+from blockresearch.plans.merge import merge_plan, shared_matrices
 from blockresearch.plans.quantization import Settings, quantization_plan
 from blockresearch.plans.sparsity import Settings as Sparsity
 from blockresearch.plans.sparsity import sparsity_plan
+from blockresearch.plans.task_vectors import task_vectors
 from blockresearch.plans.training import Settings as Training
 from blockresearch.plans.training import Tokens, training_plan
 from blockresearch.safetensors.reader import read_bytes, read_header
@@ -136,8 +138,9 @@ def test_peft_selects_and_trains_what_the_plan_names(tmp_path):
     assert tool("trainable", demo, tmp_path / "targets.json") == sorted(trained)
 
 
-def tuned_demo(folder):
-    """A copy of the demo whose matrices changed by 5 %, of layer n in n + 3 directions."""
+def tuned_demo(folder, seed=0):
+    """A copy of the demo whose matrices changed by 5 %, of layer n in n + 3 directions, and one
+    norm."""
     demo = ROOT / "resources/demo"
     tensors = {}
     for path in sorted(demo.glob("*.safetensors")):
@@ -148,7 +151,8 @@ def tuned_demo(folder):
     for layer in (None, *range(6)):
         start = "model.embed" if layer is None else f"model.layers.{layer}."
         own = {name: tensor for name, tensor in tensors.items() if name.startswith(start)}
-        changed |= comparisons.perturbed(own, 3 + (layer or 0), 0.05, seed=layer or 9)
+        rank = 3 + (layer or 0)
+        changed |= comparisons.perturbed(own, rank, 0.05, 10 * seed + (layer or 9))
     changed["model.norm.weight"] = brain(1.1 * comparisons.values(tensors["model.norm.weight"]))
     config = json.loads((demo / "config.json").read_text())
     return comparisons.write(folder, tensors | changed, config)
@@ -174,6 +178,28 @@ def test_peft_merges_what_the_adapter_plan_predicts(tmp_path, dtype, within):
         assert measured == pytest.approx(each["error"], rel=within)
     # Embedding and norms are those of the fine-tune.
     assert (left == 0).all()
+
+
+def test_mergekit_adds_the_changes_that_the_plan_weighs(tmp_path):
+    folders = [ROOT / "resources/demo", *(tuned_demo(tmp_path / f"tuned{n}", n) for n in (1, 2))]
+    base, *others = (local_checkpoint(str(folder), DATE) for folder in folders)
+    tables = [compare_checkpoints(base, other, 2) for other in others]
+    shared = shared_matrices([(table.pairs, table.differences) for table in tables])
+    vectors = list(task_vectors(shared, base, others))
+    plan = merge_plan(base.manifest, [other.manifest for other in others], vectors)
+    write_text(plan.files["mergekit.yaml"], tmp_path / "mergekit.yaml")
+    merged = tmp_path / "merged"
+    assert tool("mergekit", tmp_path / "mergekit.yaml", merged) == "task_arithmetic"
+    found = compare_checkpoints(base, local_checkpoint(str(merged), DATE), 2).differences
+    measured = found.set_index("param_name")["delta_norm"]
+    weights = [model["weights"] for model in plan.record["models"]]
+    for each in vectors:
+        part = next((name for name in ("self_attn", "mlp") if name in each.name), "other")
+        one, other = (own[part] for own in weights)
+        energy = one**2 * each.energies[0] + other**2 * each.energies[1]
+        energy += 2 * one * other * each.agreements[0].inner
+        # The merge is rounded to BF16.
+        assert measured[each.name] == pytest.approx(np.sqrt(energy), rel=5e-3)
 
 
 def test_llmcompressor_reads_the_ratios_of_layers(tmp_path):

@@ -91,6 +91,16 @@ def merged(folder, adapter, target):
     return count
 
 
+def mergekit(path, target):
+    """Execute a configuration of mergekit; its method."""
+    from mergekit.config import MergeConfiguration
+    from mergekit.merge import MergeOptions, run_merge
+
+    config = MergeConfiguration.model_validate_json(Path(path).read_text())
+    run_merge(config, target, MergeOptions(copy_tokenizer=False, write_model_card=False))
+    return config.merge_method
+
+
 def torchao_types(path):
     """Names of the settings by pattern, as torchao reads them."""
     from torchao.core.config import config_from_dict

@@ -123,6 +123,14 @@ def test_a_merge_and_its_parents(tmp_path):
     assert first["rule"] == "mixture"
     assert "0.75 × the base + 0.25 × parent 1" in first["text"]
 
+    # Two fine-tunes of one base can be merged; here one is a share of the other.
+    both = f"compare=[{pair}, {{base: base, other: parent}}]"
+    target = "results/local--base/plans/merge_plan.json"
+    done = project.snakemake(target, "--config", "model=merged", both)
+    assert done.code == 0, done.text
+    plan = json.loads((project.folder / target).read_text())
+    assert (plan["method"], len(plan["models"])) == ("linear", 2)
+
 
 @pytest.mark.slow
 def test_a_training_run_reads_only_what_changed(tmp_path):

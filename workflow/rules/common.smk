@@ -12,7 +12,7 @@ try:
     from blockresearch.language.catalogue import set_language, spoken
     from blockresearch.project import command, project_file
     from blockresearch.run import arguments, closing, lookup
-    from blockresearch.run.config import compared, models
+    from blockresearch.run.config import compared, merged, models
     from blockresearch.run.fingerprint import fingerprint, flags
     from blockresearch.run.validation import ConfigError, checked
 except ModuleNotFoundError as error:

@@ -162,6 +162,60 @@ rule adapter_plan:
         " {params.args} 2> {log:q}"
 
 
+# Fine-tunes by their base, if it has several.
+MERGES = merged(config)
+
+
+rule merge_plan:
+    input:
+        base="<results>/{base}/manifest.json",
+        others=lambda wildcards: collect(
+            "<results>/{other}/manifest.json", other=MERGES[wildcards.base]
+        ),
+        tables=lambda wildcards: collect(
+            "<results>/compare/{other}-vs-{base}/{table}.parquet",
+            other=MERGES[wildcards.base],
+            base=wildcards.base,
+            table=["pairs", "differences"],
+        ),
+        files=lambda wildcards: [
+            path
+            for model in [wildcards.base, *MERGES[wildcards.base]]
+            for path in available(
+                lookup.Side(model),
+                lookup.files_of(manifest_of(lookup.Side(model)), "shard"),
+            )
+        ],
+    output:
+        plan="<results>/{base}/plans/merge_plan.json",
+        files=directory("<results>/{base}/plans/merge"),
+    log:
+        "<results>/{base}/logs/merge_plan.log",
+    benchmark:
+        "<results>/{base}/benchmarks/merge_plan.tsv"
+    retries: 0
+    conda:
+        "../../envs/numeric.yaml"
+    resources:
+        **resources_for("merge_plan"),
+        disk_slots=lambda wildcards: lookup.together(
+            slots(lookup.Side(model), 1)
+            for model in [wildcards.base, *MERGES[wildcards.base]]
+        ),
+    params:
+        code=fingerprint("merge_plan"),
+        comparisons=lambda wildcards: [
+            f"{config['results']}/compare/{other}-vs-{wildcards.base}"
+            for other in MERGES[wildcards.base]
+        ],
+        program=program("merge_plan"),
+        weights=uncompared(lambda wildcards: config["weights"]),
+    shell:
+        "{params.program} --base_manifest {input.base:q} --other_manifests {input.others:q}"
+        " --comparisons {params.comparisons:q} --weights {params.weights:q}"
+        " --out {output.plan:q} --files {output.files:q} 2> {log:q}"
+
+
 # `snakemake plans` makes all plans of all models and comparisons, and their report.
 rule plans:
     input:
@@ -169,6 +223,7 @@ rule plans:
             "<results>/compare/{pair}/plans/adapter_plan.json",
             pair=COMPARISONS,
         ),
+        collect("<results>/{base}/plans/merge_plan.json", base=MERGES),
         collect(
             "<results>/{model}/plans/{plan}_plan.json",
             model=MODELS,

@@ -193,6 +193,11 @@ rule notebook:
             model=wildcards.model,
             file=(results.REPORTS | results.ON_DEMAND)[wildcards.notebook].reads,
         ),
+        lambda wildcards: (
+            [f"{config['results']}/{wildcards.model}/plans/merge_plan.json"]
+            if wildcards.notebook == "50_plans" and wildcards.model in MERGES
+            else []
+        ),
     output:
         ipynb="<model>/reports/{notebook}.ipynb",
         html=report(

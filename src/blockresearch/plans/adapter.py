@@ -225,11 +225,12 @@ KEYS = ["param_name", "slice", "other_name", "other_slice"]
 
 def _with_status(pairs: pd.DataFrame, differences: pd.DataFrame) -> pd.DataFrame:
     """The table differences with the status of each pair."""
-    status = dict(zip(_keys(pairs), pairs["status"], strict=True))
-    return differences.assign(status=[status[key] for key in _keys(differences)])
+    status = dict(zip(pair_keys(pairs), pairs["status"], strict=True))
+    return differences.assign(status=[status[key] for key in pair_keys(differences)])
 
 
-def _keys(table: pd.DataFrame) -> list[tuple[str, ...]]:
+def pair_keys(table: pd.DataFrame) -> list[tuple[str, ...]]:
+    """What identifies a pair, for each row: name and part in the base, and on the other side."""
     columns = [table[name].astype(object).fillna("") for name in KEYS]
     return list(zip(*columns, strict=True))
 

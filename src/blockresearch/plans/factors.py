@@ -18,11 +18,10 @@ import numpy as np
 from scipy.linalg import eigh
 
 from blockresearch.compare.checkpoint import Checkpoint, Source
-from blockresearch.compare.items import Item, items_of
-from blockresearch.compare.matching import Pair
-from blockresearch.compare.sides import sides_of
+from blockresearch.compare.items import Item
 from blockresearch.measurement.elements import PANEL_BYTES
 from blockresearch.plans.adapter import Adapter, Module, Piece
+from blockresearch.plans.changes import Place, change, items_by_place
 from blockresearch.safetensors.writer import WRITTEN, Written, rounded, write_tensors
 from blockresearch.weights.layout import whole
 from blockresearch.weights.reading import panels, row_starts
@@ -62,7 +61,7 @@ def write_factors(
     errors: dict[str, float] = {}
 
     def values() -> Iterator[np.ndarray]:
-        items = tuple(_by_name(side) for side in (base, other))
+        items = tuple(items_by_place(side.manifest) for side in (base, other))
         # Shards that are not in place are downloaded for one group.
         for _, group in groupby(adapter.modules, lambda module: _shard(module, base)):
             modules = list(group)
@@ -106,7 +105,7 @@ def _factors(
     module: Module,
     base: Checkpoint,
     other: Checkpoint,
-    items: tuple[Mapping[tuple[str, str], Item], ...],
+    items: tuple[Mapping[Place, Item], ...],
     dtype: str,
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """A and B of a module as they are written, float32, and their error."""
@@ -114,12 +113,12 @@ def _factors(
     b = np.zeros((module.rows, module.rank), np.float32)
     first, lost, total = 0, 0.0, 0.0
     for piece in module.pieces:
-        pair = Pair("matched", items[0][piece.base], items[1][piece.other])
-        delta = _delta(pair, base, other)
+        item = items[0][piece.base]
+        delta = change(item, items[1][piece.other], base, other)
         left, right = (rounded(each, dtype) for each in low_rank(delta, piece.rank))
         last = first + piece.rank
         a[first:last] = right
-        b[_rows(pair.base, piece), first:last] = left
+        b[_rows(item, piece), first:last] = left
         first = last
         for start in range(0, len(delta), ROWS):
             block = delta[start : start + ROWS].astype(np.float64)
@@ -129,18 +128,8 @@ def _factors(
     return a, b, math.sqrt(lost / total)
 
 
-def _delta(pair: Pair, base: Checkpoint, other: Checkpoint) -> np.ndarray:
-    """Δ [rows, cols], float32."""
-    assert pair.base is not None and pair.other is not None
-    readers = base.open(pair.base.tensor.name), other.open(pair.other.tensor.name)
-    return np.concatenate(
-        [delta.astype(np.float32) for delta in sides_of(pair, *readers, None).deltas()]
-    )
-
-
-def _rows(item: Item | None, piece: Piece) -> Any:
+def _rows(item: Item, piece: Piece) -> Any:
     """The rows of a module [out, in] that are those of a piece of it."""
-    assert item is not None
     if item.is_whole:
         return slice(None)
     starts, matrix = row_starts(item.matrix), item.matrix
@@ -149,7 +138,3 @@ def _rows(item: Item | None, piece: Piece) -> Any:
 
 def _shard(module: Module, base: Source) -> str:
     return base.manifest.by_name[module.pieces[0].base[0]].shard
-
-
-def _by_name(side: Source) -> dict[tuple[str, str], Item]:
-    return {(item.tensor.name, item.matrix.slice): item for item in items_of(side.manifest)}

@@ -68,6 +68,16 @@ def compared(config: Mapping[str, Any]) -> list[Compared]:
     return pairs
 
 
+def merged(config: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The fine-tunes that could be merged: names of other sides by the name of their base, if it
+    has several."""
+    found: dict[str, list[str]] = {}
+    for pair in compared(config):
+        others = found.setdefault(pair.base.name, [])
+        others += [pair.other.name] if pair.other.name not in others else []
+    return {base: others for base, others in found.items() if len(others) > 1}
+
+
 class Training(NamedTuple):
     """The steps of a training run in their order, and the name of its folder in the results."""
 

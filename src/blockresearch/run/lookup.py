@@ -246,6 +246,10 @@ class Run:
             plans = [self.known(name, "plan.json") for name in (wildcards.base, wildcards.other)]
             sides = [planned_parts(plan).values() for plan in plans if plan]
             return resources.to_compare(sides, threads, attempt)
+        if rule == "merge_plan":
+            plan = self.known(wildcards.base, "plan.json")
+            sides = [planned_parts(plan).values()] * 2 if plan else []
+            return resources.to_compare(sides, threads, attempt)
         if rule == "adapter_plan":
             base = (self.known(wildcards.base, file) for file in ("manifest.json", "plan.json"))
             return resources.to_make(rule, resources.size_of(*base), attempt)

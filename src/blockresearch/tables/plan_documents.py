@@ -176,6 +176,39 @@ ADAPTER_PLAN = (
     PROVENANCE,
 )
 
+MERGE_PLAN = (
+    *STATED,
+    Column("method", "string", "method of mergekit: linear, ties or task_arithmetic"),
+    Column("method_reason", "string", "why"),
+    Column("models", "objects", "the fine-tunes, with the keys below"),
+    Column("models.model", "string", "id on the hub, or folder"),
+    Column("models.matrices", "integer", "matrices that it and another changed", NONE),
+    Column("models.delta_norm", "number", "size of its change of them", WEIGHT, "√Σ ‖Δ‖²_F"),
+    Column(
+        "models.density",
+        "number",
+        "share of the largest elements of Δ with 90 % of Σ δ², mean over matrices; 0.4 for a "
+        "normal law",
+        SHARE,
+    ),
+    Column(
+        "models.weights",
+        "object",
+        "its weight for attention, MLP and all else",
+        NONE,
+        "1 / (1 + Σ max(cosine, 0))",
+    ),
+    Column(
+        "agreement",
+        "objects",
+        "for two fine-tunes, one and other: matrices, cosine of all as one vector; conflict, "
+        "left_overlap and right_overlap, means over matrices",
+    ),
+    Column("matrices", "objects", "name, and agreement of the same form for each two fine-tunes"),
+    Column("files", "strings", "files of mergekit in plans/merge"),
+    PROVENANCE,
+)
+
 # File -> what it is, and its keys.
 PLANS = {
     "quantization_plan.json": (
@@ -193,6 +226,10 @@ PLANS = {
     "suspects_plan.json": (
         "weights that stand out ([plans.md](plans.md#suspects))",
         SUSPECTS_PLAN,
+    ),
+    "merge_plan.json": (
+        "of a base with several fine-tunes: a merge of them ([plans.md](plans.md#merge))",
+        MERGE_PLAN,
     ),
     "adapter_plan.json": (
         "in the folder of a comparison: ranks of an adapter ([plans.md](plans.md#adapter))",
