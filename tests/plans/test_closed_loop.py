@@ -180,7 +180,7 @@ def test_peft_merges_what_the_adapter_plan_predicts(tmp_path, dtype, within):
     assert (left == 0).all()
 
 
-def test_mergekit_adds_the_changes_that_the_plan_weighs(tmp_path):
+def test_mergekit_adds_the_weighted_changes(tmp_path):
     folders = [ROOT / "resources/demo", *(tuned_demo(tmp_path / f"tuned{n}", n) for n in (1, 2))]
     base, *others = (local_checkpoint(str(folder), DATE) for folder in folders)
     tables = [compare_checkpoints(base, other, 2) for other in others]
