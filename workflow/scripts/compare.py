@@ -27,7 +27,7 @@ from blockresearch.checkpoint.provenance import facts_of_pair
 from blockresearch.compare.autopsy import autopsy
 from blockresearch.compare.checkpoint import Lent, local_checkpoint
 from blockresearch.compare.expectation import checked, parse_expectation
-from blockresearch.compare.folder import compare_checkpoints, joined, matched
+from blockresearch.compare.folder import Both, compare_checkpoints, joined, matched
 from blockresearch.compare.items import items_of
 from blockresearch.compare.mixture import mixture
 from blockresearch.compare.numbers import read_numbers
@@ -93,7 +93,7 @@ def joined_parts(options):
     places = {item.name: place for place, item in enumerate(items_of(other.manifest))}
     rows.sort(key=lambda row: places[row["other_name"]])
     about = facts_of_pair(other.manifest, base.manifest)
-    return joined(found, numbers, base, other), rows, about
+    return joined(found, numbers, Both(base, other)), rows, about
 
 
 if __name__ == "__main__":

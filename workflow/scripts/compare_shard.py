@@ -16,7 +16,7 @@ from pathlib import Path
 from blockresearch.checkpoint.borrow import job_folder
 from blockresearch.checkpoint.manifest import read_manifest
 from blockresearch.compare.checkpoint import Lent
-from blockresearch.compare.folder import matched, measured
+from blockresearch.compare.folder import Both, matched, measured
 from blockresearch.compare.mixture import mixture
 from blockresearch.compare.numbers import write_numbers
 from blockresearch.compare.survey import read_surveys
@@ -39,7 +39,7 @@ def main(options):
     shard = base.manifest.shards[int(options.shard) - 1].path
     surveys = map(read_surveys, (options.base_surveys, options.other_surveys))
     found = matched(base.manifest, other.manifest, *surveys)
-    numbers = measured(found, found.compared(shard), base, other, options.threads)
+    numbers = measured(found, found.compared(shard), Both(base, other), options.threads)
     mixed = mixture([base, *parents], other, shard) if parents else ()
     write_numbers(numbers, mixed, options.out)
     log.info("%d pairs in %s", len(numbers), options.out)

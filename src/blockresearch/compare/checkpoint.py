@@ -55,14 +55,22 @@ class Checkpoint:
         tensor = self.manifest.by_name[name]
         return open_tensor(self.files, weight_of(tensor, tensor.layout, self.manifest.by_name))
 
+    @property
+    def tokenizer(self) -> Path | None:
+        """The file of the tokenizer, if there is one."""
+        file = next(iter(self.manifest.files_of("tokenizer")), None)
+        return None if file is None else self.files[file.path]
+
+    @property
+    def vocabulary_rows(self) -> int:
+        """Rows of the token embedding; 0 without one."""
+        tensor = self.manifest.by_name.get(self.manifest.embedding or "")
+        return tensor.logical_shape[0] if tensor else 0
+
     def tokens(self) -> Sequence[Token]:
         """The tokens of the rows of the embedding; without a tokenizer they have no text."""
-        embedding = self.manifest.embedding
-        if embedding is None or embedding not in self.manifest.by_name:
-            return []
-        file = next(iter(self.manifest.files_of("tokenizer")), None)
-        path = None if file is None else self.files[file.path]
-        return read_tokens(path, self.manifest.by_name[embedding].logical_shape[0])
+        rows = self.vocabulary_rows
+        return read_tokens(self.tokenizer, rows) if rows else []
 
 
 @dataclass(frozen=True)

@@ -52,14 +52,18 @@ class Agreement:
     null: float
 
 
+def have_other_widths(base: Manifest, other: Manifest) -> bool:
+    """Whether both checkpoints have an embedding, of different widths."""
+    tables = embedding_of(base), embedding_of(other)
+    widths = {table.shape[1] for table in tables if table is not None}
+    return len(widths) == 2
+
+
 def agreement(base: Source, other: Source, shared: SharedRows | None) -> Agreement | None:
-    """The agreement of the embeddings of both sides; None if they have one width, if too few tokens
+    """The agreement of the embeddings of both sides; None without an embedding, if too few tokens
     have the same text, or if a row is not finite."""
-    tables = [embedding_of(side.manifest) for side in (base, other)]
-    if shared is None or not shared.by_text or tables[0] is None or tables[1] is None:
-        return None
-    first, second = tables[0], tables[1]
-    if first.shape[1] == second.shape[1]:
+    first, second = (embedding_of(side.manifest) for side in (base, other))
+    if shared is None or not shared.by_text or first is None or second is None:
         return None
     kept = (shared.base < first.shape[0]) & (shared.other < second.shape[0])
     rows = shared.base[kept], shared.other[kept]

@@ -5,11 +5,12 @@ time: a survey of each shard, the pairs of each shard of the base (`measured`), 
 pairs together show (`joined`). The tables are the same, because a pair is measured by itself.
 """
 
+import filecmp
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ from blockresearch.checkpoint.manifest import Manifest
 from blockresearch.compare import evidence
 from blockresearch.compare.checkpoint import Checkpoint, Source
 from blockresearch.compare.directions import share_left
-from blockresearch.compare.embeddings import Agreement, agreement
+from blockresearch.compare.embeddings import Agreement, agreement, have_other_widths
 from blockresearch.compare.items import Item
 from blockresearch.compare.matching import Pair, compared_shares, copies, match
 from blockresearch.compare.pair import Numbers, Row, measure_pair
@@ -58,6 +59,48 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Both:
+    """Both sides of a comparison; their tokenizers are read once, when they are needed."""
+
+    left: Source
+    right: Source
+
+    @cached_property
+    def has_same_vocabulary(self) -> bool:
+        """Whether both embeddings have as many rows, and equal files of the tokenizer."""
+        with self.left.reading_tokens() as base, self.right.reading_tokens() as other:
+            files = base.tokenizer, other.tokenizer
+            if base.vocabulary_rows != other.vocabulary_rows or not all(files):
+                return False
+            first, second = map(str, files)
+            return filecmp.cmp(first, second, shallow=False)
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """The tokens of both embeddings."""
+        with self.left.reading_tokens() as base, self.right.reading_tokens() as other:
+            return base.tokens(), other.tokens()
+
+    @cached_property
+    def rows(self) -> SharedRows | None:
+        """The rows of the same tokens; None if a side has no embedding."""
+        return shared_rows(*self.tokens) if all(self.tokens) else None
+
+    def rows_for(self, pairs: Iterable[Pair]) -> SharedRows | None:
+        """The rows of the same tokens, if they are not all rows in order in each of some pairs.
+
+        A parsed tokenizer takes as long as ten matrices.
+        """
+        for pair in pairs:
+            tables = [item for item in (pair.base, pair.other) if item and item.is_token_table]
+            if len(tables) == 2 and (
+                tables[0].shape != tables[1].shape or not self.has_same_vocabulary
+            ):
+                return self.rows
+        return None
+
+
+@dataclass(frozen=True)
 class Matched:
     """What is known of a comparison before a pair is measured.
 
@@ -89,8 +132,8 @@ def compare_checkpoints(left: Source, right: Source, threads: int) -> Comparison
         for side in (left, right)
     ]
     found = matched(left.manifest, right.manifest, surveys[0], surveys[1])
-    numbers = measured(found, found.compared(), left, right, threads)
-    return joined(found, numbers, left, right)
+    both = Both(left, right)
+    return joined(found, measured(found, found.compared(), both, threads), both)
 
 
 def matched(base: Manifest, other: Manifest, mine: Survey, theirs: Survey) -> Matched:
@@ -107,19 +150,13 @@ def matched(base: Manifest, other: Manifest, mine: Survey, theirs: Survey) -> Ma
     )
 
 
-def measured(
-    found: Matched, places: Iterable[int], left: Source, right: Source, threads: int
-) -> dict[int, Numbers]:
+def measured(found: Matched, places: Iterable[int], both: Both, threads: int) -> dict[int, Numbers]:
     """The numbers of the pairs at some places, a pair on each of `threads` cores.
 
     A pair that cannot be read has none.
     """
     pairs = {place: found.pairs[place] for place in places}
-    has_tables = any(
-        pair.base and pair.other and pair.base.is_token_table and pair.other.is_token_table
-        for pair in pairs.values()
-    )
-    rows = _shared_rows(_tokens(left, right)) if has_tables else None
+    rows = both.rows_for(pairs.values())
     units = {place for layer in found.layers for place in layer}
     numbers: dict[int, Numbers] = {}
 
@@ -150,18 +187,18 @@ def measured(
                 raise
 
     done: dict[int, None] = {}
-    in_turn(pairs, left, right, measure)
+    in_turn(pairs, both, measure)
     return numbers
 
 
 def in_turn(
     pairs: Mapping[int, Pair],
-    left: Source,
-    right: Source,
+    both: Both,
     work: Callable[[Mapping[int, Pair], Checkpoint, Checkpoint], None],
 ) -> None:
     """Call `work` with pairs and both sides, from which the pairs can be read: all at once if the
     shards are in place, else those of one shard of each side after the other."""
+    left, right = both.left, both.right
     is_in_place = left.is_in_place and right.is_in_place
     for mine in _by_shard(pairs, is_in_place, lambda pair: pair.base):
         with left.reading(_names(pair.base for pair in mine.values())) as base:
@@ -170,9 +207,7 @@ def in_turn(
                     work(group, base, other)
 
 
-def joined(
-    found: Matched, numbers: Mapping[int, Numbers], left: Source, right: Source
-) -> Comparison:
+def joined(found: Matched, numbers: Mapping[int, Numbers], both: Both) -> Comparison:
     """The tables of a comparison, from the numbers of its pairs by their places.
 
     Pairs are read once more if many changes share a direction, and embeddings if their widths
@@ -186,7 +221,7 @@ def joined(
     )
     known = [(found.pairs[place], numbers[place]) for place in sorted(numbers)]
     evidence.add_experts(known)
-    evidence.add_direction(known, partial(_shares_left, left, right))
+    evidence.add_direction(known, partial(_shares_left, both))
     layers = [
         [(found.pairs[place], numbers[place]) for place in layer if place in numbers]
         for layer in found.layers
@@ -194,15 +229,16 @@ def joined(
     lineage = [evidence.lineage_of(layer) for layer in layers if layer]
     base, other = (own.contents for own in found.surveys)
     copied = copies(found.pairs, base, other)
-    tokens = _tokens(left, right)
-    rows = _shared_rows(tokens)
-    changes = token_changes(*tokens) if rows is not None and rows.by_text else []
+    by_text = not both.has_same_vocabulary and both.rows is not None and both.rows.by_text
+    changes = token_changes(*both.tokens) if by_text else []
     lines = [(pair, numbers.get(place)) for place, pair in enumerate(found.pairs)]
-    with threadpool_limits(1):
-        embeddings = agreement(left, right, rows)
+    embeddings = None
+    if have_other_widths(both.left.manifest, both.right.manifest):
+        with threadpool_limits(1):
+            embeddings = agreement(both.left, both.right, both.rows)
     profiles = (
         profile(side.manifest, own.spreads)
-        for side, own in zip((left, right), found.surveys, strict=True)
+        for side, own in zip((both.left, both.right), found.surveys, strict=True)
     )
     return Comparison(
         frame((_line(pair, copied, own) for pair, own in lines), "pairs"),
@@ -219,7 +255,7 @@ def joined(
 
 
 def _shares_left(
-    left: Source, right: Source, pairs: Sequence[Pair], direction: np.ndarray
+    both: Both, pairs: Sequence[Pair], direction: np.ndarray
 ) -> dict[int, float | None]:
     """What is left along a direction of what each pair writes, by the ids of the pairs."""
     shares: dict[int, float | None] = {}
@@ -229,19 +265,10 @@ def _shares_left(
             if sides := _opened(base, other, rows, pair):
                 shares[key] = share_left(sides, direction, pair.either.is_token_table)
 
-    rows = _shared_rows(_tokens(left, right))
+    rows = both.rows_for(pairs)
     with threadpool_limits(1):
-        in_turn({id(pair): pair for pair in pairs}, left, right, read)
+        in_turn({id(pair): pair for pair in pairs}, both, read)
     return shares
-
-
-def _tokens(left: Source, right: Source) -> Tokens:
-    with left.reading_tokens() as base, right.reading_tokens() as other:
-        return base.tokens(), other.tokens()
-
-
-def _shared_rows(tokens: Tokens) -> SharedRows | None:
-    return shared_rows(*tokens) if all(tokens) else None
 
 
 def _by_shard(

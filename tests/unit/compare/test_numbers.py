@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from blockresearch.compare.checkpoint import Checkpoint, local_checkpoint
-from blockresearch.compare.folder import compare_checkpoints, joined, matched, measured
+from blockresearch.compare.folder import Both, compare_checkpoints, joined, matched, measured
 from blockresearch.compare.mixture import mixture
 from blockresearch.compare.numbers import read_numbers, write_numbers
 from blockresearch.compare.pair import Numbers
@@ -76,15 +76,15 @@ def test_parts_give_the_tables_of_one_job(sides, kind, tmp_path):
         for path, shard in zip(paths, side.manifest.shards, strict=False):
             write_survey(survey(side, [shard.path], 1), path)
         surveys.append(read_surveys(path for path in paths if path.exists()))
-    found = matched(base.manifest, other.manifest, *surveys)
+    found, both = matched(base.manifest, other.manifest, *surveys), Both(base, other)
     numbers, mixed = {}, []
     for shard in base.manifest.shards:
-        some = measured(found, found.compared(shard.path), base, other, 1)
+        some = measured(found, found.compared(shard.path), both, 1)
         write_numbers(some, mixture([base, parent], other, shard.path), tmp_path / "part.json")
         some, own = read_numbers(tmp_path / "part.json")
         numbers |= some
         mixed += own
-    parts = joined(found, numbers, base, other)
+    parts = joined(found, numbers, both)
 
     for each in fields(whole):
         one, many = getattr(whole, each.name), getattr(parts, each.name)
