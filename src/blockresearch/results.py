@@ -111,54 +111,53 @@ EMBEDDING_FIGURES = {
     "figures/cluster_map.png": "Map of tokens, colored by cluster",
 }
 
+
+def _table(path: str, text: str) -> dict[str, str]:
+    """A table in the two formats that it is written in."""
+    return {f"{path}.csv": text, f"{path}.parquet": text}
+
+
 # Path -> contents.
 DOWNLOADS = {
-    "params.csv": "one row per stored tensor (CSV)",
-    "params.json": "the same (JSON)",
-    "params.parquet": "the same (Parquet)",
+    **_table("params", "one row per stored tensor"),
+    "params.json": "one row per stored tensor",
     "matrices.parquet": "one row per weight matrix (fused ones split, quantized ones dequantized)",
     "spectra.parquet": "all singular values",
     "histograms.parquet": "exact distributions of the stored values",
-    "layers.csv": "statistics per layer, block type and role (self, cross; shared, routed)",
-    "layers.parquet": "the same (Parquet)",
-    "coverage.csv": "status of every tensor, with the reason if it is not analyzed",
-    "coverage.parquet": "the same (Parquet)",
+    **_table("layers", "statistics per layer, block type and role (self, cross; shared, routed)"),
+    **_table("coverage", "status of every tensor, with the reason if it is not analyzed"),
     "audit.json": "file integrity: what looks damaged",
     "findings.json": "findings: text, tensors, value and reference, why it matters, what to do",
-    "embedding/clusters.csv": "cluster, distance and norm of every token",
-    "embedding/clusters.parquet": "the same (Parquet)",
-    "embedding/clusters_summary.csv": "size, contents and typical tokens of every cluster",
-    "embedding/clusters_summary.parquet": "the same (Parquet)",
-    "embedding/tokens.csv": "every token: traits, neighbors, similarity to untrained ones",
-    "embedding/tokens.parquet": "the same (Parquet)",
-    "embedding/output_tokens.csv": "the same for an untied output layer",
-    "embedding/output_tokens.parquet": "the same (Parquet)",
-    "embedding/elbow.csv": "inertia, silhouette and stability by the number of clusters",
-    "embedding/elbow.parquet": "the same (Parquet)",
+    **_table("embedding/clusters", "cluster, distance and norm of every token"),
+    **_table("embedding/clusters_summary", "size, contents and typical tokens of every cluster"),
+    **_table("embedding/tokens", "every token: traits, neighbors, similarity to untrained ones"),
+    **_table("embedding/output_tokens", "the same for an untied output layer"),
+    **_table("embedding/elbow", "inertia, silhouette and stability by the number of clusters"),
     "embedding/projection.parquet": "tokens in two dimensions",
     "embedding/summary.json": "facts about the token embedding",
     "manifest.json": "files, tensors and hashes of the checkpoint",
-    **{
-        f"reports/{name}.ipynb": f"notebook of the report {report.label}"
-        for name, report in REPORTS.items()
-    },
+    **{f"reports/{name}.ipynb": f"the report {report.label}" for name, report in REPORTS.items()},
 }
 
 # Path -> contents, of what is made if `analyses` has circuits.
 CIRCUITS = {
-    "circuits/attention_heads.csv": "what each attention head reads, matches, writes and copies",
-    "circuits/attention_heads.parquet": "the same (Parquet)",
-    "circuits/head_graph.csv": "which heads write where later heads read, strongest first",
-    "circuits/head_graph.parquet": "the same (Parquet)",
-    "circuits/outliers.csv": "single weights far beyond a normal law, and channels they share",
-    "circuits/outliers.parquet": "the same (Parquet)",
-    "circuits/heavy_tails.csv": "exponents of spectra that compare between shapes, with their null",
-    "circuits/heavy_tails.parquet": "the same (Parquet)",
-    "circuits/experts.csv": "routed experts: similarity, router rows, candidates for dead ones",
-    "circuits/experts.parquet": "the same (Parquet)",
-    "circuits/expert_pairs.csv": "the most similar pairs of experts, and duplicates in any order",
-    "circuits/expert_pairs.parquet": "the same (Parquet)",
-    "reports/25_circuits.ipynb": "notebook of the report Circuits",
+    **_table(
+        "circuits/attention_heads", "what each attention head reads, matches, writes and copies"
+    ),
+    **_table("circuits/head_graph", "which heads write where later heads read, strongest first"),
+    **_table(
+        "circuits/outliers", "single weights far beyond a normal law, and channels they share"
+    ),
+    **_table(
+        "circuits/heavy_tails", "exponents of spectra that compare between shapes, with their null"
+    ),
+    **_table(
+        "circuits/experts", "routed experts: similarity, router rows, candidates for dead ones"
+    ),
+    **_table(
+        "circuits/expert_pairs", "the most similar pairs of experts, and duplicates in any order"
+    ),
+    "reports/25_circuits.ipynb": "the report Circuits",
     "reports/25_circuits.html": "the report Circuits",
 }
 

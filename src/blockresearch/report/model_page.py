@@ -13,6 +13,7 @@ from blockresearch.report.blocks import color
 from blockresearch.report.citation import ending
 from blockresearch.report.depth_profile import profile
 from blockresearch.report.differences.links import partners
+from blockresearch.report.downloads import grouped
 from blockresearch.report.figures.layer_map import METRICS
 from blockresearch.report.figures.model import add_map
 from blockresearch.report.figures.names import indexed, patterns
@@ -32,7 +33,7 @@ from blockresearch.report.model import (
 )
 from blockresearch.report.pages import linked, read_json, render
 from blockresearch.report.values import passing_alpha
-from blockresearch.report.wording import integer, parameter_count, percent, plural, shape, size
+from blockresearch.report.wording import integer, parameter_count, percent, plural, shape
 from blockresearch.results import (
     CIRCUITS,
     DOWNLOADS,
@@ -80,6 +81,13 @@ REPEATED = ("component", "block_type", "role", "shape", "dtype")
 ONLY_IF_SEVERAL = ("component", "role")
 
 LISTED_FINDINGS = 8
+
+# Path -> contents of what the page offers to download, beside its pictures.
+FILES = {
+    **DOWNLOADS,
+    **{f"reports/{name}.html": f"the report {report.label}" for name, report in REPORTS.items()},
+    **CIRCUITS,
+}
 
 
 def model_page(
@@ -150,11 +158,7 @@ def model_page(
             for path, caption in figures.items()
             if path in EMBEDDING_FIGURES
         ],
-        downloads=[
-            {"path": path, "text": text, "size": size((folder / path).stat().st_size)}
-            for path, text in (DOWNLOADS | CIRCUITS).items()
-            if path in DOWNLOADS or (not path.endswith(".html") and (folder / path).is_file())
-        ],
+        downloads=[*grouped(folder, FILES | figures)],
         columns=[
             (glossary.anchor("params", head["key"]), find_column("params", head["key"]))
             for head in data["columns"]
