@@ -44,7 +44,7 @@ def models(tmp_path):
             tmp_path / name / "comparison.json",
         )
         (tmp_path / name / "index.html").write_text("x")
-    html, _ = portal.portal(tmp_path, {})
+    html, _ = portal.portal(tmp_path, {}, {})
     (tmp_path / "index.html").write_text(html, encoding="utf-8")
     return f"{(tmp_path / 'index.html').as_uri()}#compare="
 
@@ -132,7 +132,7 @@ def test_a_long_list_shows_the_first_hundred(tmp_path, visit):
     write_results(tmp_path / "model-000")
     for place in range(1, 130):
         shutil.copytree(tmp_path / "model-000", tmp_path / f"model-{place:03}")
-    html, _ = portal.portal(tmp_path, {})
+    html, _ = portal.portal(tmp_path, {}, {})
     (tmp_path / "index.html").write_text(html, encoding="utf-8")
     page = visit((tmp_path / "index.html").as_uri()).page
     visible = page.locator("#models tbody tr:visible")

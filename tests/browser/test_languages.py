@@ -31,7 +31,7 @@ def made(tmp_path):
             save(message("picture"), folder / path)
         html, *_ = model_page.model_page(folder)
         write_text(html, folder / "index.html")
-        write_text(glossary.page(), tmp_path / "glossary.html")
+        write_text(glossary.page({}), tmp_path / "glossary.html")
         return (folder / "index.html").as_uri()
 
     yield write

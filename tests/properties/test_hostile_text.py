@@ -100,7 +100,7 @@ def test_hostile_names_add_no_elements_to_pages(tmp_path, monkeypatch):
         monkeypatch.setattr("tests.unit.report.test_pages.NAMES", names)
         folder = write_results(tmp_path / kind / "model", names, commit="c" * 40)
         (folder / "index.html").write_text("x")
-        made[kind] = (model_page.model_page(folder)[0], portal.portal(tmp_path / kind, {})[0])
+        made[kind] = (model_page.model_page(folder)[0], portal.portal(tmp_path / kind, {}, {})[0])
     for hostile, harmless in zip(made["hostile"], made["harmless"], strict=True):
         elements, code, data, text = skeleton(hostile)
         expected, expected_code, *_ = skeleton(harmless)

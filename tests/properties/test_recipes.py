@@ -107,7 +107,7 @@ from docs.outputs import manual
 
 def places(name):
     tables = [table for table in ("params", "matrices") if name in columns(table)]
-    in_glossary = f'id="params.{name}"' in glossary.page()
+    in_glossary = f'id="params.{name}"' in glossary.page({})
     return [tables, f"| `{name}` |" in manual(), in_glossary]
 """
 

@@ -5,6 +5,7 @@ python workflow/scripts/glossary.py --html results/glossary.html
 
 import logging
 
+from blockresearch.checkpoint import provenance
 from blockresearch.files import write_text
 from blockresearch.language.catalogue import set_language
 from blockresearch.report import glossary
@@ -15,7 +16,7 @@ log = logging.getLogger("glossary")
 
 def main(options):
     set_language(options.language)
-    write_text(glossary.page(), options.html)
+    write_text(glossary.page(provenance.program()), options.html)
     log.info("%s", options.html)
 
 

@@ -6,6 +6,7 @@ python workflow/scripts/portal.py --results results --html index.html --json ind
 import logging
 from pathlib import Path
 
+from blockresearch.checkpoint import provenance
 from blockresearch.checkpoint.records import file_key
 from blockresearch.failures import failure
 from blockresearch.files import read_json, write_json, write_text
@@ -26,7 +27,7 @@ def main(options):
         if (folder / "manifest.json").is_file() or folder.name in options.also
         if (found := failure(folder, download_folders(folder)))
     }
-    page, entries = portal.portal(results, failures)
+    page, entries = portal.portal(results, failures, provenance.program())
     write_text(page, options.html)
     write_json(entries, options.json)
     log.info("%d models in %s", len(entries), options.html)

@@ -38,12 +38,17 @@ def facts(manifest: Manifest, settings: Mapping[str, Any]) -> dict[str, str]:
         "model_id": manifest.model_id,
         "commit": manifest.commit,
         "commit_date": manifest.commit_date,
-        "tool": f"{TOOL} {tool_version()}",
-        "tool_commit": tool_commit(),
+        **program(),
         "settings": text,
         "settings_hash": hashlib.sha256(text.encode()).hexdigest()[:12],
     }
     return {name: value for name, value in found.items() if value}
+
+
+def program() -> dict[str, str]:
+    """The facts `tool` and `tool_commit` alone, for pages that are about no single model."""
+    commit = tool_commit()
+    return {"tool": f"{TOOL} {tool_version()}", **({"tool_commit": commit} if commit else {})}
 
 
 def facts_of_pair(other: Manifest, base: Manifest) -> dict[str, str]:

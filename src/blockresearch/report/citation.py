@@ -17,7 +17,10 @@ SHORT = 10
 
 
 def ending(facts: Mapping[str, str]) -> Markup:
-    """Paragraphs for the footer of a page whose tables state `facts`; empty without any."""
+    """Paragraphs for the footer of a page whose tables state `facts`; empty without any.
+
+    Facts of the program alone are those of a page that is about no single model.
+    """
     if "tool" not in facts:
         return Markup("")
     return Markup(
@@ -29,6 +32,13 @@ def ending(facts: Mapping[str, str]) -> Markup:
 
 def sources(facts: Mapping[str, str]) -> Sentence:
     """Checkpoint, program and settings in a few short sentences."""
+    program = facts.get("tool_commit", "")
+    is_changed = program.endswith("-dirty")
+    program = program.removesuffix("-dirty")[:SHORT] + (", changed" if is_changed else "")
+    if "model" not in facts:
+        if program:
+            return say("Made with {tool} (commit {commit}).", tool=facts["tool"], commit=program)
+        return say("Made with {tool}.", tool=facts["tool"])
     model = facts.get("model_id", facts["model"])
     commit, date = facts.get("commit", "")[:SHORT], facts.get("commit_date", "")[:SHORT]
     if not commit:
@@ -42,9 +52,6 @@ def sources(facts: Mapping[str, str]) -> Sentence:
             commit=commit,
             date=date,
         )
-    program = facts.get("tool_commit", "")
-    is_changed = program.endswith("-dirty")
-    program = program.removesuffix("-dirty")[:SHORT] + (", changed" if is_changed else "")
     if program:
         tool = say("Measured with {tool} (commit {commit}).", tool=facts["tool"], commit=program)
     else:
@@ -55,7 +62,11 @@ def sources(facts: Mapping[str, str]) -> Sentence:
 
 
 def bibtex(facts: Mapping[str, str]) -> str:
-    """An entry for BibTeX: the analysis of this checkpoint by this program."""
+    """An entry for BibTeX: the analysis of a checkpoint by the program, or the program alone."""
+    if "model" not in facts:
+        commit = facts.get("tool_commit")
+        note = f"program commit {commit}" if commit else ""
+        return _entry(facts["tool"].rpartition(" ")[0], {"title": f"{{{facts['tool']}}}"}, note)
     model = facts.get("model_id", facts["model"])
     against = f" compared with {facts['base_model']}" if "base_model" in facts else ""
     notes = {
@@ -65,17 +76,20 @@ def bibtex(facts: Mapping[str, str]) -> str:
         "settings": facts.get("settings_hash"),
     }
     note = ", ".join(f"{name} {value}" for name, value in notes.items() if value)
-    year = facts.get("commit_date", "")[:4]
-    fields = {
-        "title": f"{{Analysis of the weights of {_in_braces(model + against)}}}",
-        "author": f"{{{{{AUTHORS}}}}}",
-        "howpublished": f"{{{facts['tool']}}}",
-        "note": f"{{{note}}}" if note else "",
-        "year": f"{{{year}}}" if year else "",
+    work = {
+        "title": f"Analysis of the weights of {_in_braces(model + against)}",
+        "howpublished": facts["tool"],
+        "year": facts.get("commit_date", "")[:4],
     }
-    lines = [f"  {name} = {value}," for name, value in fields.items() if value]
-    key = "".join(c if c.isalnum() and c.isascii() else "-" for c in facts["model"])
-    return "\n".join([f"@misc{{{key},", *lines, "}"])
+    return _entry(facts["model"], work, note)
+
+
+def _entry(key: str, work: Mapping[str, str], note: str) -> str:
+    """An entry with the fields of `work` and a note; empty fields are left out."""
+    fields = {"title": "", "author": f"{{{AUTHORS}}}", "howpublished": "", "note": note, "year": ""}
+    lines = [f"  {name} = {{{value}}}," for name, value in (fields | dict(work)).items() if value]
+    name = "".join(c if c.isalnum() and c.isascii() else "-" for c in key)
+    return "\n".join([f"@misc{{{name},", *lines, "}"])
 
 
 def _in_braces(text: str) -> str:

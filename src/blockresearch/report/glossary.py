@@ -1,5 +1,8 @@
 """The glossary: the meaning of every column, from the records of the tables, and of block types."""
 
+from collections.abc import Mapping
+
+from blockresearch.report.citation import ending
 from blockresearch.report.pages import render
 from blockresearch.tables.column import (
     NONE,
@@ -39,11 +42,12 @@ def anchor(table: str, column: str) -> str:
     return f"{table}.{column}"
 
 
-def page() -> str:
-    """The page of all definitions, as HTML."""
+def page(program: Mapping[str, str]) -> str:
+    """The page of all definitions, as HTML, made by `program` (see `citation`)."""
     return render(
         "glossary.html.j2",
         title="Glossary",
+        ending=ending(program),
         block_types=BLOCK_TYPES.items(),
         tables=SCHEMAS.items(),
         anchor=anchor,

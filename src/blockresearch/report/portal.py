@@ -9,6 +9,7 @@ from blockresearch.failures import Failure
 from blockresearch.files import read_json
 from blockresearch.language.sentence import declared, enumerated, say
 from blockresearch.report import comparison
+from blockresearch.report.citation import ending
 from blockresearch.report.depth_profile import METRICS
 from blockresearch.report.differences.links import comparisons
 from blockresearch.report.dynamics.links import followed, steps_of
@@ -26,8 +27,10 @@ WITHOUT_REASON = "without a result or an error message: killed, or still running
 STATUSES = ("complete", "damaged", "failed", "planned", "unfinished")
 
 
-def portal(results: Path, failures: Mapping[str, Failure]) -> tuple[str, list[dict[str, Any]]]:
-    """The page of all models, and the list for index.json.
+def portal(
+    results: Path, failures: Mapping[str, Failure], program: Mapping[str, str]
+) -> tuple[str, list[dict[str, Any]]]:
+    """The page of all models, made by `program` (see `citation`), and the list for index.json.
 
     A model is a folder of `results` with a manifest.json or among `failures`, by the folder's name.
     """
@@ -55,6 +58,7 @@ def portal(results: Path, failures: Mapping[str, Failure]) -> tuple[str, list[di
             *(metric.label for metric in METRICS),
         ],
         title="Models",
+        ending=ending(program),
         models=[*map(_shown, entries)],
         weights=weights,
         runs=runs,

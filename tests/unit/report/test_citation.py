@@ -22,6 +22,16 @@ def test_a_page_ends_with_checkpoint_program_settings():
     assert sources(folder) == "Checkpoint: local--x. Measured with AI Block Research 1.0."
 
 
+def test_a_page_of_no_model_cites_the_program():
+    program = {name: text for name, text in FACTS.items() if name.startswith("tool")}
+    assert sources(program) == "Made with AI Block Research 1.0 (commit dddddddddd, changed)."
+    assert sources({"tool": "AI Block Research 1.0"}) == "Made with AI Block Research 1.0."
+    text = bibtex(program)
+    assert text.startswith("@misc{AI-Block-Research,\n  title = {{AI Block Research 1.0}},")
+    assert "howpublished" not in text and f"note = {{program commit {'d' * 40}-dirty}}" in text
+    assert "<pre>@misc" in ending(program)
+
+
 def test_tables_without_facts_end_without_sources():
     assert ending({}) == ""
 

@@ -9,7 +9,7 @@ from blockresearch.tables.columns import (
 
 
 def test_the_glossary_has_every_column_and_anchor():
-    html = glossary.page()
+    html = glossary.page({})
     anchors = set(re.findall('id="(.*?)"', html))
     for table, schema in SCHEMAS.items():
         assert {glossary.anchor(table, column.name) for column in schema.columns} <= anchors

@@ -19,7 +19,7 @@ def test_portal_says_what_is_finished_and_what_failed(tmp_path):
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "manifest.json").write_text('{"model_id":')
     (tmp_path / "no_model").mkdir()
-    html, entries = portal.portal(tmp_path, failures)
+    html, entries = portal.portal(tmp_path, failures, {"tool": "AI Block Research 1.0"})
     page = assert_harmless(html)
     assert {entry["folder"]: entry["status"] for entry in entries} == {
         "damaged": "unfinished",
@@ -30,9 +30,10 @@ def test_portal_says_what_is_finished_and_what_failed(tmp_path):
     }
     one = next(entry for entry in entries if entry["folder"] == "one")
     assert one["model"] == NAMES[0] and one["type"] == NAMES[1] and one["parameters"] == 12345
+    assert "Made with AI Block Research 1.0." in " ".join(page.texts)
     assert page.tags.count("input") == 2, "a search and one model with numbers to compare"
     assert f"resolve_model: {NAMES[0]}: not there." in " ".join(page.texts)
-    assert portal.portal(tmp_path, failures)[0] == html
+    assert portal.portal(tmp_path, failures, {"tool": "AI Block Research 1.0"})[0] == html
 
 
 def test_a_failure_after_the_page_is_named(tmp_path):

@@ -29,6 +29,6 @@ def test_the_page_of_all_models_lists_runs_not_steps(tmp_path):
         facts = {"model": name, "model_id": name, "revision": "main", "commit": "c" * 40}
         sizes = {"totals": {"parameters": 1, "bytes": 2}, "config": {}, "created_at": "2026"}
         write_json(facts | sizes, tmp_path / name / "manifest.json")
-    html, entries = portal.portal(tmp_path, {})
+    html, entries = portal.portal(tmp_path, {}, {})
     assert [entry["folder"] for entry in entries] == ["org--other"]
     assert "dynamics/org--run/index.html" in html
