@@ -134,7 +134,8 @@ def unused_gpu() -> str | None:
     if not _has_driver() or importlib.util.find_spec("torch") is not None:
         return None
     return (
-        "There is a GPU here, but no torch, so the CPU measures: `make setup GPU=yes` adds torch."
+        "There is a GPU here, but no torch, so the CPU measures: `make setup GPU=yes` in a clone, "
+        "or `pip install torch`, adds torch."
     )
 
 

@@ -63,6 +63,7 @@ def test_a_slot_belongs_to_the_gpu_itself(monkeypatch):
 def test_a_gpu_without_torch_is_named_in_one_line(monkeypatch):
     monkeypatch.setattr(device, "_has_driver", lambda: True)
     monkeypatch.setattr(device.importlib.util, "find_spec", lambda name: None)
-    assert "make setup GPU=yes" in device.unused_gpu()
+    note = device.unused_gpu()
+    assert "`make setup GPU=yes` in a clone" in note and "`pip install torch`" in note
     monkeypatch.setattr(device, "_has_driver", lambda: False)
     assert device.unused_gpu() is None

@@ -51,6 +51,20 @@ def test_resolving_the_same_model_rebuilds_nothing(finished):
     assert planned(finished) == {}
 
 
+@pytest.mark.slow
+def test_without_its_plan_a_model_is_resolved_first(finished):
+    folder = finished.folder / "results/local--model"
+    kept = [folder / "plan.json", folder / "embedding/tokens.csv"]
+    for path in kept:
+        path.rename(finished.folder / path.name)
+    try:
+        run = finished.snakemake("--dry-run", *CONFIG, "--", str(kept[1]))
+        assert run.jobs == {"resolve_model": 1, "embedding_analysis": 1}
+    finally:
+        for path in kept:
+            (finished.folder / path.name).rename(path)
+
+
 def test_what_was_deleted_is_made_again(finished):
     deleted = finished.folder / "results/local--model/layers.csv"
     kept = deleted.rename(finished.folder / "layers.csv")

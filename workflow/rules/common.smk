@@ -3,8 +3,6 @@
 import os
 import re
 
-from snakemake.exceptions import WorkflowError
-
 try:
     from blockresearch import results
     from blockresearch.checkpoint import records
@@ -16,7 +14,8 @@ try:
     from blockresearch.run.fingerprint import fingerprint, flags
     from blockresearch.run.validation import ConfigError, checked
 except ModuleNotFoundError as error:
-    raise WorkflowError(
+    # A WorkflowError would name this line below the sentence.
+    raise SystemExit(
         f"{error}: run `make setup` in the folder of AI Block Research, then "
         "`source .venv/bin/activate`, and start again."
     )
@@ -28,7 +27,7 @@ try:
     )
     RUN = lookup.run_of(config)
 except ConfigError as error:
-    raise WorkflowError(spoken(*error.args))
+    raise SystemExit(spoken(*error.args))
 
 MODELS, ANALYZED = RUN.models, models(config)
 closing.announce(RUN.results, ANALYZED)

@@ -5,9 +5,11 @@ checkpoint resolve_model:
     input:
         lambda wildcards: RUN.model_files(wildcards.model),
     output:
+        # First, because a job that looks something up before there is a plan waits for the first
+        # output of a checkpoint: a manifest without a plan would not make this run.
+        plan="<model>/plan.json",
         # Kept while the job runs: a model that is still the same keeps its manifest.
         manifest=update("<model>/manifest.json"),
-        plan="<model>/plan.json",
     log:
         "<model>/logs/resolve_model.log",
     benchmark:

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+from snakemake.exceptions import WorkflowError
+
 from blockresearch.device import unused_gpu
 from blockresearch.project import use_interpreter
 from blockresearch.run import integrity, lifeline, session, warm

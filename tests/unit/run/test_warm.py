@@ -1,5 +1,6 @@
 """Scripts that a process of the run runs as its copies: as if Python had started them."""
 
+import importlib.util
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import pytest
 
 from blockresearch.project import PACKAGE
 from blockresearch.run import handover, warm
+from tests.conftest import ROOT
 
 HANDOVER = str(PACKAGE / "run" / "handover.py")
 
@@ -70,6 +72,13 @@ def start(folder, word, **options):
 def finished(job, given=""):
     out, log = job.communicate(given, timeout=30)
     return job.returncode, out, log
+
+
+def test_scripts_and_what_they_load_later_exist():
+    """With a name that is gone, each job would import everything itself, without a word."""
+    for script, later in warm.LATER.items():
+        assert (ROOT / f"workflow/scripts/{script}.py").is_file()
+        assert all(importlib.util.find_spec(name) for name in later)
 
 
 def test_a_copy_has_files_folder_and_arguments(server, tmp_path):
