@@ -53,12 +53,12 @@ def test_resolving_the_same_model_rebuilds_nothing(finished):
 
 @pytest.mark.slow
 def test_without_its_plan_a_model_is_resolved_first(finished):
-    folder = finished.folder / "results/local--model"
-    kept = [folder / "plan.json", folder / "embedding/tokens.csv"]
+    table = "results/local--model/embedding/tokens.csv"
+    kept = [finished.folder / "results/local--model/plan.json", finished.folder / table]
     for path in kept:
         path.rename(finished.folder / path.name)
     try:
-        run = finished.snakemake("--dry-run", *CONFIG, "--", str(kept[1]))
+        run = finished.snakemake("--dry-run", *CONFIG, "--", table)
         assert run.jobs == {"resolve_model": 1, "embedding_analysis": 1}
     finally:
         for path in kept:

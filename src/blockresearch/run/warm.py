@@ -29,7 +29,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from blockresearch.project import PACKAGE
+from blockresearch.project import PACKAGE, PROJECT
 from blockresearch.run.handover import SOCKET
 
 # What libraries and scripts import inside functions, at first use.
@@ -70,7 +70,9 @@ def start() -> int | None:
         return None
     listening.listen(128)
     reads, alive = os.pipe()
-    path = os.pathsep.join([str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    # As `project.command` gives it to jobs.
+    own = [] if PROJECT == PACKAGE else [str(PACKAGE.parent)]
+    path = os.pathsep.join([*own, *filter(None, [os.environ.get("PYTHONPATH")])])
     with listening:
         code = "from blockresearch.run.warm import main; main()"
         subprocess.Popen(
