@@ -1,9 +1,10 @@
-"""Which tensors of a manifest form the attention blocks of a model.
+"""Which tensors of a manifest form the attention blocks and the MLPs of a model.
 
 Roles decide it: self and cross attention are separate blocks of a layer, and the norms of a layer
-are known by their names there.
+are known by their names there. Experts and their routers are left out.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from blockresearch.checkpoint.manifest import Manifest, Tensor
@@ -11,6 +12,11 @@ from blockresearch.model_config import ModelConfig
 from blockresearch.weights.heads import PROJECTIONS
 
 BLOCKS = (*PROJECTIONS, "qkv_proj")
+
+MLP_BLOCKS = ("gate_proj", "up_proj", "gate_up_proj", "down_proj")
+
+# Weight and bias of a norm.
+Norm = tuple[Tensor | None, Tensor | None]
 
 
 @dataclass
@@ -22,7 +28,7 @@ class Place:
     role: str
     weights: dict[str, list[Tensor]] = field(default_factory=dict)
     biases: dict[str, Tensor] = field(default_factory=dict)
-    norms: dict[str, tuple[Tensor | None, Tensor | None]] = field(default_factory=dict)
+    norms: dict[str, Norm] = field(default_factory=dict)
 
     @property
     def tensors(self) -> list[Tensor]:
@@ -34,28 +40,53 @@ class Place:
 def attention_places(manifest: Manifest) -> list[Place]:
     """The attention blocks of a model by component and layer, self before cross."""
     places: dict[tuple[str, int, str], Place] = {}
-    norms: dict[tuple[str, int], dict[str, list[Tensor | None]]] = {}
-    for tensor in manifest.tensors:
+    for tensor, (component, layer) in _of_layers(manifest):
         role = tensor.role
-        if role.layer_index is None or role.component == "adapter" or role.is_buffer:
-            continue
-        if role.block_type == "norm" and tensor.layout.is_measured:
-            pair = norms.setdefault((role.component, role.layer_index), {})
-            name = (role.projection or "").rpartition(" ")[2]
-            pair.setdefault(name, [None, None])[role.is_bias] = tensor
         if role.block_type not in BLOCKS or role.role not in ("self", "cross"):
             continue
-        key = (role.component, role.layer_index, role.role)
+        key = (component, layer, role.role)
         place = places.setdefault(key, Place(*key))
         if role.is_bias:
             place.biases[role.block_type] = tensor
         elif tensor.layout.kind in ("matrix", "unsupported"):
             place.weights.setdefault(role.block_type, []).append(tensor)
     found = [place for _, place in sorted(places.items(), key=_order) if place.weights]
+    norms = layer_norms(manifest)
     for place in found:
-        for name, (weight, bias) in norms.get((place.component, place.layer), {}).items():
-            place.norms[name] = weight, bias
+        place.norms = norms.get((place.component, place.layer), {})
     return found
+
+
+def mlp_places(manifest: Manifest) -> list[Tensor]:
+    """The weights of dense MLPs by component, layer and block."""
+    found = [
+        (place, MLP_BLOCKS.index(tensor.role.block_type), tensor)
+        for tensor, place in _of_layers(manifest)
+        if tensor.role.block_type in MLP_BLOCKS
+        and tensor.layout.kind == "matrix"
+        and not tensor.role.is_bias
+    ]
+    return [tensor for *_, tensor in sorted(found, key=lambda each: each[:2])]
+
+
+def layer_norms(manifest: Manifest) -> dict[tuple[str, int], dict[str, Norm]]:
+    """The norms of each layer of a component, by their names there."""
+    norms: dict[tuple[str, int], dict[str, Norm]] = {}
+    for tensor, place in _of_layers(manifest):
+        if tensor.role.block_type == "norm" and tensor.layout.is_measured:
+            own = norms.setdefault(place, {})
+            name = (tensor.role.projection or "").rpartition(" ")[2]
+            weight, bias = own.get(name, (None, None))
+            own[name] = (weight, tensor) if tensor.role.is_bias else (tensor, bias)
+    return norms
+
+
+def _of_layers(manifest: Manifest) -> Iterator[tuple[Tensor, tuple[str, int]]]:
+    """The learned tensors of layers, with component and number of the layer."""
+    for tensor in manifest.tensors:
+        role = tensor.role
+        if role.layer_index is not None and role.component != "adapter" and not role.is_buffer:
+            yield tensor, (role.component, role.layer_index)
 
 
 def head_counts(manifest: Manifest, component: str) -> tuple[int, int] | None:

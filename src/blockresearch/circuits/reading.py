@@ -13,7 +13,7 @@ import numpy as np
 from blockresearch.checkpoint.manifest import Manifest, Tensor
 from blockresearch.circuits import norms
 from blockresearch.circuits.layer import Attention, Layer, Missing
-from blockresearch.circuits.places import Place, attention_places, head_counts
+from blockresearch.circuits.places import Norm, Place, attention_places, head_counts
 from blockresearch.circuits.rotary import rotary_pairs
 from blockresearch.model_config import ModelConfig
 from blockresearch.weights.heads import PROJECTIONS, split_heads
@@ -42,7 +42,7 @@ def read_layers(manifest: Manifest, files: Mapping[str, Path]) -> Iterator[Layer
         )
 
 
-class _Reader:
+class Reader:
     """Reads tensors of a model whose shards lie in `files`, float64."""
 
     def __init__(self, manifest: Manifest, files: Mapping[str, Path]):
@@ -62,13 +62,19 @@ class _Reader:
         """The elements [n] of a vector."""
         return np.concatenate([part.reshape(-1) for part in self.matrices(tensor).values()])
 
+    def norm(self, pair: Norm, adds_one: bool) -> tuple[np.ndarray, np.ndarray | None]:
+        """Scale [n] and offset of a norm; a scale of 1 without a weight."""
+        weight, bias = pair
+        scale = self.values(weight) + adds_one if weight else np.ones(1)
+        return scale, None if bias is None else self.values(bias)
+
 
 def _attention(manifest: Manifest, files: Mapping[str, Path], place: Place) -> Attention | Missing:
     """The heads of one attention block, or why there are none."""
     reason = _refusal(place)
     if reason:
         return Missing(place.role, reason)
-    reader = _Reader(manifest, files)
+    reader = Reader(manifest, files)
     try:
         matrices, biases = _parts(reader, place)
     except Contradiction as error:
@@ -106,7 +112,7 @@ def _refusal(place: Place) -> str:
     return f"no {', '.join(absent)}{': ' if why else ''}{why}"
 
 
-def _parts(reader: _Reader, place: Place) -> tuple[Named, Named]:
+def _parts(reader: Reader, place: Place) -> tuple[Named, Named]:
     """Matrices [out, in] and biases [out] of q, k, v and o, zeros without biases."""
     matrices: dict[str, np.ndarray] = {}
     for block, tensors in place.weights.items():
@@ -126,26 +132,24 @@ def _parts(reader: _Reader, place: Place) -> tuple[Named, Named]:
 
 
 def _folded(
-    reader: _Reader, place: Place, matrices: Named, biases: Named, heads: int, groups: int
+    reader: Reader, place: Place, matrices: Named, biases: Named, heads: int, groups: int
 ) -> Attention:
     """The heads with norms folded in."""
     config = reader.manifest.config
     facts = ModelConfig(config)
-    adds_one = facts.adds_one_to_norms and place.component in ("text", "mtp")
+    adds_one = norms.adds_one(facts, place.component)
 
     def scale(name: str) -> np.ndarray:
-        weight, _ = place.norms[name]
-        return reader.values(weight) + adds_one if weight else np.ones(1)
+        return reader.norm(place.norms[name], adds_one)[0]
 
     parts = {name: (matrices[name], biases[name]) for name in PROJECTIONS}
     norm = norms.norm_before(place.norms, place.role, facts)
     if norm is not None:
-        beta = place.norms[norm][1]
-        is_centered = beta is not None or bool(facts.types & norms.CENTERED)
+        gamma, beta = reader.norm(place.norms[norm], adds_one)
+        is_centered = norms.is_centered(facts, beta)
         # Keys and values of a cross attention come from another stack, normalized at its end.
         for name in ("q_proj", "k_proj", "v_proj") if place.role == "self" else ("q_proj",):
-            offset = None if beta is None else reader.values(beta)
-            parts[name] = norms.fold(*parts[name], scale(norm), offset, is_centered)
+            parts[name] = norms.fold(*parts[name], gamma, beta, is_centered)
     split = {
         name: (split_heads(matrix, len(matrix) // count, False), bias.reshape(count, -1))
         for name, count in (("q_proj", heads), ("k_proj", groups), ("v_proj", groups))

@@ -1,0 +1,63 @@
+"""The matrices of dense MLPs, with norms folded in, read one at a time.
+
+Gate and up read the residual stream by their rows, behind the norm before the MLP; down writes to
+it by its columns. Experts are left out.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from blockresearch.checkpoint.manifest import Manifest, Tensor
+from blockresearch.circuits import norms
+from blockresearch.circuits.places import Norm
+from blockresearch.circuits.reading import Reader
+from blockresearch.model_config import ModelConfig
+from blockresearch.weights.quantized.source import Contradiction
+
+
+@dataclass(frozen=True)
+class MlpMatrix:
+    """A matrix of an MLP as vectors of the residual stream.
+
+    block      gate_proj, up_proj or down_proj
+    vectors    what each neuron reads or writes, float32 [neurons, d]
+    norm       name of the norm that is folded in; None if none is known
+    """
+
+    block: str
+    vectors: np.ndarray
+    norm: str | None
+
+
+def read_mlp(
+    manifest: Manifest, files: Mapping[str, Path], tensor: Tensor, found: Mapping[str, Norm]
+) -> list[MlpMatrix]:
+    """The matrices in a tensor of an MLP whose layer has the norms `found`; `files` are the shards
+    by name. None if it cannot be read, or has values that are not finite."""
+    reader, facts = Reader(manifest, files), ModelConfig(manifest.config)
+    try:
+        matrices = reader.matrices(tensor)
+    except Contradiction:
+        return []
+    adds_one = norms.adds_one(facts, tensor.role.component)
+    result = []
+    for piece, matrix in matrices.items():
+        block = piece or tensor.role.block_type
+        if block == "down_proj":
+            # The scale of a norm behind the MLP changes what is written, no token is read by it.
+            if norms.MLP_OUTPUT_NORM in found:
+                scale, _ = reader.norm(found[norms.MLP_OUTPUT_NORM], adds_one)
+                matrix = scale[:, None] * matrix
+            name, matrix = None, matrix.T
+        else:
+            name = norms.norm_before_mlp(found, facts)
+            if name is not None:
+                gamma, beta = reader.norm(found[name], adds_one)
+                is_centered = norms.is_centered(facts, beta)
+                matrix, _ = norms.fold(matrix, np.zeros(len(matrix)), gamma, None, is_centered)
+        if np.isfinite(matrix).all():
+            result.append(MlpMatrix(block, matrix.astype(np.float32), name))
+    return result
