@@ -17,6 +17,9 @@ CONTENT = ("name", "dtype", "shape", "shard", "begin", "end", "layout")
 # Block types of the matrices of attention.
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj")
 
+# Block types of the matrices of dense MLPs.
+MLP = ("gate_proj", "up_proj", "gate_up_proj", "down_proj")
+
 
 def content_key(
     sha256: str | None, git_sha1: str | None, ranges: Sequence[Sequence[int]] | None = None
@@ -159,6 +162,31 @@ def expert_shards(manifest: Mapping[str, Any]) -> list[str]:
 def experts_digest(manifest: Mapping[str, Any]) -> str:
     """Short hash of what numbers of experts are made from."""
     return _digest(manifest, expert_tensors(manifest))
+
+
+def direction_tensors(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The tensors that leading directions and their tokens are read from: attention, MLPs, norms
+    also outside the layers, and the tables of tokens."""
+    tables = [tensor["name"] for tensor in token_tensors(manifest)]
+    return [
+        tensor
+        for tensor in manifest["tensors"]
+        if tensor["name"] in tables
+        or (
+            tensor["role"].get("component") != "adapter"
+            and tensor["role"].get("block_type") in (*ATTENTION, *MLP, "norm")
+        )
+    ]
+
+
+def direction_shards(manifest: Mapping[str, Any]) -> list[str]:
+    """The shards that leading directions and their tokens are read from."""
+    return shards_of(manifest, [tensor["name"] for tensor in direction_tensors(manifest)])
+
+
+def directions_digest(manifest: Mapping[str, Any]) -> str:
+    """Short hash of what leading directions are made from, the tokens left out."""
+    return _digest(manifest, direction_tensors(manifest))
 
 
 def _digest(manifest: Mapping[str, Any], tensors: Sequence[Mapping[str, Any]]) -> str:

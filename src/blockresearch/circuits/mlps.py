@@ -36,7 +36,7 @@ def read_mlp(
     manifest: Manifest, files: Mapping[str, Path], tensor: Tensor, found: Mapping[str, Norm]
 ) -> list[MlpMatrix]:
     """The matrices in a tensor of an MLP whose layer has the norms `found`; `files` are the shards
-    by name. None if it cannot be read, or has values that are not finite."""
+    by name. Those that cannot be read, or have values that are not finite, are left out."""
     reader, facts = Reader(manifest, files), ModelConfig(manifest.config)
     try:
         matrices = reader.matrices(tensor)

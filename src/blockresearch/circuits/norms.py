@@ -1,5 +1,5 @@
-"""Which norms stand before, inside and behind attention and MLP, at the ends of a stack, and how they
-are folded into matrices.
+"""Which norms stand before, inside and behind attention, MLP and the last layer, and how they are
+folded into matrices.
 
 y = W (γ ∘ x + β) is (W diag(γ)) x + W β, and a LayerNorm subtracts the mean of x, which is to
 subtract the mean of each row of W diag(γ). Only the division by the norm of x is left out: it is

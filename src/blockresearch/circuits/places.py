@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from blockresearch.checkpoint.manifest import Manifest, Tensor
+from blockresearch.checkpoint.records import MLP
 from blockresearch.model_config import ModelConfig
 from blockresearch.weights.heads import PROJECTIONS
 
 BLOCKS = (*PROJECTIONS, "qkv_proj")
-
-MLP_BLOCKS = ("gate_proj", "up_proj", "gate_up_proj", "down_proj")
 
 # Weight and bias of a norm.
 Norm = tuple[Tensor | None, Tensor | None]
@@ -60,9 +59,9 @@ def attention_places(manifest: Manifest) -> list[Place]:
 def mlp_places(manifest: Manifest) -> list[Tensor]:
     """The weights of dense MLPs by component, layer and block."""
     found = [
-        (place, MLP_BLOCKS.index(tensor.role.block_type), tensor)
+        (place, MLP.index(tensor.role.block_type), tensor)
         for tensor, place in _of_layers(manifest)
-        if tensor.role.block_type in MLP_BLOCKS
+        if tensor.role.block_type in MLP
         and tensor.layout.kind == "matrix"
         and not tensor.role.is_bias
     ]

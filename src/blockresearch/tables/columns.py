@@ -20,6 +20,7 @@ from blockresearch.tables.comparison_columns import (
     SUBSPACES,
     VOCABULARY,
 )
+from blockresearch.tables.direction_columns import DIRECTIONS
 from blockresearch.tables.dynamics_columns import DYNAMICS
 from blockresearch.tables.expert_columns import EXPERT_PAIRS, EXPERTS
 from blockresearch.tables.outlier_columns import OUTLIERS
@@ -65,6 +66,7 @@ SCHEMAS = {
     "head_graph": HEAD_GRAPH,
     "outliers": OUTLIERS,
     "heavy_tails": HEAVY_TAILS,
+    "directions": DIRECTIONS,
     "experts": EXPERTS,
     "expert_pairs": EXPERT_PAIRS,
 }
