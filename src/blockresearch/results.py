@@ -82,6 +82,7 @@ ON_DEMAND = {
             *("manifest.json", "params.parquet"),
             *("circuits/attention_heads.parquet", "circuits/head_graph.parquet"),
             *("circuits/experts.parquet", "circuits/expert_pairs.parquet"),
+            "circuits/directions.parquet",
         ),
     ),
     "50_plans": Report(
@@ -151,6 +152,7 @@ CIRCUITS = {
     **_table(
         "circuits/heavy_tails", "exponents of spectra that compare between shapes, with their null"
     ),
+    **_table("circuits/directions", "leading directions of heads and MLPs, named by tokens"),
     **_table(
         "circuits/experts", "routed experts: similarity, router rows, candidates for dead ones"
     ),

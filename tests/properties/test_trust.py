@@ -155,6 +155,12 @@ DOCUMENTED = {
         if column.name not in ("layer_index", "expert_index")
     },
     **{
+        column.name: "tests/unit/circuits/test_direction_rows.py"
+        for column in SCHEMAS["directions"].columns
+        if column.type not in ("string", "boolean")
+        if column.name not in ("layer_index", "head")
+    },
+    **{
         column.name: "tests/unit/circuits/test_expert_rows.py"
         for table in ("experts", "expert_pairs")
         for column in SCHEMAS[table].columns

@@ -119,3 +119,37 @@ rule experts:
         "{params.program} --manifest {input.manifest:q}"
         " --weights {params.weights:q} --out {params.out_dir:q}"
         " {params.args} 2> {log:q}"
+
+
+rule directions:
+    input:
+        manifest=ancient("<model>/manifest.json"),
+        tokens="<model>/embedding/tokens.parquet",
+        output_tokens="<model>/embedding/output_tokens.parquet",
+        files=lambda wildcards: available(
+            wildcards, records.direction_shards(manifest_of(wildcards))
+        ),
+    output:
+        csv="<model>/circuits/directions.csv",
+        parquet="<model>/circuits/directions.parquet",
+    log:
+        "<model>/logs/directions.log",
+    benchmark:
+        "<model>/benchmarks/directions.tsv"
+    conda:
+        "../../envs/numeric.yaml"
+    threads: min(workflow.cores or 1, 4)
+    resources:
+        **resources_for("directions"),
+        # It needs all shards with attention, MLPs and tokens at once.
+        disk_slots=lambda wildcards: slots(wildcards, config["shards_on_disk"]),
+    params:
+        args=lambda wildcards: arguments.direction_flags(manifest_of(wildcards)),
+        code=fingerprint("directions"),
+        out=lambda wildcards, output: os.path.splitext(output.csv)[0],
+        program=program("directions"),
+        weights=uncompared(lambda wildcards: config["weights"]),
+    shell:
+        "{params.program} --manifest {input.manifest:q} --tokens {input.tokens:q}"
+        " --output_tokens {input.output_tokens:q} --weights {params.weights:q}"
+        " --out {params.out:q} --threads {threads} {params.args} 2> {log:q}"

@@ -164,6 +164,18 @@ def experts_digest(manifest: Mapping[str, Any]) -> str:
     return _digest(manifest, expert_tensors(manifest))
 
 
+def mlp_tensors(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The matrices of dense MLPs in the layers."""
+    return [
+        tensor
+        for tensor in manifest["tensors"]
+        if tensor["role"].get("layer_index") is not None
+        and tensor["role"].get("component") != "adapter"
+        and tensor["role"].get("block_type") in MLP
+        and len(tensor["shape"]) > 1
+    ]
+
+
 def direction_tensors(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The tensors that leading directions and their tokens are read from: attention, MLPs, norms
     also outside the layers, and the tables of tokens."""

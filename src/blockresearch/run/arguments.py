@@ -81,6 +81,11 @@ def expert_flags(manifest: Json) -> str:
     return flags({"digest": records.experts_digest(manifest)})
 
 
+def direction_flags(manifest: Json) -> str:
+    """A hash of what the leading directions are made from."""
+    return flags({"digest": records.directions_digest(manifest)})
+
+
 def report_flags(config: Json, notebook: str) -> str:
     """The settings that a report shows."""
     settings = _settings(config)

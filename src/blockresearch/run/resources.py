@@ -15,7 +15,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from blockresearch.checkpoint.records import attention_tensors, expert_tensors, token_tensors
+from blockresearch.checkpoint.records import (
+    attention_tensors,
+    expert_tensors,
+    mlp_tensors,
+    token_tensors,
+)
 from blockresearch.files import Version, read_json, version
 
 MB, KB = 1024**2, 1024
@@ -91,6 +96,8 @@ class Size:
     attention  elements of all matrices of attention
     deepest   those of the layer that has the most
     products  multiplications for the graph of heads
+    mlps      elements of all matrices of dense MLPs
+    mlp       those of the largest one
     experts   elements of all routed experts
     expert    those of the largest one, of which a layer has most `per_layer`
     """
@@ -103,6 +110,8 @@ class Size:
     attention: int = 0
     deepest: int = 0
     products: int = 0
+    mlps: int = 0
+    mlp: int = 0
     experts: int = 0
     expert: int = 0
     per_layer: int = 0
@@ -150,6 +159,9 @@ ON_DEMAND = {
 BESIDE = ("merge", "transformer_analysis", "audit_model", "00_setup")
 
 
+# Of directions: the usual size of a head.
+HEAD_SIZE = 64
+
 # Of experts: numbers of the moments of one, seconds for an element, pairs of a layer that are
 # aligned and seconds for one of them, with 1,000 to 2,000 neurons.
 MOMENTS, EXPERT_SECONDS, EXPERT_PAIRS, PAIR_SECONDS = 192**2, 2e-8, 8, 1.0
@@ -176,6 +188,7 @@ def size(manifest: Mapping[str, Any], plan: Mapping[str, Any]) -> Size:
     """The size of a model."""
     parts, tokens = plan["parts"], token_tensors(manifest)
     layers, experts = _attention(manifest), _experts(manifest)
+    mlps = [math.prod(tensor["shape"]) for tensor in mlp_tensors(manifest)]
     return Size(
         rows=sum(max(len(part["tensors"]), _matrices(part)) for part in parts),
         values=sum(part.get("singular_values", 0) for part in parts),
@@ -185,6 +198,8 @@ def size(manifest: Mapping[str, Any], plan: Mapping[str, Any]) -> Size:
         attention=sum(sum(layer) for layer in layers),
         deepest=max(map(sum, layers), default=0),
         products=_products(layers),
+        mlps=sum(mlps),
+        mlp=max(mlps, default=0),
         experts=sum(count * own for count, own in experts),
         expert=max((own for _, own in experts), default=0),
         per_layer=max((count for count, _ in experts), default=0),
@@ -423,6 +438,17 @@ def to_fit_tails(model: Size, attempt: int = 1) -> Need:
     attention of a layer."""
     memory = (CIRCUITS_MB + 40) * MB + 16 * model.deepest
     return need(START_SECONDS + TAIL_SECONDS * model.rows, memory, attempt=attempt)
+
+
+def to_name_directions(model: Size, attempt: int = 1) -> Need:
+    """Of directions: the attention of a layer and a matrix of an MLP in float64,
+    a panel of tokens with its scores; Gram matrices of MLPs, and scores of all directions."""
+    width = model.elements / max(model.tokens, 1)
+    directions = model.attention / max(width * HEAD_SIZE, 1) + 8 * model.mlps / max(model.mlp, 1)
+    memory = (CIRCUITS_MB + 250) * MB + 24 * (model.deepest + model.mlp) + 16 * directions * width
+    work = 2 * directions * model.elements + model.mlps * width
+    seconds = START_SECONDS + CIRCUITS_SECONDS * model.attention + work / PRODUCTS_PER_SECOND
+    return need(seconds, memory, attempt=attempt)
 
 
 def to_compare_experts(model: Size, attempt: int = 1) -> Need:

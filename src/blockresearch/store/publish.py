@@ -21,6 +21,7 @@ ABOUT = {
     "attention_heads": "what each attention head reads, matches, writes and copies",
     "head_graph": "which heads write where later heads read",
     "heavy_tails": "exponents of spectra that compare between shapes, with their null",
+    "directions": "leading directions of heads and MLPs, named by tokens",
     "experts": "routed experts: similarity, router rows, candidates for dead ones",
     "expert_pairs": "the most similar pairs of experts, and duplicates in any order",
     "outliers": "single weights far beyond a normal law, and channels they share",

@@ -380,6 +380,19 @@ GUIDANCE = (
         "of the 16 largest weights of each matrix; how active a channel is depends on inputs",
     ),
     _of(
+        "direction share gap",
+        "1e-6 of the largest energy (float32); exact to 1e-7 for heads",
+        "the first direction of a head may have most of its energy, that of an MLP a few percent",
+        "with a gap near 0 the direction is any in a plane, and so are its tokens",
+    ),
+    _of(
+        "top_ids top_scores top_coherence top_coherence_z bottom_ids bottom_scores "
+        "bottom_coherence bottom_coherence_z coherence_null",
+        "1e-5 (float32)",
+        "in many layers one direction separates frequent from rare tokens: its ends are coherent",
+        "what a direction would say to the output layer alone; later layers may change it",
+    ),
+    _of(
         "expert_norm expert_norm_z router_norm router_norm_z router_bias router_bias_z",
         "exact to the last digits of float64; router norms of float32 as stored",
         "within a few deviations of their layer; correction biases depend on the balance of load",
