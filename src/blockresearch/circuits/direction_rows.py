@@ -111,7 +111,11 @@ def all_directions(manifest: Manifest, files: Mapping[str, Path]) -> Iterator[Di
             is_written = matrix.block == "down_proj"
             about = {"circuit": matrix.block, "side": "write" if is_written else "read"}
             for at, vector in enumerate(leading.vectors):
-                facts = {"direction": at, "share": leading.shares[at], "gap": leading.gaps[at]}
+                facts = {
+                    "direction": at,
+                    "energy_share": leading.shares[at],
+                    "gap": leading.gaps[at],
+                }
                 seen = _behind(vector, final.get(role.component)) if is_written else vector
                 yield Direction(place | about | facts, seen.astype(np.float32))
 
@@ -162,7 +166,11 @@ def _of_heads(
             leading = leading_of_product(left, right, OF_HEAD)
             others = leading.others if leading.others is not None else leading.vectors
             for at, pair in enumerate(zip(leading.vectors, others, strict=True)):
-                facts = {"direction": at, "share": leading.shares[at], "gap": leading.gaps[at]}
+                facts = {
+                    "direction": at,
+                    "energy_share": leading.shares[at],
+                    "gap": leading.gaps[at],
+                }
                 for side, vector in zip(sides, pair, strict=True):
                     # Keys and values of a cross attention come from another stack.
                     if attention.role == "cross" and side in ("key", "read"):

@@ -96,7 +96,7 @@ def adds_one(facts: ModelConfig, component: str) -> bool:
 
 
 def is_centered(facts: ModelConfig, beta: np.ndarray | None) -> bool:
-    """Whether a norm with the offset `beta` subtracts the mean of what it reads."""
+    """Whether a norm with the offset `beta` [d] subtracts the mean of what it reads."""
     return beta is not None or bool(facts.types & CENTERED)
 
 

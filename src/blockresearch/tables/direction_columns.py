@@ -25,7 +25,7 @@ DIRECTIONS = Schema(
             "belong together",
         ),
         Column(
-            "share",
+            "energy_share",
             "number",
             "share of the energy of the circuit or matrix in this direction",
             SHARE,

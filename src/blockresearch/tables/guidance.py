@@ -380,9 +380,9 @@ GUIDANCE = (
         "of the 16 largest weights of each matrix; how active a channel is depends on inputs",
     ),
     _of(
-        "direction share gap",
+        "direction energy_share gap",
         "1e-6 of the largest energy (float32); exact to 1e-7 for heads",
-        "the first direction of a head may have most of its energy, that of an MLP a few percent",
+        "a head may have most of its energy in one direction, an MLP a few percent",
         "with a gap near 0 the direction is any in a plane, and so are its tokens",
     ),
     _of(

@@ -110,7 +110,9 @@ def test_scores_agree_with_plain_numpy(tmp_path, stored):
         found = [row["top_scores"], row["bottom_scores"]]
         flipped = [-np.array(each) for each in reversed(found)]
         assert np.allclose(found, ends, atol=1e-3) or np.allclose(flipped, ends, atol=1e-3)
-        assert row["share"] == pytest.approx(values[number] ** 2 / np.sum(values**2), rel=1e-4)
+        assert row["energy_share"] == pytest.approx(
+            values[number] ** 2 / np.sum(values**2), rel=1e-4
+        )
     gamma = stored[f"{LAYER}.post_attention_layernorm.weight"].astype(np.float64)
     v = np.linalg.svd(stored[f"{LAYER}.mlp.up_proj.weight"] * gamma)[2][0]
     scores = (table - table.mean(axis=0)) @ v

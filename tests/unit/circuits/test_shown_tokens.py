@@ -6,7 +6,7 @@ from blockresearch.circuits.shown_tokens import shown_tokens
 from blockresearch.tables.io import frame
 
 
-def test_unnamed_unused_and_untrained_rows_are_left_out():
+def test_untrained_and_unnamed_rows_are_left_out():
     rows = [
         {"token": "a", "kind": "normal", "category": "letters", "undertrained_score": 0.1},
         {"token": None, "kind": "unnamed", "category": "letters", "undertrained_score": 0.1},
