@@ -72,7 +72,8 @@ def head_cards(heads: pd.DataFrame, directions: pd.DataFrame) -> Html | None:
     and the tokens along the first direction of what it matches, reads and writes."""
     known = heads[heads["copying_z"].notna() & (heads["role"] == "self")]
     order = known["copying_z"].astype(float).abs().sort_values(ascending=False, kind="stable")
-    cards, lines = [], []
+    cards: list[str] = []
+    lines: list[str] = []
     for row in known.loc[order.index].to_dict("records"):
         own = _of_head(directions, row)
         if own.empty or len(cards) == CARDS:
