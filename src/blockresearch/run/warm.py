@@ -23,6 +23,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 import warnings
 from collections.abc import Mapping
@@ -100,6 +101,7 @@ def main() -> None:
     poll = select.poll()
     for descriptor in (listening.fileno(), alive, ended):
         poll.register(descriptor, select.POLLIN)
+    since = time.time()
     waiting: Waiting = {}
     # The first to be registered is the last to run.
     codes: list[int] = []
@@ -113,7 +115,7 @@ def main() -> None:
             _answer(waiting)
         if listening.fileno() in ready:
             connection = listening.accept()[0]
-            request = _request(connection)
+            request = _request(connection, since)
             if request is None:
                 connection.close()
                 continue
@@ -133,13 +135,15 @@ def main() -> None:
     shutil.rmtree(os.path.dirname(place), ignore_errors=True)
 
 
-def _request(connection: socket.socket) -> dict[str, Any] | None:
+def _request(connection: socket.socket, since: float) -> dict[str, Any] | None:
     """What to run, with the `files` for standard input, output and error; the script's libraries
-    are loaded then. None for another Python's, or a script that cannot be loaded."""
+    are loaded then. None for another Python's, or a script that cannot be loaded. Nor for code that
+    was edited while the run goes on: templates would be newer than the modules that use them."""
     _, files, _, _ = socket.recv_fds(connection, 1, 3)
     with connection.makefile("r") as text:
         request = json.loads(text.read() or "null")
-    if request and request["prefix"] == sys.prefix and len(files) == 3 and _load(request):
+    is_ours = request and request["prefix"] == sys.prefix and len(files) == 3
+    if is_ours and not edited(PACKAGE, since) and _load(request):
         return {**request, "files": files}
     for descriptor in files:
         os.close(descriptor)
@@ -159,6 +163,18 @@ def _load(request: Mapping[str, Any]) -> bool:
     finally:
         os.chdir(here)
     return True
+
+
+def edited(folder: Path, since: float) -> bool:
+    """Whether a file in a folder was changed after a time (s), caches of Python not counted."""
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name != "__pycache__"]
+        try:
+            if any(os.stat(os.path.join(place, name)).st_mtime > since for name in names):
+                return True
+        except OSError:  # it has just been there
+            return True
+    return False
 
 
 def _name(script: str) -> str:

@@ -134,3 +134,13 @@ def test_another_python_runs_its_script_itself(server, tmp_path):
         timeout=30,
     )
     assert json.loads(job.stdout)[0] == os.getpid(), job.stderr
+
+
+def test_files_that_were_edited_are_noticed(tmp_path):
+    for name in ("room/page.j2", "room/__pycache__/page.pyc"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    since = (tmp_path / "room/page.j2").stat().st_mtime
+    os.utime(tmp_path / "room/__pycache__/page.pyc", (since + 9, since + 9))
+    assert not warm.edited(tmp_path, since)
+    assert warm.edited(tmp_path, since - 1)
