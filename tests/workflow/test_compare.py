@@ -30,9 +30,10 @@ def test_a_comparison_follows_its_sides(tmp_path):
     first = compare()
     assert first.code == 0, first.text
     pages = {"adapter_plan": 1, "compare_page": 1, "compare_report": 1}
+    repair = {"repair_plan": 1}
     # The base has one shard, the other side two.
     parts = {"survey_shard": 3, "compare_shard": 1, "compare_models": 1}
-    assert first.jobs == {"resolve_model": 2, **parts, **pages, "compare": 1}
+    assert first.jobs == {"resolve_model": 2, **parts, **pages, **repair, "compare": 1}
     assert "change of rank 2" in (project.folder / FOLDER / "index.html").read_text()
     pairs = pd.read_csv(project.folder / FOLDER / "pairs.csv")
     assert set(pairs["status"]) == {"matched"}

@@ -12,6 +12,7 @@ rule compare_page:
         "<results>/compare/{other}-vs-{base}/profiles.parquet",
         "<results>/compare/{other}-vs-{base}/autopsy.json",
         "<results>/compare/{other}-vs-{base}/plans/adapter_plan.json",
+        "<results>/compare/{other}-vs-{base}/plans/repair_plan.json",
         "<results>/compare/{other}-vs-{base}/reports/40_compare.html",
     output:
         "<results>/compare/{other}-vs-{base}/index.html",
@@ -44,6 +45,7 @@ rule compare_report:
         "<results>/compare/{other}-vs-{base}/differences.parquet",
         "<results>/compare/{other}-vs-{base}/autopsy.json",
         "<results>/compare/{other}-vs-{base}/plans/adapter_plan.json",
+        "<results>/compare/{other}-vs-{base}/plans/repair_plan.json",
     output:
         ipynb="<results>/compare/{other}-vs-{base}/reports/40_compare.ipynb",
         html=report(

@@ -162,6 +162,30 @@ rule adapter_plan:
         " {params.args} 2> {log:q}"
 
 
+rule repair_plan:
+    input:
+        pairs="<results>/compare/{other}-vs-{base}/pairs.parquet",
+        differences="<results>/compare/{other}-vs-{base}/differences.parquet",
+    output:
+        plan="<results>/compare/{other}-vs-{base}/plans/repair_plan.json",
+        files=directory("<results>/compare/{other}-vs-{base}/plans/repair"),
+    log:
+        "<results>/compare/{other}-vs-{base}/logs/repair_plan.log",
+    benchmark:
+        "<results>/compare/{other}-vs-{base}/benchmarks/repair_plan.tsv"
+    retries: 0
+    conda:
+        "../../envs/numeric.yaml"
+    resources:
+        **resources_for("repair_plan"),
+    params:
+        code=fingerprint("repair_plan"),
+        program=program("repair_plan"),
+    shell:
+        "{params.program} --pairs {input.pairs:q} --differences {input.differences:q}"
+        " --out {output.plan:q} --files {output.files:q} 2> {log:q}"
+
+
 # Fine-tunes by their base, if it has several.
 MERGES = merged(config)
 
@@ -220,8 +244,9 @@ rule merge_plan:
 rule plans:
     input:
         collect(
-            "<results>/compare/{pair}/plans/adapter_plan.json",
+            "<results>/compare/{pair}/plans/{plan}_plan.json",
             pair=COMPARISONS,
+            plan=["adapter", "repair"],
         ),
         collect("<results>/{base}/plans/merge_plan.json", base=MERGES),
         collect(

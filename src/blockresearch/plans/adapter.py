@@ -184,7 +184,7 @@ def adapter_plan(
             if why is None:
                 modules.setdefault(_module(row), []).append(_piece(row, settings))
         if why is not None:
-            left.append(_Left(_shown(row), why, float(size)))
+            left.append(_Left(shown_name(row), why, float(size)))
     left += _only_other(pairs)
     adapter = Adapter(
         tuple(
@@ -239,7 +239,8 @@ def _text(value: Any) -> str:
     return "" if pd.isna(value) else str(value)
 
 
-def _shown(row: Mapping[str, Any]) -> str:
+def shown_name(row: Mapping[str, Any]) -> str:
+    """The tensor of the base, and the part of it, of a row of differences."""
     return " ".join(filter(None, (_text(row["param_name"]), _text(row["slice"]))))
 
 

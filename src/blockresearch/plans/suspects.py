@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from blockresearch.language.sentence import say
 from blockresearch.plans.plan import Plan
 from blockresearch.tables.selections import SUPER_WEIGHT, super_weights
 
@@ -75,7 +76,7 @@ def _not_finite(params: pd.DataFrame) -> Iterator[dict[str, Any]]:
     counts = params[["nan_count", "posinf_count", "neginf_count"]].fillna(0).astype(int).sum(axis=1)
     for name, count in zip(params["param_name"], counts, strict=True):
         if count:
-            reason = "values that are not finite"
+            reason = say("values that are not finite")
             yield _suspect(name, reason, "nan_count + posinf_count + neginf_count", count, 0, False)
 
 
@@ -84,12 +85,12 @@ def _outliers(matrices: pd.DataFrame) -> Iterator[dict[str, Any]]:
     ratio, usual = _with_median(matrices, "max_over_rms")
     for index, row in matrices.iterrows():
         if index in special:
-            reason = "a single huge weight in an early down projection (super weight)"
+            reason = say("a single huge weight in an early down projection (super weight)")
             yield _suspect(
                 row["param_name"], reason, "max_over_rms", float(ratio[index]), SUPER_WEIGHT
             )
         elif ratio[index] >= max(OUTLIER, TIMES_MEDIAN * usual[index]):
-            reason = "its largest weight stands out more than in others of its kind"
+            reason = say("its largest weight stands out more than in others of its kind")
             yield _suspect(
                 row["param_name"], reason, "max_over_rms", float(ratio[index]), float(usual[index])
             )
@@ -99,7 +100,7 @@ def _heavy_tails(matrices: pd.DataFrame) -> Iterator[dict[str, Any]]:
     tail, usual = _with_median(matrices, "kurtosis_excess")
     for index, row in matrices.iterrows():
         if tail[index] >= max(TAIL, usual[index] + ABOVE_MEDIAN):
-            reason = "heavier tails than others of its kind"
+            reason = say("heavier tails than others of its kind")
             yield _suspect(
                 row["param_name"],
                 reason,
@@ -113,7 +114,7 @@ def _low_exponents(matrices: pd.DataFrame) -> Iterator[dict[str, Any]]:
     fits = matrices["alpha_passes"].fillna(False).astype(bool)
     alpha = matrices["alpha"].astype(float)
     for index, row in matrices[fits & (alpha < LOWEST_ALPHA)].iterrows():
-        reason = "a power-law exponent below 2"
+        reason = say("a power-law exponent below 2")
         value = float(alpha[index])
         yield _suspect(row["param_name"], reason, "alpha", value, LOWEST_ALPHA, protect=False)
 

@@ -250,7 +250,7 @@ class Run:
             plan = self.known(wildcards.base, "plan.json")
             sides = [planned_parts(plan).values()] * 2 if plan else []
             return resources.to_compare(sides, threads, attempt)
-        if rule == "adapter_plan":
+        if rule in ("adapter_plan", "repair_plan"):
             base = (self.known(wildcards.base, file) for file in ("manifest.json", "plan.json"))
             return resources.to_make(rule, resources.size_of(*base), attempt)
         if rule == "measure_step":

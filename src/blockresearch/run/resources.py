@@ -149,6 +149,7 @@ ON_DEMAND = {
     "training_plan": Job(150, 1.1, row=(12, 1.0)),
     "sparsity_plan": Job(150, 0.8, row=(12, 0.5)),
     "adapter_plan": Job(150, 1.0, row=(12, 1.0)),
+    "repair_plan": Job(150, 1.0, row=(12, 0.5)),
     "outliers": Job(150, 0.8, row=(9, 0.2)),
     "suspects_plan": Job(150, 0.8, row=(12, 0.7)),
     "25_circuits": Job(350, 4.5, row=(3, 0.5)),

@@ -11,6 +11,7 @@ from blockresearch.tables.column import (
     Column,
 )
 from blockresearch.tables.documents import PROVENANCE
+from blockresearch.tables.sources import GAVISH
 
 # What every plan states.
 STATED = (
@@ -176,6 +177,48 @@ ADAPTER_PLAN = (
     PROVENANCE,
 )
 
+REPAIR_PLAN = (
+    *STATED,
+    Column(
+        "removed", "number", "share of the change that is removed", SHARE, "1 − Σ ‖Δ*‖² / Σ ‖Δ‖²"
+    ),
+    Column("disagreements", "integer", "matrices of which the two ranks disagree", NONE),
+    Column("matrices", "objects", "what is decided, a matrix each, with the keys below"),
+    Column("matrices.name", "string", "tensor of the base, and part of it"),
+    Column("matrices.shape", "numbers", "rows and columns", NONE),
+    Column("matrices.rank", "integer", "directions of Δ that are kept", NONE),
+    Column(
+        "matrices.donoho_rank",
+        "integer",
+        "singular values of Δ above the threshold",
+        NONE,
+        "#{σ > threshold}",
+        GAVISH,
+    ),
+    Column("matrices.storage_rank", "integer", "delta_storage_rank of the comparison", NONE),
+    Column("matrices.disagrees", "boolean", "one of these ranks is more than twice the other"),
+    Column(
+        "matrices.noise_level",
+        "number",
+        "standard deviation of noise with the median of σ(Δ)",
+        WEIGHT,
+        "median(σ) / √(p μ_β)",
+        GAVISH,
+    ),
+    Column(
+        "matrices.threshold",
+        "number",
+        "p is the longer side",
+        WEIGHT,
+        "noise_level · √p · √(2 (β + 1) + 8β / (β + 1 + √(β² + 14β + 1)))",
+        GAVISH,
+    ),
+    Column("matrices.delta_norm", "number", "size of the change", WEIGHT, "‖Δ‖_F"),
+    Column("matrices.kept_norm", "number", "size of what is kept", WEIGHT, "‖Δ*‖_F"),
+    Column("files", "strings", "files in plans/repair"),
+    PROVENANCE,
+)
+
 MERGE_PLAN = (
     *STATED,
     Column("method", "string", "method of mergekit: linear, ties or task_arithmetic"),
@@ -226,6 +269,10 @@ PLANS = {
     "suspects_plan.json": (
         "weights that stand out ([plans.md](plans.md#suspects))",
         SUSPECTS_PLAN,
+    ),
+    "repair_plan.json": (
+        "in the folder of a comparison: the change without noise ([plans.md](plans.md#repair))",
+        REPAIR_PLAN,
     ),
     "merge_plan.json": (
         "of a base with several fine-tunes: a merge of them ([plans.md](plans.md#merge))",

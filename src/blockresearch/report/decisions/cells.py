@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from blockresearch.files import read_json
-from blockresearch.language.sentence import Sentence, say
+from blockresearch.language.sentence import Sentence, declared, say
 from blockresearch.report.notebook_cells import Html, lead, table, table_or_line
 from blockresearch.report.wording import fixed, integer, number, percent, size
 from blockresearch.report.words import escape, words
@@ -146,7 +146,8 @@ def choices(plans: Plans) -> Html | None:
         return None
     rows = [*record["uniform"], {"format": say("the plan"), **record["predicted"]}]
     return table(
-        pd.DataFrame(rows).sort_values("bits"),
+        # As a column of text the last one would lose its message.
+        pd.DataFrame(sorted(rows, key=lambda row: row["bits"]), dtype=object),
         {
             "format": (say("format"), None),
             "bits": (say("bits per weight"), fixed),
@@ -213,7 +214,12 @@ def suspicious(plans: Plans) -> Html | None:
     """What stands out, with the reason."""
     rows = pd.DataFrame(plans.suspects["suspects"])
     if len(rows):
-        rows = rows.assign(tensor=rows["tensor"].map(short), reason=rows["reason"].map(short))
+        reasons = [declared(short(reason)) for reason in rows["reason"]]
+        # As a column of text they would lose their messages.
+        rows = rows.assign(
+            tensor=rows["tensor"].map(short),
+            reason=pd.Series(reasons, rows.index, dtype=object),
+        )
     return table_or_line(
         rows,
         {

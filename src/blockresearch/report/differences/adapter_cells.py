@@ -39,7 +39,7 @@ def one_rank(found: PairResults) -> Html | None:
     rows = [{**each, "rank": integer(each["rank"])} for each in plan["curve"]]
     rows = sorted([*rows, planned], key=lambda row: row["parameters"])
     return table(
-        pd.DataFrame(rows),
+        pd.DataFrame(rows, dtype=object),
         {
             "rank": (say("rank"), None),
             "error": (say("‖Δ − BA‖ / ‖Δ‖"), percent),
@@ -56,7 +56,9 @@ def modules(found: PairResults) -> Html | None:
         return None
     rows = pd.DataFrame(plan["modules"]).sort_values("share", ascending=False, kind="stable")
     rows = rows.assign(
-        name=rows["name"].map(short), limit=[LIMITS[limit] for limit in rows["limit"]]
+        name=rows["name"].map(short),
+        # As a column of text it would lose the messages.
+        limit=pd.Series([LIMITS[limit] for limit in rows["limit"]], rows.index, dtype=object),
     )
     return table(
         rows,
@@ -78,7 +80,7 @@ def rest(found: PairResults) -> Html | None:
     if not rows:
         return None
     return table(
-        pd.DataFrame(rows, columns=["reason", "share", "count", "names"]),
+        pd.DataFrame(rows, columns=["reason", "share", "count", "names"], dtype=object),
         {
             "reason": (say("why"), None),
             "share": (say("share of ‖Δ‖²"), str),

@@ -61,6 +61,9 @@ DOWNLOADS = {
     "vocabulary.parquet": say("the same (Parquet)"),
     "autopsy.json": say("the sentences above with their rules, numbers and thresholds"),
     "plans/adapter_plan.json": say("the plan of an adapter: ranks, errors, what it cannot keep"),
+    "plans/repair_plan.json": say(
+        "the plan of a repair: directions of Δ beyond noise and rounding"
+    ),
     "reports/40_compare.ipynb": say("notebook of the report"),
 }
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from blockresearch.language.catalogue import spoken
 from blockresearch.language.sentence import Sentence
 from blockresearch.report.figures.charts import label
 from blockresearch.report.figures.names import indexed
@@ -61,7 +62,7 @@ def table_data(
 def _text(cell: Any) -> str:
     if _is_missing(cell):
         return ""
-    return visible(str(cell) if isinstance(cell, Sentence) else cell)
+    return visible(spoken(cell) if isinstance(cell, Sentence) else cell)
 
 
 def _number(cell: Any) -> Any:

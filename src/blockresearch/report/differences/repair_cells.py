@@ -1,0 +1,69 @@
+"""Functions for the cells of report 40 about the repair plan."""
+
+from typing import Any
+
+import pandas as pd
+
+from blockresearch.files import read_json
+from blockresearch.language.sentence import declared, joined, say
+from blockresearch.report.differences.pair import PairResults
+from blockresearch.report.notebook_cells import Html, table
+from blockresearch.report.wording import integer, number, percent
+from blockresearch.report.words import words
+from blockresearch.text import short
+
+
+def _plan(found: PairResults) -> dict[str, Any]:
+    """The plan; empty if there is none."""
+    path = found.folder / "plans" / "repair_plan.json"
+    plan: dict[str, Any] = read_json(path) if path.is_file() else {}
+    return plan
+
+
+def top(found: PairResults) -> Html:
+    """How much of the change is taken for noise, or why there is no plan."""
+    plan = _plan(found)
+    if "removed" not in plan:
+        text = say("There is no plan of a repair.")
+        if "reason" in plan:
+            text = say("No repair is planned: {reason}.", reason=declared(plan["reason"]))
+        return Html(f"<p>{words(text)}</p>", text)
+    text = joined(
+        say(
+            "{share} of ‖Δ‖² is taken for noise or rounding in {count} matrices; in {other} of "
+            "them the two criteria disagree.",
+            share=percent(plan["removed"]),
+            count=integer(len(plan["matrices"])),
+            other=integer(plan["disagreements"]),
+        ),
+        declared(plan["caveat"]),
+    )
+    links = ("plans/repair_plan.json", "plans/repair/repair.json")
+    html = ", ".join(f'<a href="../{path}">{path}</a>' for path in links)
+    return Html(f"<p>{words(text)}</p><p>{html}</p>", "\n".join([text, *links]))
+
+
+def matrices(found: PairResults) -> Html | None:
+    """The matrices with their ranks, the largest changes first."""
+    known = _plan(found).get("matrices", [])
+    if not known:
+        return None
+    rows = pd.DataFrame(known).sort_values("delta_norm", ascending=False, kind="stable")
+    answers = [say("yes") if each else say("no") for each in rows["disagrees"]]
+    return table(
+        rows.assign(
+            name=rows["name"].map(short),
+            # As a column of text it would lose the messages.
+            disagrees=pd.Series(answers, rows.index, dtype=object),
+        ),
+        {
+            "name": (say("tensor"), None),
+            "donoho_rank": (say("beyond noise"), integer),
+            "storage_rank": (say("beyond rounding"), integer),
+            "rank": (say("kept"), integer),
+            "disagrees": (say("disagreement"), None),
+            "delta_norm": (say("‖Δ‖"), number),
+            "kept_norm": (say("‖Δ‖ that is kept"), number),
+        },
+        say("Directions of each change"),
+    )
