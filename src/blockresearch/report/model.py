@@ -193,7 +193,12 @@ def coverage_finding(coverage: pd.DataFrame) -> Sentence:
         "reason.",
         count=integer(len(coverage) - len(left)),
         total=integer(len(coverage)),
-        kinds=listed([f"{integer(count)} {kind}" for kind, count in kinds.items()]),
+        kinds=listed(
+            [
+                say("{count} {kind}", count=integer(count), kind=declared(kind))
+                for kind, count in kinds.items()
+            ]
+        ),
     )
 
 

@@ -7,6 +7,13 @@ import pandas as pd
 
 from blockresearch.language.sentence import Sentence, enumerated, joined, say
 from blockresearch.report.findings.tokens import compared
+from blockresearch.report.findings.training import (
+    ALIKE,
+    REFERENCE_QUANTILE,
+    are_control_tokens,
+    least_score,
+    looks_untrained,
+)
 from blockresearch.report.wording import (
     fixed,
     integer,
@@ -128,4 +135,24 @@ def undertrained_finding(tokens: pd.DataFrame, facts: Mapping[str, Any]) -> str:
         tokens=plural(len(alike), "other token"),
         lowest=integer(facts["above_lowest_reference"]),
     )
-    return joined(method, reached)
+    return joined(method, reached, _limit(tokens, facts))
+
+
+def _limit(tokens: pd.DataFrame, facts: Mapping[str, Any]) -> str:
+    """From which score findings call a token untrained; empty if the score cannot tell."""
+    if looks_untrained(tokens, facts) is None:
+        return ""
+    score = f"{least_score(tokens):.4f}"
+    if are_control_tokens(tokens):
+        return say(
+            "The findings above count tokens from a score of {score} on: {margin} below that "
+            "median, because rows that training left alike differ by up to that much.",
+            score=score,
+            margin=f"{ALIKE:g}",
+        )
+    return say(
+        "The findings above count tokens from a score of {score} on, which {share} of the "
+        "reference rows reach.",
+        score=score,
+        share=percent(1 - REFERENCE_QUANTILE),
+    )

@@ -26,12 +26,31 @@ class Measure:
     scale: str
 
 
+# Status in the table coverage -> the word for readers.
+STATUSES = {
+    "analysed": say("analyzed"),
+    "buffer": say("buffer"),
+    "companion": say("companion"),
+    "unsupported": say("unsupported"),
+    "missing": say("missing"),
+    "left out": say("left out"),
+    "unknown": say("unknown"),
+}
+
+
 def coverage_table(coverage: pd.DataFrame) -> pd.DataFrame:
-    """Tensors, elements and bytes per status of the table coverage."""
+    """Tensors, elements and bytes per status of the table coverage, the status in a word."""
     grouped = coverage.fillna({"status": "unknown"}).groupby("status")
-    return grouped.agg(
+    table = grouped.agg(
         tensors=("param_name", "size"), numel=("numel", "sum"), nbytes=("nbytes", "sum")
     ).reset_index()
+    return with_words(table)
+
+
+def with_words(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the column status as words for readers."""
+    words = [STATUSES.get(status, status) for status in table["status"]]
+    return table.assign(status=pd.Series(words, index=table.index, dtype=object))
 
 
 def findings_table(audit: Mapping[str, Any]) -> pd.DataFrame:

@@ -72,8 +72,9 @@ def percent(share: Any) -> str:
 
 
 def size(count: float) -> str:
-    """A number of bytes in the unit that fits: 1.20 kB, 269 MB (powers of ten)."""
-    return _scaled(count, {"TB": 1e12, "GB": 1e9, "MB": 1e6, "kB": 1e3}) or f"{count:.0f} bytes"
+    """A number of bytes in the unit that fits: 1 byte, 1.20 kB, 269 MB (powers of ten)."""
+    scaled = _scaled(count, {"TB": 1e12, "GB": 1e9, "MB": 1e6, "kB": 1e3})
+    return scaled or plural(round(count), "byte")
 
 
 def parameter_count(count: float) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from blockresearch.report.values import information_table, largest_weights
+from blockresearch.report.values import coverage_table, information_table, largest_weights
 from blockresearch.tables.io import frame
 
 
@@ -29,3 +29,10 @@ def test_largest_weights_say_where_they_are():
     table = largest_weights(frame(rows, "matrices"))
     assert list(table["matrix"]) == ["b k_proj", "a"]
     assert table["top_value"].iloc[0] == -5.0 and table["top_row"].iloc[1] == 4
+
+
+def test_statuses_are_words_for_readers():
+    rows = [{"status": status, "numel": 2} for status in ("analysed", "analysed", None, "buffer")]
+    table = coverage_table(frame(rows, "coverage"))
+    assert list(table["status"]) == ["analyzed", "buffer", "unknown"]
+    assert list(table["numel"]) == [4, 2, 2]

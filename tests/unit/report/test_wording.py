@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from blockresearch.language.catalogue import translated
 from blockresearch.report import wording
 from blockresearch.report.wording import with_spread
 
@@ -77,3 +78,8 @@ def test_numbers_have_units_and_sensible_digits():
         "x",
     ]
     assert wording.plural(1, "tensor") == "1 tensor" and wording.plural(2000, "job") == "2,000 jobs"
+
+
+def test_a_byte_is_translated_and_counted():
+    assert [wording.size(count) for count in (0, 1, 2)] == ["0 bytes", "1 byte", "2 bytes"]
+    assert translated(wording.size(1), "zh") == "1 字节"

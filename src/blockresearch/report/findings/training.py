@@ -81,14 +81,26 @@ def looks_untrained(tokens: pd.DataFrame, facts: Mapping[str, Any]) -> pd.Series
     if reference.sum() < FEWEST_REFERENCES or auc is None or auc < LEAST_AUC:
         return None
     scores = tokens["undertrained_score"].astype(float)
-    known = scores[reference].dropna()
-    level = float(known.quantile(REFERENCE_QUANTILE))
-    if tokens["kind"][reference].isin(["special", "added"]).all():
-        level = float(known.median()) - ALIKE
-        if float(known.max()) > level + 2 * ALIKE:
-            return None
+    level = least_score(tokens)
+    if are_control_tokens(tokens) and float(scores[reference].max()) > level + 2 * ALIKE:
+        return None
     found = scores.ge(level - ROUNDING).fillna(False)
     return found if found.mean() <= MOST_UNTRAINED else None
+
+
+def are_control_tokens(tokens: pd.DataFrame) -> bool:
+    """Whether all reference rows are special tokens, some of which training may have reached."""
+    reference = tokens["reference"].fillna(False).astype(bool)
+    return bool(tokens["kind"][reference].isin(["special", "added"]).all())
+
+
+def least_score(tokens: pd.DataFrame) -> float:
+    """The score from which a token looks untrained; NaN without reference rows."""
+    reference = tokens["reference"].fillna(False).astype(bool)
+    known = tokens["undertrained_score"][reference].astype(float).dropna()
+    if are_control_tokens(tokens):
+        return float(known.median()) - ALIKE
+    return float(known.quantile(REFERENCE_QUANTILE))
 
 
 def special_tokens(tokens: pd.DataFrame, untrained: pd.Series, table: Place) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ import pytest
 
 from blockresearch.report.findings import training
 from blockresearch.report.findings.record import Place
+from blockresearch.report.tokens import undertrained_finding
 from blockresearch.tables.io import frame
 
 FACTS = {"held_out_auc": 0.99}
@@ -72,6 +73,9 @@ def test_control_tokens_count_if_most_are_alike(spread, is_used):
     table = table[is_control | (table["kind"] == "normal")].reset_index(drop=True)
     table = table.assign(reference=table["kind"] == "special")
     assert (training.looks_untrained(table, FACTS) is not None) == is_used
+    facts = FACTS | {"method": "m", "above_lowest_reference": 0}
+    told = undertrained_finding(table, facts)
+    assert ("from a score of 0.8950 on: 0.005 below that median" in told) == is_used
 
 
 def twins(cosine, content=("a", "b")):
