@@ -56,7 +56,7 @@ def static_map(drawn: Mapping[str, Any], key: str) -> str:
         left += len(columns) * WIDTH + LEFT + 36
     tall = TOP + deepest * height + 34
     parts += _legend(scale, LEFT, tall - 16)
-    title = f"{metric['label']} by layer and kind of matrix"
+    title = f"{metric['label']} by layer and {drawn.get('across', 'kind of matrix')}"
     if not shows_values:
         title += ", relative to the median of the column"
     # The widest letters of the title take about seven units.
@@ -124,7 +124,8 @@ def maps(matrices: pd.DataFrame, keys: Sequence[str]) -> Drawing | None:
 
 
 def live_map(drawn: Mapping[str, Any], keys: Sequence[str]) -> Drawing | None:
-    """The same for a map as `map_of` makes it.
+    """The same for a map as `map_of` makes it; columns are kinds of matrices, or what it has
+    `across`.
 
     If it has them, `color` is what colors show at first (`value`, or relative to the `median`), and
     `none` is what a cell without a color is.

@@ -1,0 +1,43 @@
+"""Maps of layers and attention heads: colors show the values themselves."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from blockresearch.language.sentence import say
+from blockresearch.report.figures.layer_map import Metric, map_of
+from blockresearch.report.figures.live import Drawing
+from blockresearch.report.figures.static_map import live_map
+from blockresearch.report.wording import by_component
+
+METRICS = (
+    Metric("copying", say("copying score"), say("1: writes what it reads"), "difference", 1.0),
+    Metric("copying_z", say("z of the copying score"), "", "difference"),
+    Metric("qk_symmetry", say("QK symmetry"), say("1: symmetric"), "difference", 1.0),
+    Metric("qk_share", say("QK effective rank"), say("share of the size of a head"), "difference"),
+    Metric("ov_share", say("OV effective rank"), say("share of the size of a head"), "difference"),
+    Metric("slow_energy", say("slow frequencies"), say("share of the scores"), "difference"),
+)
+
+
+def head_map(heads: pd.DataFrame, keys: Sequence[str]) -> Drawing | None:
+    """An interactive map of some metrics of the table attention_heads; None without values."""
+    drawn = heads_by_layer(heads)
+    return live_map(drawn, keys) if drawn else None
+
+
+def heads_by_layer(heads: pd.DataFrame) -> dict[str, Any] | None:
+    """What `live_map` draws, as `map_of`, a column for each head; self and cross attention have
+    columns of different names if a model has both."""
+    components = by_component(heads["component"])
+    number = heads["head"].astype("Int64").astype(str)
+    several = heads["role"].nunique() > 1
+    rows = heads.assign(
+        label=(heads["role"] + " head " if several else "head ") + number,
+        qk_share=heads["qk_effective_rank"] / heads["head_size"],
+        ov_share=heads["ov_effective_rank"] / heads["head_size"],
+        place=heads["component"].map(components.index),
+    ).sort_values(["place", "role", "head", "layer_index"], kind="stable", ignore_index=True)
+    drawn = map_of(rows, METRICS)
+    return {**drawn, "color": "value", "across": "head"} if drawn else None
