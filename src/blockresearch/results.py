@@ -82,7 +82,8 @@ ON_DEMAND = {
             *("manifest.json", "params.parquet"),
             *("circuits/attention_heads.parquet", "circuits/head_graph.parquet"),
             *("circuits/experts.parquet", "circuits/expert_pairs.parquet"),
-            "circuits/directions.parquet",
+            *("circuits/directions.parquet", "circuits/outliers.parquet"),
+            "circuits/heavy_tails.parquet",
         ),
     ),
     "50_plans": Report(
