@@ -13,6 +13,7 @@ import pandas as pd
 from blockresearch.audit import structure, values
 from blockresearch.audit.finding import AuditFinding, as_record
 from blockresearch.checkpoint.manifest import Manifest
+from blockresearch.language.sentence import say
 from blockresearch.weights.quantized.scheme import CONTRADICTORY, DOES_NOT_FIT
 
 SEVERITIES = ("error", "warning", "note")
@@ -77,7 +78,11 @@ def _totals(manifest: Manifest) -> Iterator[AuditFinding]:
             "note",
             "total_size",
             "index",
-            f"the index says {size:,} bytes, the tensors have {totals.bytes:,}",
+            say(
+                "the index says {stated} bytes, the tensors have {count}",
+                stated=f"{size:,}",
+                count=f"{totals.bytes:,}",
+            ),
             "the index was written for another set of shards or types; the headers count",
         )
     known = (totals.stored, totals.logical, totals.parameters)
@@ -86,7 +91,11 @@ def _totals(manifest: Manifest) -> Iterator[AuditFinding]:
             "note",
             "total_parameters",
             "index",
-            f"the index says {count:,} parameters, the headers have {totals.logical:,}",
+            say(
+                "the index says {stated} parameters, the headers have {count}",
+                stated=f"{count:,}",
+                count=f"{totals.logical:,}",
+            ),
             "other ways to count (tied, packed or unlearned tensors), or a stale index",
         )
 

@@ -2,6 +2,9 @@
 
 import re
 from dataclasses import asdict, dataclass
+from typing import Any
+
+from blockresearch.language.sentence import messages_in
 
 NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
 
@@ -19,9 +22,11 @@ class AuditFinding:
     meaning: str
 
 
-def as_record(finding: AuditFinding) -> dict[str, str]:
-    """A finding as written to audit.json."""
-    return asdict(finding)
+def as_record(finding: AuditFinding) -> dict[str, Any]:
+    """A finding as written to audit.json; `messages` has that of its evidence for translation."""
+    record = asdict(finding)
+    messages = messages_in(record)
+    return record | {"messages": messages} if messages else record
 
 
 def family(name: str) -> str:

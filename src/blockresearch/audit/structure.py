@@ -15,6 +15,7 @@ import pandas as pd
 
 from blockresearch.audit.finding import FEWEST_SIBLINGS, NUMBER, AuditFinding, family
 from blockresearch.checkpoint.manifest import Manifest
+from blockresearch.language.sentence import say
 from blockresearch.model_config import ModelConfig
 
 # Architectures whose tensors have the shapes that `_expected` derives from config.json.
@@ -69,7 +70,7 @@ def findings(
             "error",
             "missing_tensor",
             "all tensors",
-            "the headers list no tensor at all",
+            say("the headers list no tensor at all"),
             "the export failed, or wrote the weights elsewhere",
         )
     # An adapter may change any of the layers, and any weights in them.
@@ -123,14 +124,20 @@ def _layers(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[AuditFind
         depth = stated_layers(config, component)
         wanted = set(range(min(depth or max(present) + 1, 100_000)))
         missing, extra = sorted(wanted - present), sorted(present - wanted)
-        stated = f"config.json states {depth}" if depth else f"the highest is {max(present)}"
+        stated = say("the highest is {number}", number=max(present))
+        if depth:
+            stated = say("config.json states {number}", number=depth)
         if missing:
             yield AuditFinding(
                 "error",
                 "missing_layer",
                 f"{component} layers {_listed(missing)}",
-                f"{len(present):,} layers are stored, {stated}; "
-                f"nothing is stored for {len(missing):,}",
+                say(
+                    "{count} layers are stored, {stated}; nothing is stored for {missing}",
+                    count=f"{len(present):,}",
+                    stated=stated,
+                    missing=f"{len(missing):,}",
+                ),
                 "the download or the upload is incomplete, or the config is another model's",
             )
         if extra:
@@ -138,7 +145,9 @@ def _layers(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[AuditFind
                 "warning",
                 "extra_layer",
                 f"{component} layers {_listed(extra)}",
-                f"{len(present):,} layers are stored, {stated}",
+                say(
+                    "{count} layers are stored, {stated}", count=f"{len(present):,}", stated=stated
+                ),
                 "the config is another model's, or loaders ignore these layers",
             )
 
@@ -153,8 +162,13 @@ def _beyond(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[AuditFind
             "warning",
             "extra_layer",
             f"layers {_listed(layers)}",
-            f"{len(silent)} tensors, the first is {silent['param_name'].iloc[0]}, are beyond the "
-            f"{stated_layers(config, 'text')} layers of config.json",
+            say(
+                "{count} tensors, the first is {name}, are beyond the {layers} layers of "
+                "config.json",
+                count=len(silent),
+                name=silent["param_name"].iloc[0],
+                layers=stated_layers(config, "text"),
+            ),
             "the config is another model's, or loaders ignore these layers",
         )
 
@@ -208,8 +222,14 @@ def _alike(
                     "error" if proven else "warning",
                     "missing_tensor",
                     lacking[0].replace("#", str(layer), 1),
-                    f"{component} layer {layer} is missing {_listed(lacking)}, which the other "
-                    f"{len(held) - 1} layers have",
+                    say(
+                        "{component} layer {layer} is missing {names}, which the other {count} "
+                        "layers have",
+                        component=component,
+                        layer=layer,
+                        names=_listed(lacking),
+                        count=len(held) - 1,
+                    ),
                     "the download or the upload is incomplete, or a merge lost it"
                     if proven
                     else "intended at the ends of some stacks, or an incomplete download",
@@ -220,7 +240,12 @@ def _alike(
                     "warning",
                     "extra_tensor",
                     surplus[0].replace("#", str(layer), 1),
-                    f"only {component} layer {layer} has {_listed(surplus)}",
+                    say(
+                        "only {component} layer {layer} has {names}",
+                        component=component,
+                        layer=layer,
+                        names=_listed(surplus),
+                    ),
                     "left over from an adapter or another export; loaders ignore it",
                 )
 
@@ -249,7 +274,7 @@ def _odd_shapes(rows: pd.DataFrame) -> Iterator[AuditFinding]:
             "warning",
             "mis_shaped",
             row.param_name,
-            f"shape {row.shape}, its siblings have {usual}",
+            say("shape {shape}, its siblings have {usual}", shape=row.shape, usual=usual),
             "a layer of another model, or truncated while it was saved",
         )
 
@@ -295,12 +320,19 @@ def _against_config(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[A
         wrong = [(own, found) for own, found in same if not _fits(found, shape)]
         # The same contradiction in every layer is one finding, about the config.
         for own, found in wrong[:1] if len(wrong) == len(same) else wrong:
-            many = f" (and {len(wrong) - 1} more like it)" if len(wrong) == len(same) > 1 else ""
+            shapes = {"shape": found, "required": _required(shape)}
+            more = len(wrong) - 1 if len(wrong) == len(same) else 0
             yield AuditFinding(
                 "error",
                 "mis_shaped",
                 own,
-                f"shape {found}{many}, config.json requires {_required(shape)}",
+                say(
+                    "shape {shape} (and {count} more like it), config.json requires {required}",
+                    count=more,
+                    **shapes,
+                )
+                if more
+                else say("shape {shape}, config.json requires {required}", **shapes),
                 "config.json is another model's, or the tensor was truncated; loaders refuse it",
             )
 
@@ -329,7 +361,7 @@ def _types(rows: pd.DataFrame) -> Iterator[AuditFinding]:
             "warning" if few else "note",
             "dtype_mixture",
             others["param_name"].iloc[0] if len(others) == 1 else name,
-            f"{len(same)} siblings are stored as {mixture}",
+            say("{count} siblings are stored as {mixture}", count=len(same), mixture=mixture),
             "merged from checkpoints of different precision"
             if few
             else "some layers were kept in higher precision, as quantization often does",
@@ -349,8 +381,11 @@ def _tokens(
             "warning",
             "vocab_size",
             str(name),
-            f"config.json states {vocabulary:,} tokens, the embedding has "
-            f"{table['rows'].iloc[0]:,} rows",
+            say(
+                "config.json states {stated} tokens, the embedding has {rows} rows",
+                stated=f"{vocabulary:,}",
+                rows=f"{table['rows'].iloc[0]:,}",
+            ),
             "the config belongs to another version, or rows were lost",
         )
     classes = ModelConfig(config).architectures
@@ -360,7 +395,10 @@ def _tokens(
             "error",
             "missing_tensor",
             "token embedding",
-            f"config.json states {vocabulary:,} tokens, and no table of tokens is stored",
+            say(
+                "config.json states {stated} tokens, and no table of tokens is stored",
+                stated=f"{vocabulary:,}",
+            ),
             "the download or the upload is incomplete; loaders start it at random",
         )
     known = generates and manifest.asked is None and _expected(config)
@@ -370,7 +408,7 @@ def _tokens(
             "error",
             "missing_tensor",
             "final norm",
-            "there is no norm after the layers, which this architecture has",
+            say("there is no norm after the layers, which this architecture has"),
             "the download or the upload is incomplete; loaders start it at random",
         )
     is_untied = ModelConfig(config).stated_ties == {False}
@@ -381,7 +419,7 @@ def _tokens(
             "error",
             "missing_tensor",
             "output layer",
-            f"config.json states that it is not tied to {name}, and none is stored",
+            say("config.json states that it is not tied to {name}, and none is stored", name=name),
             "the download or the upload is incomplete; loaders start it at random",
         )
 
@@ -396,7 +434,10 @@ def _width(config: Mapping[str, Any], rows: pd.DataFrame) -> Iterator[AuditFindi
             "warning",
             "hidden_size",
             "config.json",
-            f"its hidden_size is {width:,}, and no tensor has a dimension of that size",
+            say(
+                "its hidden_size is {size}, and no tensor has a dimension of that size",
+                size=f"{width:,}",
+            ),
             "the config is another model's",
         )
 

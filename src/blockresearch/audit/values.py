@@ -12,6 +12,7 @@ import pandas as pd
 
 from blockresearch.audit.finding import FEWEST_SIBLINGS, AuditFinding, family
 from blockresearch.checkpoint.manifest import Manifest
+from blockresearch.language.sentence import say
 from blockresearch.model_config import ModelConfig
 from blockresearch.naming.roles import states_tied
 from blockresearch.safetensors.dtypes import DTYPES
@@ -98,7 +99,7 @@ def _empty(row: Any) -> Iterator[AuditFinding]:
             "warning",
             "empty",
             row.param_name,
-            f"shape {row.shape}: it has no elements",
+            say("shape {shape}: it has no elements", shape=row.shape),
             "a placeholder, or saved while a trainer had the weights distributed over its workers",
         )
 
@@ -109,7 +110,11 @@ def _not_finite(row: Any) -> Iterator[AuditFinding]:
             "error",
             "nan",
             row.param_name,
-            f"{row.nan_count:,} of {row.numel:,} elements are NaN",
+            say(
+                "{count} of {total} elements are NaN",
+                count=f"{row.nan_count:,}",
+                total=f"{row.numel:,}",
+            ),
             "training diverged or a conversion failed; outputs will be NaN",
         )
     infinite = row.posinf_count + row.neginf_count
@@ -118,7 +123,11 @@ def _not_finite(row: Any) -> Iterator[AuditFinding]:
             "error",
             "infinite",
             row.param_name,
-            f"{infinite:,} of {row.numel:,} elements are infinite",
+            say(
+                "{count} of {total} elements are infinite",
+                count=f"{infinite:,}",
+                total=f"{row.numel:,}",
+            ),
             "a value overflowed its type in a conversion",
         )
 
@@ -137,7 +146,12 @@ def _dead(row: Any) -> Iterator[AuditFinding]:
             "note" if padding or row.block_type == "conv" else "warning",
             f"dead_{axis}",
             row.param_name,
-            f"{count:,} of {of:,} {axis} are all zero",
+            say(
+                "{count} of {total} {axis} are all zero",
+                count=f"{count:,}",
+                total=f"{of:,}",
+                axis=say("rows") if axis == "rows" else say("columns"),
+            ),
             "padding for tokens that do not exist, or tokens whose rows were lost"
             if padding
             else "unused units: pruned, never trained, or lost in a conversion",
@@ -157,7 +171,12 @@ def _isolated(row: Any) -> Iterator[AuditFinding]:
             "error" if first >= HUGE else "warning",
             "isolated_value",
             row.param_name,
-            f"the element at {place} is {largest[0]:.6g}, the next largest is {largest[1]:.6g}",
+            say(
+                "the element at {place} is {first}, the next largest is {second}",
+                place=place,
+                first=f"{largest[0]:.6g}",
+                second=f"{largest[1]:.6g}",
+            ),
             "a flipped bit in memory, on disk or in transfer; compare with another copy",
         )
 
@@ -169,13 +188,22 @@ def _dequantized(rows: pd.DataFrame) -> Iterator[AuditFinding]:
     ]
     keys = ["coded_bits", "coded_group", "coded_format"]
     for (bits, group, formats), own in known.groupby(keys, dropna=False, sort=True):
-        length = "rows" if pd.isna(group) else f"aligned groups of {group:,} weights"
+        length = say("rows")
+        if pd.notna(group):
+            length = say("aligned groups of {group} weights", group=f"{group:,}")
         yield AuditFinding(
             "note",
             "dequantized",
             str(own["param_name"].iloc[0]),
-            f"{len(own):,} of {len(rows):,} tensors, this one first, look like {bits}-bit codes "
-            f"with a scale for {length}: {formats}",
+            say(
+                "{count} of {total} tensors, this one first, look like {bits}-bit codes with a "
+                "scale for {length}: {formats}",
+                count=f"{len(own):,}",
+                total=f"{len(rows):,}",
+                bits=bits,
+                length=length,
+                formats=formats,
+            ),
             "the weights were quantized and stored dequantized; their rounding errors describe a "
             "second rounding",
         )
@@ -204,26 +232,37 @@ def _sign_of_codes(row: Any) -> str:
     # Missing if values of a wide type are not finite.
     exponent_bits = pd.notna(row.entropy_exponent_bits) and EXPONENT_BITS.get(row.dtype)
     if dtype.kind == "int":
-        return f"its {row.distinct_values:,} distinct values are integers ({row.dtype})"
+        return say(
+            "its {count} distinct values are integers ({type})",
+            count=f"{row.distinct_values:,}",
+            type=row.dtype,
+        )
     if exponent_bits and row.entropy_exponent_bits > UNIFORM * exponent_bits:
-        return (
-            f"its exponents carry {row.entropy_exponent_bits:.2f} of {exponent_bits} bits: "
-            "they are spread evenly"
+        return say(
+            "its exponents carry {entropy} of {bits} bits: they are spread evenly",
+            entropy=f"{row.entropy_exponent_bits:.2f}",
+            bits=exponent_bits,
         )
     if dtype.bits == 8 and pd.notna(row.rms) and row.rms > UNSCALED_RMS:
-        return f"8-bit floats without a scale, root mean square {row.rms:.3g}"
+        return say("8-bit floats without a scale, root mean square {rms}", rms=f"{row.rms:.3g}")
     if pd.isna(lowest) or pd.isna(highest) or row.finite_count != row.numel:
         return ""
     if _is_counted(row):
-        return f"its values are the integers {lowest:g} to {highest:g}"
+        return say(
+            "its values are the integers {lowest} to {highest}",
+            lowest=f"{lowest:g}",
+            highest=f"{highest:g}",
+        )
     is_shifted = (lowest >= 0 or highest <= 0) and abs(row.mean) > row.std > 0
     by_design = row.block_type in ("norm", "position_embedding", "conv")
     by_design = by_design or row.param_name.endswith(DECAYS)
     if is_shifted and not by_design and pd.notna(row.spectral_norm):
         share = abs(row.mean) * row.numel**0.5 / row.spectral_norm
-        return (
-            f"all values have one sign, and their mean {row.mean:.3g} gives {share:.0%} of the "
-            "largest singular value"
+        return say(
+            "all values have one sign, and their mean {mean} gives {share} of the largest "
+            "singular value",
+            mean=f"{row.mean:.3g}",
+            share=f"{share:.0%}",
         )
     return ""
 
@@ -253,7 +292,7 @@ def _single_valued(rows: pd.DataFrame, zero_centered: bool) -> Iterator[AuditFin
                 "note" if row.is_bias else "warning",
                 "all_zero",
                 row.param_name,
-                f"all {row.numel:,} elements are zero",
+                say("all {count} elements are zero", count=f"{row.numel:,}"),
                 "usual for an unused bias; for a weight: never trained, pruned or not saved",
             )
         else:
@@ -263,7 +302,11 @@ def _single_valued(rows: pd.DataFrame, zero_centered: bool) -> Iterator[AuditFin
                 "note" if row.is_bias or is_norm or initial else "warning",
                 "constant",
                 row.param_name,
-                f"all {row.numel:,} elements are {row.min:.6g}",
+                say(
+                    "all {count} elements are {value}",
+                    count=f"{row.numel:,}",
+                    value=f"{row.min:.6g}",
+                ),
                 "the tensor still has its initial value, or was overwritten",
             )
 
@@ -294,8 +337,14 @@ def _scale(rows: pd.DataFrame) -> Iterator[AuditFinding]:
                     "error" if factor >= BROKEN_FACTOR else "warning",
                     "scale",
                     row.param_name,
-                    f"root mean square {row.rms:.3g}, the median of its {len(siblings)} siblings "
-                    f"is {2.0**median:.3g}: a factor of {factor:,.0f}",
+                    say(
+                        "root mean square {rms}, the median of its {count} siblings is {median}: "
+                        "a factor of {factor}",
+                        rms=f"{row.rms:.3g}",
+                        count=len(siblings),
+                        median=f"{2.0**median:.3g}",
+                        factor=f"{factor:,.0f}",
+                    ),
                     "a scale applied twice or not at all, or a layer of another checkpoint",
                 )
             elif row.cols > 1 and not PLAUSIBLE_RMS[0] < row.rms < PLAUSIBLE_RMS[1]:
@@ -303,7 +352,7 @@ def _scale(rows: pd.DataFrame) -> Iterator[AuditFinding]:
                     "error" if row.rms >= HUGE else "warning",
                     "scale",
                     row.param_name,
-                    f"root mean square {row.rms:.3g}",
+                    say("root mean square {rms}", rms=f"{row.rms:.3g}"),
                     "a scale applied twice or not at all",
                 )
 
@@ -318,20 +367,23 @@ def _rank(rows: pd.DataFrame, records: Iterable[Any]) -> Iterator[AuditFinding]:
         # Sinusoids are few-dimensional by design, decays of state spaces start as equal rows.
         if row.block_type == "position_embedding" or row.param_name.endswith(DECAYS):
             continue
-        rank, besides = row.resolved_rank, ""
+        rank, is_rounded = row.resolved_rank, False
         if row.dtype in FINE and pd.isna(row.quantisation) and pd.notna(row.storage_rank):
             rank = row.storage_rank
-            besides = (
-                f", apart from what rounding to {row.dtype} adds"
-                if rank < row.resolved_rank
-                else ""
-            )
+            is_rounded = rank < row.resolved_rank
         if pd.notna(rank) and 0 < rank < COLLAPSED_RANK * smaller:
             yield AuditFinding(
                 "warning",
                 "rank_collapse",
                 row.param_name,
-                f"rank {rank:,} of {smaller:,}{besides}",
+                say(
+                    "rank {rank} of {smaller}, apart from what rounding to {type} adds",
+                    rank=f"{rank:,}",
+                    smaller=f"{smaller:,}",
+                    type=row.dtype,
+                )
+                if is_rounded
+                else say("rank {rank} of {smaller}", rank=f"{rank:,}", smaller=f"{smaller:,}"),
                 "most directions are empty: low-rank factors merged back, or collapse",
             )
         elif (
@@ -345,8 +397,14 @@ def _rank(rows: pd.DataFrame, records: Iterable[Any]) -> Iterator[AuditFinding]:
                 "warning",
                 "rank_collapse",
                 row.param_name,
-                f"effective rank {row.effective_rank_energy:.2f} of {smaller:,}, the median of its "
-                f"{siblings} siblings is {typical:.1f}",
+                say(
+                    "effective rank {rank} of {smaller}, the median of its {count} siblings "
+                    "is {median}",
+                    rank=f"{row.effective_rank_energy:.2f}",
+                    smaller=f"{smaller:,}",
+                    count=siblings,
+                    median=f"{typical:.1f}",
+                ),
                 "one direction has nearly all energy: collapse, or an overwritten layer",
             )
 
@@ -362,12 +420,18 @@ def _copies(rows: pd.DataFrame, manifest: Manifest) -> Iterator[AuditFinding]:
         if len(names) < 2:
             continue
         is_table = same["block_type"].isin(["embedding", "output"]).all()
-        others = ", ".join(names[1:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+        others = ", ".join(names[1:4])
+        if len(names) > 4:
+            others = say("{names} and {count} more", names=others, count=len(names) - 4)
         yield AuditFinding(
             "note" if is_table else "warning",
             "stored_twice" if is_table else "copy",
             names[0],
-            f"the same {same['nbytes'].iloc[0]:,} bytes as {others}",
+            say(
+                "the same {count} bytes as {others}",
+                count=f"{same['nbytes'].iloc[0]:,}",
+                others=others,
+            ),
             "tied weights saved under each of their names"
             if is_table
             else "layers repeated to make a deeper model, or one tensor saved in place of another",
@@ -378,6 +442,6 @@ def _copies(rows: pd.DataFrame, manifest: Manifest) -> Iterator[AuditFinding]:
             "warning",
             "untied",
             str(output),
-            f"config.json ties it to {manifest.embedding}, but their bytes differ",
+            say("config.json ties it to {name}, but their bytes differ", name=manifest.embedding),
             "loaders use the embedding for both and ignore the stored output layer",
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from blockresearch.language.sentence import Sentence, enumerated, say
+from blockresearch.language.sentence import Sentence, enumerated, say, with_messages
 from blockresearch.report import comparison, glossary
 from blockresearch.report.blocks import color
 from blockresearch.report.citation import ending
@@ -145,7 +145,7 @@ def model_page(
         ending=ending(about),
         comparisons=partners(folder.name, folder.parent, planned),
         identity=identity(manifest),
-        audit=audit,
+        audit=audit | {"findings": [*map(with_messages, audit["findings"])]},
         audit_words=audit_finding(audit) if audit["findings"] else NOTHING_FOUND,
         listed_findings=LISTED_FINDINGS,
         reports=[

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from blockresearch.language.sentence import declared, say
+from blockresearch.language.sentence import declared, say, with_messages
 from blockresearch.report.blocks import ordered
 from blockresearch.safetensors.dtypes import DTYPES
 
@@ -57,7 +57,7 @@ def findings_table(audit: Mapping[str, Any]) -> pd.DataFrame:
     """The findings of the audit as a table."""
     rows = [
         {**row, **{name: declared(row[name]) for name in ("severity", "meaning")}}
-        for row in audit["findings"]
+        for row in map(with_messages, audit["findings"])
     ]
     return pd.DataFrame(rows, dtype=object)
 
