@@ -179,7 +179,7 @@ def in_schema(schema: Mapping[str, Any]) -> Iterator[str]:
 def in_records() -> Iterator[str]:
     """The texts of records that pages and errors show."""
     yield from (failures.KILLED, failures.FULL)
-    yield from ("dead rows", "dead cols")
+    yield from ("dead rows", "dead columns")
     yield from in_schema(read_yaml(PROJECT / "workflow/schemas/config.schema.yaml"))
     for report in (results.REPORTS | results.ON_DEMAND).values():
         yield from (report.label, report.about)
