@@ -77,6 +77,8 @@ def in_python(path: Path) -> Iterator[str]:
         yield from _of_call(call, f"{path.name}:{call.lineno}")
         if path.parent.name == "plots":
             yield from _drawn(call)
+        if path.stem.endswith("cells"):
+            yield from _shown(call)
 
 
 def _calls(tree: ast.AST) -> Iterator[ast.Call]:
