@@ -123,7 +123,9 @@ def log_span(label: str, values: Iterable[float]) -> Span:
     every = max(1, math.ceil(decades / MOST_TICKS))
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks = [step * 10.0**power for power in powers if not power % every for step in steps]
-    return Span(label, low, high, tuple(each for each in ticks if low <= each <= high), "log")
+    inside = tuple(each for each in ticks if low <= each <= high)
+    # Less than a factor of 2 may have none of them.
+    return Span(label, low, high, inside if len(inside) > 1 else _even(low, high), "log")
 
 
 def tails_span(label: str, values: Iterable[float]) -> Span:

@@ -89,19 +89,27 @@ def color_at(share: float) -> str:
     return "#" + "".join(f"{part:02x}" for part in mixed)
 
 
+def _length(text: str) -> float:
+    """About how long a text is in pixels; Chinese signs are twice as wide."""
+    return LETTER * sum(2 if sign > "⺀" else 1 for sign in plain(text))
+
+
 def static_grid(grid: ValueGrid) -> str:
     """The grid as SVG."""
     low, high = ends(grid.values)
-    left = round(14 + LETTER * max(len(plain(row)) for row in grid.rows))
+    left = round(14 + max(map(_length, grid.rows)))
+    # Labels lean by 40 degrees, and a page of two languages has both in one.
+    longest = max(map(_length, grid.columns))
+    top, lean = round(max(TOP, 26 + 0.65 * longest)), round(max(LEAN, 0.77 * longest))
     parts = [f'<text x="4" y="14" font-weight="bold">{escape(plain(grid.title))}</text>']
     for at, column in enumerate(grid.columns):
         x = left + (at + 0.4) * WIDTH
         parts.append(
-            f'<text transform="translate({x:.0f},{TOP - 5}) rotate(-40)">'
+            f'<text transform="translate({x:.0f},{top - 5}) rotate(-40)">'
             f"{escape(plain(column))}</text>"
         )
     for down, (row, values) in enumerate(zip(grid.rows, grid.values, strict=True)):
-        y = TOP + down * HEIGHT
+        y = top + down * HEIGHT
         parts.append(
             f'<text x="{left - 6}" y="{y + 15}" text-anchor="end">{escape(plain(row))}</text>'
         )
@@ -116,8 +124,8 @@ def static_grid(grid: ValueGrid) -> str:
                 f'fill="{color_at(share)}"/><text x="{x + WIDTH / 2:.0f}" y="{y + 15}" '
                 f'text-anchor="middle" fill="{ink}">{value:.1f}</text>'
             )
-    wide = max(left + len(grid.columns) * WIDTH + LEAN, 7 * len(plain(grid.title)))
-    tall = TOP + len(grid.rows) * HEIGHT + 8
+    wide = round(max(left + len(grid.columns) * WIDTH + lean, 1.1 * _length(grid.title)))
+    tall = top + len(grid.rows) * HEIGHT + 8
     return (
         f'<svg class="static" role="img" aria-label="{escape(plain(grid.title))}" '
         f'viewBox="0 0 {wide} {tall}" width="{wide}" height="{tall}" font-size="{FONT}" '

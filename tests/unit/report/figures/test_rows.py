@@ -42,6 +42,7 @@ def test_axes_hold_their_values_and_few_marks():
         rows.amount_span("n", 0.0),
         rows.log_span("n", [0.01, 0.02]),
         rows.log_span("n", [1e-9, 1e9]),
+        rows.log_span("n", [3.0, 3.5]),
         rows.tails_span("n", [-0.2, 3.0]),
         rows.tails_span("n", [2.0, 2.0]),
         rows.tails_span("n", [-1.5, 4e6]),
