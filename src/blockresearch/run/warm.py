@@ -200,6 +200,7 @@ def _run(request: Mapping[str, Any]) -> int:
     os.environ.update(request["environment"])
     os.chdir(request["folder"])
     tempfile.tempdir = None  # that of the environment
+    _limit_threads()
     script = request["script"]
     # What `top` shows.
     Path("/proc/self/comm").write_text(_name(script))
@@ -216,6 +217,16 @@ def _run(request: Mapping[str, Any]) -> int:
         traceback.print_exc()
         code = 1
     return code
+
+
+def _limit_threads() -> None:
+    """Limit the libraries of linear algebra to the job's threads: they were loaded before, and read
+    the environment, in which Snakemake states them, only then."""
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    if threads.isdecimal() and "numpy" in sys.modules:
+        from threadpoolctl import threadpool_limits
+
+        threadpool_limits(int(threads))
 
 
 def _leave(codes: list[int]) -> None:

@@ -21,6 +21,7 @@ HANDOVER = str(PACKAGE / "run" / "handover.py")
 SCRIPT = """
 import json, os, sys, signal, time
 import fractions
+import numpy
 
 def main(word):
     if word == "wait":
@@ -28,6 +29,10 @@ def main(word):
         lifeline.follow_run()
         print(os.getpid(), flush=True)
         time.sleep(60)
+    if word == "threads":
+        import threadpoolctl
+        print([pool["num_threads"] for pool in threadpoolctl.threadpool_info()])
+        return
     if word == "end":
         sys.exit("error: said.")
     if word == "break":
@@ -144,3 +149,11 @@ def test_files_that_were_edited_are_noticed(tmp_path):
     os.utime(tmp_path / "room/__pycache__/page.pyc", (since + 9, since + 9))
     assert not warm.edited(tmp_path, since)
     assert warm.edited(tmp_path, since - 1)
+
+
+def test_libraries_use_the_threads_of_their_job(server, tmp_path):
+    for threads in ("1", "3"):
+        job = start(tmp_path, "threads", env=os.environ | {"OMP_NUM_THREADS": threads})
+        code, out, log = finished(job)
+        assert code == 0 and set(json.loads(out)) == {int(threads)}, log
+        assert "used" in log, "a copy has run it"
