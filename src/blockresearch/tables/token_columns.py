@@ -27,7 +27,7 @@ TOKEN = Column("token", "string", "its text with visible escapes; empty if the t
 
 KIND = Column("kind", "string", "normal, special, added, byte, or unnamed (not in tokenizer.json)")
 
-NORM = Column("norm", "number", "L2 norm of the row", WEIGHT, "‖x‖₂")
+NORM = Column("norm", "number", "L2 norm of the row", WEIGHT, "‖x‖₂", label="L2 norm")
 
 # Distances in the space of the metric: that of the weights, or of rows scaled to length 1.
 METRIC = "unit of the metric"
