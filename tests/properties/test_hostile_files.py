@@ -29,6 +29,8 @@ from blockresearch.tokens.tokenizer import TokenizerError, read_tokens
 from blockresearch.weights.adapters import scaling
 from tests.conftest import small_model, write_safetensors
 
+pytestmark = pytest.mark.slow
+
 NOW = "2026-01-01T00:00:00Z"
 DEEP = "[" * 90 + "]" * 90
 WRONG = [

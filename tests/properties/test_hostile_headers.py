@@ -20,6 +20,8 @@ from blockresearch.safetensors.header import (
 )
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 M = MAX_HEADER_BYTES
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 
 def test_plans_are_made_from_finished_tables(finished):

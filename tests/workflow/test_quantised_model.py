@@ -10,7 +10,7 @@ from tests.conftest import run_script, small_model, write_safetensors
 from tests.unit.weights.test_reading import CASES, DATA
 from tests.workflow.conftest import copy_of_the_project
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 CASE = "gptq_4_act_order"
 TABLE = "results/local--model/params.parquet"
