@@ -10,7 +10,8 @@ import itertools
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Coroutine, Iterator
 from typing import Any
 
 import aiohttp
@@ -86,9 +87,7 @@ class Firefox:
     def _send(self, method: str, **params: Any) -> dict[str, Any]:
         number = next(self._numbers)
         message = {"id": number, "method": method, "params": params}
-        return self._loop.run_until_complete(
-            asyncio.wait_for(self._answer(number, message), SECONDS)
-        )
+        return _result(self._loop, self._answer(number, message))
 
     async def _answer(self, number: int, message: dict[str, Any]) -> dict[str, Any]:
         await self._socket.send_json(message)
@@ -104,6 +103,17 @@ class Firefox:
                 return dict(said["result"])
 
 
+def _result(loop: asyncio.AbstractEventLoop, waiting: Coroutine[Any, Any, Any]) -> Any:
+    return asyncio.run_coroutine_threadsafe(waiting, loop).result(SECONDS)
+
+
+async def _connect(
+    address: str,
+) -> tuple[aiohttp.ClientSession, aiohttp.ClientWebSocketResponse]:
+    session = aiohttp.ClientSession()
+    return session, await session.ws_connect(address, max_msg_size=0)
+
+
 @contextlib.contextmanager
 def firefox(program: str) -> Iterator[Firefox]:
     """Start a Firefox with a profile of its own, and end it."""
@@ -115,14 +125,13 @@ def firefox(program: str) -> Iterator[Firefox]:
             assert process.stderr is not None
             try:
                 address = next(filter(None, map(LISTENING.search, process.stderr)))[1]
+                # In a thread of its own: Playwright has a loop that runs in this one.
                 loop = asyncio.new_event_loop()
-                session = aiohttp.ClientSession(loop=loop)
-                socket = loop.run_until_complete(
-                    session.ws_connect(f"{address}/session", max_msg_size=0)
-                )
+                threading.Thread(target=loop.run_forever, daemon=True).start()
+                session, socket = _result(loop, _connect(f"{address}/session"))
                 yield Firefox(loop, socket)
-                loop.run_until_complete(session.close())
-                loop.close()
+                _result(loop, session.close())
+                loop.call_soon_threadsafe(loop.stop)
             finally:
                 process.terminate()
                 process.wait(SECONDS)
