@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from blockresearch.language.catalogue import spoken
 from blockresearch.language.sentence import Sentence, say
+from blockresearch.report.figures.head_graph import head_graph
+from blockresearch.report.figures.live import chart_html
 from blockresearch.report.notebook_cells import Html, lead, table_or_line
 from blockresearch.report.wording import fixed, integer, number
+from blockresearch.report.words import words
 from blockresearch.tables.io import read_table
 from blockresearch.text import short
 
@@ -127,6 +131,18 @@ def strongest(circuits: Circuits) -> Html | None:
         otherwise="This model has no attention whose heads are defined.",
         limit=LISTED,
     )
+
+
+def drawn_graph(circuits: Circuits) -> Html | None:
+    """The strongest edges of the graph as a drawing, for the page; nothing without edges."""
+    found = head_graph(circuits.graph)
+    if found is None:
+        return None
+    caption = say(
+        "The strongest compositions, from the head that writes to the later head that reads; "
+        "thicker lines have a larger z. A notebook has their table only."
+    )
+    return Html(f"<p>{words(caption)}</p>", spoken(caption), chart_html(found, caption))
 
 
 def compositions(circuits: Circuits) -> Html | None:
