@@ -22,8 +22,8 @@ def shown_tokens(table: pd.DataFrame) -> Tokens:
     texts = table["token"].fillna("")
     kept = (
         (texts != "").to_numpy()
-        & (table["kind"] != UNNAMED).to_numpy(dtype=bool)
-        & (table["category"] != UNUSED).to_numpy(dtype=bool)
+        & (table["kind"].fillna(UNNAMED) != UNNAMED).to_numpy(dtype=bool)
+        & (table["category"].fillna("") != UNUSED).to_numpy(dtype=bool)
         & ~is_reference
         & ~is_untrained
     )

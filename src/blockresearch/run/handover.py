@@ -44,7 +44,7 @@ def main() -> None:
 def _ask(script: str, arguments: list[str]) -> Any:
     """The answers to come, as a file of JSON lines, if the script has been started; else None."""
     place = os.environ.get(SOCKET, "no")
-    if place == "no":
+    if place == "no" or not _descends_from(os.path.basename(place)):
         return None
     request = {
         "prefix": sys.prefix,
@@ -68,6 +68,25 @@ def _ask(script: str, arguments: list[str]) -> Any:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: _pass_on(number, started["pid"]))
     return answers
+
+
+def _descends_from(owner: str) -> bool:
+    """Whether a process, by its number, is one that this one descends from.
+
+    Jobs that a scheduler has started are not, although they inherit the environment of the run:
+    they stay within the memory and the cores that they were given.
+    """
+    process = os.getpid()
+    while process > 1:
+        if str(process) == owner:
+            return True
+        try:
+            with open(f"/proc/{process}/stat") as stat:
+                # The name stands in parentheses, and may have some itself.
+                process = int(stat.read().rpartition(")")[2].split()[1])
+        except OSError:
+            return False
+    return False
 
 
 def _pass_on(number: int, process: int) -> None:

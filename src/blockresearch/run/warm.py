@@ -62,7 +62,8 @@ def start() -> int | None:
     if sys.platform != "linux" or os.environ.get(SOCKET) == "no":
         return None
     folder = tempfile.mkdtemp(prefix="blockresearch-")
-    place = os.path.join(folder, "jobs")
+    # Its name says to whose jobs it belongs.
+    place = os.path.join(folder, str(os.getpid()))
     listening = socket.socket(socket.AF_UNIX)
     try:
         listening.bind(place)

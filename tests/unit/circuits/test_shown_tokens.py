@@ -21,6 +21,10 @@ def test_untrained_and_unnamed_rows_are_left_out():
     assert found.texts == ["a", "", "<u>", "<s>", "b", "c"]
 
 
+def test_without_a_tokenizer_no_row_is_kept():
+    assert not shown_tokens(frame([{"token_id": 0}, {"token_id": 1}], "tokens")).kept.any()
+
+
 def test_no_row_is_untrained_without_references():
     table = frame([{"token": "a", "kind": "normal", "category": "letters"}], "tokens")
     assert shown_tokens(pd.concat([table] * 3, ignore_index=True)).kept.all()

@@ -157,3 +157,11 @@ def test_libraries_use_the_threads_of_their_job(server, tmp_path):
         code, out, log = finished(job)
         assert code == 0 and set(json.loads(out)) == {int(threads)}, log
         assert "used" in log, "a copy has run it"
+
+
+def test_a_job_of_a_scheduler_runs_its_script_itself(server, tmp_path, monkeypatch):
+    elsewhere = server.with_name("1")  # no process of a run has this number
+    os.link(server, elsewhere)
+    monkeypatch.setenv(handover.SOCKET, str(elsewhere))
+    code, _, log = finished(start(tmp_path, "threads"))
+    assert code == 0 and "used" not in log
