@@ -66,7 +66,9 @@
     };
 
     const draw = () => {
-      const left = 12 + LETTER * Math.max(...texts.map((text) => text.length));
+      // Letters of Chinese are nearly twice as wide.
+      const letters = (text) => [...text].reduce((sum, letter) => sum + (letter > "\u2e80" ? 1.7 : 1), 0);
+      const left = 12 + LETTER * Math.max(...texts.map(letters));
       const wide = Math.max(frame.clientWidth, 240);
       const right = wide - RIGHT - (notes.length ? NOTE : 0), bottom = TOP + rows.length * height;
       const x = (value) => left + placed(span, value) * (right - left);
