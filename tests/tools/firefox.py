@@ -1,6 +1,6 @@
 """A headless Firefox, driven through WebDriver BiDi, the protocol that it serves itself.
 
-Playwright drives only a Firefox of its own build. Source: https://w3c.github.io/webdriver-bidi/
+Playwright drives only the Firefox that it builds itself. Source: https://w3c.github.io/webdriver-bidi/
 """
 
 import asyncio
@@ -116,7 +116,7 @@ async def _connect(
 
 @contextlib.contextmanager
 def firefox(program: str) -> Iterator[Firefox]:
-    """Start a Firefox with a profile of its own, and end it."""
+    """Start a Firefox with an empty profile, and end it."""
     with tempfile.TemporaryDirectory() as profile:
         flags = ["--headless", "--remote-debugging-port", "0", "--no-remote", "--profile", profile]
         with subprocess.Popen(
@@ -125,7 +125,7 @@ def firefox(program: str) -> Iterator[Firefox]:
             assert process.stderr is not None
             try:
                 address = next(filter(None, map(LISTENING.search, process.stderr)))[1]
-                # In a thread of its own: Playwright has a loop that runs in this one.
+                # In another thread, because the loop of Playwright runs in this one.
                 loop = asyncio.new_event_loop()
                 threading.Thread(target=loop.run_forever, daemon=True).start()
                 session, socket = _result(loop, _connect(f"{address}/session"))
