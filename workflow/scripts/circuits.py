@@ -15,14 +15,14 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 from blockresearch.checkpoint.borrow import borrowed, job_folder
-from blockresearch.checkpoint.describe import describe_folder
-from blockresearch.checkpoint.manifest import manifest_json, read_manifest
+from blockresearch.checkpoint.manifest import manifest_json
 from blockresearch.checkpoint.provenance import facts
 from blockresearch.checkpoint.records import circuit_shards
 from blockresearch.circuits.graph import PARTS, HeadGraph
 from blockresearch.circuits.heads import head_rows
 from blockresearch.circuits.reading import read_layers
 from blockresearch.run import cli
+from blockresearch.run.checkpoint_source import read_checkpoint
 from blockresearch.tables.io import frame
 from blockresearch.tables.labels import write_both
 
@@ -30,12 +30,7 @@ log = logging.getLogger("circuits")
 
 
 def main(options):
-    if options.model_path:
-        manifest = describe_folder(
-            options.model_path, cli.now(), hashed=False, **cli.selection(options)
-        )
-    else:
-        manifest = read_manifest(options.manifest)
+    manifest = read_checkpoint(options)
     names = circuit_shards(manifest_json(manifest))
     shards = [file for file in manifest.shards if file.path in names]
     place = job_folder(options.weights, options.manifest or "", "circuits")

@@ -20,13 +20,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from blockresearch.checkpoint.borrow import borrowed, job_folder, token_files
-from blockresearch.checkpoint.describe import describe_folder
-from blockresearch.checkpoint.manifest import read_manifest
 from blockresearch.checkpoint.provenance import facts
 from blockresearch.device import resolve_device, slot
 from blockresearch.files import write_json
 from blockresearch.language.sentence import messages_in
 from blockresearch.run import cli
+from blockresearch.run.checkpoint_source import read_checkpoint
 from blockresearch.tables.labels import write_labeled
 from blockresearch.tokens.analysis import PROJECTIONS, analyze_embedding, nothing, with_output
 from blockresearch.tokens.describe import SEARCHED_TOKENS
@@ -49,15 +48,7 @@ def main(options):
 
 
 def analyze(options, device):
-    if options.model_path:
-        manifest = describe_folder(
-            options.model_path,
-            cli.now(),
-            hashed=False,
-            **cli.selection(options),
-        )
-    else:
-        manifest = read_manifest(options.manifest)
+    manifest = read_checkpoint(options)
 
     folder = job_folder(options.weights, options.manifest or "", "embedding")
     workers = Workers(options.threads, device)

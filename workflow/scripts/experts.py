@@ -14,12 +14,12 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 from blockresearch.checkpoint.borrow import borrowed, job_folder
-from blockresearch.checkpoint.describe import describe_folder
-from blockresearch.checkpoint.manifest import manifest_json, read_manifest
+from blockresearch.checkpoint.manifest import manifest_json
 from blockresearch.checkpoint.provenance import facts
 from blockresearch.checkpoint.records import expert_shards
 from blockresearch.circuits.expert_rows import expert_rows
 from blockresearch.run import cli
+from blockresearch.run.checkpoint_source import read_checkpoint
 from blockresearch.tables.io import frame
 from blockresearch.tables.labels import write_both
 
@@ -27,12 +27,7 @@ log = logging.getLogger("experts")
 
 
 def main(options):
-    if options.model_path:
-        manifest = describe_folder(
-            options.model_path, cli.now(), hashed=False, **cli.selection(options)
-        )
-    else:
-        manifest = read_manifest(options.manifest)
+    manifest = read_checkpoint(options)
     names = expert_shards(manifest_json(manifest))
     shards = [file for file in manifest.shards if file.path in names]
     place = job_folder(options.weights, options.manifest or "", "experts")
