@@ -48,6 +48,17 @@ globalThis.page = {};
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
     draw();
   };
+  // The same, and again when the frame has another width.
+  page.keepDrawn = (frame, draw) => {
+    page.inEachScheme(draw);
+    let width = frame.clientWidth;
+    new ResizeObserver(() => {
+      if (frame.clientWidth === width) return;
+      width = frame.clientWidth;
+      draw();
+    }).observe(frame);
+  };
+
 
   // A color of light pages, lighter on dark ones.
   page.ink = (color) => {

@@ -245,13 +245,7 @@
       page.button(say("SVG"), () => page.saveSvg(`${name}-${state.metric}`, picture())),
       page.copyButton(say("Copy link"), () => location.href));
 
-    page.inEachScheme(draw);
-    let width = frame.clientWidth;
-    new ResizeObserver(() => {
-      if (frame.clientWidth === width) return;
-      width = frame.clientWidth;
-      draw();
-    }).observe(frame);
+    page.keepDrawn(frame, draw);
     place.classList.add("live");
     frame.classList.toggle("opens", Boolean(open));
     return {

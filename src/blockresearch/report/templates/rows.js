@@ -151,13 +151,7 @@
     place.append(element("div", { className: "chart-panel" }, [
       element("p", { className: "chart-title", textContent: title }), box,
       element("p", { className: "axis-label", textContent: label }), readout]));
-    page.inEachScheme(draw);
-    let width = frame.clientWidth;
-    new ResizeObserver(() => {
-      if (frame.clientWidth === width) return;
-      width = frame.clientWidth;
-      draw();
-    }).observe(frame);
+    page.keepDrawn(frame, draw);
     return () => (panel.points
       ? [[title], ["matrix", "row", label], ...dots.flatMap((own, row) => own.map((dot) => [dot.name, texts[row], dot.value]))]
       : [[title], ["row", ...[...bars, ...strokes].map((each) => page.label(each.label))],

@@ -80,13 +80,7 @@
         page.button(say("CSV"), () => page.saveCsv(grid.name, [["row", ...columns], ...rows.map((row, down) => [row, ...values[down]])])),
         page.button(say("SVG"), () => page.saveSvg(grid.name, drawing.cloneNode(true)))]));
     figure.classList.add("live");
-    page.inEachScheme(draw);
-    let width = frame.clientWidth;
-    new ResizeObserver(() => {
-      if (frame.clientWidth === width) return;
-      width = frame.clientWidth;
-      draw();
-    }).observe(frame);
+    page.keepDrawn(frame, draw);
     figure.dataset.ready = "yes";
   }
 })();
