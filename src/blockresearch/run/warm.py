@@ -43,7 +43,7 @@ LATER = {
         *("papermill", "papermill.parameterize", "black", "nbconvert", "seaborn"),
         *("blockresearch.report.notebook_engine", "blockresearch.report.notebook_cells"),
         *("blockresearch.report.plots.layers", "blockresearch.report.plots.tokens"),
-        *("blockresearch.report.plots.values", *TABLES),
+        *("blockresearch.report.plots.values", "blockresearch.report.plots.spectra", *TABLES),
     ),
     **dict.fromkeys(("merge", "findings", "audit_model", "figures", "model_page"), TABLES),
     "transformer_analysis": TABLES,

@@ -7,12 +7,8 @@ from blockresearch.language.sentence import say
 from blockresearch.report.blocks import color, ordered
 from blockresearch.report.figures.charts import Axis, Chart, Mark, Panel, Series, numbers, positive
 from blockresearch.report.figures.details import positions
-from blockresearch.report.plots.layers import (
-    LOWEST,
-    chosen_for_spectra,
-    ordered_labels,
-    with_labels,
-)
+from blockresearch.report.plots.layers import ordered_labels, with_labels
+from blockresearch.report.plots.spectra import LOWEST, chosen_for_spectra
 from blockresearch.report.plots.style import PALETTE
 from blockresearch.report.wording import by_component
 from blockresearch.text import short
@@ -67,7 +63,7 @@ def depth_chart(layers: pd.DataFrame) -> Chart | None:
 def spectra_chart(data: pd.DataFrame, matrices: pd.DataFrame) -> Chart | None:
     """Singular values of the first, middle and last layer, a panel for each block type.
 
-    `data` is the table spectra, of which the rows of `plots.layers.spectra_shown` suffice.
+    `data` is the table spectra, of which the rows of `plots.spectra.spectra_shown` suffice.
     """
     table = chosen_for_spectra(data, matrices)
     if table.empty:
