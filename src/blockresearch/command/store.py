@@ -1,6 +1,6 @@
 """Keep results of many models in one store, and ask it with SQL.
 
-    blockresearch store add results/Qwen--Qwen3-4B --store store
+    blockresearch store add results --store store
     blockresearch store sql "select model, count(*) from matrices group by all" --store store
 
 A store to read may be a folder or an address (s3://, hf://, https://); see docs/store.md.
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 DEFAULT = "store"
 
+# Folders that a line names.
+NAMED = 10
+
 # Characters of a cell on the screen.
 WIDEST = 60
 
@@ -39,7 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         return own
 
     adding = action("add", add, "folder of the store")
-    adding.add_argument("folder", nargs="+", metavar="FOLDER", help="results of a model")
+    adding.add_argument("folder", nargs="+", metavar="FOLDER", help="results of a model, or of all")
     adding.add_argument(
         "--tables", nargs="+", default=[], metavar="TABLE", help="large tables to add as well"
     )
@@ -61,8 +64,14 @@ def add(chosen: argparse.Namespace) -> int:
     """Add the results of models; results of the same weights are replaced."""
     from blockresearch.command import outcome
     from blockresearch.store.add import add as add_results
+    from blockresearch.store.add import models_in
 
-    done = add_results(map(Path, chosen.folder), Path(chosen.store), chosen.tables)
+    folders, left_out = models_in(map(Path, chosen.folder))
+    if left_out:
+        names = ", ".join(path.name for path in left_out[:NAMED])
+        more = f" and {len(left_out) - NAMED} more" if len(left_out) > NAMED else ""
+        print(f"left out, without complete results of a model: {names}{more}", file=sys.stderr)
+    done = add_results(folders, Path(chosen.store), chosen.tables)
     if chosen.json:
         outcome.print_json([{"model": one.key, "files": one.row["files"]} for one in done])
     for one in [] if chosen.json else done:

@@ -19,6 +19,9 @@ LARGE = ("histograms", "clusters", "tokens", "output_tokens", "projection")
 # Facts that a Parquet file of results states about itself.
 PROVENANCE = ("tool", "tool_commit", "settings", "settings_hash")
 
+# What complete results have.
+DOCUMENTS = ("manifest.json", "comparison.json", "findings.json", "audit.json")
+
 FINDINGS = ("id", "topic", "severity", "text", "metric", "value", "reference", "why", "action")
 
 AUDIT = ("severity", "check", "where", "evidence", "meaning")
@@ -54,12 +57,36 @@ def add(folders: Iterable[Path], store: Path, tables: Iterable[str] = ()) -> lis
     return added
 
 
+def models_in(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
+    """The folders with complete results among `paths`, and what was left out.
+
+    A folder of results stands for everything in it. Beside a complete model, everything else in
+    the same folder of results is left out: other models, comparisons, pages. Raises StoreError if
+    there is no model where one was named.
+    """
+    named = [each for path in paths for each in _inside(path)]
+    complete = [path for path in named if all((path / name).is_file() for name in DOCUMENTS)]
+    beside = {path.resolve().parent for path in complete}
+    left_out = [path for path in named if path not in complete]
+    for path in left_out:
+        if not path.exists() or path.resolve().parent not in beside:
+            raise StoreError(
+                f"{path} has no complete results: run its analysis to the end first."
+                if path.exists()
+                else f"{path} does not exist: name the results of a model, or the folder of all."
+            )
+    return complete, left_out
+
+
+def _inside(path: Path) -> list[Path]:
+    """The entries of a folder of results; anything else is itself."""
+    is_results = not (path / DOCUMENTS[0]).exists() and any(path.glob(f"*/{DOCUMENTS[0]}"))
+    return sorted(path.iterdir()) if is_results else [path]
+
+
 def _add(folder: Path, store: Path, also: tuple[str, ...]) -> Added:
     try:
-        manifest = read_json(folder / "manifest.json")
-        comparison = read_json(folder / "comparison.json")
-        findings = read_json(folder / "findings.json")
-        audit = read_json(folder / "audit.json")
+        manifest, comparison, findings, audit = (read_json(folder / name) for name in DOCUMENTS)
     except (OSError, ValueError) as error:
         raise StoreError(
             f"{folder} has no complete results ({error}): run its analysis to the end first."

@@ -1,5 +1,6 @@
 import io
 import json
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,15 @@ def store(analyzed, tmp_path, monkeypatch, capsys):
     assert main(["store", "add", str(folder), "--store", "s"]) == 0
     assert "Org--M@cccccccccccc: 7 tables in s" in capsys.readouterr().out
     return "s"
+
+
+def test_what_is_no_model_is_left_out_in_one_line(store, capsys):
+    for number in range(12):
+        Path("results", f"begun{number:02}").mkdir()
+    assert main(["store", "add", "results", "--store", store]) == 0
+    found = capsys.readouterr()
+    assert "Org--M" in found.out and found.err.count("\n") == 1
+    assert "begun09 and 2 more" in found.err and "begun10" not in found.err
 
 
 def test_added_models_are_listed(store, capsys):

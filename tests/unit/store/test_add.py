@@ -5,7 +5,7 @@ import pytest
 
 from blockresearch.files import read_json, write_json
 from blockresearch.results import TABLES
-from blockresearch.store.add import add
+from blockresearch.store.add import add, models_in
 from blockresearch.store.partitions import MODELS, StoreError
 from tests.tools.results_folder import results_folder
 
@@ -79,3 +79,24 @@ def test_an_unknown_table_is_refused(folder, tmp_path):
     with pytest.raises(StoreError, match="no table nope: there are params"):
         add([folder], tmp_path / "store", ["nope"])
     assert not (tmp_path / "store").exists()
+
+
+def test_a_folder_of_results_is_all_its_models(folder, tmp_path):
+    results = folder.parent
+    (results / "benchmarks").mkdir()
+    (results / "index.html").touch()
+    begun = results / "begun"
+    begun.mkdir()
+    shutil.copy(folder / "manifest.json", begun)
+    rest = [results / "begun", results / "benchmarks", results / "index.html"]
+    assert models_in([results]) == models_in(sorted(results.iterdir())) == ([folder], rest)
+    with pytest.raises(StoreError, match="benchmarks has no complete results"):
+        models_in([results / "benchmarks"])
+    with pytest.raises(StoreError, match="typo does not exist"):
+        models_in([folder, results / "typo"])
+    with pytest.raises(StoreError, match="begun has no complete results"):
+        models_in([begun])
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with pytest.raises(StoreError, match="elsewhere has no complete results"):
+        models_in([folder, elsewhere])
