@@ -14,10 +14,12 @@ import os
 import runpy
 import signal
 import socket
+import struct
 import sys
 from typing import Any
 
-# Environment variable with the path of the socket of that process; `no` for a run without one.
+# Environment variable with the name of the socket of that process, which ends with the process of
+# the run; `no` for a run without one.
 SOCKET = "BLOCK_RESEARCH_WARM"
 
 # Environment variable with the processes that a copy belongs to: of this one, and of its shell.
@@ -44,7 +46,7 @@ def main() -> None:
 def _ask(script: str, arguments: list[str]) -> Any:
     """The answers to come, as a file of JSON lines, if the script has been started; else None."""
     place = os.environ.get(SOCKET, "no")
-    if place == "no" or not _descends_from(os.path.basename(place)):
+    if place == "no" or not _descends_from(place.rpartition("-")[2]):
         return None
     request = {
         "prefix": sys.prefix,
@@ -55,7 +57,9 @@ def _ask(script: str, arguments: list[str]) -> Any:
     }
     connection = socket.socket(socket.AF_UNIX)
     try:
-        connection.connect(place)
+        connection.connect(address(place))
+        if not is_same_user(connection):
+            return None
         socket.send_fds(connection, [b" "], [0, 1, 2])
         connection.sendall(json.dumps(request).encode())
         connection.shutdown(socket.SHUT_WR)
@@ -68,6 +72,20 @@ def _ask(script: str, arguments: list[str]) -> Any:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: _pass_on(number, started["pid"]))
     return answers
+
+
+def address(name: str) -> str:
+    """The address of a socket that is no file, so that nothing of it stays; Linux has such."""
+    return f"\0{name}"
+
+
+def is_same_user(connection: socket.socket) -> bool:
+    """Whether the process at the other end runs for the same user: any may know the name."""
+    credentials = connection.getsockopt(
+        socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")
+    )
+    _, user, _ = struct.unpack("3i", credentials)
+    return bool(user == os.getuid())
 
 
 def _descends_from(owner: str) -> bool:

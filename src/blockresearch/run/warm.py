@@ -16,8 +16,8 @@ import importlib
 import json
 import os
 import runpy
+import secrets
 import select
-import shutil
 import signal
 import socket
 import subprocess
@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from blockresearch.project import PACKAGE, PROJECT
-from blockresearch.run.handover import SOCKET
+from blockresearch.run.handover import SOCKET, address, is_same_user
 
 # What libraries and scripts import inside functions, at first use.
 TABLES = ("pyarrow.parquet", "pyarrow.dataset", "pyarrow.pandas_compat")
@@ -61,15 +61,10 @@ def start() -> int | None:
     """
     if sys.platform != "linux" or os.environ.get(SOCKET) == "no":
         return None
-    folder = tempfile.mkdtemp(prefix="blockresearch-")
     # Its name says to whose jobs it belongs.
-    place = os.path.join(folder, str(os.getpid()))
+    place = f"blockresearch-{secrets.token_hex(8)}-{os.getpid()}"
     listening = socket.socket(socket.AF_UNIX)
-    try:
-        listening.bind(place)
-    except OSError:  # the path is too long for a socket
-        shutil.rmtree(folder)
-        return None
+    listening.bind(address(place))
     listening.listen(128)
     reads, alive = os.pipe()
     # As `project.command` gives it to jobs.
@@ -78,7 +73,7 @@ def start() -> int | None:
     with listening:
         code = "from blockresearch.run.warm import main; main()"
         subprocess.Popen(
-            [sys.executable, "-P", "-c", code, place, str(listening.fileno()), str(reads)],
+            [sys.executable, "-P", "-c", code, str(listening.fileno()), str(reads)],
             pass_fds=(listening.fileno(), reads),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -91,7 +86,7 @@ def start() -> int | None:
 
 def main() -> None:
     """The process itself: serve until the one that has started it is gone."""
-    place, listening, alive = sys.argv[1], socket.socket(fileno=int(sys.argv[2])), int(sys.argv[3])
+    listening, alive = socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2])
     # An interrupt is for the jobs.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -133,13 +128,15 @@ def main() -> None:
                 os.close(descriptor)
             waiting[process] = connection
             _send(connection, {"pid": process})
-    shutil.rmtree(os.path.dirname(place), ignore_errors=True)
 
 
 def _request(connection: socket.socket, since: float) -> dict[str, Any] | None:
     """What to run, with the `files` for standard input, output and error; the script's libraries
-    are loaded then. None for another Python's, or a script that cannot be loaded. Nor for code that
-    was edited while the run goes on: templates would be newer than the modules that use them."""
+    are loaded then. None for another user's or another Python's, or a script that cannot be loaded.
+    Nor for code that was edited while the run goes on: templates would be newer than the modules
+    that use them."""
+    if not is_same_user(connection):
+        return None
     _, files, _, _ = socket.recv_fds(connection, 1, 3)
     with connection.makefile("r") as text:
         request = json.loads(text.read() or "null")

@@ -1,10 +1,12 @@
 """Scripts that a process of the run runs as its copies: as if Python had started them."""
 
+import contextlib
 import importlib.util
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -55,11 +57,14 @@ def server(monkeypatch, tmp_path):
     monkeypatch.setenv("WORD", "mine")
     (tmp_path / "script.py").write_text(SCRIPT)
     alive = warm.start()
-    place = Path(os.environ[handover.SOCKET])
+    place = os.environ[handover.SOCKET]
     yield place
     os.close(alive)
-    while place.exists():
-        time.sleep(0.01)
+    with contextlib.suppress(ConnectionRefusedError):
+        while True:
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(handover.address(place))
+            time.sleep(0.01)
 
 
 def start(folder, word, **options):
@@ -118,7 +123,7 @@ def test_a_copy_ends_with_its_job(server, tmp_path, number):
 
 
 def test_without_the_process_a_script_runs_here(server, tmp_path, monkeypatch):
-    job = start(tmp_path, "here", env={**os.environ, handover.SOCKET: str(tmp_path / "none")})
+    job = start(tmp_path, "here", env={**os.environ, handover.SOCKET: f"none-{os.getpid()}"})
     code, out, log = finished(job)
     assert code == 0 and json.loads(out)[0] == os.getpid() and not log
     monkeypatch.setenv(handover.SOCKET, "no")
@@ -159,9 +164,28 @@ def test_libraries_use_the_threads_of_their_job(server, tmp_path):
         assert "used" in log, "a copy has run it"
 
 
-def test_a_job_of_a_scheduler_runs_its_script_itself(server, tmp_path, monkeypatch):
-    elsewhere = server.with_name("1")  # no process of a run has this number
-    os.link(server, elsewhere)
-    monkeypatch.setenv(handover.SOCKET, str(elsewhere))
-    code, _, log = finished(start(tmp_path, "threads"))
-    assert code == 0 and "used" not in log
+def test_a_job_of_a_scheduler_runs_its_script_itself(server, tmp_path):
+    # Its parent is not the run.
+    words = ["setsid", "--fork", sys.executable, HANDOVER, "script.py", "threads"]
+    job = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, input="", timeout=30)
+    assert "[" in job.stdout and "used" not in job.stderr
+
+
+def test_the_process_leaves_no_file(server, tmp_path, monkeypatch):
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    alive = warm.start()
+    code, _, log = finished(start(tmp_path, "hello"))
+    assert code == 0 and "used" in log
+    assert not any(folder.iterdir())
+    os.close(alive)
+
+
+def test_another_user_is_refused(monkeypatch):
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert handover.is_same_user(ours)
+        monkeypatch.setattr(os, "getuid", lambda: -1)
+        assert not handover.is_same_user(ours)
