@@ -49,8 +49,11 @@ The metadata of a Parquet file states where its numbers come from, and each colu
 | `base_…` | in comparisons: the same of the base |
 
 What is unknown is left out. All of it is a fact about inputs and program, so a rerun changes
-nothing. `embedding/summary.json`, `audit.json` and `comparison.json` have the same under the key
-`provenance`.
+nothing. JSON files that are objects have the same under the key `provenance`: `findings.json`,
+`audit.json`, `embedding/summary.json`, `comparison.json`, plans, and `autopsy.json` and
+`expectation.json` of comparisons. So has each model in `index.json`. CSV files and `params.json`, a
+list of records, have no place for it but the columns `model` and `created_at`: the Parquet file
+beside them has it.
 
 In the formulas W is a matrix rows × cols with elements w and singular values σ₁ ≥ … ≥ σ_q, λ = σ²,
 β the shorter over the longer side, N the number of finite elements; x is a row of the embedding and
@@ -107,7 +110,7 @@ def manual() -> str:
         *KEYS,
         *map(row, SUMMARY),
         "",
-        "`findings.json` is a list with an object for each finding, the most severe first.",
+        "`findings.json` has these keys.",
         "",
         *KEYS,
         *map(row, FINDINGS),

@@ -35,6 +35,6 @@ def results_folder(folder, analysis, name, **manifest):
     row = {"param_name": "a", "dtype": "BF16", "codes": [0, 0x3F80, 0x8000], "counts": [1, 2, 4]}
     write_table(frame([row], "histograms"), "histograms", made / TABLES["histograms"])
     write_json({"numbers": {"stable_rank": 3, "layers": "3"}}, made / "comparison.json")
-    write_json([FINDING], made / "findings.json")
+    write_json({"findings": [FINDING], "provenance": {}}, made / "findings.json")
     write_json({"counts": {}, "findings": []}, made / "audit.json")
     return made

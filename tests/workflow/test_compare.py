@@ -120,9 +120,11 @@ def test_a_merge_and_its_parents(tmp_path):
     assert done.code == 0, done.text
     assert done.jobs["resolve_model"] == 3
     folder = project.folder / "results/compare/local--merged-vs-local--base"
-    first, *_ = json.loads((folder / "autopsy.json").read_text())
+    found = json.loads((folder / "autopsy.json").read_text())
+    first, *_ = found["verdicts"]
     assert first["rule"] == "mixture"
     assert "0.75 × the base + 0.25 × parent 1" in first["text"]
+    assert found["provenance"]["base_model"] == "local--base"
 
     # Two fine-tunes of one base can be merged; here one is a share of the other.
     both = f"compare=[{pair}, {{base: base, other: parent}}]"

@@ -11,6 +11,7 @@ from blockresearch.tables.columns import (
     SCHEMAS,
 )
 from blockresearch.tables.io import read_table
+from blockresearch.tables.labels import read_facts
 from tests.conftest import ROOT, assert_same_numbers, run_script, small_model
 from tests.workflow.conftest import CIRCUITS, COMPARED, assert_columns, copy_of_the_project
 
@@ -46,6 +47,12 @@ def test_every_artifact_exists_in_whole(finished, folder):
     portal = json.loads((finished.folder / "results/index.json").read_text())
     assert [entry["model"] for entry in portal] == ["model"]
     assert {"model", "revision", "commit", "folder", "status"} <= set(portal[0])
+
+
+@pytest.mark.parametrize("file", ["findings.json", "audit.json", "comparison.json"])
+def test_json_files_state_where_they_come_from(folder, file):
+    stated = read_facts(folder / "params.parquet")
+    assert json.loads((folder / file).read_text())["provenance"] == stated
 
 
 @pytest.mark.parametrize("rule", RULES)

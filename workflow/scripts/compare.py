@@ -51,13 +51,13 @@ def main(options):
         rows = mixed if table == "mixture" else getattr(found, table)
         write_both(rows, table, folder / table, about)
     verdicts = autopsy(found, mixed)
-    write_json(as_records(verdicts), folder / "autopsy.json")
+    write_json({"verdicts": as_records(verdicts), "provenance": about}, folder / "autopsy.json")
     for verdict in verdicts:
         log.info("%s", verdict.text)
     log.info("%d pairs in %s", len(found.differences), folder)
     if expected:
         result = checked(expected, found)
-        write_json(result, folder / "expectation.json")
+        write_json({**result, "provenance": about}, folder / "expectation.json")
         if not result["met"]:
             raise ValueError("; ".join(result["reasons"]) + f": see {folder / 'differences.csv'}.")
 

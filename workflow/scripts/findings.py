@@ -13,16 +13,19 @@ from blockresearch.files import write_json
 from blockresearch.report.findings.collect import of_folder
 from blockresearch.report.findings.record import as_records
 from blockresearch.run import cli
+from blockresearch.tables.labels import read_facts
 from blockresearch.text import visible
 
 log = logging.getLogger("findings")
 
 
 def main(options):
-    found = of_folder(Path(options.model_dir))
+    folder = Path(options.model_dir)
+    found = of_folder(folder)
     for finding in found:
         log.info("%s %s: %s", finding.severity, finding.id, visible(finding.text))
-    write_json(as_records(found), options.out)
+    facts = read_facts(folder / "params.parquet")
+    write_json({"findings": as_records(found), "provenance": facts}, options.out)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ class Verdict:
 
 
 def as_records(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
-    """Verdicts as autopsy.json has them: texts in English, and as messages with values."""
+    """Verdicts as the list in autopsy.json: texts in English, and as messages with values."""
     return [{**asdict(one), "message": as_json(one.text)} for one in verdicts]
 
 

@@ -105,11 +105,11 @@ class Results:
 
     @cached_property
     def findings(self) -> pd.DataFrame:
-        """What the tables mean: one row per finding, columns as the keys of findings.json.
+        """What the tables mean: one row per finding, columns as its keys in findings.json.
 
         `tensors` are lists of objects with name, slice, row and col.
         """
-        records = read_json(self._file("findings.json"))
+        records = read_json(self._file("findings.json"))["findings"]
         columns = ("id", "topic", "severity", "text", "tensors", "metric", "value", "reference")
         return pd.DataFrame(records, columns=[*columns, "why", "action"])
 

@@ -111,7 +111,7 @@ def model_page(
         **(LAYER_FIGURES if depth else {}),
         **(EMBEDDING_FIGURES if len(clusters) else {}),
     }
-    findings = from_records(read_json(folder / "findings.json"))
+    findings = from_records(read_json(folder / "findings.json")["findings"])
     first = leading(findings, SHOWN)
     data = parameters(params)
     about = read_facts(folder / "params.parquet")

@@ -98,7 +98,7 @@ class Analysis:
 
     @cached_property
     def findings(self) -> list[Finding]:
-        return from_records(read_json(self.folder / "findings.json"))
+        return from_records(read_json(self.folder / "findings.json")["findings"])
 
     def about(self, *topics: str) -> list[Finding]:
         """The findings of some topics, most severe first."""

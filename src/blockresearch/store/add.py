@@ -103,7 +103,7 @@ def _add(folder: Path, store: Path, also: tuple[str, ...]) -> Added:
         if name == "params":
             facts = stated
         files.append(_write(store, name, key, table))
-    files.append(_write(store, "findings", key, _records(findings, FINDINGS)))
+    files.append(_write(store, "findings", key, _records(findings["findings"], FINDINGS)))
     files.append(_write(store, "audit", key, _records(audit["findings"], AUDIT)))
     return Added(key, _row(key, manifest, comparison["numbers"], facts, files))
 

@@ -160,31 +160,45 @@ SUMMARY = (
 )
 
 FINDINGS = (
-    Column("id", "string", "rule that made it (docs/findings.md); at most one finding of a rule"),
-    Column("topic", "string", "training, formats, depth, values or tokens"),
+    Column("findings", "objects", "a finding each, the most severe first, with these keys"),
     Column(
-        "severity",
+        "findings.id",
+        "string",
+        "rule that made it (docs/findings.md); at most one finding of a rule",
+    ),
+    Column("findings.topic", "string", "training, formats, depth, values or tokens"),
+    Column(
+        "findings.severity",
         "string",
         "warning (something to do before the model is used), notable (unusual) or note",
     ),
-    Column("text", "string", "one to three sentences"),
+    Column("findings.text", "string", "one to three sentences"),
     Column(
-        "tensors",
+        "findings.tensors",
         "objects",
         "what it is about, most important first: name, slice (null for the whole tensor), and row "
         "and col of one weight or row (null for all)",
     ),
-    Column("metric", "string", "table.column of the value; null if it is derived from several"),
-    Column("value", "number", "the number of the finding", "unit of the metric", "see the rule"),
-    Column("reference", "number", "what it is compared with", "the same", "see the rule"),
-    Column("why", "string", "why it matters"),
-    Column("action", "string", "what to do"),
     Column(
-        "messages",
+        "findings.metric", "string", "table.column of the value; null if it is derived from several"
+    ),
+    Column(
+        "findings.value",
+        "number",
+        "the number of the finding",
+        "unit of the metric",
+        "see the rule",
+    ),
+    Column("findings.reference", "number", "what it is compared with", "the same", "see the rule"),
+    Column("findings.why", "string", "why it matters"),
+    Column("findings.action", "string", "what to do"),
+    Column(
+        "findings.messages",
         "object",
         "text, why and action as messages with values, for translations: strings, or objects with "
         "message and values",
     ),
+    PROVENANCE,
 )
 
 INDEX = (

@@ -82,7 +82,7 @@ def write_results(folder, names=NAMES, commit=None):
     write_json(manifest, folder / "manifest.json")
     write_json(audit, folder / "audit.json")
     insight = Finding("rule", "values", "warning", names[0], (Place(names[0]),), why=names[1])
-    write_json(as_records([insight]), folder / "findings.json")
+    write_json({"findings": as_records([insight])}, folder / "findings.json")
     write_json({"reason": names[0]}, folder / "embedding" / "summary.json")
     write_table(params, "params", folder / "params.parquet")
     write_table(frame([], "matrices"), "matrices", folder / "matrices.parquet")

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from blockresearch.report.findings.record import Finding, as_records
 from blockresearch.report.portal import entry
-from blockresearch.tables.documents import INDEX, ROW_FACTS, SUMMARY
+from blockresearch.tables.documents import FINDINGS, INDEX, ROW_FACTS, SUMMARY
 from blockresearch.tokens.analysis import analyze_embedding, nothing, with_output
 from tests.unit.tokens.samples import token, untrained_sample
 
@@ -37,3 +38,9 @@ def test_every_key_of_the_summary_has_a_record():
 
 def test_every_key_of_the_index_has_a_record(tmp_path):
     assert set(entry(tmp_path)) == {column.name for column in INDEX}
+
+
+def test_every_key_of_the_findings_has_a_record():
+    (record,) = as_records([Finding("rule", "values", "note", "text")])
+    names = {f"findings.{name}" for name in record} | {"findings", "provenance"}
+    assert names == {column.name for column in FINDINGS}

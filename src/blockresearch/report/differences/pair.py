@@ -51,7 +51,7 @@ class PairResults:
     @cached_property
     def verdicts(self) -> list[Mapping[str, Any]]:
         """The sentences on what kind of change it is, the headline first."""
-        records = read_json(self.folder / "autopsy.json")
+        records = read_json(self.folder / "autopsy.json")["verdicts"]
         return [{**record, "text": from_json(record["message"])} for record in records]
 
     @cached_property

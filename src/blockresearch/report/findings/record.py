@@ -1,6 +1,7 @@
 """A finding: one sentence, the tensors it is about, its numbers, and what follows from it.
 
-`findings.json` of a model is a list of them; docs/findings.md explains the rules and thresholds.
+`findings.json` of a model has a list of them, and where its numbers come from; docs/findings.md
+explains the rules and thresholds.
 The audit's findings (audit.json) are about damage, these are about what the weights are like.
 """
 
@@ -83,7 +84,7 @@ class Finding:
 
 
 def as_records(findings: Sequence[Finding]) -> list[dict[str, Any]]:
-    """Findings as findings.json has them: texts in English, and as messages with values."""
+    """Findings as the list in findings.json: texts in English, and as messages with values."""
     return [
         {**asdict(one), "messages": {name: as_json(getattr(one, name)) for name in TEXTS}}
         for one in findings
@@ -91,7 +92,7 @@ def as_records(findings: Sequence[Finding]) -> list[dict[str, Any]]:
 
 
 def from_records(records: Sequence[Mapping[str, Any]]) -> list[Finding]:
-    """The findings of the JSON value that `as_records` made."""
+    """The findings of the list that `as_records` made."""
     return [_from_record(dict(record)) for record in records]
 
 

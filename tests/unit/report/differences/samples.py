@@ -47,5 +47,5 @@ def write_comparison(
     ):
         write_both(frame(rows, table), table, folder / table, FACTS)
     verdict = {"rule": "broad", "text": text, "value": 1, "threshold": 0, "message": text}
-    write_json([verdict], folder / "autopsy.json")
+    write_json({"verdicts": [verdict]}, folder / "autopsy.json")
     return folder
