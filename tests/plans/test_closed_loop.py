@@ -7,6 +7,7 @@ import subprocess
 import numpy as np
 import pytest
 
+from blockresearch.circuits.expert_rows import expert_rows
 from blockresearch.compare.checkpoint import local_checkpoint
 from blockresearch.compare.folder import compare_checkpoints
 from blockresearch.files import write_text
@@ -15,6 +16,8 @@ from blockresearch.measurement.part import Settings as Measured
 from blockresearch.plans.adapter import Settings as Adapter
 from blockresearch.plans.adapter import adapter_plan
 from blockresearch.plans.engines.llama_cpp import gguf_name
+from blockresearch.plans.experts import Settings as Experts
+from blockresearch.plans.experts import experts_plan
 from blockresearch.plans.factors import write_factors
 from blockresearch.plans.matrices import linear_matrices
 from blockresearch.plans.merge import merge_plan, shared_matrices
@@ -25,9 +28,11 @@ from blockresearch.plans.task_vectors import task_vectors
 from blockresearch.plans.training import Settings as Training
 from blockresearch.plans.training import Tokens, training_plan
 from blockresearch.safetensors.reader import read_bytes, read_header
+from blockresearch.tables.io import frame
 from tests.cases import comparisons
 from tests.cases.checkpoints import Raw, brain
 from tests.conftest import ROOT
+from tests.plans import mixtures
 from tests.unit.plans.examples import SHAPES, size, tables
 
 PYTHON = ROOT / ".venv-plans/bin/python"
@@ -200,6 +205,38 @@ def test_mergekit_adds_the_weighted_changes(tmp_path):
         energy += 2 * one * other * each.agreements[0].inner
         # The merge is rounded to BF16.
         assert measured[each.name] == pytest.approx(np.sqrt(energy), rel=5e-3)
+
+
+@pytest.mark.parametrize("is_stacked", [False, True])
+def test_the_pruner_drops_what_the_plan_names(tmp_path, is_stacked):
+    tensors = mixtures.mixture()
+    own = mixtures.stacked(tensors) if is_stacked else tensors
+    base = comparisons.write(tmp_path / "base", own, mixtures.CONFIG, shards=2)
+    side = local_checkpoint(str(base), DATE)
+    rows = list(expert_rows(side.manifest, side.files))
+    experts = frame([row for each in rows for row in each.experts], "experts")
+    pairs = frame([row for each in rows for row in each.pairs], "expert_pairs")
+    made = experts_plan(side.manifest, experts, pairs, Experts(0.25))
+    write_text(made.files["expert_pruner.json"], tmp_path / "expert_pruner.json")
+    out = tmp_path / "pruned"
+    written, wrong = tool("prune_experts", base, tmp_path / "expert_pruner.json", out)
+    assert written == made.record["predicted"]["bytes"] and not wrong
+    dropped = [(each["layer"], each["expert"]) for each in made.record["dropped"]]
+    assert {(0, 2), (0, 9)} < set(dropped) and len(dropped) == 6
+    read = {}
+    for path in out.glob("*.safetensors"):
+        for entry in read_header(path).tensors:
+            values = read_bytes(path, entry.begin, entry.end).view(np.float32)
+            read[entry.name] = values.reshape(entry.shape)
+    for layer in range(mixtures.LAYERS):
+        kept = [n for n in range(mixtures.EXPERTS) if (layer, n) not in dropped]
+        router = mixtures.router_name(layer)
+        assert np.array_equal(read[router], tensors[router][kept])
+        for place, number in enumerate(kept):
+            down = tensors[mixtures.expert_name(layer, number, "down_proj")]
+            name = f"model.layers.{layer}.mlp.experts.down_proj"
+            single = mixtures.expert_name(layer, place, "down_proj")
+            assert np.array_equal(read[name][place] if is_stacked else read[single], down)
 
 
 def test_llmcompressor_reads_the_ratios_of_layers(tmp_path):

@@ -53,6 +53,25 @@ def pruning(path):
     return [type(modifier).__name__, list(modifier.sparsity)]
 
 
+def prune_experts(source, settings, target):
+    """Drop experts with compressed-tensors; the bytes of all tensors, and names that transformers
+    misses or does not expect in the result."""
+    from compressed_tensors.entrypoints.convert import MagnitudeExpertPruner, convert_checkpoint
+    from safetensors.torch import load_file
+    from transformers import AutoModelForCausalLM
+
+    pruner = MagnitudeExpertPruner(**json.loads(Path(settings).read_text()))
+    convert_checkpoint(source, target, pruner, device="cpu")
+    total = sum(
+        tensor.numel() * tensor.element_size()
+        for path in Path(target).glob("*.safetensors")
+        for tensor in load_file(path).values()
+    )
+    _, found = AutoModelForCausalLM.from_pretrained(target, output_loading_info=True)
+    wrong = [*found["missing_keys"], *found["unexpected_keys"], *found["mismatched_keys"]]
+    return [total, sorted(map(str, wrong))]
+
+
 def kappa_targets(folder):
     """What PEFT selects in the model of a folder."""
     import torch

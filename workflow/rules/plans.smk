@@ -112,6 +112,37 @@ rule suspects_plan:
         " 2> {log:q}"
 
 
+# Experts are dropped on request, because their tables are made from the weights.
+HAS_EXPERTS = config["plans"]["experts"]["share"] is not None
+
+
+rule experts_plan:
+    input:
+        manifest="<model>/manifest.json",
+        experts="<model>/circuits/experts.parquet",
+        pairs="<model>/circuits/expert_pairs.parquet",
+    output:
+        plan="<model>/plans/experts_plan.json",
+        files=directory("<model>/plans/experts"),
+    log:
+        "<model>/logs/experts_plan.log",
+    benchmark:
+        "<model>/benchmarks/experts_plan.tsv"
+    retries: 0
+    conda:
+        "../../envs/numeric.yaml"
+    resources:
+        **resources_for("experts_plan"),
+    params:
+        args=arguments.experts_flags(config),
+        code=fingerprint("experts_plan"),
+        program=program("experts_plan"),
+    shell:
+        "{params.program} --manifest {input.manifest:q} --experts {input.experts:q}"
+        " --expert_pairs {input.pairs:q} --out {output.plan:q} --files {output.files:q}"
+        " {params.args} 2> {log:q}"
+
+
 # Only the factors are computed from the weights.
 HAS_FACTORS = config["plans"]["adapter"]["factors"] is not None
 
@@ -253,5 +284,9 @@ rule plans:
             "<results>/{model}/plans/{plan}_plan.json",
             model=MODELS,
             plan=["quantization", "training", "sparsity", "suspects"],
+        ),
+        branch(
+            HAS_EXPERTS,
+            then=collect("<results>/{model}/plans/experts_plan.json", model=MODELS),
         ),
         collect("<results>/{model}/reports/50_plans.html", model=MODELS),

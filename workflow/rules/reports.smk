@@ -198,6 +198,11 @@ rule notebook:
             if wildcards.notebook == "50_plans" and wildcards.model in MERGES
             else []
         ),
+        lambda wildcards: (
+            [f"{config['results']}/{wildcards.model}/plans/experts_plan.json"]
+            if wildcards.notebook == "50_plans" and HAS_EXPERTS
+            else []
+        ),
     output:
         ipynb="<model>/reports/{notebook}.ipynb",
         html=report(

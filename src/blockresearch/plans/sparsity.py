@@ -4,8 +4,7 @@ Layers with heavy tails (small exponents) are pruned less, because training has 
 (AlphaPruning, arXiv:2410.10912). Of each layer the mean exponent of its matrices is mapped to
 1 − spread … 1 + spread, and all ratios are scaled so that the share of pruned weights is `ratio`.
 
-The exponents are Hill estimates over the upper half of the spectra. No expert is dropped: the score
-of a router's rows is in no table.
+The exponents are Hill estimates over the upper half of the spectra.
 """
 
 import json

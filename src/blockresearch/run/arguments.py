@@ -115,6 +115,11 @@ def sparsity_flags(config: Json) -> str:
     return flags(config["plans"]["sparsity"])
 
 
+def experts_flags(config: Json) -> str:
+    """The settings of the experts plan."""
+    return flags(config["plans"]["experts"])
+
+
 def adapter_flags(config: Json) -> str:
     """The settings of the adapter plan."""
     settings = config["plans"]["adapter"]

@@ -148,6 +148,7 @@ ON_DEMAND = {
     "quantization_plan": Job(150, 0.8, row=(12, 1.5)),
     "training_plan": Job(150, 1.1, row=(12, 1.0)),
     "sparsity_plan": Job(150, 0.8, row=(12, 0.5)),
+    "experts_plan": Job(150, 0.8, row=(12, 0.5)),
     "adapter_plan": Job(150, 1.0, row=(12, 1.0)),
     "repair_plan": Job(150, 1.0, row=(12, 0.5)),
     "outliers": Job(150, 0.8, row=(9, 0.2)),

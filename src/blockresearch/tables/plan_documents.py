@@ -110,6 +110,30 @@ SPARSITY_PLAN = (
     PROVENANCE,
 )
 
+EXPERTS_PLAN = (
+    *STATED,
+    Column("predicted.bytes", "integer", "all tensors of the checkpoint without them", BYTES),
+    Column("predicted.checkpoint_bytes", "integer", "all tensors now", BYTES),
+    Column("predicted.experts", "integer", "of a layer, that stay", NONE),
+    Column("predicted.checkpoint_experts", "integer", "of a layer, now", NONE),
+    Column("dropped", "objects", "what is decided, an expert each, with the keys below"),
+    Column("dropped.component", "string", "of its layer"),
+    Column("dropped.layer", "integer", "number of its layer", NONE),
+    Column("dropped.expert", "integer", "its number", NONE),
+    Column("dropped.reason", "string", "why it is dropped"),
+    Column("dropped.metric", "string", "column of the value in experts or expert_pairs"),
+    Column("dropped.value", "number", "the value, null for a candidate", "unit of the metric"),
+    Column(
+        "dropped.median",
+        "number",
+        "of the column in the layer, null if it has none",
+        "the same",
+        "median over the experts of the layer",
+    ),
+    Column("files", "strings", "files of tools in plans/experts"),
+    PROVENANCE,
+)
+
 SUSPECTS_PLAN = (
     *STATED,
     Column("suspects", "objects", "what stands out, with the keys below"),
@@ -265,6 +289,10 @@ PLANS = {
     "sparsity_plan.json": (
         "how much of each layer to prune ([plans.md](plans.md#sparsity))",
         SPARSITY_PLAN,
+    ),
+    "experts_plan.json": (
+        "experts to drop ([plans.md](plans.md#experts))",
+        EXPERTS_PLAN,
     ),
     "suspects_plan.json": (
         "weights that stand out ([plans.md](plans.md#suspects))",

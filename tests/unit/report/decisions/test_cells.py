@@ -2,14 +2,14 @@
 
 import pytest
 
-from blockresearch.plans.plan import write_plan
+from blockresearch.plans.plan import Plan, write_plan
 from blockresearch.plans.quantization import Settings, quantization_plan
 from blockresearch.plans.sparsity import Settings as Sparsity
 from blockresearch.plans.sparsity import sparsity_plan
 from blockresearch.plans.suspects import suspects_plan
 from blockresearch.plans.training import Settings as Training
 from blockresearch.plans.training import Tokens, training_plan
-from blockresearch.report.decisions import cells
+from blockresearch.report.decisions import cells, expert_cells
 from blockresearch.report.figures.pareto import pareto_chart
 from blockresearch.report.plots.plans import pareto_figure
 from tests.unit.plans.examples import size, tables
@@ -50,6 +50,25 @@ def test_the_curve_contains_the_plan(tmp_path):
     assert [each.label for each in points] == [each["format"] for each in record["uniform"]]
     assert curve.x[0] <= plan.x[0] <= curve.x[-1]
     assert pareto_figure(record).axes[0].get_yscale() == "log"
+
+
+def test_experts_are_shown_once_they_are_planned(tmp_path):
+    plans = opened(tmp_path)
+    assert "on request" in expert_cells.top(plans).text and expert_cells.dropped(plans) is None
+    path = tmp_path / "plans/experts_plan.json"
+    write_plan(
+        Plan({"plan": "experts", "reason": "none"}, {}), {}, path, tmp_path / "plans/experts"
+    )
+    assert "No expert is dropped: none." in expert_cells.top(plans).text
+    chosen = [
+        {"component": "text", "layer": 1, "expert": n, "reason": "small & dead"} for n in (3, 5)
+    ]
+    sizes = {"bytes": 900, "checkpoint_bytes": 1000, "experts": 6, "checkpoint_experts": 8}
+    record = {"caveat": "Count.", "inputs": {"criterion": "router_norm"}, "predicted": sizes}
+    write_plan(Plan({**record, "dropped": chosen}, {}), {}, path, tmp_path / "plans/experts")
+    assert "6 of 8 experts" in expert_cells.top(plans).text
+    html = expert_cells.dropped(plans).html
+    assert "3, 5" in html and "small &amp; dead" in html
 
 
 @pytest.mark.parametrize("cell", SHOWN)

@@ -1,0 +1,76 @@
+"""Functions for the cells of report 50 about experts to drop, a plan on request."""
+
+from typing import Any
+
+import pandas as pd
+
+from blockresearch.files import read_json
+from blockresearch.language.sentence import declared, joined, say
+from blockresearch.report.decisions.cells import Plans
+from blockresearch.report.notebook_cells import Html, table
+from blockresearch.report.wording import integer, size
+from blockresearch.report.words import words
+from blockresearch.text import short
+
+LINK = "../plans/experts/expert_pruner.json"
+
+
+def _plan(plans: Plans) -> dict[str, Any]:
+    """The plan; empty if there is none."""
+    path = plans.folder / "plans" / "experts_plan.json"
+    found: dict[str, Any] = read_json(path) if path.is_file() else {}
+    return found
+
+
+def top(plans: Plans) -> Html:
+    """What is dropped, or why there is no plan."""
+    plan = _plan(plans)
+    if "predicted" in plan:
+        found = plan["predicted"]
+        text = joined(
+            declared(plan["caveat"]),
+            say(
+                "By {criterion}, {kept} of {count} experts of each layer stay, and all tensors "
+                "take {bytes} instead of {now}.",
+                criterion=plan["inputs"]["criterion"],
+                kept=integer(found["experts"]),
+                count=integer(found["checkpoint_experts"]),
+                bytes=size(found["bytes"]),
+                now=size(found["checkpoint_bytes"]),
+            ),
+        )
+        link = f'<p><a href="{LINK}">{LINK[3:]}</a></p>'
+        return Html(f"<p>{words(text)}</p>{link}", f"{text}\n{LINK}")
+    text = say("Experts to drop are planned on request (plans.experts.share).")
+    if "reason" in plan:
+        text = say("No expert is dropped: {reason}.", reason=declared(plan["reason"]))
+    return Html(f"<p>{words(text)}</p>", text)
+
+
+def dropped(plans: Plans) -> Html | None:
+    """The experts of each layer, by reason."""
+    rows = pd.DataFrame(_plan(plans).get("dropped", []))
+    if rows.empty:
+        return None
+    groups = rows.groupby(["component", "layer", "reason"], sort=False)["expert"]
+    found = pd.DataFrame(
+        [
+            {
+                "layer": layer,
+                "experts": ", ".join(map(str, numbers)),
+                "reason": declared(short(reason)),
+            }
+            for (_, layer, reason), numbers in groups
+        ],
+        # As a column of text the last one would lose its message.
+        dtype=object,
+    )
+    return table(
+        found,
+        {
+            "layer": (say("layer"), integer),
+            "experts": (say("experts"), None),
+            "reason": (say("why they are dropped"), None),
+        },
+        say("Experts to drop by layer"),
+    )
