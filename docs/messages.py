@@ -56,6 +56,21 @@ PICTURE_TEXTS = {
 NOTEBOOK_TEXTS = {"show": (1,), "table": (2,), "table_or_line": (2,), "say": (0,), "facts": (1,)}
 
 
+# Modules that state in tables why a tensor or a file is not used, without messages: code that
+# measures has none, and a text is compared with the catalogue (`language/recognition.py`).
+REASONED = tuple(
+    f"blockresearch/{place}.py"
+    for place in (
+        *("weights/**/*", "measurement/merge", "checkpoint/assemble", "checkpoint/selection"),
+        *("checkpoint/agreement", "checkpoint/token_subset", "checkpoint/describe"),
+    )
+)
+
+# What takes or names a reason there.
+REASON_CALLS = {"Unfit", "NotDecoded", "Unknown", "fail", "Problem", "Layout", "replace"}
+REASON_NAMES = re.compile("reason|evidence|why|note|who|claims|absent|size|how|[A-Z_]+")
+
+
 def messages() -> list[str]:
     """All messages, each once, in the order of the places that have them."""
     found = chain(
@@ -63,6 +78,7 @@ def messages() -> list[str]:
         *map(in_template, sorted(TEMPLATES.rglob("*.j2"))),
         *map(in_script, sorted(TEMPLATES.rglob("*.js"))),
         *map(in_notebook, sorted((PROJECT / "notebooks").glob("*.ipynb"))),
+        *(reasons(path) for place in REASONED for path in sorted(PACKAGE.glob(place))),
         in_records(),
     )
     return list(dict.fromkeys(message for message in found if message))
@@ -121,6 +137,40 @@ def _literals(node: ast.AST) -> Iterator[str]:
     elif isinstance(node, ast.IfExp):
         yield from _literals(node.body)
         yield from _literals(node.orelse)
+
+
+def reasons(path: Path) -> Iterator[str]:
+    """The reasons that a module states, values of f-strings as places.
+
+    Shorter texts are names of formats, and those with a full stop are errors.
+    """
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        found: list[ast.AST] = []
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            parts = (*node.args, *(keyword.value for keyword in node.keywords))
+            found = [*parts] if name in REASON_CALLS else []
+        elif isinstance(node, ast.Return) and node.value:
+            found = [*getattr(node.value, "elts", [node.value])]
+        elif isinstance(node, ast.Assign):
+            named = [name for name in ast.walk(node.targets[0]) if isinstance(name, ast.Name)]
+            is_reason = any(REASON_NAMES.fullmatch(name.id) for name in named)
+            found = [*getattr(node.value, "elts", [node.value])] if is_reason else []
+        texts = (text for part in found for text in (*_literals(part), *_templates(part)))
+        yield from (t for t in texts if len(t.split()) > 2 and t[-1] != ".")
+
+
+def _templates(node: ast.AST) -> Iterator[str]:
+    """The f-strings that an expression may be, with places instead of their expressions."""
+    if isinstance(node, ast.IfExp):
+        yield from _templates(node.body)
+        yield from _templates(node.orelse)
+    if isinstance(node, ast.JoinedStr):
+        letters = iter("abcdefgh")
+        yield "".join(
+            str(part.value) if isinstance(part, ast.Constant) else f"{{{next(letters)}}}"
+            for part in node.values
+        )
 
 
 def in_template(path: Path) -> Iterator[str]:

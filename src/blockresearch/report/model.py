@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from blockresearch.language.recognition import recognized
 from blockresearch.language.sentence import Sentence, declared, enumerated, listed, say
 from blockresearch.model_config import ModelConfig
 from blockresearch.report.wording import (
@@ -228,7 +229,8 @@ def _hash(file: Mapping[str, Any]) -> str | None:
 
 def left_alone(manifest: Mapping[str, Any]) -> pd.DataFrame:
     """Weight files that were not used: path and reason."""
-    return pd.DataFrame(manifest.get("skipped", []), columns=["path", "reason"])
+    rows = [(file["path"], recognized(file["reason"])) for file in manifest.get("skipped", [])]
+    return pd.DataFrame(rows, columns=["path", "reason"], dtype=object)
 
 
 def audit_finding(audit: Mapping[str, Any]) -> Sentence:

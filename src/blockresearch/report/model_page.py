@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from blockresearch.language.sentence import Sentence, enumerated, say, with_messages
+from blockresearch.language.sentence import Sentence, enumerated, say
 from blockresearch.report import comparison, glossary
 from blockresearch.report.blocks import color
 from blockresearch.report.citation import ending
@@ -32,7 +32,7 @@ from blockresearch.report.model import (
     what,
 )
 from blockresearch.report.pages import linked, read_json, render
-from blockresearch.report.values import passing_alpha
+from blockresearch.report.values import audit_rows, passing_alpha
 from blockresearch.report.wording import integer, parameter_count, percent, plural, shape
 from blockresearch.results import (
     CIRCUITS,
@@ -145,7 +145,7 @@ def model_page(
         ending=ending(about),
         comparisons=partners(folder.name, folder.parent, planned),
         identity=identity(manifest),
-        audit=audit | {"findings": [*map(with_messages, audit["findings"])]},
+        audit=audit | {"findings": audit_rows(audit)},
         audit_words=audit_finding(audit) if audit["findings"] else NOTHING_FOUND,
         listed_findings=LISTED_FINDINGS,
         reports=[

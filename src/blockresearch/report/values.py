@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from blockresearch.language.recognition import recognized
 from blockresearch.language.sentence import declared, say, with_messages
 from blockresearch.report.blocks import ordered
 from blockresearch.safetensors.dtypes import DTYPES
@@ -48,16 +49,26 @@ def coverage_table(coverage: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_words(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with the column status as words for readers."""
-    words = [STATUSES.get(status, status) for status in table["status"]]
-    return table.assign(status=pd.Series(words, index=table.index, dtype=object))
+    """The table with the columns status and reason, if it has one, as words for readers."""
+    words = {"status": [STATUSES.get(status, status) for status in table["status"]]}
+    if "reason" in table:
+        words["reason"] = [recognized(why) if why else None for why in table["reason"].fillna("")]
+    return table.assign(
+        **{name: pd.Series(own, table.index, dtype=object) for name, own in words.items()}
+    )
+
+
+def audit_rows(audit: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The findings of the audit; evidence of the manifest's problems has no message in it."""
+    rows = [with_messages(row) for row in audit["findings"]]
+    return [row | {"evidence": recognized(row["evidence"])} for row in rows]
 
 
 def findings_table(audit: Mapping[str, Any]) -> pd.DataFrame:
     """The findings of the audit as a table."""
     rows = [
         {**row, **{name: declared(row[name]) for name in ("severity", "meaning")}}
-        for row in map(with_messages, audit["findings"])
+        for row in audit_rows(audit)
     ]
     return pd.DataFrame(rows, dtype=object)
 
