@@ -168,6 +168,7 @@ def smollm2(folder: Path, wheels: Path, layers: Container[int] = range(30)) -> P
     config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama"}
     config |= {"hidden_size": 576, "num_hidden_layers": 30, "num_attention_heads": 9}
     config |= {"num_key_value_heads": 3, "vocab_size": 49152, "tie_word_embeddings": True}
+    config |= {"intermediate_size": 1536, "rope_theta": 100_000.0, "rms_norm_eps": 1e-5}
     (folder / "config.json").write_text(json.dumps(config))
     return folder
 
