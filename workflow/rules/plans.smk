@@ -217,6 +217,43 @@ rule repair_plan:
         " --out {output.plan:q} --files {output.files:q} 2> {log:q}"
 
 
+rule repaired_model:
+    input:
+        pairs="<results>/compare/{other}-vs-{base}/pairs.parquet",
+        differences="<results>/compare/{other}-vs-{base}/differences.parquet",
+        base="<results>/{base}/manifest.json",
+        other="<results>/{other}/manifest.json",
+        files=lambda wildcards: [
+            path
+            for side in lookup.sides(wildcards)
+            for path in available(side, lookup.files_of(manifest_of(side), "shard"))
+        ],
+    output:
+        json="<results>/compare/{other}-vs-{base}/plans/repaired_model.json",
+        model=directory("<results>/compare/{other}-vs-{base}/plans/repaired"),
+    log:
+        "<results>/compare/{other}-vs-{base}/logs/repaired_model.log",
+    benchmark:
+        "<results>/compare/{other}-vs-{base}/benchmarks/repaired_model.tsv"
+    retries: 0
+    conda:
+        "../../envs/numeric.yaml"
+    resources:
+        **resources_for("repaired_model"),
+        disk_slots=lambda wildcards: lookup.together(
+            slots(side, 1) for side in lookup.sides(wildcards)
+        ),
+    params:
+        code=fingerprint("repaired_model"),
+        program=program("repaired_model"),
+        weights=uncompared(lambda wildcards: config["weights"]),
+    shell:
+        "{params.program} --pairs {input.pairs:q} --differences {input.differences:q}"
+        " --base_manifest {input.base:q} --other_manifest {input.other:q}"
+        " --weights {params.weights:q} --out {output.json:q} --model {output.model:q}"
+        " 2> {log:q}"
+
+
 # Fine-tunes by their base, if it has several.
 MERGES = merged(config)
 
@@ -278,6 +315,12 @@ rule plans:
             "<results>/compare/{pair}/plans/{plan}_plan.json",
             pair=COMPARISONS,
             plan=["adapter", "repair"],
+        ),
+        branch(
+            config["plans"]["repair"]["write"],
+            then=collect(
+                "<results>/compare/{pair}/plans/repaired_model.json", pair=COMPARISONS
+            ),
         ),
         collect("<results>/{base}/plans/merge_plan.json", base=MERGES),
         collect(

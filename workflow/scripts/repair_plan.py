@@ -19,7 +19,7 @@ log = logging.getLogger("repair_plan")
 
 
 def main(options):
-    plan = repair_plan(
+    plan, _ = repair_plan(
         read_table(options.pairs, "pairs"), read_table(options.differences, "differences")
     )
     write_plan(plan, read_facts(options.differences), options.out, options.files)

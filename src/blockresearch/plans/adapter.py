@@ -244,6 +244,12 @@ def shown_name(row: Mapping[str, Any]) -> str:
     return " ".join(filter(None, (_text(row["param_name"]), _text(row["slice"]))))
 
 
+def places_of(row: Mapping[str, Any]) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Tensor and part of it in the base and on the other side, of a row of differences."""
+    base, other = ("param_name", "slice"), ("other_name", "other_slice")
+    return (_text(row[base[0]]), _text(row[base[1]])), (_text(row[other[0]]), _text(row[other[1]]))
+
+
 def _module(row: Mapping[str, Any]) -> str:
     return str(row["param_name"]).removesuffix(".weight")
 
@@ -296,8 +302,7 @@ def _piece(row: Mapping[str, Any], settings: Settings) -> Piece:
     limits += [] if storage is None else [(storage, "rounding")]
     rank, limit = min(limits, key=lambda each: each[0])
     return Piece(
-        (str(row["param_name"]), _text(row["slice"])),
-        (str(row["other_name"]), _text(row["other_slice"])),
+        *places_of(row),
         int(row["rows"]),
         int(row["cols"]),
         sigma,

@@ -11,13 +11,14 @@ takes noise that was added before for a change. A direction is kept only if both
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from blockresearch.language.sentence import say
-from blockresearch.plans.adapter import IN_PLACE, pair_keys, shown_name
+from blockresearch.plans.adapter import IN_PLACE, pair_keys, places_of, shown_name
 from blockresearch.plans.plan import Plan
 from blockresearch.spectra.noise import noise_level
 
@@ -44,20 +45,32 @@ def optimal_threshold(level: float, rows: int, cols: int) -> float:
     return level * math.sqrt(p) * math.sqrt(2 * (beta + 1) + 8 * beta / (beta + 1 + root))
 
 
-def repair_plan(pairs: pd.DataFrame, differences: pd.DataFrame) -> Plan:
-    """The plan of a comparison; `pairs` and `differences` are the tables of those names.
+@dataclass(frozen=True)
+class Repair:
+    """A matrix that is repaired: where it is on both sides, and the directions of Δ that stay."""
 
-    Without a matrix that changed it is a `reason` and has no files.
+    name: str
+    base: tuple[str, str]
+    other: tuple[str, str]
+    rank: int
+
+
+def repair_plan(pairs: pd.DataFrame, differences: pd.DataFrame) -> tuple[Plan, tuple[Repair, ...]]:
+    """The plan of a comparison, and the matrices of which something is removed.
+
+    `pairs` and `differences` are the tables of those names. Without a matrix that changed the plan
+    is a `reason` and has no files.
     """
     start: dict[str, Any] = {"plan": "repair", "caveat": CAVEAT, "rule": RULE, "inputs": {}}
     status = dict(zip(pair_keys(pairs), pairs["status"], strict=True))
     in_place = np.array([status[key] in IN_PLACE for key in pair_keys(differences)], dtype=bool)
     changed = differences["delta_spectral_norm"].fillna(0).astype(float) > 0
     rows = differences[changed & in_place & differences["relation"].isna()].to_dict("records")
-    matrices = [_entry(row) for row in rows if len(row["delta_singular_values"]) >= LEAST_VALUES]
+    rows = [row for row in rows if len(row["delta_singular_values"]) >= LEAST_VALUES]
+    matrices = [_entry(row) for row in rows]
     if not matrices:
         reason = say("no matrix changed whose spectrum has a noise level")
-        return Plan({**start, "reason": reason}, {})
+        return Plan({**start, "reason": reason}, {}), ()
     total = sum(each["delta_norm"] ** 2 for each in matrices)
     kept = sum(each["kept_norm"] ** 2 for each in matrices)
     record = {
@@ -67,7 +80,12 @@ def repair_plan(pairs: pd.DataFrame, differences: pd.DataFrame) -> Plan:
         "matrices": matrices,
     }
     report = {each["name"]: _report(each) for each in matrices}
-    return Plan(record, {"repair.json": json.dumps(report, indent=1) + "\n"})
+    repairs = tuple(
+        Repair(each["name"], *places_of(row), each["rank"])
+        for row, each in zip(rows, matrices, strict=True)
+        if each["rank"] < min(each["shape"])
+    )
+    return Plan(record, {"repair.json": json.dumps(report, indent=1) + "\n"}), repairs
 
 
 def _entry(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -242,7 +242,7 @@ class Run:
         if rule == "compare_models":
             found = [self.known(wildcards.base, name) for name in ("manifest.json", "plan.json")]
             return resources.to_join(resources.size_of(*found), attempt)
-        if rule == "adapter_factors":
+        if rule in ("adapter_factors", "repaired_model"):
             plans = [self.known(name, "plan.json") for name in (wildcards.base, wildcards.other)]
             sides = [planned_parts(plan).values() for plan in plans if plan]
             return resources.to_compare(sides, threads, attempt)

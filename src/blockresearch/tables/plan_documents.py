@@ -243,6 +243,22 @@ REPAIR_PLAN = (
     PROVENANCE,
 )
 
+REPAIRED_MODEL = (
+    Column("matrices", "objects", "what was written, a matrix each, with the keys below"),
+    Column("matrices.name", "string", "tensor of the base, and part of it"),
+    Column("matrices.rank", "integer", "directions of Δ that are kept", NONE),
+    Column("matrices.norm", "number", "size of the written change", WEIGHT, "‖W' − W₀‖_F"),
+    Column(
+        "matrices.error",
+        "number",
+        "what rounding to the stored type changed",
+        WEIGHT,
+        "‖W' − (W₀ + Δ*)‖_F",
+    ),
+    Column("stays", "strings", "matrices that stay as they were, because they are quantized"),
+    PROVENANCE,
+)
+
 MERGE_PLAN = (
     *STATED,
     Column("method", "string", "method of mergekit: linear, ties or task_arithmetic"),
@@ -301,6 +317,10 @@ PLANS = {
     "repair_plan.json": (
         "in the folder of a comparison: the change without noise ([plans.md](plans.md#repair))",
         REPAIR_PLAN,
+    ),
+    "repaired_model.json": (
+        "in the folder of a comparison: the model in plans/repaired ([plans.md](plans.md#repair))",
+        REPAIRED_MODEL,
     ),
     "merge_plan.json": (
         "of a base with several fine-tunes: a merge of them ([plans.md](plans.md#merge))",

@@ -64,6 +64,7 @@ DOWNLOADS = {
     "plans/repair_plan.json": say(
         "the plan of a repair: directions of Δ beyond noise and rounding"
     ),
+    "plans/repaired_model.json": say("the repaired model: what was written"),
     "reports/40_compare.ipynb": say("notebook of the report"),
 }
 
