@@ -40,4 +40,4 @@ def heads_by_layer(heads: pd.DataFrame) -> dict[str, Any] | None:
         place=heads["component"].map(components.index),
     ).sort_values(["place", "role", "head", "layer_index"], kind="stable", ignore_index=True)
     drawn = map_of(rows, METRICS)
-    return {**drawn, "color": "value", "across": "head"} if drawn else None
+    return {**drawn, "color": "value", "across": say("head")} if drawn else None

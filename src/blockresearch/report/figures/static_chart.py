@@ -5,10 +5,22 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from blockresearch.report.figures.charts import Axis, Chart, Panel, Series
+from blockresearch.report.figures.drawn_text import (
+    FONT,
+    LINE,
+    drawn,
+    drawn_within,
+    longest,
+    most_lines,
+    title,
+)
 from blockresearch.report.wording import SUPERSCRIPTS
 from blockresearch.report.words import escape, plain
 
-WIDTH, HEIGHT, LEFT, TOP, BOTTOM, FONT = 330, 230, 58, 22, 40, 11
+WIDTH, HEIGHT, LEFT, TOP, BOTTOM, RIGHT = 330, 208, 58, 22, 40, 14
+
+# Room of a title.
+TITLE = WIDTH - LEFT - RIGHT
 
 # Decades of a logarithmic axis, at most, and the steps of its ticks.
 STEPS = ((1.3, (1, 2, 3, 5, 7)), (2.6, (1, 3)), (math.inf, (1,)))
@@ -21,15 +33,17 @@ def static_chart(chart: Chart) -> str:
     cols = min(chart.cols, len(chart.panels))
     rows = -(-len(chart.panels) // cols)
     wide = cols * WIDTH
+    top = TOP + LINE * (max(most_lines(panel.title, TITLE) for panel in chart.panels) - 1)
+    height = HEIGHT + top
     parts = [
-        f'<g transform="translate({place % cols * WIDTH},{place // cols * HEIGHT})">'
-        f"{_panel(panel)}</g>"
+        f'<g transform="translate({place % cols * WIDTH},{place // cols * height})">'
+        f"{_panel(panel, top, height)}</g>"
         for place, panel in enumerate(chart.panels)
     ]
-    legend, tall = _legend(chart, wide, rows * HEIGHT + 6)
-    title = "; ".join(dict.fromkeys(plain(panel.title) for panel in chart.panels))
+    legend, tall = _legend(chart, wide, rows * height + 6)
+    name = "; ".join(dict.fromkeys(plain(panel.title) for panel in chart.panels))
     return (
-        f'<svg class="static" role="img" aria-label="{escape(title)}" viewBox="0 0 {wide} {tall}" '
+        f'<svg class="static" role="img" aria-label="{escape(name)}" viewBox="0 0 {wide} {tall}" '
         f'width="{wide}" height="{tall}" font-size="{FONT}" '
         f'font-family="system-ui, sans-serif">'
         f'<rect width="100%" height="100%" fill="#ffffff"/>'
@@ -37,35 +51,34 @@ def static_chart(chart: Chart) -> str:
     )
 
 
-def _panel(panel: Panel) -> str:
+def _panel(panel: Panel, top: int, height: int) -> str:
     across = _scale(panel.x, [value for series in panel.series for value in series.x])
     along = _scale(panel.y, [value for series in panel.series for value in series.y])
-    x = _place(across, LEFT, WIDTH - 14)
-    y = _place(along, HEIGHT - BOTTOM, TOP)
-    parts = [f'<text x="{LEFT}" y="14" font-weight="bold">{escape(plain(panel.title))}</text>']
+    x = _place(across, LEFT, WIDTH - RIGHT)
+    y = _place(along, height - BOTTOM, top)
+    parts = [title(panel.title, LEFT, 14, TITLE)]
     for value in _ticks(across):
         at = f"{x(value):.1f}"
         parts.append(
-            f'<path d="M{at} {TOP}V{HEIGHT - BOTTOM}" stroke="#e2e2e2"/>'
-            f'<text x="{at}" y="{HEIGHT - BOTTOM + 13}" text-anchor="middle">{tick(value)}</text>'
+            f'<path d="M{at} {top}V{height - BOTTOM}" stroke="#e2e2e2"/>'
+            f'<text x="{at}" y="{height - BOTTOM + 13}" text-anchor="middle">{tick(value)}</text>'
         )
     for value in _ticks(along):
         at = f"{y(value):.1f}"
         parts.append(
-            f'<path d="M{LEFT} {at}H{WIDTH - 14}" stroke="#e2e2e2"/>'
+            f'<path d="M{LEFT} {at}H{WIDTH - RIGHT}" stroke="#e2e2e2"/>'
             f'<text x="{LEFT - 5}" y="{float(at) + 4:.1f}" text-anchor="end">{tick(value)}</text>'
         )
-    parts.append(
-        f'<text x="{(LEFT + WIDTH - 14) / 2}" y="{HEIGHT - 10}" text-anchor="middle">'
-        f"{escape(plain(panel.x.label))}</text>"
-        f'<text transform="translate(11,{(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)" '
-        f'text-anchor="middle">{escape(plain(panel.y.label))}</text>'
-    )
+    middle = 'text-anchor="middle"'
+    at = f'x="{(LEFT + WIDTH - RIGHT) / 2}" y="{height - 10}" {middle}'
+    parts.append(drawn_within(panel.x.label, at, WIDTH - LEFT))
+    at = f'transform="translate(11,{(top + height - BOTTOM) / 2}) rotate(-90)" {middle}'
+    parts.append(drawn_within(panel.y.label, at, height - BOTTOM))
     for mark in panel.marks:
         if mark.x is not None and across[0] <= mark.x <= across[1]:
-            line = f"M{x(mark.x):.1f} {TOP}V{HEIGHT - BOTTOM}"
+            line = f"M{x(mark.x):.1f} {top}V{height - BOTTOM}"
         elif mark.y is not None and along[0] <= mark.y <= along[1]:
-            line = f"M{LEFT} {y(mark.y):.1f}H{WIDTH - 14}"
+            line = f"M{LEFT} {y(mark.y):.1f}H{WIDTH - RIGHT}"
         else:
             continue
         parts.append(f'<path d="{line}" stroke="{mark.color}" stroke-dasharray="2 4"/>')
@@ -155,15 +168,14 @@ def _legend(chart: Chart, wide: int, top: int) -> tuple[str, int]:
         for mark in panel.marks:
             if mark.label:
                 entries.setdefault(mark.label, (mark.color, "2 4"))
-    x, y, parts = 10, top + 10, []
+    x, y, parts = 10.0, top + 10, []
     for name, (color, dash) in entries.items():
-        text = plain(name)
-        length = 34 + 7 * len(text)
+        length = 40 + longest(name)
         if x > 10 and x + length > wide:
-            x, y = 10, y + 17
+            x, y = 10.0, y + 17
         parts.append(
-            f'<path d="M{x} {y - 4}h20" stroke="{color}" stroke-width="3" '
-            f'stroke-dasharray="{dash or "none"}"/><text x="{x + 25}" y="{y}">{escape(text)}</text>'
+            f'<path d="M{x:.0f} {y - 4}h20" stroke="{color}" stroke-width="3" '
+            f'stroke-dasharray="{dash or "none"}"/>' + drawn(name, f'x="{x + 25:.0f}" y="{y}"')
         )
         x += length
     return "".join(parts), y + 12

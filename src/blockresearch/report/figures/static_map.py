@@ -7,13 +7,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from blockresearch.language.sentence import Sentence, declared, say
 from blockresearch.report.figures.charts import label
 from blockresearch.report.figures.color_scales import Scale, along, around
+from blockresearch.report.figures.drawn_text import FONT, LINE, most_lines, title
 from blockresearch.report.figures.layer_map import in_map_order, layer_map
 from blockresearch.report.figures.live import Drawing, figure_html
-from blockresearch.report.words import escape
+from blockresearch.report.words import escape, plain
 
-WIDTH, HEIGHT, TOP, LEFT, FONT = 34, 14, 94, 34, 11
+WIDTH, HEIGHT, TOP, LEFT = 34, 14, 94, 34
+
+# A narrower map is as wide as this, for its title.
+NARROWEST = 330
 
 TALLEST = 520
 
@@ -56,19 +61,28 @@ def static_map(drawn: Mapping[str, Any], key: str) -> str:
         left += len(columns) * WIDTH + LEFT + 36
     tall = TOP + deepest * height + 34
     parts += _legend(scale, LEFT, tall - 16)
-    title = f"{metric['label']} by layer and {drawn.get('across', 'kind of matrix')}"
-    if not shows_values:
-        title += ", relative to the median of the column"
-    # The widest letters of the title take about seven units.
-    wide = max(left, 7 * len(title))
+    name, wide = _name(metric, drawn), max(left, NARROWEST)
+    below = LINE * (most_lines(name, wide - 4) - 1)
+    tall += below
     return (
-        f'<svg class="static" role="img" aria-label="{escape(title)}" '
+        f'<svg class="static" role="img" aria-label="{escape(plain(name))}" '
         f'viewBox="0 0 {wide} {tall:.0f}" width="{wide}" '
         f'height="{tall:.0f}" font-size="{FONT}" font-family="system-ui, sans-serif">'
         f'<rect width="100%" height="100%" fill="#ffffff"/>'
-        f'<g fill="#1c1f23"><text x="2" y="12" font-weight="bold">{escape(title)}</text>'
-        f"{''.join(parts)}</g></svg>"
+        f'<g fill="#1c1f23">{title(name, 2, 12, wide - 4)}'
+        f'<g transform="translate(0,{below})">{"".join(parts)}</g></g></svg>'
     )
+
+
+def _name(metric: Mapping[str, Any], drawn: Mapping[str, Any]) -> Sentence:
+    """What a map shows."""
+    shown = {
+        "metric": declared(metric["label"]),
+        "columns": drawn.get("across", say("kind of matrix")),
+    }
+    if drawn.get("color") == "value":
+        return say("{metric} by layer and {columns}", **shown)
+    return say("{metric} by layer and {columns}, relative to the median of the column", **shown)
 
 
 def _component(

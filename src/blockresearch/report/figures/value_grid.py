@@ -13,6 +13,7 @@ import pandas as pd
 
 from blockresearch.language.sentence import say
 from blockresearch.report.figures.charts import label, numbers
+from blockresearch.report.figures.drawn_text import FONT, LINE, drawn, longest, most_lines, title
 from blockresearch.report.findings.formats import by_block
 from blockresearch.report.words import escape, plain
 
@@ -21,7 +22,7 @@ STOPS = (
     *("#28ae80", "#5ec962", "#addc30", "#fde725"),
 )
 
-WIDTH, HEIGHT, TOP, LETTER, FONT = 44, 22, 106, 6.6, 11
+WIDTH, HEIGHT, TOP = 44, 22, 106
 
 # Room at the right for the label of the last column, which leans over the edge.
 LEAN = 62
@@ -89,30 +90,23 @@ def color_at(share: float) -> str:
     return "#" + "".join(f"{part:02x}" for part in mixed)
 
 
-def _length(text: str) -> float:
-    """About how long a text is in pixels; Chinese signs are twice as wide."""
-    return LETTER * sum(2 if sign > "⺀" else 1 for sign in plain(text))
-
-
 def static_grid(grid: ValueGrid) -> str:
     """The grid as SVG."""
     low, high = ends(grid.values)
-    left = round(14 + max(map(_length, grid.rows)))
-    # Labels lean by 40 degrees, and a page of two languages has both in one.
-    longest = max(map(_length, grid.columns))
-    top, lean = round(max(TOP, 26 + 0.65 * longest)), round(max(LEAN, 0.77 * longest))
-    parts = [f'<text x="4" y="14" font-weight="bold">{escape(plain(grid.title))}</text>']
+    left = round(14 + max(map(longest, grid.rows)))
+    # Labels lean by 40 degrees.
+    widest = max(map(longest, grid.columns))
+    top, lean = round(max(TOP, 26 + 0.65 * widest)), round(max(LEAN, 0.77 * widest))
+    wide = round(left + len(grid.columns) * WIDTH + lean)
+    head = LINE * (most_lines(grid.title, wide - 8) - 1)
+    top += head
+    parts = [title(grid.title, 4, 14, wide - 8)]
     for at, column in enumerate(grid.columns):
         x = left + (at + 0.4) * WIDTH
-        parts.append(
-            f'<text transform="translate({x:.0f},{top - 5}) rotate(-40)">'
-            f"{escape(plain(column))}</text>"
-        )
+        parts.append(drawn(column, f'transform="translate({x:.0f},{top - 5}) rotate(-40)"'))
     for down, (row, values) in enumerate(zip(grid.rows, grid.values, strict=True)):
         y = top + down * HEIGHT
-        parts.append(
-            f'<text x="{left - 6}" y="{y + 15}" text-anchor="end">{escape(plain(row))}</text>'
-        )
+        parts.append(drawn(row, f'x="{left - 6}" y="{y + 15}" text-anchor="end"'))
         for at, value in enumerate(values):
             if value is None:
                 continue
@@ -124,7 +118,6 @@ def static_grid(grid: ValueGrid) -> str:
                 f'fill="{color_at(share)}"/><text x="{x + WIDTH / 2:.0f}" y="{y + 15}" '
                 f'text-anchor="middle" fill="{ink}">{value:.1f}</text>'
             )
-    wide = round(max(left + len(grid.columns) * WIDTH + lean, 1.1 * _length(grid.title)))
     tall = top + len(grid.rows) * HEIGHT + 8
     return (
         f'<svg class="static" role="img" aria-label="{escape(plain(grid.title))}" '
