@@ -101,7 +101,8 @@ def with_texts(notebook: Any, write: Callable[[str], str]) -> Any:
 def without_empty_sections(notebook: Any) -> Any:
     """A copy of the notebook without the texts of sections whose cells have no output.
 
-    A section reaches from one heading to the next; the first, with the title, always stays.
+    A section reaches from one heading to the next; the first, with the title, always stays. Its
+    code stays too: later cells may need what it defines.
     """
     sections: list[list[Any]] = [[]]
     for cell in notebook.cells:
@@ -112,15 +113,15 @@ def without_empty_sections(notebook: Any) -> Any:
     result.cells = [
         cell
         for place, section in enumerate(sections)
-        if place < 2 or any(each.get("outputs") for each in section)
         for cell in section
+        if place < 2 or cell.cell_type == "code" or any(each.get("outputs") for each in section)
     ]
     return result
 
 
 def to_ipynb(notebook: Any) -> str:
     """The text of an .ipynb file, without what is for the page alone."""
-    notebook = with_texts(notebook, spoken)
+    notebook = with_texts(without_empty_sections(notebook), spoken)
     for output in _outputs(notebook):
         output.get("data", {}).pop(LIVE, None)
     return json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
