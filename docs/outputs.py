@@ -120,10 +120,10 @@ def manual() -> str:
             for name, (about, keys) in PLANS.items()
         ),
         "`comparison.json` has `figures`, the pictures of the model's page, `depth`, statistics of "
-        "`layers.csv` by kind of matrix, and `numbers` with "
-        "these keys. Medians are over the matrices of the model, each with the same weight, while "
-        "means in `layers.csv` are over the matrices of one block of a layer. Missing numbers are "
-        "null.",
+        "`layers.csv` by kind of matrix, `listed_as`, keys of `index.json` that come from the "
+        "manifest, and `numbers` with these keys. Medians are over the matrices of the model, each "
+        "with the same weight, while means in `layers.csv` are over the matrices of one block of a "
+        "layer. Missing numbers are null.",
         "",
         "| key | meaning |",
         "|---|---|",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from blockresearch.checkpoint import provenance
 from blockresearch.checkpoint.records import file_key
-from blockresearch.failures import failure
+from blockresearch.failures import failure, unfinished_logs
 from blockresearch.files import read_json, write_json, write_text
 from blockresearch.language.catalogue import set_language
 from blockresearch.report import portal
@@ -21,11 +21,12 @@ def main(options):
     """Write page and list."""
     set_language(options.language)
     results = Path(options.results)
+    downloads = {folder for folder in results.glob("downloads/*/") if unfinished_logs(folder)}
     failures = {
         folder.name: found
         for folder in results.iterdir()
         if (folder / "manifest.json").is_file() or folder.name in options.also
-        if (found := failure(folder, download_folders(folder)))
+        if (found := failure(folder, download_folders(folder, downloads)))
     }
     page, entries = portal.portal(results, failures, provenance.program())
     write_text(page, options.html)
@@ -33,13 +34,14 @@ def main(options):
     log.info("%d models in %s", len(entries), options.html)
 
 
-def download_folders(folder):
-    """Marks and logs of the downloads of the model in `folder`; none without a manifest."""
+def download_folders(folder, downloads):
+    """Those of `downloads` that belong to the model in `folder`; none without a manifest."""
     try:
-        files = read_json(folder / "manifest.json")["files"]
+        # Without failed downloads a thousand manifests need not be read.
+        files = read_json(folder / "manifest.json")["files"] if downloads else []
     except (OSError, ValueError, KeyError):
         return []
-    return [folder.parent / "downloads" / file_key(file) for file in files]
+    return sorted(downloads & {folder.parent / "downloads" / file_key(file) for file in files})
 
 
 if __name__ == "__main__":

@@ -65,6 +65,19 @@ def model_type(manifest: Mapping[str, Any]) -> str:
     return short(named) if isinstance(named, str) else "–"
 
 
+def listed_as(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page of all models lists of a model: its name, version and size."""
+    return {
+        "model": manifest["model_id"] or manifest["model"],
+        "revision": manifest["revision"],
+        "commit": manifest["commit"],
+        "type": model_type(manifest),
+        "parameters": manifest["totals"]["parameters"],
+        "bytes": manifest["totals"]["bytes"],
+        "created_at": manifest["created_at"],
+    }
+
+
 def identity(manifest: Mapping[str, Any]) -> list[tuple[Sentence, str]]:
     """Facts that identify the model, as (label, value)."""
     shards = [file for file in manifest["files"] if file["role"] == "shard"]

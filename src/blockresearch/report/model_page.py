@@ -27,6 +27,7 @@ from blockresearch.report.model import (
     audit_finding,
     composition,
     identity,
+    listed_as,
     severities,
     title,
     what,
@@ -167,6 +168,7 @@ def model_page(
         tensors=integer(len(params)),
     )
     found = {"numbers": numbers, "figures": list(figures), "provenance": about}
+    found["listed_as"] = listed_as(manifest)
     return page, found | {"depth": profile(layers)}, pieces.scripts
 
 

@@ -13,7 +13,7 @@ from blockresearch.report.citation import ending
 from blockresearch.report.depth_profile import METRICS
 from blockresearch.report.differences.links import comparisons
 from blockresearch.report.dynamics.links import followed, steps_of
-from blockresearch.report.model import model_type, severities
+from blockresearch.report.model import listed_as, severities
 from blockresearch.report.pages import render, script_json
 from blockresearch.report.wording import integer, size
 from blockresearch.results import EMBEDDING_FIGURES, LAYER_FIGURES
@@ -91,21 +91,16 @@ def entry(folder: Path, failure: Failure | None = None) -> dict[str, Any]:
         "provenance": None,
     }
     try:
-        manifest = read_json(folder / "manifest.json")
-        found |= {
-            "model": manifest["model_id"] or manifest["model"],
-            "revision": manifest["revision"],
-            "commit": manifest["commit"],
-            "type": model_type(manifest),
-            "parameters": manifest["totals"]["parameters"],
-            "bytes": manifest["totals"]["bytes"],
-            "created_at": manifest["created_at"],
-        }
-        found["findings"] = read_json(folder / "audit.json")["counts"]
+        compared = folder / "comparison.json"
         # Results of an older version have no numbers to compare.
-        if (folder / "comparison.json").is_file():
-            stored = read_json(folder / "comparison.json")
-            found |= {name: value for name, value in stored.items() if name in found}
+        stored = read_json(compared) if compared.is_file() else {}
+        facts = stored.get("listed_as")
+        # A manifest is large, and a thousand of them take more time and memory than the page.
+        if not facts or is_newer(folder / "manifest.json", compared):
+            facts = listed_as(read_json(folder / "manifest.json"))
+        found |= facts
+        found["findings"] = read_json(folder / "audit.json")["counts"]
+        found |= {name: value for name, value in stored.items() if name in found}
         finished = (folder / "index.html").is_file()
     except (OSError, ValueError, KeyError):
         finished = False
@@ -116,6 +111,11 @@ def entry(folder: Path, failure: Failure | None = None) -> dict[str, Any]:
         begun = any((folder / name).exists() for name in ("shards", "parts", "params.parquet"))
         return found | {"status": "unfinished" if begun or found["bytes"] is None else "planned"}
     return found | {"status": "damaged" if found["findings"]["error"] else "complete"}
+
+
+def is_newer(path: Path, other: Path) -> bool:
+    """Whether a file was written after another. Raises OSError if one of them is missing."""
+    return path.stat().st_mtime_ns > other.stat().st_mtime_ns
 
 
 def compared(results: Path, entries: list[dict[str, Any]]) -> dict[str, Any]:

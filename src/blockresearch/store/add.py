@@ -1,5 +1,6 @@
 """Put results of models into a store."""
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,9 @@ from blockresearch.store.partitions import MODELS, StoreError, alone, model_key,
 
 # Left out unless named: a row per token or per distinct value makes a store ten times as large.
 LARGE = ("histograms", "clusters", "tokens", "output_tokens", "projection")
+
+# Columns of models.parquet with a value for each partition.
+LISTS = ("files", "schemas")
 
 # Facts that a Parquet file of results states about itself.
 PROVENANCE = ("tool", "tool_commit", "settings", "settings_hash")
@@ -92,7 +96,7 @@ def _add(folder: Path, store: Path, also: tuple[str, ...]) -> Added:
             f"{folder} has no complete results ({error}): run its analysis to the end first."
         ) from error
     key = model_key(manifest)
-    files = []
+    files: dict[str, str] = {}
     facts: dict[str, str] = {}
     for name, path in TABLES.items():
         source = folder / path
@@ -102,9 +106,9 @@ def _add(folder: Path, store: Path, also: tuple[str, ...]) -> Added:
         stated = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
         if name == "params":
             facts = stated
-        files.append(_write(store, name, key, table))
-    files.append(_write(store, "findings", key, _records(findings["findings"], FINDINGS)))
-    files.append(_write(store, "audit", key, _records(audit["findings"], AUDIT)))
+        files |= _write(store, name, key, table)
+    files |= _write(store, "findings", key, _records(findings["findings"], FINDINGS))
+    files |= _write(store, "audit", key, _records(audit["findings"], AUDIT))
     return Added(key, _row(key, manifest, comparison["numbers"], facts, files))
 
 
@@ -117,8 +121,8 @@ def _records(records: list[dict[str, Any]], names: tuple[str, ...]) -> pa.Table:
     return pa.table(columns)
 
 
-def _write(store: Path, name: str, key: str, table: pa.Table) -> str:
-    """Write one partition and return its path in the store."""
+def _write(store: Path, name: str, key: str, table: pa.Table) -> dict[str, str]:
+    """Write one partition; its path in the store, with the first digits of a hash of its schema."""
     model = pa.array([key] * len(table), pa.string())
     place = table.schema.get_field_index("model")
     if place >= 0:
@@ -129,7 +133,8 @@ def _write(store: Path, name: str, key: str, table: pa.Table) -> str:
     with atomic(store / path) as temporary:
         # Every file has few rows, so that statistics of columns would only make all files slower.
         pq.write_table(table, temporary, compression="zstd", write_statistics=False)
-    return path
+    schema = str(table.schema.remove_metadata()).encode()
+    return {path: hashlib.sha256(schema).hexdigest()[:12]}
 
 
 def _row(
@@ -137,7 +142,7 @@ def _row(
     manifest: Mapping[str, Any],
     numbers: Mapping[str, Any],
     facts: Mapping[str, str],
-    files: list[str],
+    files: Mapping[str, str],
 ) -> dict[str, Any]:
     """The row of a model. Numbers of the page of all models are columns of the same names."""
     config = manifest["config"]
@@ -161,7 +166,9 @@ def _row(
         for name, value in numbers.items()
         if name not in texts
     }
-    return {**texts, **measured, "files": sorted(files)}
+    paths = sorted(files)
+    schemas = [files[path] for path in paths]
+    return {**texts, **measured, "files": paths, "schemas": schemas}
 
 
 def _list(store: Path, added: list[Added]) -> None:
@@ -186,7 +193,7 @@ def _list(store: Path, added: list[Added]) -> None:
 
 def _typed(rows: list[dict[str, Any]]) -> pa.Table:
     """Rows as a table; a column has numbers if any of its values is one, otherwise texts."""
-    names = dict.fromkeys(name for row in rows for name in row if name != "files")
+    names = dict.fromkeys(name for row in rows for name in row if name not in LISTS)
     columns: dict[str, pa.Array] = {}
     for name in names:
         values = [row.get(name) for row in rows]
@@ -195,5 +202,6 @@ def _typed(rows: list[dict[str, Any]]) -> pa.Table:
         columns[name] = pa.array(
             [v if v is None or isinstance(v, float) == is_number else None for v in values], kind
         )
-    columns["files"] = pa.array([row["files"] for row in rows], pa.list_(pa.string()))
+    for name in LISTS:
+        columns[name] = pa.array([row.get(name) for row in rows], pa.list_(pa.string()))
     return pa.table(columns)

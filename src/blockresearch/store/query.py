@@ -62,15 +62,12 @@ def connect(store: str) -> "duckdb.DuckDBPyConnection":
     root = store.rstrip("/")
     if is_remote(store):
         connection.register_filesystem(open_remote(store)[0])
-    tables: dict[str, list[str]] = defaultdict(list)
-    for files in found["files"].to_pylist():
-        for path in files:
-            tables[table_of(path)].append(f"{root}/{path}")
     try:
-        for table, paths in sorted(tables.items()):
-            connection.execute(f'create view "{table}" as {_rows_of(paths)}')
-        if "spectra" in tables:
-            connection.execute(UNNESTED)
+        for table, schemas in sorted(_partitions(found).items()):
+            rows = [_rows_of([f"{root}/{path}" for path in paths]) for paths in schemas.values()]
+            connection.execute(f'create view "{table}" as {" union all by name ".join(rows)}')
+            if table == "spectra":
+                connection.execute(UNNESTED)
     except duckdb.Error as error:
         raise StoreError(f"{store} cannot be read: {_reason(error)}") from error
     return connection
@@ -82,12 +79,25 @@ def _reason(error: Exception) -> str:
     return lines[-1] if lines and lines[0].startswith("Traceback") else " ".join(lines)
 
 
+def _partitions(found: "pa.Table") -> dict[str, dict[str, list[str]]]:
+    """Table -> schema -> the paths of its partitions, so that DuckDB need not read all to know the
+    columns: that takes as long as most answers."""
+    tables: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for row in found.to_pylist():
+        if len(row.get("schemas") or ()) != len(row["files"]):
+            raise StoreError(f"{MODELS} has no schemas for {row['model']}: add this model again.")
+        for path, schema in zip(row["files"], row["schemas"], strict=True):
+            tables[table_of(path)][schema].append(path)
+    return tables
+
+
 def _rows_of(paths: Iterable[str]) -> str:
-    """The query for all rows of the files; those of other models are skipped by their path."""
+    """The query for all rows of files with one schema; those of other models are skipped by their
+    path."""
     listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
     return (
         f"select * exclude (schema) from read_parquet([{listed}], hive_partitioning = true, "
-        "hive_types = {'schema': bigint, 'model': varchar}, union_by_name = true)"
+        "hive_types = {'schema': bigint, 'model': varchar})"
     )
 
 

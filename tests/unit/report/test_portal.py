@@ -1,7 +1,9 @@
 """The page of all models."""
 
+import os
+
 from blockresearch.failures import Failure
-from blockresearch.files import write_json
+from blockresearch.files import read_json, write_json
 from blockresearch.report import model_page, portal
 from tests.unit.report.hostile import NAMES, assert_harmless, write_results
 
@@ -44,6 +46,26 @@ def test_a_failure_after_the_page_is_named(tmp_path):
     assert failed["status"] == "failed" and failed["reason"] == "analyze: no space is left."
     for reason in (None, "ended by SIGINT: the run was interrupted."):
         assert portal.entry(folder, Failure("merge", reason))["status"] == "unfinished"
+
+
+def test_a_manifest_is_read_only_if_it_is_newer(tmp_path):
+    folder = write_results(tmp_path / "one", commit="c" * 40)
+    _, numbers, _ = model_page.model_page(folder)
+    (folder / "index.html").write_text("x")
+    program = {"tool": "AI Block Research 1.0"}
+    write_json({**numbers, "listed_as": None}, folder / "comparison.json")
+    whole = portal.portal(tmp_path, {}, program)
+    write_json(numbers, folder / "comparison.json")
+    manifest = folder / "manifest.json"
+    written = (folder / "comparison.json").stat().st_mtime_ns
+    os.utime(manifest, ns=(written, written))
+    assert portal.portal(tmp_path, {}, program) == whole
+    kept = read_json(manifest)
+    write_json(kept | {"revision": "v2"}, manifest)
+    os.utime(manifest, ns=(written, written))
+    assert portal.entry(folder)["revision"] == "main"
+    os.utime(manifest, ns=(written + 1, written + 1))
+    assert portal.entry(folder)["revision"] == "v2"
 
 
 def test_scripts_get_numbers_kinds_and_depth(tmp_path):

@@ -64,6 +64,14 @@ def test_older_tables_lack_columns(store, analyzed, tmp_path):
     assert values[added.key] == len(table) and values["Org--d@dddddddddddd"] is None
 
 
+def test_a_list_without_schemas_is_refused(store, tmp_path):
+    made = tmp_path / MODELS
+    table = pq.read_table(store / MODELS)
+    pq.write_table(table.drop(["schemas"]), made)
+    with pytest.raises(StoreError, match="has no schemas for Org--a@aaaaaaaaaaaa: add this model"):
+        connect(str(tmp_path))
+
+
 QUESTIONS = re.findall(r"```sql\n(.*?)```", MANUAL.read_text(encoding="utf-8"), re.S)
 
 
@@ -137,6 +145,7 @@ def test_paths_of_strangers_stay_in_the_store(store, path, tmp_path):
     table = models(str(store)).slice(0, 1)
     place = table.column_names.index("files")
     planted = table.set_column(place, "files", pa.array([[path]], pa.list_(pa.string())))
+    planted = planted.set_column(place + 1, "schemas", pa.array([["0"]], pa.list_(pa.string())))
     pq.write_table(planted, tmp_path / MODELS)
     with pytest.raises(StoreError, match="not a partition"):
         connect(str(tmp_path))
