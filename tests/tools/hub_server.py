@@ -224,9 +224,11 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer one of the hub's own addresses."""
         # the client quotes the slashes of a revision: split first, unquote afterwards
         path = self.url.path
-        if match := re.fullmatch(r"/api/models/(.+?)(?:/revision/([^/]+))?", path):
+        if match := re.fullmatch(r"/api/datasets/(.+?)/tree/([^/]+)/?(.*)", path):
+            self.tree(self.find(match[1], unquote(match[2])), unquote(match[3]))
+        elif match := re.fullmatch(r"/api/(?:models|datasets)/(.+?)(?:/revision/([^/]+))?", path):
             self.model_info(match[1], self.find(match[1], unquote(match[2] or "main")))
-        elif match := re.fullmatch(r"/(.+?)/resolve/([^/]+)/(.+)", path):
+        elif match := re.fullmatch(r"/(?:datasets/)?(.+?)/resolve/([^/]+)/(.+)", path):
             self.resolve(match[1], unquote(match[2]), unquote(match[3]))
         else:
             raise _Refusal(404, None, "Sorry, we can't find the page you are looking for.")
@@ -258,6 +260,21 @@ class _Handler(BaseHTTPRequestHandler):
         with_blobs = parse_qs(self.url.query).get("blobs") == ["true"]
         siblings = [blob.entry(with_blobs) for blob in hub.blobs(folder)]
         self.json({**info, **flags, "siblings": siblings})
+
+    def tree(self, folder: Path, path: str) -> None:
+        """The entries of a folder, as the client's file system lists them."""
+        if not (folder / path).is_dir():
+            raise _Refusal(404, "EntryNotFound", "Entry not found")
+        found = [
+            {
+                "type": "directory" if each.is_dir() else "file",
+                "path": each.relative_to(folder).as_posix(),
+                "size": 0 if each.is_dir() else each.stat().st_size,
+                "oid": "0" * 40,
+            }
+            for each in sorted((folder / path).iterdir())
+        ]
+        self.json(found)
 
     def resolve(self, repo: str, revision: str, path: str) -> None:
         hub, folder = self.server.hub, self.find(repo, revision)

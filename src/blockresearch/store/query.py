@@ -3,6 +3,7 @@
 import io
 from collections import defaultdict
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from blockresearch.store.partitions import MODELS, StoreError, table_of
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
+    from fsspec import AbstractFileSystem
 
 # One row per singular value: lists are made for reading whole spectra, this for sums over them.
 UNNESTED = """
@@ -61,7 +63,7 @@ def connect(store: str) -> "duckdb.DuckDBPyConnection":
     connection.register("models", found)
     root = store.rstrip("/")
     if is_remote(store):
-        connection.register_filesystem(open_remote(store)[0])
+        connection.register_filesystem(_listed(open_remote(store)[0]))
     try:
         for table, schemas in sorted(_partitions(found).items()):
             rows = [_rows_of([f"{root}/{path}" for path in paths]) for paths in schemas.values()]
@@ -71,6 +73,14 @@ def connect(store: str) -> "duckdb.DuckDBPyConnection":
     except duckdb.Error as error:
         raise StoreError(f"{store} cannot be read: {_reason(error)}") from error
     return connection
+
+
+def _listed(system: "AbstractFileSystem") -> "AbstractFileSystem":
+    """A file system whose files exist because models.parquet names them, and do not change:
+    otherwise DuckDB sends two requests for each file of each table before the first question."""
+    system.exists = lambda path, **_: True
+    system.modified = lambda path: datetime.fromtimestamp(0, UTC)
+    return system
 
 
 def _reason(error: Exception) -> str:

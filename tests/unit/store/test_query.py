@@ -1,5 +1,10 @@
 import asyncio
+import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -13,6 +18,7 @@ from moto.server import ThreadedMotoServer
 from blockresearch.store.add import add
 from blockresearch.store.partitions import MODELS, StoreError
 from blockresearch.store.query import ask, connect, models
+from tests.tools.hub_server import HubServer
 from tests.tools.results_folder import results_folder
 
 MANUAL = Path(__file__).parents[3] / "docs" / "store.md"
@@ -136,6 +142,26 @@ def test_https_is_read_by_ranges(store):
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
+
+
+def test_a_dataset_of_the_hub_is_read(store, tmp_path):
+    """In a process, because the client reads the address of the hub when it is imported."""
+    shutil.copytree(store, tmp_path / "org/store")
+    asked = "select model, count(*) n from matrices group by 1"
+    words = ["store", "sql", asked, "--store", "hf://datasets/org/store", "--json"]
+    with HubServer(tmp_path) as hub:
+        done = subprocess.run(
+            [sys.executable, "-m", "blockresearch.command.main", *words],
+            env=os.environ | {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home")},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert {row["model"]: row["n"] for row in json.loads(done.stdout)} == count(store)
+    assert any("/resolve/" in each.path and each.range for each in hub.requests)
+    # One of its two partitions, for the columns.
+    unasked = {each.path for each in hub.requests if "coverage" in each.path}
+    assert len({path.rpartition("model=")[2][:6] for path in unasked}) == 1
 
 
 @pytest.mark.parametrize(
