@@ -57,7 +57,9 @@ def test_no_rule_puts_a_text_into_a_shell_unquoted():
     """Quoted already by flags and command, or limited by wildcard_constraints."""
     flags = ("args", "companions", "later", "mode", "program", "space")
     safe = {"threads", *(f"params.{name}" for name in flags)}
-    safe |= {f"wildcards.{name}" for name in ("batch", "piece", "key", "notebook", "shard")}
+    safe |= {
+        f"wildcards.{name}" for name in ("batch", "group", "piece", "key", "notebook", "shard")
+    }
     for path in (ROOT / "workflow/rules").glob("*.smk"):
         shells = re.findall(r"\n    shell:\n((?: {8}.*\n)+)", path.read_text())
         for shell in shells:

@@ -1,11 +1,70 @@
 # The attention heads of a model, if `analyses` of config has circuits.
 
 
-rule circuits:
+wildcard_constraints:
+    # Layers that one job measures.
+    group=r"\d{5}",
+
+
+rule circuits_part:
     input:
         manifest=ancient("<model>/manifest.json"),
         files=lambda wildcards: available(
-            wildcards, records.circuit_shards(manifest_of(wildcards))
+            wildcards,
+            lookup.layer_group(
+                checkpoints.resolve_model.get(model=wildcards.model).output.manifest,
+                wildcards.group,
+            ).shards,
+        ),
+    output:
+        "<model>/circuits/parts/{group}.attention_heads.parquet",
+        "<model>/circuits/parts/{group}.directions.npz",
+        # As large as the weights of attention, or twice.
+        temp("<model>/circuits/parts/{group}.bases.npz"),
+    log:
+        "<model>/logs/circuits_part/{group}.log",
+    benchmark:
+        "<model>/benchmarks/circuits_part/{group}.tsv"
+    conda:
+        "../../envs/numeric.yaml"
+    resources:
+        **resources_for("circuits_part"),
+        disk_slots=lambda wildcards: slots(
+            wildcards, RUN.layer_shards(wildcards.model, wildcards.group)
+        ),
+    params:
+        args=lambda wildcards: arguments.layer_flags(
+            manifest_of(wildcards),
+            lookup.layer_group(
+                checkpoints.resolve_model.get(model=wildcards.model).output.manifest,
+                wildcards.group,
+            ),
+        ),
+        code=fingerprint("circuits_part"),
+        prefix=subpath(output[0], strip_suffix=".attention_heads.parquet"),
+        program=program("circuits_part"),
+        weights=uncompared(lambda wildcards: config["weights"]),
+    shell:
+        "{params.program} --manifest {input.manifest:q} --group {wildcards.group}"
+        " --weights {params.weights:q} --out {params.prefix:q} {params.args} 2> {log:q}"
+
+
+rule circuits:
+    input:
+        manifest=ancient("<model>/manifest.json"),
+        heads=lambda wildcards: collect(
+            "<model>/circuits/parts/{group}.attention_heads.parquet",
+            model=wildcards.model,
+            group=lookup.layer_groups_of(
+                checkpoints.resolve_model.get(model=wildcards.model).output.manifest
+            ),
+        ),
+        bases=lambda wildcards: collect(
+            "<model>/circuits/parts/{group}.bases.npz",
+            model=wildcards.model,
+            group=lookup.layer_groups_of(
+                checkpoints.resolve_model.get(model=wildcards.model).output.manifest
+            ),
         ),
     output:
         heads="<model>/circuits/attention_heads.csv",
@@ -21,18 +80,13 @@ rule circuits:
     threads: min(workflow.cores or 1, 4)
     resources:
         **resources_for("circuits"),
-        # It needs all shards with attention at once.
-        disk_slots=lambda wildcards: slots(wildcards, config["shards_on_disk"]),
     params:
-        args=lambda wildcards: arguments.circuit_flags(manifest_of(wildcards)),
         code=fingerprint("circuits"),
         out_dir=subpath(output.heads, parent=True),
         program=program("circuits"),
-        weights=uncompared(lambda wildcards: config["weights"]),
     shell:
-        "{params.program} --manifest {input.manifest:q}"
-        " --weights {params.weights:q} --out {params.out_dir:q}"
-        " --threads {threads} {params.args} 2> {log:q}"
+        "{params.program} --manifest {input.manifest:q} --heads {input.heads:q}"
+        " --bases {input.bases:q} --out {params.out_dir:q} --threads {threads} 2> {log:q}"
 
 
 rule outliers:
@@ -127,7 +181,14 @@ rule directions:
         tokens="<model>/embedding/tokens.parquet",
         output_tokens="<model>/embedding/output_tokens.parquet",
         files=lambda wildcards: available(
-            wildcards, records.direction_shards(manifest_of(wildcards))
+            wildcards, records.lens_shards(manifest_of(wildcards))
+        ),
+        directions=lambda wildcards: collect(
+            "<model>/circuits/parts/{group}.directions.npz",
+            model=wildcards.model,
+            group=lookup.layer_groups_of(
+                checkpoints.resolve_model.get(model=wildcards.model).output.manifest
+            ),
         ),
     output:
         csv="<model>/circuits/directions.csv",
@@ -141,8 +202,7 @@ rule directions:
     threads: min(workflow.cores or 1, 4)
     resources:
         **resources_for("directions"),
-        # It needs all shards with attention, MLPs and tokens at once.
-        disk_slots=lambda wildcards: slots(wildcards, config["shards_on_disk"]),
+        disk_slots=lambda wildcards: slots(wildcards, RUN.token_shards(wildcards.model)),
     params:
         args=lambda wildcards: arguments.direction_flags(manifest_of(wildcards)),
         code=fingerprint("directions"),
@@ -152,4 +212,5 @@ rule directions:
     shell:
         "{params.program} --manifest {input.manifest:q} --tokens {input.tokens:q}"
         " --output_tokens {input.output_tokens:q} --weights {params.weights:q}"
-        " --out {params.out:q} --threads {threads} {params.args} 2> {log:q}"
+        " --directions {input.directions:q} --out {params.out:q} --threads {threads}"
+        " {params.args} 2> {log:q}"

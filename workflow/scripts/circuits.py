@@ -4,26 +4,26 @@
 
 writes to the folder, as .csv and .parquet, attention_heads (a row for each head) and head_graph
 (the pairs of heads of which one writes what the other reads). Nothing is run: all numbers follow
-from the weights (docs/circuits.md). The rule of the workflow gives a manifest instead of a folder;
-files that are not in --weights are downloaded, and deleted afterwards.
+from the weights (docs/circuits.md). The rule of the workflow gives a manifest instead of a folder,
+and --heads and --bases, the files of circuits_part for all groups of layers, in order.
 """
 
 import logging
 import os
+import tempfile
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from blockresearch.checkpoint.borrow import borrowed, job_folder
+from blockresearch.checkpoint.layer_groups import layer_groups
 from blockresearch.checkpoint.manifest import manifest_json
 from blockresearch.checkpoint.provenance import facts
-from blockresearch.checkpoint.records import circuit_shards
-from blockresearch.circuits.graph import PARTS, HeadGraph
-from blockresearch.circuits.heads import head_rows
-from blockresearch.circuits.reading import read_layers
+from blockresearch.circuits.bases import PARTS, read_blocks
+from blockresearch.circuits.graph import graph_rows
+from blockresearch.circuits.part import BASES, HEADS, measure_layers, part_file
 from blockresearch.run import cli
 from blockresearch.run.checkpoint_source import read_checkpoint
-from blockresearch.tables.io import frame
+from blockresearch.tables.io import frame, stack
 from blockresearch.tables.labels import write_both
 
 log = logging.getLogger("circuits")
@@ -31,26 +31,37 @@ log = logging.getLogger("circuits")
 
 def main(options):
     manifest = read_checkpoint(options)
-    names = circuit_shards(manifest_json(manifest))
-    shards = [file for file in manifest.shards if file.path in names]
-    place = job_folder(options.weights, options.manifest or "", "circuits")
     # The same numbers on any number of cores.
-    with threadpool_limits(1), borrowed(manifest, shards, options.weights, place) as files:
-        graph, rows = HeadGraph(options.parts, options.threads), []
-        for layer in read_layers(manifest, files):
-            rows += head_rows(layer)
-            graph.add(layer)
-            log.info("%s layer %d", layer.component, layer.index)
-    heads, edges = frame(rows, "attention_heads"), frame(graph.rows(), "head_graph")
+    with threadpool_limits(1), tempfile.TemporaryDirectory() as scratch:
+        paths = options.heads, options.bases
+        paths = paths if any(paths) else measured(manifest, scratch, options)
+        heads = stack(paths[0], "attention_heads", [])
+        blocks = [block for path in paths[1] for block in read_blocks(path)]
+        edges = frame(graph_rows(blocks, options.parts, options.threads), "head_graph")
     folder, about = Path(options.out), facts(manifest, {})
     write_both(heads, "attention_heads", folder / "attention_heads", about)
     write_both(edges, "head_graph", folder / "head_graph", about)
     log.info("%d rows and %d edges in %s", len(heads), len(edges), folder)
 
 
+def measured(manifest, folder, options):
+    """Measure all layers; the files with heads and with bases of each group, in `folder`."""
+    files = {file.path: manifest.path_of(file.path, options.weights) for file in manifest.shards}
+    prefixes = []
+    for group in layer_groups(manifest_json(manifest)):
+        prefixes.append(Path(folder, group.name))
+        measure_layers(manifest, files, group.layers, prefixes[-1], options.parts)
+        log.info("%d layers", len(group.layers))
+    return [[part_file(prefix, ending) for prefix in prefixes] for ending in (HEADS, BASES)]
+
+
 if __name__ == "__main__":
     parser = cli.parser(__doc__)
     cli.add_checkpoint(parser)
+    for name in ("heads", "bases"):
+        parser.add_argument(
+            f"--{name}", nargs="+", default=[], metavar="FILE", help="of circuits_part"
+        )
     parser.add_argument("--out", required=True, help="folder to write")
     parser.add_argument(
         "--parts",

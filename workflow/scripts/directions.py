@@ -1,10 +1,12 @@
 """Name the leading directions of heads and MLPs by the tokens at their ends.
 
     python workflow/scripts/directions.py --manifest manifest.json --out circuits/directions \\
-        --tokens embedding/tokens.parquet --output_tokens embedding/output_tokens.parquet
+        --tokens embedding/tokens.parquet --output_tokens embedding/output_tokens.parquet \\
+        --directions circuits/parts/*.directions.npz
 
-writes a row for each side of a direction as .csv and .parquet (docs/circuits.md). Files that are
-not in --weights are downloaded, and deleted afterwards.
+writes a row for each side of a direction as .csv and .parquet (docs/circuits.md). The directions
+are those of circuits_part for all groups of layers, in order. Files that are not in --weights are
+downloaded, and deleted afterwards.
 """
 
 import logging
@@ -15,8 +17,9 @@ from threadpoolctl import threadpool_limits
 from blockresearch.checkpoint.borrow import borrowed, job_folder
 from blockresearch.checkpoint.manifest import manifest_json, read_manifest
 from blockresearch.checkpoint.provenance import facts
-from blockresearch.checkpoint.records import direction_shards
+from blockresearch.checkpoint.records import lens_shards
 from blockresearch.circuits.direction_rows import direction_rows
+from blockresearch.circuits.directions import read_directions
 from blockresearch.circuits.shown_tokens import shown_tokens
 from blockresearch.run import cli
 from blockresearch.tables.io import frame, read_table
@@ -27,14 +30,15 @@ log = logging.getLogger("directions")
 
 def main(options):
     manifest = read_manifest(options.manifest)
-    names = direction_shards(manifest_json(manifest))
+    names = lens_shards(manifest_json(manifest))
     shards = [file for file in manifest.shards if file.path in names]
+    found = [each for path in options.directions for each in read_directions(path)]
     embedding = shown_tokens(read_table(options.tokens, "tokens"))
     output = shown_tokens(read_table(options.output_tokens, "tokens"))
     place = job_folder(options.weights, options.manifest, "directions")
     # The same numbers on any number of cores.
     with threadpool_limits(1), borrowed(manifest, shards, options.weights, place) as files:
-        rows = list(direction_rows(manifest, files, embedding, output, options.threads))
+        rows = list(direction_rows(manifest, files, found, embedding, output, options.threads))
     write_both(frame(rows, "directions"), "directions", options.out, facts(manifest, {}))
     log.info("%d rows in %s.csv", len(rows), options.out)
 
@@ -42,6 +46,9 @@ def main(options):
 if __name__ == "__main__":
     parser = cli.parser(__doc__)
     parser.add_argument("--manifest", required=True, help="manifest of a model")
+    parser.add_argument(
+        "--directions", nargs="+", required=True, metavar="FILE", help="of circuits_part"
+    )
     parser.add_argument("--tokens", required=True, help="table tokens (Parquet)")
     parser.add_argument(
         "--output_tokens", required=True, help="the same of a separate output layer (Parquet)"

@@ -98,7 +98,7 @@ def shard_tensors(manifest: Mapping[str, Any], number: str) -> list[Mapping[str,
 
 def shard_digest(manifest: Mapping[str, Any], number: str) -> str:
     """Short hash of what a survey of a shard is made from."""
-    return _digest(manifest, shard_tensors(manifest, number))
+    return tensors_digest(manifest, shard_tensors(manifest, number))
 
 
 def attention_tensors(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -110,16 +110,6 @@ def attention_tensors(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         and tensor["role"].get("component") != "adapter"
         and tensor["role"].get("block_type") in (*ATTENTION, "norm")
     ]
-
-
-def circuit_shards(manifest: Mapping[str, Any]) -> list[str]:
-    """The shards that circuits are read from."""
-    return shards_of(manifest, [tensor["name"] for tensor in attention_tensors(manifest)])
-
-
-def circuits_digest(manifest: Mapping[str, Any]) -> str:
-    """Short hash of what circuits are made from: tensors with their roles, shards, the config."""
-    return _digest(manifest, attention_tensors(manifest))
 
 
 def layer_tensors(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -140,7 +130,7 @@ def layer_shards(manifest: Mapping[str, Any]) -> list[str]:
 
 def layers_digest(manifest: Mapping[str, Any]) -> str:
     """Short hash of what numbers of all matrices of layers are made from."""
-    return _digest(manifest, layer_tensors(manifest))
+    return tensors_digest(manifest, layer_tensors(manifest))
 
 
 def expert_tensors(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -161,7 +151,7 @@ def expert_shards(manifest: Mapping[str, Any]) -> list[str]:
 
 def experts_digest(manifest: Mapping[str, Any]) -> str:
     """Short hash of what numbers of experts are made from."""
-    return _digest(manifest, expert_tensors(manifest))
+    return tensors_digest(manifest, expert_tensors(manifest))
 
 
 def mlp_tensors(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -176,32 +166,33 @@ def mlp_tensors(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     ]
 
 
-def direction_tensors(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The tensors that leading directions and their tokens are read from: attention, MLPs, norms
-    also outside the layers, and the tables of tokens."""
+def lens_tensors(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The tensors through which directions are seen: the tables of tokens, and norms outside the
+    layers."""
     tables = [tensor["name"] for tensor in token_tensors(manifest)]
     return [
         tensor
         for tensor in manifest["tensors"]
         if tensor["name"] in tables
         or (
-            tensor["role"].get("component") != "adapter"
-            and tensor["role"].get("block_type") in (*ATTENTION, *MLP, "norm")
+            tensor["role"].get("layer_index") is None
+            and tensor["role"].get("block_type") == "norm"
+            and tensor["role"].get("component") != "adapter"
         )
     ]
 
 
-def direction_shards(manifest: Mapping[str, Any]) -> list[str]:
-    """The shards that leading directions and their tokens are read from."""
-    return shards_of(manifest, [tensor["name"] for tensor in direction_tensors(manifest)])
+def lens_shards(manifest: Mapping[str, Any]) -> list[str]:
+    """The shards that directions are seen through."""
+    return shards_of(manifest, [tensor["name"] for tensor in lens_tensors(manifest)])
 
 
-def directions_digest(manifest: Mapping[str, Any]) -> str:
-    """Short hash of what leading directions are made from, the tokens left out."""
-    return _digest(manifest, direction_tensors(manifest))
+def lens_digest(manifest: Mapping[str, Any]) -> str:
+    """Short hash of what names directions beside their own weights, the tokens left out."""
+    return tensors_digest(manifest, lens_tensors(manifest))
 
 
-def _digest(manifest: Mapping[str, Any], tensors: Sequence[Mapping[str, Any]]) -> str:
+def tensors_digest(manifest: Mapping[str, Any], tensors: Sequence[Mapping[str, Any]]) -> str:
     """Short hash of tensors with their roles, of their shards and the config."""
     shards = shards_of(manifest, [tensor["name"] for tensor in tensors])
     hashes = [

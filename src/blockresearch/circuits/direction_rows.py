@@ -1,11 +1,11 @@
 """Rows of the table directions: leading singular directions, named by the tokens at their ends.
 
 What is read from the residual stream is seen through the token embedding. What is written is seen
-through the output layer, with the scale of the final norm folded in. Directions of all layers are
-collected first, and the tables of tokens are read once for all.
+through the output layer, with the scale of the final norm folded in. The tables of tokens are read
+once for the directions of all layers.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,24 +14,15 @@ import numpy as np
 
 from blockresearch.checkpoint.manifest import Manifest, Tensor
 from blockresearch.circuits import norms
-from blockresearch.circuits.layer import Attention
+from blockresearch.circuits.directions import Direction
 from blockresearch.circuits.lens import Ends, Lens
-from blockresearch.circuits.mlps import read_mlp
-from blockresearch.circuits.places import layer_norms, mlp_places
-from blockresearch.circuits.reading import Reader, read_layers
+from blockresearch.circuits.reading import Reader
 from blockresearch.model_config import ModelConfig
-from blockresearch.spectra.leading import leading_of_product, leading_of_rows
 from blockresearch.weights.quantized.source import Contradiction
 from blockresearch.weights.reading import open_tensor, panels
 from blockresearch.weights.weight import weight_of
 
 PANEL_BYTES = 32 * 2**20
-
-# Leading directions of a circuit of a head, and of a matrix of an MLP.
-OF_HEAD, OF_MLP = 2, 8
-
-# Components whose residual stream is made of tokens.
-OF_TOKENS = ("text", "decoder")
 
 Row = dict[str, Any]
 
@@ -44,28 +35,17 @@ class Tokens:
     kept: np.ndarray
 
 
-@dataclass(frozen=True)
-class Direction:
-    """A direction [d] of the residual stream; `row` is what the table states about it."""
-
-    row: Row
-    vector: np.ndarray
-
-    @property
-    def is_written(self) -> bool:
-        """Whether it is seen through the output layer."""
-        return self.row["side"] == "write"
-
-
 def direction_rows(
     manifest: Manifest,
     files: Mapping[str, Path],
+    directions: Sequence[Direction],
     embedding: Tokens,
     output: Tokens | None,
     threads: int = 1,
 ) -> Iterator[Row]:
-    """A row for each side of each leading direction; `files` are the shards by name, `output` the
-    tokens of a separate output layer. Nothing without a token embedding of the width of the layers.
+    """A row for each of `directions`, whose size is the width of the tables of tokens; `files` are
+    the shards of these tables and of the final norm by name, `output` the tokens of a separate
+    output layer. Nothing without a token embedding.
 
     `threads` change no number.
     """
@@ -77,47 +57,24 @@ def direction_rows(
     write = _lens(manifest, files, tables[-1], written, threads) if written else read
     if read is None or write is None:
         return
-    found = [
-        each
-        for each in all_directions(manifest, files)
-        if len(each.vector) == (write if each.is_written else read).width
+    final = final_scales(manifest, files)
+    seen = [
+        _behind(each.vector, final.get(each.row["component"])) if each.is_written else each.vector
+        for each in directions
     ]
+    named: dict[int, Row] = {}
     for is_written, lens in ((False, read), (True, write)):
-        some = [each for each in found if each.is_written == is_written]
+        some = [
+            at
+            for at, each in enumerate(directions)
+            if each.is_written == is_written and len(each.vector) == lens.width
+        ]
         if some:
             tokens = written if is_written and written else embedding
-            ends = lens.ends(np.stack([each.vector for each in some]))
-            for at, each in enumerate(some):
-                yield each.row | _named(ends, at, lens, tokens)
-
-
-def all_directions(manifest: Manifest, files: Mapping[str, Path]) -> Iterator[Direction]:
-    """The leading directions of heads and of matrices of MLPs, layer by layer."""
-    final = final_scales(manifest, files)
-    for layer in read_layers(manifest, files):
-        if layer.component in OF_TOKENS:
-            place = {"component": layer.component, "layer_index": layer.index}
-            for attention in layer.attentions:
-                yield from _of_heads(place, attention, final.get(layer.component))
-    of_layers = layer_norms(manifest)
-    for tensor in mlp_places(manifest):
-        role = tensor.role
-        if role.component not in OF_TOKENS or role.layer_index is None:
-            continue
-        place = {"component": role.component, "layer_index": role.layer_index}
-        around = of_layers.get((role.component, role.layer_index), {})
-        for matrix in read_mlp(manifest, files, tensor, around):
-            leading = leading_of_rows(matrix.vectors, OF_MLP)
-            is_written = matrix.block == "down_proj"
-            about = {"circuit": matrix.block, "side": "write" if is_written else "read"}
-            for at, vector in enumerate(leading.vectors):
-                facts = {
-                    "direction": at,
-                    "energy_share": leading.shares[at],
-                    "gap": leading.gaps[at],
-                }
-                seen = _behind(vector, final.get(role.component)) if is_written else vector
-                yield Direction(place | about | facts, seen.astype(np.float32))
+            ends = lens.ends(np.stack([seen[at] for at in some]))
+            named |= {at: _named(ends, place, lens, tokens) for place, at in enumerate(some)}
+    for at, row in sorted(named.items()):
+        yield directions[at].row | row
 
 
 def final_scales(
@@ -149,35 +106,6 @@ def final_scales(
                 continue
             scales[component] = scale, norms.is_centered(facts, beta)
     return scales
-
-
-def _of_heads(
-    place: Row, attention: Attention, final: tuple[np.ndarray, bool] | None
-) -> Iterator[Direction]:
-    for head in range(attention.heads):
-        group = attention.kv_head(head)
-        about = place | {"role": attention.role, "head": head}
-        for circuit, left, right, sides in (
-            ("QK", attention.q[head], attention.k[group], ("query", "key")),
-            ("OV", attention.o[head].T, attention.v[group], ("write", "read")),
-        ):
-            if not (np.isfinite(left).all() and np.isfinite(right).all()):
-                continue
-            leading = leading_of_product(left, right, OF_HEAD)
-            others = leading.others if leading.others is not None else leading.vectors
-            for at, pair in enumerate(zip(leading.vectors, others, strict=True)):
-                facts = {
-                    "direction": at,
-                    "energy_share": leading.shares[at],
-                    "gap": leading.gaps[at],
-                }
-                for side, vector in zip(sides, pair, strict=True):
-                    # Keys and values of a cross attention come from another stack.
-                    if attention.role == "cross" and side in ("key", "read"):
-                        continue
-                    seen = _behind(vector, final) if side == "write" else vector
-                    row = about | {"circuit": circuit, "side": side} | facts
-                    yield Direction(row, seen.astype(np.float32))
 
 
 def _behind(vector: np.ndarray, final: tuple[np.ndarray, bool] | None) -> np.ndarray:

@@ -10,35 +10,35 @@ Heads of a trained model may read and write common directions, so that all pairs
 What is unusual is a z far above the median of all pairs, which the table states.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from blockresearch.circuits.layer import Attention, Layer
-from blockresearch.spectra.overlap import kernel_deviation, orthonormal, triangle
+from blockresearch.circuits.bases import PARTS, WRITTEN, Block
+from blockresearch.spectra.overlap import kernel_deviation
 
 Row = dict[str, Any]
-
-PARTS = ("key", "value", "query")
 
 # Edges kept for each component and part, and the z that they have at least.
 KEPT_EDGES, LEAST_Z = 200, 3.0
 
+# Blocks whose inputs are in memory at once, while what is written is read once for all of them.
+AT_ONCE = 6
+
 
 @dataclass(frozen=True)
 class _Writers:
-    """The heads of an attention block as sources: orthonormal bases of what they write.
+    """The heads of an attention block as sources.
 
-    basis   float32 [out, heads · size]
+    basis   orthonormal rows that span what they write, float32 [heads, size, out]
     inner   float32 [heads, size, size], Y with N = U Y Q'ᵀ and orthonormal columns in U and Q'
     alive   the heads that write anything, bool [heads]
     """
 
-    layer: int
-    role: str
+    block: Block
     basis: np.ndarray
     inner: np.ndarray
     alive: np.ndarray
@@ -46,14 +46,15 @@ class _Writers:
 
 @dataclass(frozen=True)
 class _Readers:
-    """One input of an attention block as a target: orthonormal bases of what is read.
+    """One input of an attention block as a target.
 
-    basis   float32 [groups, size, in]
+    basis   orthonormal rows that span what is read, float32 [groups, size, in]
     inner   for each group the X of its query heads, with W₂ = Q'' X Uᵀ: float32 [heads, size, size]
     heads   the query heads of each group
     alive   the groups that read anything, bool [groups]
     """
 
+    block: Block
     part: str
     basis: np.ndarray
     inner: list[np.ndarray]
@@ -68,9 +69,10 @@ class _Found:
     scores: list[np.ndarray] = field(default_factory=list)
     edges: list[Row] = field(default_factory=list)
 
-    def add(self, edges: list[Row]) -> None:
-        kept = sorted([*self.edges, *edges], key=_rank)
-        self.edges = kept[:KEPT_EDGES]
+    def add(self, scores: np.ndarray, edges: list[Row]) -> None:
+        """Add the z [pairs] and the edges of two blocks."""
+        self.scores.append(scores)
+        self.edges = sorted([*self.edges, *edges], key=_rank)[:KEPT_EDGES]
 
     @property
     def least(self) -> float:
@@ -78,50 +80,51 @@ class _Found:
         return self.edges[-1]["z"] if len(self.edges) == KEPT_EDGES else LEAST_Z
 
 
-class HeadGraph:
-    """Collects the strongest edges of a model, whose layers are added in order.
+def graph_rows(
+    blocks: Sequence[Block], parts: Iterable[str] = PARTS[:2], threads: int = 1
+) -> Iterator[Row]:
+    """Rows of the table head_graph, by component and part, the largest z first.
 
-    `parts` are the inputs that are followed: key, value, query. The bases of all heads stay in
-    memory: 4 bytes for each element of W_O.
+    `parts` are the inputs that are followed. `threads` change no number; each has the bases of one
+    block in memory, beside the inputs of `AT_ONCE` blocks.
     """
-
-    def __init__(self, parts: Iterable[str] = PARTS[:2], threads: int = 1):
-        self.parts, self.threads = tuple(parts), threads
-        self._writers: dict[str, list[_Writers]] = {}
-        self._found: dict[tuple[str, str], _Found] = {}
-
-    def add(self, layer: Layer) -> None:
-        """Follow the heads of the layers before into a layer, and note what it writes."""
-        before = self._writers.setdefault(layer.component, [])
-        for attention in layer.attentions:
-            for part in self.parts:
-                # A cross attention reads keys and values from another stack.
-                if part == "query" or attention.role == "self":
-                    self._follow(before, layer, attention, _readers(attention, part))
-        before += [_writers(layer.index, attention) for attention in layer.attentions]
-
-    def rows(self) -> Iterator[Row]:
-        """Rows of the table head_graph, by component and part, the largest z first."""
-        for (component, part), found in self._found.items():
-            if found.scores:
-                median = float(np.median(np.concatenate(found.scores)))
-                for edge in found.edges:
+    for component in dict.fromkeys(block.component for block in blocks):
+        own = [block for block in blocks if block.component == component]
+        found = {part: _Found() for part in parts}
+        for first in range(0, len(own), AT_ONCE):
+            _follow(own, own[first : first + AT_ONCE], found, threads)
+        for part, each in found.items():
+            if each.scores:
+                median = float(np.median(np.concatenate(each.scores)))
+                for edge in each.edges:
                     yield {"component": component, "part": part, **edge, "median_z": median}
 
-    def _follow(
-        self, before: list[_Writers], layer: Layer, attention: Attention, readers: _Readers
-    ) -> None:
-        found = self._found.setdefault((layer.component, readers.part), _Found())
-        same = [writers for writers in before if len(writers.basis) == readers.basis.shape[2]]
 
-        def look(writers: _Writers) -> tuple[np.ndarray, list[Row]]:
-            return _edges(writers, readers, found.least)
+def _follow(
+    blocks: Sequence[Block], targets: Sequence[Block], found: dict[str, _Found], threads: int
+) -> None:
+    """Follow the heads of `blocks` into all later ones of `targets`."""
+    readers = [
+        _readers(block, part)
+        for block in targets
+        for part in found
+        # A cross attention reads keys and values from another stack.
+        if part == "query" or block.role == "self"
+    ]
+    before = [block for block in blocks if block.layer < targets[-1].layer]
 
-        with ThreadPoolExecutor(self.threads) as pool:
-            for z, edges in pool.map(look, same):
-                found.scores.append(z)
-                place = {"to_layer": layer.index, "to_role": attention.role}
-                found.add([{**edge, **place} for edge in edges])
+    def look(block: Block) -> list[tuple[str, np.ndarray, list[Row]]]:
+        writers = _writers(block)
+        return [
+            (each.part, *_edges(writers, each, found[each.part].least))
+            for each in readers
+            if block.layer < each.block.layer and writers.basis.shape[2] == each.basis.shape[2]
+        ]
+
+    with ThreadPoolExecutor(threads) as pool:
+        for each in pool.map(look, before):
+            for part, scores, edges in each:
+                found[part].add(scores, edges)
 
 
 def _rank(edge: Row) -> tuple[float, int, int, int, int]:
@@ -133,11 +136,11 @@ def _rank(edge: Row) -> tuple[float, int, int, int, int]:
 def _edges(writers: _Writers, readers: _Readers, least: float) -> tuple[np.ndarray, list[Row]]:
     """z [pairs] of all heads of a block with all inputs of a later one, and the edges from
     `least` on."""
-    heads, size, _ = writers.inner.shape
-    groups, rows, width = readers.basis.shape
-    cosines = readers.basis.reshape(-1, width) @ writers.basis
+    heads, size, width = writers.basis.shape
+    groups, rows, _ = readers.basis.shape
+    cosines = readers.basis.reshape(-1, width) @ writers.basis.reshape(-1, width).T
     shared = cosines.reshape(groups, rows, heads, size)
-    kernel = np.square(shared, dtype=np.float64).sum(axis=(1, 3))
+    kernel = np.square(shared).sum(axis=3, dtype=np.float64).sum(axis=1)
     mean, spread = size * rows / width, kernel_deviation(size, rows, width)
     if not spread:
         return np.empty(0), []
@@ -151,9 +154,11 @@ def _edges(writers: _Writers, readers: _Readers, least: float) -> tuple[np.ndarr
         best = int(scores.argmax())
         edges.append(
             {
-                "from_layer": writers.layer,
-                "from_role": writers.role,
+                "from_layer": writers.block.layer,
+                "from_role": writers.block.role,
                 "from_head": int(head),
+                "to_layer": readers.block.layer,
+                "to_role": readers.block.role,
                 "to_head": readers.heads[group][best],
                 "kernel": float(kernel[group, head]),
                 "z": float(z[group, head]),
@@ -164,37 +169,28 @@ def _edges(writers: _Writers, readers: _Readers, least: float) -> tuple[np.ndarr
     return z[alive], edges
 
 
-def _writers(layer: int, attention: Attention) -> _Writers:
-    bases, inner = [], []
-    for head in range(attention.heads):
-        basis, r = orthonormal(attention.o[head])
-        bases.append(basis.astype(np.float32))
-        inner.append(r @ triangle(attention.v[attention.kv_head(head)].T).T)
-    return _Writers(
-        layer, attention.role, np.hstack(bases), np.array(inner, np.float32), _alive(inner)
-    )
+def _writers(block: Block) -> _Writers:
+    basis, inner = block.arrays((WRITTEN, "ov"))
+    return _Writers(block, basis, inner, _alive(inner))
 
 
-def _readers(attention: Attention, part: str) -> _Readers:
+def _readers(block: Block, part: str) -> _Readers:
     """The keys and values of each group, or the queries of each head."""
-    of_groups: list[list[int]] = [[] for _ in range(attention.groups)]
-    for head in range(attention.heads):
-        of_groups[attention.kv_head(head)].append(head)
-    members = [[head] for head in range(attention.heads)] if part == "query" else of_groups
-    read = {"key": attention.k, "value": attention.v, "query": attention.q}[part]
-    behind: dict[str, Callable[[int], np.ndarray]] = {
-        "key": lambda head: triangle(attention.q[head].T),
-        "value": lambda head: triangle(attention.o[head]),
-        "query": lambda head: triangle(attention.k[attention.kv_head(head)].T),
-    }
-    bases, inner = [], []
-    for matrix, heads in zip(read, members, strict=True):
-        basis, r = orthonormal(matrix.T)
-        bases.append(basis.T.astype(np.float32))
-        inner.append(np.array([behind[part](head) @ r.T for head in heads], np.float32))
-    return _Readers(part, np.array(bases), inner, members, _alive(inner))
+    basis, inner = block.arrays((part, "ov" if part == "value" else "qk"))
+    if part == "query":
+        inner = inner.transpose(0, 2, 1)
+    members: list[list[int]] = [[] for _ in basis]
+    for head in range(len(inner)):
+        members[head * len(basis) // len(inner)].append(head)
+    own = [inner[heads] for heads in members]
+    return _Readers(block, part, basis, own, members, _alive(own))
 
 
-def _alive(matrices: list[np.ndarray]) -> np.ndarray:
-    """Whether all matrices of each entry have elements other than 0, bool [n]."""
-    return np.array([np.any(matrix, axis=(-2, -1)).all() for matrix in matrices])
+def _alive(matrices: Iterable[np.ndarray]) -> np.ndarray:
+    """Whether all matrices of each entry are finite, with elements other than 0, bool [n]."""
+    return np.array(
+        [
+            bool(np.any(matrix, axis=(-2, -1)).all() and np.isfinite(matrix).all())
+            for matrix in matrices
+        ]
+    )

@@ -19,7 +19,7 @@ import numpy as np
 
 from blockresearch.circuits.layer import Attention, Layer
 from blockresearch.spectra.metrics import effective_rank
-from blockresearch.spectra.overlap import triangle
+from blockresearch.spectra.overlap import Factored, factored
 
 Row = dict[str, Any]
 
@@ -62,21 +62,25 @@ def attention_rows(attention: Attention) -> list[Row]:
 
 def _query_key(attention: Attention, head: int, group: int) -> Row:
     """The numbers of M. Lengths mean nothing if queries or keys are normalized."""
-    q, k = attention.q[head], attention.k[group]
+    q, k, factors = attention.q[head], attention.k[group], attention.factors
     # Without positions in the keys their bias adds the same to all scores, and softmax removes it.
     key_bias = attention.k_bias[group] * (attention.rotary is not None)
-    sides = _with_bias(q, attention.q_bias[head]), _with_bias(k, key_bias)
-    values = np.linalg.svd(triangle(sides[0].T) @ triangle(sides[1].T).T, compute_uv=False)
+    plain = factors.qk[head]
+    has_bias = bool(attention.q_bias[head].any() or key_bias.any())
+    if has_bias:
+        query = _with_bias(factors.q[head], attention.q_bias[head])
+        key = _with_bias(factors.k[group], key_bias)
+        values = _values(query.triangle @ key.triangle.T)
+    else:
+        values = _values(plain)
     found = _spectrum("qk", values, attention.is_normalized)
     if not found:
         return {}
-    energy = float(np.square(values).sum())
-    plain = float(np.sum((q @ q.T) * (k @ k.T)))
-    has_bias = any(side.shape[1] > q.shape[1] for side in sides)
-    found["qk_bias_share"] = max(0.0, 1 - plain / energy) if has_bias else 0.0
-    if attention.role == "self" and plain > 0:
+    energy = float(np.square(plain).sum())
+    found["qk_bias_share"] = max(0.0, 1 - energy / float(np.square(values).sum())) * has_bias
+    if attention.role == "self" and energy > 0:
         inner = k @ q.T
-        found["qk_symmetry"] = float(np.sum(inner * inner.T)) / plain
+        found["qk_symmetry"] = float(np.sum(inner * inner.T)) / energy
     if attention.rotary is not None:
         energies = _rotary_energies(q, k, attention.rotary)
         found["rotary_energy"] = energies.tolist()
@@ -86,14 +90,24 @@ def _query_key(attention: Attention, head: int, group: int) -> Row:
 
 def _output_value(attention: Attention, head: int, group: int) -> Row:
     """The numbers of N. Lengths mean nothing if the output is normalized before it is added."""
-    read = _with_bias(attention.v[group], attention.v_bias[group])
-    product = triangle(attention.o[head]) @ triangle(read.T).T
-    values = np.linalg.svd(product, compute_uv=False)
+    factors = attention.factors
+    read = _with_bias(factors.v[group], attention.v_bias[group])
+    values = _values(factors.o[head].triangle @ read.triangle.T)
     return _spectrum("ov", values, attention.is_rescaled)
 
 
-def _with_bias(matrix: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    return np.column_stack([matrix, bias]) if bias.any() else matrix
+def _with_bias(factor: Factored, bias: np.ndarray) -> Factored:
+    """The same factor of a matrix with one more column, unless it is zeros."""
+    if not bias.any():
+        return factor
+    rows = factor.columns @ factor.triangle if factor.is_basis else factor.columns
+    return factored(np.vstack([rows, bias]))
+
+
+def _values(core: np.ndarray) -> np.ndarray:
+    """Singular values; NaN without finite elements, for which LAPACK fails."""
+    is_finite = np.isfinite(core).all()
+    return np.linalg.svd(core, compute_uv=False) if is_finite else np.full(len(core), np.nan)
 
 
 def _spectrum(circuit: str, values: np.ndarray, is_scaleless: bool) -> Row:
@@ -118,9 +132,10 @@ def _rotary_energies(q: np.ndarray, k: np.ndarray, pairs: np.ndarray) -> np.ndar
 
     Rows that no frequency turns are one more part, so shares add up to less than 1 with them.
     """
-    sizes = [np.square(side).sum(axis=1) for side in (q, k)]
+    sizes = [np.einsum("ij,ij->i", side, side) for side in (q, k)]
     turned = np.sqrt(np.prod([size[pairs].sum(axis=1) for size in sizes], axis=0))
-    rest = np.setdiff1d(np.arange(len(q)), pairs)
+    rest = np.ones(len(q), dtype=bool)
+    rest[pairs] = False
     still = np.sqrt(np.prod([size[rest].sum() for size in sizes]))
     total = turned.sum() + still
     return turned / total if total else turned
@@ -132,34 +147,31 @@ def _copying(attention: Attention) -> list[Row]:
         return []
     if not all(np.isfinite(part).all() for part in (attention.v, attention.o)):
         return []
-    groups = attention.groups
-    scores = [
-        _score(attention.v[attention.kv_head(head)] @ attention.o[head])
-        for head in range(attention.heads)
-    ]
+    pairs = [(head, attention.kv_head(head)) for head in range(attention.heads)]
     strangers = (
-        (head, (attention.kv_head(head) + shift) % groups)
-        for shift in range(1, groups)
-        for head in range(attention.heads)
+        (head, (group + shift) % attention.groups)
+        for shift in range(1, attention.groups)
+        for head, group in pairs
     )
-    null = [
-        _score(attention.v[group] @ attention.o[head])
-        for head, group in islice(strangers, MOST_PAIRS)
-    ]
-    known = np.array([score for score in null if score is not None])
+    chosen = [*pairs, *islice(strangers, MOST_PAIRS)]
+    scores = _scores(np.stack([attention.v[group] @ attention.o[head] for head, group in chosen]))
+    own, null = scores[: attention.heads], scores[attention.heads :]
+    known = null[np.isfinite(null)]
     spread = float(known.std(ddof=1)) if len(known) >= FEWEST_PAIRS else 0.0
     mean = float(known.mean()) if spread else 0.0
     return [
         {
-            "copying": score,
-            "copying_z": (score - mean) / spread if spread and score is not None else None,
+            "copying": score if np.isfinite(score) else None,
+            "copying_z": (score - mean) / spread if spread and np.isfinite(score) else None,
         }
-        for score in scores
+        for score in own.tolist()
     ]
 
 
-def _score(product: np.ndarray) -> float | None:
-    """Re Σλ / Σ|λ| of a product W_V W_O [size, size]; None if all eigenvalues are 0."""
-    values = np.linalg.eigvals(product)
-    total = float(np.abs(values).sum())
-    return float(values.real.sum()) / total if total else None
+def _scores(products: np.ndarray) -> np.ndarray:
+    """Re Σλ / Σ|λ| of products W_V W_O [n, size, size]; NaN if all eigenvalues are 0."""
+    values = np.linalg.eigvals(products)
+    totals = np.abs(values).sum(axis=1)
+    return np.divide(
+        values.real.sum(axis=1), totals, out=np.full(len(totals), np.nan), where=totals > 0
+    )

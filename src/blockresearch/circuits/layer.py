@@ -6,8 +6,11 @@ o[h] (v[g] x + v_bias[g]) with g = kv_head(h).
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+
+from blockresearch.spectra.overlap import factored
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,35 @@ class Attention:
     def kv_head(self, head: int) -> int:
         """The key and value head of a query head."""
         return head * self.groups // self.heads
+
+    @cached_property
+    def factors(self) -> "Factors":
+        """The factors of all heads, found once."""
+        return Factors(self)
+
+
+class Factors:
+    """Factors of the heads of an attention block without biases, and what stands between them.
+
+    q, k, v    W_Qᵀ, W_Kᵀ and W_Vᵀ of each head or group as Q R
+    o          W_O of each head as Q R
+    qk, ov     [size, size] of each head, between the bases of its two factors: W_Qᵀ W_K = Q qk Q'ᵀ
+               and W_O W_V = Q ov Q'ᵀ, so that they have the same singular values
+    """
+
+    def __init__(self, attention: Attention):
+        self.q, self.k, self.v = (
+            [factored(rows.T) for rows in stack]
+            for stack in (attention.q, attention.k, attention.v)
+        )
+        self.o = [factored(columns) for columns in attention.o]
+        groups = [attention.kv_head(head) for head in range(attention.heads)]
+        self.qk = [
+            q.triangle @ self.k[group].triangle.T for q, group in zip(self.q, groups, strict=True)
+        ]
+        self.ov = [
+            o.triangle @ self.v[group].triangle.T for o, group in zip(self.o, groups, strict=True)
+        ]
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def read_mlp(
     by name. Those that cannot be read, or have values that are not finite, are left out."""
     reader, facts = Reader(manifest, files), ModelConfig(manifest.config)
     try:
-        matrices = reader.matrices(tensor)
+        matrices = reader.matrices(tensor, np.float32)
     except Contradiction:
         return []
     adds_one = norms.adds_one(facts, tensor.role.component)
@@ -50,7 +50,7 @@ def read_mlp(
             # The scale of a norm behind the MLP changes what is written, no token is read by it.
             if norms.MLP_OUTPUT_NORM in found:
                 scale, _ = reader.norm(found[norms.MLP_OUTPUT_NORM], adds_one)
-                matrix = scale[:, None] * matrix
+                matrix *= scale[:, None]
             name, matrix = None, matrix.T
         else:
             name = norms.norm_before_mlp(found, facts)
@@ -59,5 +59,5 @@ def read_mlp(
                 is_centered = norms.is_centered(facts, beta)
                 matrix, _ = norms.fold(matrix, np.zeros(len(matrix)), gamma, None, is_centered)
         if np.isfinite(matrix).all():
-            result.append(MlpMatrix(block, matrix.astype(np.float32), name))
+            result.append(MlpMatrix(block, matrix, name))
     return result

@@ -107,18 +107,21 @@ def fold(
     beta: np.ndarray | None,
     is_centered: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The matrix [out, in] and bias [out] with the norm of their input folded in."""
+    """The matrix [out, in], overwritten, and bias [out] with the norm of their input folded in."""
     bias = bias if beta is None else bias + matrix @ beta
-    matrix = matrix * gamma
-    return matrix - matrix.mean(axis=1, keepdims=True) if is_centered else matrix, bias
+    matrix *= gamma
+    if is_centered:
+        matrix -= matrix.mean(axis=1, keepdims=True)
+    return matrix, bias
 
 
 def fold_heads(
     heads: np.ndarray, bias: np.ndarray, gamma: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Heads [n, size, in] and bias [n, size] with the scale of a norm of their outputs, of one head
-    or of all of them; unchanged if it has another size."""
+    """Heads [n, size, in], overwritten, and bias [n, size] with the scale of a norm of their
+    outputs, of one head or of all of them; unchanged if it has another size."""
     if gamma.size not in (heads.shape[1], bias.size):
         return heads, bias
     own = np.broadcast_to(gamma.reshape(-1, heads.shape[1]), bias.shape)
-    return heads * own[:, :, None], bias * own
+    heads *= own[:, :, None]
+    return heads, bias * own

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from blockresearch.compare.sides import Panels, Sides
-from blockresearch.spectra.overlap import orthonormal, overlap_deviation
+from blockresearch.spectra.overlap import factored, overlap_deviation
 
 # Dimensions of the subspaces.
 LEADING = (8, 32, 128)
@@ -70,20 +70,20 @@ def leading(
     basis = np.random.default_rng(SEED).standard_normal((cols, count), dtype=np.float32)
     for _ in range(PASSES - 1):
         turned = _back(panels(), basis, cols)
-        basis = orthonormal(turned / np.abs(turned).max())[0].astype(np.float32)
+        basis = factored(turned / np.abs(turned).max()).basis.astype(np.float32)
     image = np.empty((rows, count), np.float32)
     first = 0
     for panel in panels():
         image[first : first + len(panel)] = panel @ basis
         first += len(panel)
-    image = orthonormal(image)[0].astype(np.float32)
+    image = factored(image).basis.astype(np.float32)
     turned, first = np.zeros((cols, count)), 0
     for panel in panels():
         turned += panel.T @ image[first : first + len(panel)]
         first += len(panel)
-    right, triangle = orthonormal(turned)
-    inner, values, left = np.linalg.svd(triangle)
-    return image @ left.T, values, right @ inner
+    right = factored(turned)
+    inner, values, left = np.linalg.svd(right.triangle)
+    return image @ left.T, values, right.span(inner)
 
 
 def _back(panels: Iterable[np.ndarray], basis: np.ndarray, cols: int) -> np.ndarray:

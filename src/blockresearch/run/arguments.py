@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from blockresearch.checkpoint import records
+from blockresearch.checkpoint.layer_groups import LayerGroup
 from blockresearch.results import ON_DEMAND, REPORTS
 from blockresearch.run.fingerprint import flags
 from blockresearch.run.model import Model
@@ -66,9 +67,9 @@ def embedding_flags(config: Json, manifest: Json) -> str:
     return flags({**settings, "probe_tokens": words, "digest": digest})
 
 
-def circuit_flags(manifest: Json) -> str:
-    """A hash of what the circuits are made from."""
-    return flags({"digest": records.circuits_digest(manifest)})
+def layer_flags(manifest: Json, group: LayerGroup) -> str:
+    """A hash of what the numbers of a group of layers are made from."""
+    return flags({"digest": records.tensors_digest(manifest, group.tensors)})
 
 
 def tail_flags(manifest: Json) -> str:
@@ -82,8 +83,8 @@ def expert_flags(manifest: Json) -> str:
 
 
 def direction_flags(manifest: Json) -> str:
-    """A hash of what the leading directions are made from."""
-    return flags({"digest": records.directions_digest(manifest)})
+    """A hash of what leading directions are seen through."""
+    return flags({"digest": records.lens_digest(manifest)})
 
 
 def report_flags(config: Json, notebook: str) -> str:

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from blockresearch.checkpoint.layer_groups import LayerGroup, layer_groups
 from blockresearch.checkpoint.records import (
     changed_tensors,
     fetched_bytes,
@@ -63,6 +64,21 @@ def files_of(manifest: Mapping[str, Any], *roles: str) -> list[str]:
 def shard_numbers(manifest: Mapping[str, Any]) -> list[str]:
     """The numbers of the shards of a model, from 00001."""
     return [f"{number:05d}" for number, _ in enumerate(files_of(manifest, "shard"), 1)]
+
+
+def layer_groups_of(manifest: str) -> list[str]:
+    """The numbers of the groups of layers of a manifest file, from 00001."""
+    return list(_layer_groups(version(manifest)))
+
+
+def layer_group(manifest: str, name: str) -> LayerGroup:
+    """A group of layers of a manifest file by its number."""
+    return _layer_groups(version(manifest))[name]
+
+
+@cache
+def _layer_groups(manifest: Version) -> Mapping[str, LayerGroup]:
+    return {group.name: group for group in layer_groups(_read_json(manifest))}
 
 
 def shard_files(manifest: Mapping[str, Any], number: str) -> list[str]:
@@ -198,6 +214,11 @@ class Run:
         manifest = self.known(model, "manifest.json")
         return len(token_shards(read_json(manifest))) if manifest else 1
 
+    def layer_shards(self, model: str, group: str) -> int:
+        """How many shards a group of layers of a model is read from; 1 if unknown."""
+        manifest = self.known(model, "manifest.json")
+        return len(layer_group(manifest, group).shards) if manifest else 1
+
     def threads(self, rule: str, model: str, cores: int | None) -> int:
         """Cores of a job that reads weights, of those that the run has (None: unknown)."""
         plan = self.known(model, "plan.json")
@@ -270,12 +291,16 @@ class Run:
         size = resources.size_of(self.known(wildcards.model, "manifest.json"), plan)
         if rule == "embedding_analysis":
             return resources.to_cluster(size, threads, attempt)
+        if rule == "circuits_part":
+            manifest = self.known(wildcards.model, "manifest.json")
+            group = layer_group(manifest, wildcards.group) if manifest else None
+            return resources.to_measure_layers(group, attempt)
         if rule == "circuits":
             return resources.to_find_circuits(size, threads, attempt)
         if rule == "heavy_tails":
             return resources.to_fit_tails(size, attempt)
         if rule == "directions":
-            return resources.to_name_directions(size, attempt)
+            return resources.to_name_directions(size, threads, attempt)
         if rule == "experts":
             return resources.to_compare_experts(size, attempt)
         return resources.to_make(wildcards.notebook if rule == "notebook" else rule, size, attempt)

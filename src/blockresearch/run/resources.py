@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from blockresearch.checkpoint.layer_groups import LayerGroup
 from blockresearch.checkpoint.records import (
     attention_tensors,
     expert_tensors,
@@ -59,8 +60,11 @@ UNKNOWN_HEADERS = 19_500_000
 # Of embedding_analysis: libraries and what does not grow with the table.
 CLUSTER_BASE_MB = 430
 
-# Of circuits: libraries, and seconds for an element of the matrices of attention.
-CIRCUITS_MB, CIRCUITS_SECONDS = 180, 1e-7
+# Of jobs that read weights for circuits: libraries.
+CIRCUITS_MB = 180
+
+# Bytes of an element on disk, in most checkpoints.
+BYTES_READ = 2
 
 # Multiplications of float32 matrices on one core.
 PRODUCTS_PER_SECOND = 2e10
@@ -426,13 +430,21 @@ def comparing(sides: Iterable[Iterable[Mapping[str, Any]]], threads: int) -> Com
     return Comparing(size, work, seconds, sum(memory))
 
 
+def to_measure_layers(group: LayerGroup | None, attempt: int = 1) -> Need:
+    """Of circuits_part."""
+    if group is None:
+        return need(60, 1000 * MB, attempt=attempt)
+    size = sum(BYTES_READ * math.prod(tensor["shape"]) for tensor in group.tensors)
+    seconds = START_SECONDS + group.seconds + size / DISK
+    return need(seconds, CIRCUITS_MB * MB + group.memory, size, attempt)
+
+
 def to_find_circuits(model: Size, threads: int, attempt: int = 1) -> Need:
-    """Of circuits on `threads` cores: the attention of a layer in float64, as read and with norms
-    folded in, and the bases of all output projections in float32."""
-    memory = CIRCUITS_MB * MB + 24 * model.deepest + 2 * model.attention
-    seconds = START_SECONDS + CIRCUITS_SECONDS * model.attention + 4 * model.attention / DISK
-    seconds += model.products / PRODUCTS_PER_SECOND / threads
-    return need(seconds, memory, attempt=attempt)
+    """Of circuits on `threads` cores: the inputs of some layers, and for each thread what one layer
+    writes, with its cosines."""
+    memory = CIRCUITS_MB * MB + 4 * model.deepest * (threads + 2)
+    seconds = START_SECONDS + model.products / PRODUCTS_PER_SECOND / threads
+    return need(seconds, memory, 3 * model.attention, attempt)
 
 
 def to_fit_tails(model: Size, attempt: int = 1) -> Need:
@@ -442,14 +454,14 @@ def to_fit_tails(model: Size, attempt: int = 1) -> Need:
     return need(START_SECONDS + TAIL_SECONDS * model.rows, memory, attempt=attempt)
 
 
-def to_name_directions(model: Size, attempt: int = 1) -> Need:
-    """Of directions: the attention of a layer and a matrix of an MLP in float64,
-    a panel of tokens with its scores; Gram matrices of MLPs, and scores of all directions."""
+def to_name_directions(model: Size, threads: int, attempt: int = 1) -> Need:
+    """Of directions on `threads` cores: a panel of tokens with its scores, and all directions;
+    scores of all directions with all tokens."""
     width = model.elements / max(model.tokens, 1)
     directions = model.attention / max(width * HEAD_SIZE, 1) + 8 * model.mlps / max(model.mlp, 1)
-    memory = (CIRCUITS_MB + 250) * MB + 24 * (model.deepest + model.mlp) + 16 * directions * width
-    work = 2 * directions * model.elements + model.mlps * width
-    seconds = START_SECONDS + CIRCUITS_SECONDS * model.attention + work / PRODUCTS_PER_SECOND
+    memory = (CIRCUITS_MB + 250) * MB + 16 * directions * width
+    work = 2 * directions * model.elements
+    seconds = START_SECONDS + work / PRODUCTS_PER_SECOND / threads
     return need(seconds, memory, attempt=attempt)
 
 

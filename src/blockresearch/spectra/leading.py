@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from blockresearch.spectra.overlap import orthonormal
+from blockresearch.spectra.overlap import Factored
 
 # Smaller Gram matrices are solved as a whole.
 SOLVED_WHOLE = 128
@@ -35,18 +35,18 @@ class Leading:
 
 def leading_of_rows(matrix: np.ndarray, count: int) -> Leading:
     """Of a finite `matrix` [n, d], float32: the directions that its rows are longest along."""
-    energies, vectors = _largest(matrix.T @ matrix, count + 1)
-    total = float(np.square(matrix, dtype=np.float64).sum())
+    gram = matrix.T @ matrix
+    energies, vectors = _largest(gram, count + 1)
+    total = float(np.trace(gram, dtype=np.float64))
     return _leading(np.sqrt(np.maximum(energies, 0)), total, vectors.T, None, count)
 
 
-def leading_of_product(left: np.ndarray, right: np.ndarray, count: int) -> Leading:
-    """Of leftᵀ right for finite factors [k, d] and [k, other d], float64."""
-    (q, r), (other, s) = orthonormal(left.T), orthonormal(right.T)
-    u, values, v = np.linalg.svd(r @ s.T)
-    some = slice(0, count)
+def leading_of_product(core: np.ndarray, left: Factored, right: Factored, count: int) -> Leading:
+    """Of Q core Q'ᵀ for a finite `core` [k, k], with the bases Q [d, k] and Q' [other d, k] of two
+    factors."""
+    u, values, v = np.linalg.svd(core)
     total = float(np.square(values).sum())
-    return _leading(values, total, (q @ u[:, some]).T, (other @ v.T[:, some]).T, count)
+    return _leading(values, total, left.span(u[:, :count]).T, right.span(v[:count].T).T, count)
 
 
 def _largest(gram: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

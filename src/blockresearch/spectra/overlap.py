@@ -7,6 +7,7 @@ standard deviation.
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,25 +15,39 @@ import numpy as np
 NEARLY_DEPENDENT = 1e-4
 
 
-def orthonormal(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Q [n, k] and the triangle R [k, k] of the QR decomposition of `columns` [n, k], float64.
+@dataclass(frozen=True)
+class Factored:
+    """Columns [n, k], float64, as Q R with orthonormal Q [n, k] and a `triangle` R [k, k].
 
-    Q is orthonormal to about 1e-7. It is found by Cholesky's decomposition of the Gram matrix, in
-    a fraction of the time of reflections, which are used for columns that are nearly dependent.
-    Source: Golub & Van Loan, Matrix Computations, 4th ed., 5.3 and 5.2.
+    R is found by Cholesky's decomposition of the Gram matrix, in a fraction of the time of
+    reflections. Then Q is the columns times the inverse of R, orthonormal to about 1e-7, and made
+    only where it is used. Reflections, which find both, are used for columns that are nearly
+    dependent. Source: Golub & Van Loan, Matrix Computations, 4th ed., 5.3 and 5.2.
     """
+
+    columns: np.ndarray
+    triangle: np.ndarray
+    is_basis: bool
+
+    def span(self, coordinates: np.ndarray) -> np.ndarray:
+        """Q times `coordinates` [k, m]: vectors [n, m]."""
+        if self.is_basis:
+            return self.columns @ coordinates
+        return self.columns @ np.linalg.solve(self.triangle, coordinates)
+
+    @property
+    def basis(self) -> np.ndarray:
+        """Q [n, k]."""
+        return self.columns if self.is_basis else self.columns @ np.linalg.inv(self.triangle)
+
+
+def factored(columns: np.ndarray) -> Factored:
+    """The QR decomposition of `columns` [n, k]."""
     columns = columns.astype(np.float64, copy=False)
     found = _cholesky(columns)
     if found is None:
-        return np.linalg.qr(columns)
-    return columns @ np.linalg.inv(found), found
-
-
-def triangle(columns: np.ndarray) -> np.ndarray:
-    """The triangle R [k, k] of `orthonormal` alone."""
-    columns = columns.astype(np.float64, copy=False)
-    found = _cholesky(columns)
-    return np.linalg.qr(columns)[1] if found is None else found
+        return Factored(*np.linalg.qr(columns), True)
+    return Factored(columns, found, False)
 
 
 def _cholesky(columns: np.ndarray) -> np.ndarray | None:
@@ -47,7 +62,7 @@ def _cholesky(columns: np.ndarray) -> np.ndarray | None:
 
 def overlap(a: np.ndarray, b: np.ndarray) -> float:
     """The kernel of the spans of the columns of `a` [n, k] and `b` [n, k], as a share of k."""
-    first, second = (orthonormal(side)[0] for side in (a, b))
+    first, second = (factored(side).basis for side in (a, b))
     return float(np.square(first.T @ second).sum()) / first.shape[1]
 
 

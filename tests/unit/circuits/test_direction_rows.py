@@ -6,6 +6,8 @@ import pytest
 
 from blockresearch.checkpoint.describe import describe_folder
 from blockresearch.circuits.direction_rows import Tokens, direction_rows
+from blockresearch.circuits.directions import read_directions
+from blockresearch.circuits.part import measure_layers
 from tests.cases import comparisons
 
 NOW = "2026-01-01T00:00:00Z"
@@ -58,7 +60,9 @@ def rows_of(folder, stored, kept=None, output=None):
     manifest = describe_folder(str(model), NOW, hashed=False)
     files = {file.path: manifest.path_of(file.path, "") for file in manifest.shards}
     tokens = Tokens(TEXTS, np.ones(TOKENS, bool) if kept is None else kept)
-    return pd.DataFrame(direction_rows(manifest, files, tokens, output))
+    measure_layers(manifest, files, [("text", 0)], folder / "all", ["key"])
+    directions = read_directions(folder / "all.directions.npz")
+    return pd.DataFrame(direction_rows(manifest, files, directions, tokens, output))
 
 
 @pytest.fixture

@@ -106,6 +106,14 @@ def test_numbers_without_a_meaning_are_missing():
     assert attention_rows(dead)[0]["copying"] is None
 
 
+def test_heads_with_nan_have_no_numbers():
+    attention = random_attention()
+    attention.q[2, 0, 0] = np.nan
+    rows = attention_rows(attention)
+    assert [row["head"] for row in rows if "qk_spectrum" not in row] == [2]
+    assert all("ov_spectrum" in row for row in rows)
+
+
 def test_the_key_bias_counts_only_with_positions():
     attention = replace(random_attention(), rotary=None)
     louder = replace(attention, k_bias=9 * attention.k_bias)

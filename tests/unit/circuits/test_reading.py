@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from blockresearch.checkpoint.describe import describe_folder
+from blockresearch.checkpoint.layer_groups import layer_groups
+from blockresearch.checkpoint.manifest import manifest_json
 from blockresearch.circuits.reading import read_layers
 from tests.cases import comparisons
 
@@ -17,7 +19,8 @@ def layers(folder, tensors, config):
         str(comparisons.write(folder / "model", tensors, config)), NOW, hashed=False
     )
     files = {file.path: manifest.path_of(file.path, "") for file in manifest.shards}
-    return list(read_layers(manifest, files))
+    (group,) = layer_groups(manifest_json(manifest))
+    return list(read_layers(manifest, files, group.layers))
 
 
 def parts(random, groups=HEADS):

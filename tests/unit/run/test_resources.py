@@ -119,7 +119,7 @@ def test_circuits_grow_with_the_square_of_the_depth():
     assert size.products == 3 * 64 * 4
     deep = resources.size(manifest(4000), {"parts": []})
     one, four = (resources.to_find_circuits(deep, cores) for cores in (1, 4))
-    assert one["predicted_s"] >= four["predicted_s"] and one["mem_mb"] == four["mem_mb"]
+    assert one["predicted_s"] >= four["predicted_s"] and one["mem_mb"] <= four["mem_mb"]
 
 
 @pytest.mark.parametrize("is_stacked", [False, True])

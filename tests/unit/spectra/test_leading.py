@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from blockresearch.spectra.leading import leading_of_product, leading_of_rows
+from blockresearch.spectra.overlap import factored
 
 
 def same_line(found, wanted):
@@ -24,7 +25,8 @@ def test_rows_agree_with_lapack(rows, cols):
 def test_products_agree_with_lapack():
     random = np.random.default_rng(1)
     left, right = random.standard_normal((8, 50)), random.standard_normal((8, 40))
-    found = leading_of_product(left, right, 3)
+    sides = factored(left.T), factored(right.T)
+    found = leading_of_product(sides[0].triangle @ sides[1].triangle.T, *sides, 3)
     u, values, v = np.linalg.svd(left.T @ right)
     assert same_line(found.vectors, u[:, :3].T) == pytest.approx(np.ones(3), abs=1e-6)
     assert same_line(found.others, v[:3]) == pytest.approx(np.ones(3), abs=1e-6)

@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 
 from blockresearch.spectra.overlap import (
+    factored,
     kernel_deviation,
-    orthonormal,
     overlap,
     overlap_deviation,
-    triangle,
 )
 
 
@@ -23,12 +22,18 @@ def test_independent_subspaces_give_the_null():
     assert overlap_deviation(8, 60) == pytest.approx(kernel_deviation(8, 8, 60) / 8)
 
 
-def test_columns_that_are_nearly_dependent():
+@pytest.mark.parametrize("is_dependent", [False, True])
+def test_bases_agree_with_reflections(is_dependent):
     random = np.random.default_rng(2)
-    columns = random.standard_normal((50, 4)) @ np.diag([1, 1, 1, 1e-9])
-    columns[:, 3] += columns[:, 0]
-    basis, r = orthonormal(columns)
-    np.testing.assert_allclose(basis.T @ basis, np.eye(4), atol=1e-12)
-    np.testing.assert_allclose(basis @ r, columns, atol=1e-12)
-    np.testing.assert_allclose(np.abs(triangle(columns)), np.abs(r), atol=1e-12)
+    columns = random.standard_normal((50, 4))
+    if is_dependent:
+        columns = columns @ np.diag([1, 1, 1, 1e-9])
+        columns[:, 3] += columns[:, 0]
+    found = factored(columns)
+    assert found.is_basis == is_dependent
+    np.testing.assert_allclose(found.basis.T @ found.basis, np.eye(4), atol=1e-12)
+    np.testing.assert_allclose(found.basis @ found.triangle, columns, atol=1e-12)
+    np.testing.assert_allclose(np.abs(found.triangle), np.abs(np.linalg.qr(columns)[1]), atol=1e-12)
+    some = random.standard_normal((4, 2))
+    np.testing.assert_allclose(found.span(some), found.basis @ some, atol=1e-12)
     assert overlap(columns, columns @ random.standard_normal((4, 4))) == pytest.approx(1)
