@@ -16,7 +16,7 @@ from blockresearch.compare.loops import add_products, add_squared_steps, count_d
 from blockresearch.compare.sides import Panels, Sides, aligned
 from blockresearch.compiled import read_only
 from blockresearch.safetensors.dtypes import DTYPES, FLOAT_LAYOUTS
-from blockresearch.spectra.metrics import Rounding, spectral_metrics
+from blockresearch.spectra.metrics import Rounding, ranks_and_noise
 from blockresearch.spectra.singular_values import singular_values
 
 Row = dict[str, Any]
@@ -201,7 +201,7 @@ def _wasserstein(histograms: np.ndarray, dtype: str) -> float | None:
 
 def _spectral(panels: Panels, rows: int, cols: int, rounding: Rounding | None) -> Row:
     values = singular_values(panels, rows, cols).values
-    metrics = spectral_metrics(values, rows, cols, rounding)
+    metrics = ranks_and_noise(values, rows, cols, rounding)
     found: Row = {name: metrics[key] for key, name in SPECTRAL.items()}
     found["delta_singular_values"] = values.tolist()
     energies = values**2

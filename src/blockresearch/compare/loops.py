@@ -45,7 +45,9 @@ def add_squares(x, y, firsts, seconds, products):
 @compiled(fastmath={"reassoc", "contract"})
 def add_changes(x, y, totals):
     """Add the sums and counts of Δ = y - x of two rows [cols] to totals[3:]; returns max |Δ|."""
-    squares = sizes = both = peak = flips = zeroed = 0.0
+    squares = sizes = both = peak = 0.0
+    flips = zeroed = np.int64(0)
+    # Conditions without branches, counted as integers: otherwise nothing is vectorized.
     for k in range(len(x)):
         p, q = np.float64(x[k]), np.float64(y[k])
         size = abs(q - p)
@@ -53,8 +55,8 @@ def add_changes(x, y, totals):
         sizes += size
         both += abs(p) + abs(q)
         peak = max(peak, size)
-        flips += 1.0 if (p < 0 < q) or (q < 0 < p) else 0.0
-        zeroed += 1.0 if q == 0 != p else 0.0
+        flips += np.int64(((p < 0) & (q > 0)) | ((q < 0) & (p > 0)))
+        zeroed += np.int64((q == 0) & (p != 0))
     totals[3] += squares
     totals[4] += sizes
     totals[5] += both

@@ -53,8 +53,8 @@ def grid_of(sides: Sides, sqnr_db: float) -> dict[str, Any]:
     in `values.dequantized`, without a ratio. Returns {} for a copy in no format.
     """
     rows = [_rows(side, sides.rows) for side in sides.both]
-    base, other = map(find_codes, rows)
-    if (other and other == base) or (other is None and not _can_be_fp8(*rows)):
+    other = find_codes(rows[1])
+    if other == find_codes(rows[0]) if other else not _can_be_fp8(*rows):
         return {}
     names = _candidates(other) if other else FP8
     if not names:

@@ -39,6 +39,26 @@ def spectral_metrics(
     everything else is None. The median of a matrix of rank below q/2 is rounding, and so is the
     rest of a constant one: they have no noise law.
     """
+    metrics = ranks_and_noise(values, rows, cols, rounding, is_constant)
+    if metrics["stable_rank"] is None:
+        return metrics
+    scale = float(values[0])
+    unit = values / scale
+    metrics |= _power_law(unit**2, scale, rows, cols)
+    metrics["spectrum_snr"] = _spectrum_snr(unit, rows, cols, scale)
+    if metrics["mp_ks"] is None and metrics["alpha"] is not None:
+        metrics["alpha_passes"] = False
+    return {name: _finite(metrics[name]) for name in METRICS}
+
+
+def ranks_and_noise(
+    values: np.ndarray,
+    rows: int,
+    cols: int,
+    rounding: Rounding | None = None,
+    is_constant: bool = False,
+) -> Metrics:
+    """The same of `values` [n], but for the power law and the score of Spectrum, which are None."""
     metrics: Metrics = dict.fromkeys(METRICS)
     complete = len(values) == min(rows, cols) and len(values) > 0
     if len(values) == 0 or not np.isfinite(values).all():
@@ -58,12 +78,7 @@ def spectral_metrics(
     unit = values / scale
     energies = unit**2
     metrics |= _ranks_and_norms(unit, energies, scale)
-    metrics |= _power_law(energies, scale, rows, cols)
-    metrics["spectrum_snr"] = _spectrum_snr(unit, rows, cols, scale)
-    if is_constant or 2 * rank < len(values):
-        if metrics["alpha"] is not None:
-            metrics["alpha_passes"] = False
-    else:
+    if not is_constant and 2 * rank >= len(values):
         metrics |= _noise_law(unit, energies, rows, cols, scale)
     return {name: _finite(metrics[name]) for name in METRICS}
 
