@@ -112,6 +112,28 @@ def test_the_map_of_a_comparison_answers(tmp_path, visit):
     assert "q_proj" in saved.value.path().read_text()
 
 
+def test_a_cell_of_the_map_opens_its_rows(tmp_path, visit):
+    rows = [difference(f"l{n}", n, relative_change=n / 100) for n in range(3)]
+    folder = write_comparison(tmp_path / "a-vs-b", rows, [pair("l0")])
+    (folder / "index.html").write_text(comparison_page(folder), encoding="utf-8")
+    page = visit((folder / "index.html").as_uri()).page
+    opened = page.locator(".map-figure .opened")
+    page.locator('.map .cell[data-row="2"]').click()
+    assert "Layer 2, q_proj" in opened.inner_text()
+    assert opened.locator("tbody td").first.inner_text() == "l2"
+    assert opened.locator("tbody td").nth(1).inner_text() == "2 %"
+    assert opened.get_by_role("link").get_attribute("href").endswith("/index.html#tensor=l2")
+    assert violations(page) == []
+    # By the keyboard: open, close, and the focus is back on the cell.
+    page.locator('.map .cell[data-row="1"]').focus()
+    page.keyboard.press("Enter")
+    assert opened.locator("tbody td").first.inner_text() == "l1"
+    assert page.evaluate("document.activeElement.closest('.opened') !== null")
+    page.keyboard.press("Escape")
+    assert opened.inner_text() == ""
+    assert page.evaluate("document.activeElement.dataset.row") == "1"
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 400])
 def test_comparisons_are_accessible_and_fit(models, tmp_path, visit, scheme, width):

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from blockresearch.report.differences.changed import what_changed
 from blockresearch.report.differences.heat import relative
-from blockresearch.report.differences.page import what_changed
 from blockresearch.report.differences.pair import PairResults
 from blockresearch.report.notebook_cells import Html, integer, lead, percent, table
 from blockresearch.text import short

@@ -1,22 +1,23 @@
 """The page of a comparison: what kind of change it is, where, how large, and what is missing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pandas as pd
 
-from blockresearch.language.sentence import Sentence, joined, say
+from blockresearch.language.sentence import Sentence, say
 from blockresearch.report.citation import ending
 from blockresearch.report.differences.adapter import FILES, adapter_sentence, not_kept
+from blockresearch.report.differences.changed import changed_texts, text_of
 from blockresearch.report.differences.depth import profile_drawing, profile_rows
 from blockresearch.report.differences.heat import Heat, heat_maps, overlap, rank, relative
 from blockresearch.report.differences.pair import ALONE, PairResults, compared_shares
 from blockresearch.report.figures import scripts
 from blockresearch.report.figures.change_map import change_map
 from blockresearch.report.pages import render
-from blockresearch.report.wording import aligned, integer, number, percent, shape, size
+from blockresearch.report.wording import integer, percent, shape, size
 from blockresearch.text import short, visible
 
 # Rows of the tables on the page; the files have all.
@@ -73,7 +74,7 @@ def comparison_page(folder: Path) -> str:
     """The page of the comparison whose results are in `folder`, as HTML."""
     found = PairResults(folder)
     other, base = found.names
-    drawn = change_map(found.differences, found.subspaces)
+    drawn = change_map(found.differences, found.subspaces, f"../../{quote(base)}/index.html")
     return render(
         "comparison.html.j2",
         *(scripts.BASE + scripts.REPORT_LAYERS if drawn else ()),
@@ -174,8 +175,8 @@ def _heads(heads: pd.DataFrame) -> list[dict[str, str]]:
             "place": f"{row['component']} {row['layer_index']}",
             "head": f"{row['head']} ({row['kv_head']})",
             **{
-                letter: f"{_text(row[f'{letter}_relative_change'], relative)}"
-                f" / {_text(row[f'{letter}_overlap'], percent)}"
+                letter: f"{text_of(row[f'{letter}_relative_change'], relative)}"
+                f" / {text_of(row[f'{letter}_overlap'], percent)}"
                 for letter in "qkvo"
             },
         }
@@ -188,78 +189,7 @@ def _changed(differences: pd.DataFrame) -> list[dict[str, Any]]:
     order = differences[differences["relative_change"] > 0].sort_values(
         "relative_change", ascending=False, kind="stable"
     )
-    return [
-        {
-            "name": short(_named(row)),
-            "link": quote(str(row["param_name"])),
-            "change": relative(float(row["relative_change"])),
-            "codes": percent(row["changed"]),
-            "units": _text(row["ulp_median"], integer),
-            "rank": _text(row["delta_storage_rank"], integer),
-            "largest": _largest(row),
-            "what": what_changed(row),
-        }
-        for row in order.head(MOST_CHANGED).to_dict("records")
-    ]
-
-
-def _named(row: Mapping[str, Any]) -> str:
-    part = "" if pd.isna(row["slice"]) else f" {row['slice']}"
-    return f"{row['param_name']}{part}"
-
-
-def _text(value: Any, form: Any) -> str:
-    return "–" if pd.isna(value) else form(value)
-
-
-def _largest(row: Mapping[str, Any]) -> str:
-    if pd.isna(row["max_change"]):
-        return "–"
-    place = ""
-    if not pd.isna(row["max_change_row"]):
-        place = f" [{row['max_change_row']}, {row['max_change_col']}]"
-    return number(row["max_change"]) + place
-
-
-def what_changed(row: Mapping[str, Any]) -> Sentence:
-    """What changed in a matched pair, from its row of the table differences."""
-    facts = []
-    relation = row.get("relation")
-    if isinstance(relation, str):
-        facts.append(say("{relation}", relation=relation.replace("_", " ")))
-    smaller = min(int(row["rows"]), int(row["cols"]))
-    rank_of = row["delta_storage_rank"]
-    if not pd.isna(rank_of) and 0 < rank_of <= smaller / 4:
-        energy = row["delta_energy_8"]
-        told = "" if pd.isna(energy) else percent(energy)
-        facts.append(
-            say("rank {rank} of {smaller}", rank=integer(rank_of), smaller=integer(smaller))
-            if not told
-            else say(
-                "rank {rank} of {smaller}, {energy} of its energy in 8 directions",
-                rank=integer(rank_of),
-                smaller=integer(smaller),
-                energy=told,
-            )
-        )
-    elif not pd.isna(rank_of) and rank_of == 0:
-        facts.append(say("no larger than rounding"))
-    elif not pd.isna(row["delta_spikes"]) and row["delta_spikes"] == 0:
-        facts.append(say("no direction beyond noise"))
-    elif not pd.isna(rank_of) and smaller > 1:
-        facts.append(say("full rank") if rank_of >= smaller else say("broad"))
-    if not pd.isna(row["compared_as"]) and not pd.isna(row["ulp_median"]) and row["changed"] < 0.3:
-        facts.append(say("sparse: {share} of the codes", share=percent(row["changed"])))
-    if pd.isna(row["compared_as"]) and not pd.isna(row["sqnr_db"]):
-        facts.append(say("{decibel} dB as a copy", decibel=aligned(row["sqnr_db"])))
-    cosine = row["cosine"]
-    if not pd.isna(cosine) and cosine < 0.9:
-        facts.append(say("cosine {cosine}", cosine=aligned(cosine)))
-    return joined(*_separated(facts)) if facts else say("values changed")
-
-
-def _separated(facts: Sequence[Sentence]) -> list[Sentence]:
-    return [*(say("{fact};", fact=fact) for fact in facts[:-1]), facts[-1]]
+    return [changed_texts(row) for row in order.head(MOST_CHANGED).to_dict("records")]
 
 
 def _statuses(pairs: pd.DataFrame) -> list[tuple[str, Sentence, str, str]]:

@@ -2,10 +2,7 @@
 
 import re
 
-import pandas as pd
-
-from blockresearch.report.differences.page import comparison_page, what_changed
-from blockresearch.tables.io import frame
+from blockresearch.report.differences.page import comparison_page
 from tests.unit.report.differences.samples import difference, pair, write_comparison
 from tests.unit.report.hostile import NAMES, assert_harmless
 
@@ -62,15 +59,3 @@ def test_nothing_in_common_is_a_page_too(tmp_path):
     assert "No element of a matched tensor changed." in text_of(html)
     assert "as in another architecture" in html
     assert html.count('href="../../index.html#compare=local--tuned,org--base"') == 2
-
-
-def test_what_changed_is_said_by_its_numbers():
-    def said(**numbers):
-        (row,) = frame([difference("w", **numbers)], "differences").to_dict("records")
-        return what_changed({k: pd.NA if v is None else v for k, v in row.items()})
-
-    assert said(delta_storage_rank=0) == "no larger than rounding"
-    assert said(delta_storage_rank=32, delta_spikes=0) == "no direction beyond noise"
-    assert said(delta_storage_rank=32, delta_spikes=3, cosine=0.5) == "full rank; cosine 0.500"
-    assert said(changed=0.01, ulp_median=1) == "sparse: 1.0 % of the codes"
-    assert said(compared_as=None, sqnr_db=18.4) == "18.4 dB as a copy"

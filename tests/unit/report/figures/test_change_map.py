@@ -7,6 +7,7 @@ import re
 
 from blockresearch.report.figures.change_map import change_map, changes_by_layer
 from blockresearch.tables.io import frame
+from blockresearch.text import visible
 from tests.unit.report.differences.samples import difference
 from tests.unit.report.hostile import NAMES, assert_harmless
 
@@ -41,6 +42,22 @@ def test_the_page_gets_an_interactive_map():
     [letters] = re.findall(r"<script[^>]*>(.*?)</script>", html, re.S)
     data = json.loads(gzip.decompress(base64.b64decode(letters)))
     assert data["none"] == "unchanged, or no such matrix" and data["color"] == "value"
+
+
+def test_a_cell_opens_its_most_changed_matrices():
+    rows = [
+        difference("a\u202e<b>", 0, relative_change=0.1, delta_storage_rank=4),
+        difference("b", 0, relative_change=0.5),
+        difference("c", 1, relative_change=0.0, delta_norm=0.0),
+    ]
+    html = change_map(*tables(rows), "../../base/index.html").html
+    [letters] = re.findall(r"<script[^>]*>(.*?)</script>", html, re.S)
+    opened = json.loads(gzip.decompress(base64.b64decode(letters)))["opened"]
+    first, second = opened["cells"]
+    assert [line[0] for line in first] == ["b", visible("a\u202e<b>")]
+    assert first[1][1] == "../../base/index.html#tensor=a%E2%80%AE%3Cb%3E"
+    assert [len(line) for line in first] == [2 + len(opened["heads"])] * 2
+    assert second[0][-1] == "equal in every element"
 
 
 def test_equal_sides_have_no_map():
