@@ -11,6 +11,8 @@ from blockresearch.language.sentence import Sentence, enumerated, say
 from blockresearch.report import comparison, glossary
 from blockresearch.report.blocks import color
 from blockresearch.report.citation import ending
+from blockresearch.report.decisions.sentences import CAVEAT
+from blockresearch.report.decisions.summary import plan_cards
 from blockresearch.report.depth_profile import profile
 from blockresearch.report.differences.links import partners
 from blockresearch.report.downloads import grouped
@@ -145,6 +147,8 @@ def model_page(
         number_of_findings=len(findings),
         ending=ending(about),
         comparisons=partners(folder.name, folder.parent, planned),
+        plans=plan_cards(folder),
+        plans_caveat=CAVEAT,
         identity=identity(manifest),
         audit=audit | {"findings": audit_rows(audit)},
         audit_words=audit_finding(audit) if audit["findings"] else NOTHING_FOUND,

@@ -5,6 +5,7 @@ import gzip
 import json
 import re
 
+from blockresearch.files import write_json
 from blockresearch.report import model_page
 from blockresearch.tables.io import frame
 from tests.unit.report.hostile import NAMES, assert_harmless, write_results
@@ -36,6 +37,15 @@ def test_hostile_names_are_text_on_the_page(tmp_path):
     names = names_of(unpacked(html))
     assert NAMES[0] in names and "a\\u202eb\\u200bc\\x00\\u2028d" in names
     json.dumps(numbers, allow_nan=False)
+
+
+def test_plans_that_exist_are_on_the_page(tmp_path):
+    folder = write_results(tmp_path)
+    assert 'id="plans"' not in model_page.model_page(folder)[0]
+    write_json({"suspects": [1, 2], "files": ["a.json"]}, folder / "plans/suspects_plan.json")
+    html = model_page.model_page(folder)[0]
+    assert "2 weights or places stand out" in html and "not models" in html
+    assert 'href="plans/suspects/a.json"' in html
 
 
 def test_parameters_are_rounded_in_natural_order():

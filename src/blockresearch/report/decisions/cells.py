@@ -1,7 +1,6 @@
 """Functions for the cells of report 50, beside those of `notebook_cells`: the plans of a model."""
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from blockresearch.files import read_json
-from blockresearch.language.sentence import Sentence, declared, say
+from blockresearch.language.sentence import declared, say
+from blockresearch.report.decisions import sentences
 from blockresearch.report.notebook_cells import Html, lead, table, table_or_line
 from blockresearch.report.wording import fixed, integer, number, percent, size
 from blockresearch.report.words import escape, words
@@ -53,61 +53,13 @@ def open_plans(model_dir: str) -> Plans:
 
 def top(plans: Plans) -> Html:
     """The first paragraph: what plans do not say, then what one may do and its predicted cost."""
-    caveat = say(
-        "Errors of weights rank the formats of one model, not models, and criteria that look at "
-        "weights alone are heuristics: evaluate what a plan makes."
-    )
-    return lead(caveat, [text for text in _sentences(plans) if text])
-
-
-def _sentences(plans: Plans) -> list[Sentence | None]:
-    return [
-        _of_quantization(plans.quantization),
-        _of_training(plans.training),
-        _of_sparsity(plans.sparsity),
-        say(
-            "Suspects: {count} weights or places stand out.",
-            count=integer(len(plans.suspects["suspects"])),
-        ),
+    about = [
+        sentences.of_quantization(plans.quantization),
+        sentences.of_training(plans.training),
+        sentences.of_sparsity(plans.sparsity),
+        sentences.of_suspects(plans.suspects),
     ]
-
-
-def _of_quantization(plan: Mapping[str, Any]) -> Sentence:
-    if "predicted" not in plan:
-        return say("Quantization: no matrix of a linear layer can be quantized.")
-    found = plan["predicted"]
-    return say(
-        "Quantization for {engine}: {bits} bits per weight of the linear layers, {bytes} instead "
-        "of {now}, a summed relative squared error of {error}.",
-        engine=plan["engine"],
-        bits=number(found["bits"]),
-        bytes=size(found["bytes"]),
-        now=size(found["checkpoint_bytes"]),
-        error=number(found["error"]),
-    )
-
-
-def _of_training(plan: Mapping[str, Any]) -> Sentence:
-    if "trained" not in plan:
-        return say("Training: no matrix has a score.")
-    return say(
-        "Training by {criterion}: {count} of {total} matrices, {share} of their weights.",
-        criterion=plan["inputs"]["criterion"],
-        count=integer(sum(map(len, plan["trained"].values()))),
-        total=integer(len(plan["matrices"])),
-        share=percent(plan["trained_weights"] / plan["planned_weights"]),
-    )
-
-
-def _of_sparsity(plan: Mapping[str, Any]) -> Sentence:
-    if "layers" not in plan:
-        return say("Pruning: no plan, because a layer has no exponent or there are several stacks.")
-    ratios = [layer["sparsity"] for layer in plan["layers"]]
-    return say(
-        "Pruning: from {low} to {high} of the weights of a layer.",
-        low=percent(min(ratios)),
-        high=percent(max(ratios)),
-    )
+    return lead(sentences.CAVEAT, about)
 
 
 def formats(plans: Plans) -> Html | None:

@@ -6,9 +6,10 @@ import pandas as pd
 
 from blockresearch.files import read_json
 from blockresearch.language.sentence import declared, joined, say
+from blockresearch.report.decisions import sentences
 from blockresearch.report.decisions.cells import Plans
 from blockresearch.report.notebook_cells import Html, table
-from blockresearch.report.wording import integer, size
+from blockresearch.report.wording import integer
 from blockresearch.report.words import words
 from blockresearch.text import short
 
@@ -26,24 +27,12 @@ def top(plans: Plans) -> Html:
     """What is dropped, or why there is no plan."""
     plan = _plan(plans)
     if "predicted" in plan:
-        found = plan["predicted"]
-        text = joined(
-            declared(plan["caveat"]),
-            say(
-                "By {criterion}, {kept} of {count} experts of each layer stay, and all tensors "
-                "take {bytes} instead of {now}.",
-                criterion=plan["inputs"]["criterion"],
-                kept=integer(found["experts"]),
-                count=integer(found["checkpoint_experts"]),
-                bytes=size(found["bytes"]),
-                now=size(found["checkpoint_bytes"]),
-            ),
-        )
+        text = joined(declared(plan["caveat"]), sentences.of_experts(plan))
         link = f'<p><a href="{LINK}">{LINK[3:]}</a></p>'
         return Html(f"<p>{words(text)}</p>{link}", f"{text}\n{LINK}")
     text = say("Experts to drop are planned on request (plans.experts.share).")
     if "reason" in plan:
-        text = say("No expert is dropped: {reason}.", reason=declared(plan["reason"]))
+        text = sentences.of_experts(plan)
     return Html(f"<p>{words(text)}</p>", text)
 
 

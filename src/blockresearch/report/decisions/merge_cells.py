@@ -6,6 +6,7 @@ import pandas as pd
 
 from blockresearch.files import read_json
 from blockresearch.language.sentence import declared, joined, say
+from blockresearch.report.decisions import sentences
 from blockresearch.report.decisions.cells import Plans
 from blockresearch.report.notebook_cells import Html, table
 from blockresearch.report.wording import fixed, integer, number, percent
@@ -38,7 +39,7 @@ def top(plans: Plans) -> Html:
         return Html(f"<p>{words(text)}</p>{link}", f"{text}\n{LINK}")
     text = say("A merge is planned if several fine-tunes are compared with this model.")
     if "reason" in plan:
-        text = say("No merge is planned: {reason}.", reason=declared(plan["reason"]))
+        text = sentences.of_merge(plan)
     return Html(f"<p>{words(text)}</p>", text)
 
 

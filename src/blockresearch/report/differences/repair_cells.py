@@ -6,9 +6,10 @@ import pandas as pd
 
 from blockresearch.files import read_json
 from blockresearch.language.sentence import declared, joined, say
+from blockresearch.report.decisions.sentences import of_repair
 from blockresearch.report.differences.pair import PairResults
 from blockresearch.report.notebook_cells import Html, table
-from blockresearch.report.wording import integer, number, percent
+from blockresearch.report.wording import integer, number
 from blockresearch.report.words import words
 from blockresearch.text import short
 
@@ -26,18 +27,9 @@ def top(found: PairResults) -> Html:
     if "removed" not in plan:
         text = say("There is no plan of a repair.")
         if "reason" in plan:
-            text = say("No repair is planned: {reason}.", reason=declared(plan["reason"]))
+            text = of_repair(plan)
         return Html(f"<p>{words(text)}</p>", text)
-    text = joined(
-        say(
-            "{share} of ‖Δ‖² is taken for noise or rounding in {count} matrices; in {other} of "
-            "them the two criteria disagree.",
-            share=percent(plan["removed"]),
-            count=integer(len(plan["matrices"])),
-            other=integer(plan["disagreements"]),
-        ),
-        declared(plan["caveat"]),
-    )
+    text = joined(of_repair(plan), declared(plan["caveat"]))
     links = ("plans/repair_plan.json", "plans/repair/repair.json")
     html = ", ".join(f'<a href="../{path}">{path}</a>' for path in links)
     return Html(f"<p>{words(text)}</p><p>{html}</p>", "\n".join([text, *links]))
