@@ -4,70 +4,43 @@ SmolLM2-135M-Instruct reads random tokens that are repeated once. Bounds lie wel
 docs/circuits.md states, which is what was found.
 """
 
-import json
-import os
-import subprocess
-from pathlib import Path
-
 import numpy as np
-import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from blockresearch.checkpoint.describe import describe_folder
-from blockresearch.circuits.graph import HeadGraph
-from blockresearch.circuits.heads import head_rows
-from blockresearch.circuits.reading import read_layers
-from tests.conftest import ROOT
-from tests.tools import real_models
-
-PYTHON = ROOT / ".venv-plans/bin/python"
-DATE = "2026-01-01T00:00:00Z"
+from tests.circuits import models
 
 # Scores from which a head is said to attend to the position before, or to repeat.
 PREVIOUS, INDUCTION = 0.3, 0.3
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not PYTHON.exists(), reason="make slow installs what runs a model"),
+    pytest.mark.skipif(not models.PYTHON.exists(), reason="make slow installs what runs a model"),
 ]
 
 
 @pytest.fixture(scope="module")
 def smollm2(tmp_path_factory):
-    """The folder of the model."""
-    wheels = Path(os.environ.get("BLOCKRESEARCH_WHEELS") or tmp_path_factory.mktemp("wheels"))
-    return real_models.smollm2(tmp_path_factory.mktemp("smollm2"), wheels)
-
-
-def run(*arguments):
-    """The result of a function of `tools`."""
-    alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    call = [PYTHON, ROOT / "tests/circuits/tools.py", *arguments]
-    done = subprocess.run(call, env=alone, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    """The folder of the model, and its circuits."""
+    folder = tmp_path_factory.mktemp("smollm2")
+    model = models.smollm2(folder)
+    return model, models.measured(model, folder)
 
 
 @pytest.fixture(scope="module")
 def tables(smollm2):
     """Heads with what they do, and the graph of keys, the largest z first."""
-    manifest = describe_folder(str(smollm2), DATE, hashed=False)
-    files = {file.path: manifest.path_of(file.path, "") for file in manifest.shards}
-    graph, rows = HeadGraph(["key"], 2), []
-    for layer in read_layers(manifest, files):
-        rows += head_rows(layer)
-        graph.add(layer)
-    heads = pd.DataFrame(rows).set_index(["layer_index", "head"])
-    for name, scores in run("repeated_tokens", smollm2).items():
+    model, found = smollm2
+    heads = found.heads.set_index(["layer_index", "head"])
+    for name, scores in models.run("repeated_tokens", model).items():
         heads[name] = [scores[layer][head] for layer, head in heads.index]
-    return heads, pd.DataFrame(graph.rows())
+    return heads, found.edges[found.edges["part"] == "key"]
 
 
 def test_weights_predict_what_heads_do(tables):
     heads, _ = tables
     found = {
-        (weights, behavior): spearmanr(heads[weights], heads[behavior]).statistic
+        (weights, behavior): spearmanr(heads[weights].astype(float), heads[behavior]).statistic
         for weights, behavior in (
             ("copying", "copies"),
             ("slow_energy", "induction"),
@@ -102,3 +75,23 @@ def test_the_graph_finds_induction(tables):
     assert pairs[0] == ((16, 0), (17, place[17, 3])) and found[0]
     assert found[:20].mean() > 20 * expected / possible
     assert found.mean() > 4 * expected / possible
+
+
+def test_amplifiers_make_massive_activations(smollm2):
+    model, found = smollm2
+    written = np.array(models.run("written_by_mlps", model))
+    # The channel of each layer with the largest gain, and what its MLP adds there and elsewhere.
+    first = found.amplifiers.groupby("layer_index").first()
+    added = written[first.index, first["channel"]]
+    is_largest = written.argmax(axis=1) == first["channel"]
+    bound = first["amplification"].abs() * written.shape[1]
+    rank = spearmanr(bound, added).statistic
+    print(first.assign(added=added, most=written.argmax(axis=1)).to_string())
+    print(is_largest.sum(), rank)
+    assert is_largest.sum() > 20 and rank > 0.5
+    # The layers that make and remove what all layers between them carry.
+    peaks = list(first["over_median"].nlargest(2).index)
+    assert peaks == [28, 11] and is_largest[peaks].all()
+    assert set(np.argsort(added)[-2:]) == set(peaks)
+    # Inputs behind an RMS norm have a length of √d, and gates are not all open.
+    assert (added[peaks] < bound[peaks]).all()

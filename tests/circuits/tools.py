@@ -1,4 +1,4 @@
-"""What only a model that runs can show, by the Python of the tools: see `test_behavior`.
+"""What other libraries find in a model, run by their Python.
 
 Prints one JSON value.
 """
@@ -10,6 +10,9 @@ SEQUENCES, LENGTH, SEED = 20, 64, 0
 
 # Frequent words are merged early, so tokens of these numbers are ordinary ones.
 FIRST, LAST = 1_000, 20_000
+
+# Tokens at an end of a direction.
+ENDS = 10
 
 
 def repeated_tokens(folder):
@@ -36,13 +39,12 @@ def repeated_tokens(folder):
             lambda _, __, out, number=number: values.__setitem__(number, out)
         )
     unembed = model.lm_head.weight * model.model.norm.weight
-    random = torch.Generator().manual_seed(SEED)
     names = ("previous", "induction", "duplicate", "first", "copies")
     found = {name: torch.zeros(layers, heads) for name in names}
-    for _ in range(SEQUENCES):
-        tokens = FIRST + torch.randperm(LAST - FIRST, generator=random)[:LENGTH]
+    for both in sequences():
+        tokens = both[:LENGTH]
         with torch.no_grad():
-            seen = model(torch.cat([tokens, tokens])[None], output_attentions=True).attentions
+            seen = model(both[None], output_attentions=True).attentions
             for number, layer in enumerate(model.model.layers):
                 attention = seen[number][0]
                 later = attention[:, LENGTH:]
@@ -60,6 +62,89 @@ def repeated_tokens(folder):
                 }.items():
                     found[name][number] += each.mean(1) / SEQUENCES
     return {name: score.tolist() for name, score in found.items()}
+
+
+def written_by_mlps(folder):
+    """The largest size [layer][channel] of what the MLP of each layer adds, over all positions of
+    the sequences of `repeated_tokens`."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    found = torch.zeros(model.config.num_hidden_layers, model.config.hidden_size)
+
+    def note(number):
+        def hook(_, __, out):
+            found[number] = torch.maximum(found[number], out[0].abs().amax(0))
+
+        return hook
+
+    for number, layer in enumerate(model.model.layers):
+        layer.mlp.register_forward_hook(note(number))
+    with torch.no_grad():
+        for tokens in sequences():
+            model(tokens[None])
+    return found.tolist()
+
+
+def sequences():
+    """Sequences of random tokens that are repeated once, int64 [2 * LENGTH]."""
+    import torch
+
+    random = torch.Generator().manual_seed(SEED)
+    for _ in range(SEQUENCES):
+        tokens = FIRST + torch.randperm(LAST - FIRST, generator=random)[:LENGTH]
+        yield torch.cat([tokens, tokens])
+
+
+def transformer_lens(folder, edges):
+    """Numbers of heads, `edges` of the graph and tokens along directions, by TransformerLens.
+
+    `edges` is a JSON list of [part, layer, head, later layer, head]. Singular values and
+    eigenvalues are [layer][head][...], eigenvalues as pairs of real and imaginary part; tokens of
+    directions are pairs of the highest and the lowest: OV [layer][head][direction], and down_proj
+    [layer][direction].
+    """
+    import torch
+    from transformer_lens import FactoredMatrix, SVDInterpreter
+    from transformer_lens.model_bridge import TransformerBridge
+    from transformer_lens.utilities import composition_scores
+
+    model = TransformerBridge.boot_transformers(folder, dtype=torch.float32)
+    # This folds norms into the matrices that read their output, and centers the output layer.
+    model.enable_compatibility_mode(disable_warnings=True)
+    layers, heads = model.cfg.n_layers, model.cfg.n_heads
+
+    def weights(name, norm=None):
+        """[layers, heads, d, size], key-value heads repeated, with the scale of a norm of heads."""
+        found = getattr(model, name).double()
+        found = found.repeat_interleave(heads // found.shape[1], 1)
+        norms = [getattr(block.attn, norm, None) for block in model.blocks] if norm else [None]
+        if norms[0] is None:
+            return found
+        return found * torch.stack([each.weight for each in norms]).double()[:, None, None]
+
+    ov = FactoredMatrix(weights("W_V"), weights("W_O"))
+    qk = FactoredMatrix(weights("W_Q", "q_norm"), weights("W_K", "k_norm").mT)
+
+    def composed(part, layer, head, later, other):
+        right = ov[later, other] if part == "value" else qk[later, other].T
+        return composition_scores(ov[layer, head], right).item()
+
+    def ends(kind, layer, directions, head=None):
+        scores = SVDInterpreter(model).get_singular_vectors(kind, layer, directions, head)[:, 0]
+        order = scores.argsort(0)
+        return [[order[-ENDS:, n].tolist(), order[:ENDS, n].tolist()] for n in range(directions)]
+
+    with torch.no_grad():
+        return {
+            "ov": ov.S.tolist(),
+            "qk": qk.S.tolist(),
+            "eigenvalues": torch.view_as_real(ov.eigenvalues).tolist(),
+            "composition": [composed(*edge) for edge in json.loads(edges)],
+            "write": [[ends("OV", n, 2, head) for head in range(heads)] for n in range(layers)],
+            "down": [ends("w_out", n, 8) for n in range(layers)],
+        }
 
 
 if __name__ == "__main__":
