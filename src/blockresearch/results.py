@@ -83,7 +83,7 @@ ON_DEMAND = {
             *("circuits/attention_heads.parquet", "circuits/head_graph.parquet"),
             *("circuits/experts.parquet", "circuits/expert_pairs.parquet"),
             *("circuits/directions.parquet", "circuits/outliers.parquet"),
-            "circuits/heavy_tails.parquet",
+            *("circuits/heavy_tails.parquet", "circuits/amplifiers.parquet"),
         ),
     ),
     "50_plans": Report(
@@ -147,6 +147,7 @@ CIRCUITS = {
         "circuits/attention_heads", "what each attention head reads, matches, writes and copies"
     ),
     **_table("circuits/head_graph", "which heads write where later heads read, strongest first"),
+    **_table("circuits/amplifiers", "channels that the MLP of each layer can add most to"),
     **_table(
         "circuits/outliers", "single weights far beyond a normal law, and channels they share"
     ),

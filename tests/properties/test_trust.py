@@ -146,6 +146,13 @@ DOCUMENTED = {
         if column.name not in ("layer_index", "head", "kv_head")
     },
     **dict.fromkeys(
+        (
+            *("channel_gain", "over_median", "amplification"),
+            *("neuron", "neuron_gain", "neuron_weight", "neuron_share"),
+        ),
+        "tests/unit/circuits/test_amplifiers.py",
+    ),
+    **dict.fromkeys(
         ("alpha_square", "alpha_permuted", "alpha_p"), "tests/unit/spectra/test_heavy_tails.py"
     ),
     **{

@@ -18,6 +18,7 @@ rule circuits_part:
         ),
     output:
         "<model>/circuits/parts/{group}.attention_heads.parquet",
+        "<model>/circuits/parts/{group}.amplifiers.parquet",
         "<model>/circuits/parts/{group}.directions.npz",
         # As large as the weights of attention, or twice.
         temp("<model>/circuits/parts/{group}.bases.npz"),
@@ -66,11 +67,20 @@ rule circuits:
                 checkpoints.resolve_model.get(model=wildcards.model).output.manifest
             ),
         ),
+        amplifiers=lambda wildcards: collect(
+            "<model>/circuits/parts/{group}.amplifiers.parquet",
+            model=wildcards.model,
+            group=lookup.layer_groups_of(
+                checkpoints.resolve_model.get(model=wildcards.model).output.manifest
+            ),
+        ),
     output:
         heads="<model>/circuits/attention_heads.csv",
         heads_parquet="<model>/circuits/attention_heads.parquet",
         graph="<model>/circuits/head_graph.csv",
         graph_parquet="<model>/circuits/head_graph.parquet",
+        amplifiers="<model>/circuits/amplifiers.csv",
+        amplifiers_parquet="<model>/circuits/amplifiers.parquet",
     log:
         "<model>/logs/circuits.log",
     benchmark:
@@ -86,7 +96,7 @@ rule circuits:
         program=program("circuits"),
     shell:
         "{params.program} --manifest {input.manifest:q} --heads {input.heads:q}"
-        " --bases {input.bases:q} --out {params.out_dir:q} --threads {threads} 2> {log:q}"
+        " --bases {input.bases:q} --amplifiers {input.amplifiers:q} --out {params.out_dir:q} --threads {threads} 2> {log:q}"
 
 
 rule outliers:

@@ -4,8 +4,8 @@
         --out circuits/parts/00001
 
 writes the files that circuits and directions make tables of: 00001.attention_heads.parquet,
-00001.bases.npz and 00001.directions.npz. Files that are not in --weights are downloaded, and
-deleted afterwards.
+00001.amplifiers.parquet, 00001.bases.npz and 00001.directions.npz. Files that are not in --weights
+are downloaded, and deleted afterwards.
 """
 
 import logging

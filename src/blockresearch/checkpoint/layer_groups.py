@@ -84,18 +84,16 @@ def _group(
 
 
 def _memory(layers: Mapping[Key, list[Mapping[str, Any]]]) -> float:
-    """Predicted bytes: the attention of the largest layer in float64, or an MLP matrix in float32
-    with its Gram matrix, and bases of all layers."""
+    """Predicted bytes: the attention of the largest layer in float64, or its MLP in float32 with a
+    copy of a matrix and its Gram matrix, and bases of all layers."""
     largest, bases = 0.0, 0.0
     for tensors in layers.values():
         sizes = [(tensor["role"].get("block_type"), tensor["shape"]) for tensor in tensors]
         attention = sum(math.prod(shape) for block, shape in sizes if block in ATTENTION)
-        mlps = [
-            8.0 * math.prod(shape) + 12.0 * min(shape) ** 2
-            for block, shape in sizes
-            if block in MLP and len(shape) > 1
-        ]
-        largest = max(largest, ATTENTION_BYTES * attention, *mlps, 0.0)
+        mlps = [shape for block, shape in sizes if block in MLP and len(shape) > 1]
+        read = sum(4.0 * math.prod(shape) for shape in mlps)
+        beside = [4.0 * math.prod(shape) + 12.0 * min(shape) ** 2 for shape in mlps]
+        largest = max(largest, ATTENTION_BYTES * attention, read + max(beside, default=0.0))
         bases += BASIS_BYTES * attention
     return largest + bases
 

@@ -8,18 +8,15 @@ each, `vectors` has them one after the other, and `widths` their sizes.
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from blockresearch.checkpoint.layer_groups import Key
-from blockresearch.checkpoint.manifest import Manifest
 from blockresearch.circuits.layer import Attention, Layer
-from blockresearch.circuits.mlps import read_mlp
-from blockresearch.circuits.places import layer_norms, mlp_places
+from blockresearch.circuits.mlps import MlpMatrix
 from blockresearch.files import atomic
 from blockresearch.spectra.leading import Leading, leading_of_product, leading_of_rows
 
@@ -53,28 +50,21 @@ def head_directions(layer: Layer) -> Iterator[Direction]:
             yield from _of_heads(place, attention)
 
 
-def mlp_directions(
-    manifest: Manifest, files: Mapping[str, Path], layer: Key
-) -> Iterator[Direction]:
-    """The leading directions of the dense MLP of a layer; `files` are the shards by name."""
+def mlp_directions(layer: Key, matrices: Iterable[MlpMatrix]) -> Iterator[Direction]:
+    """The leading directions of the `matrices` of dense MLPs of a layer; none if its stream is not
+    one of tokens."""
     component, index = layer
-    if component not in OF_TOKENS:
-        return
-    around = layer_norms(manifest).get(layer, {})
-    for tensor in mlp_places(manifest):
-        if (tensor.role.component, tensor.role.layer_index) != layer:
-            continue
-        for matrix in read_mlp(manifest, files, tensor, around):
-            leading = leading_of_rows(matrix.vectors, OF_MLP)
-            side = "write" if matrix.block == "down_proj" else "read"
-            about = {
-                "component": component,
-                "layer_index": index,
-                "circuit": matrix.block,
-                "side": side,
-            }
-            for at, vector in enumerate(leading.vectors):
-                yield Direction(about | _facts(leading, at), vector.astype(np.float32))
+    for matrix in matrices if component in OF_TOKENS else ():
+        leading = leading_of_rows(matrix.vectors, OF_MLP)
+        side = "write" if matrix.block == "down_proj" else "read"
+        about = {
+            "component": component,
+            "layer_index": index,
+            "circuit": matrix.block,
+            "side": side,
+        }
+        for at, vector in enumerate(leading.vectors):
+            yield Direction(about | _facts(leading, at), vector.astype(np.float32))
 
 
 def write_directions(directions: Sequence[Direction], path: str | os.PathLike[str]) -> None:

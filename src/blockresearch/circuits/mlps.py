@@ -1,4 +1,4 @@
-"""The matrices of dense MLPs, with norms folded in, read one at a time.
+"""The matrices of dense MLPs, with norms folded in, read a layer at a time.
 
 Gate and up read the residual stream by their rows, behind the norm before the MLP; down writes to
 it by its columns. Experts are left out.
@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from blockresearch.checkpoint.layer_groups import Key
 from blockresearch.checkpoint.manifest import Manifest, Tensor
 from blockresearch.circuits import norms
-from blockresearch.circuits.places import Norm
+from blockresearch.circuits.places import Norm, layer_norms, mlp_places
 from blockresearch.circuits.reading import Reader
 from blockresearch.model_config import ModelConfig
 from blockresearch.weights.quantized.source import Contradiction
@@ -30,6 +31,17 @@ class MlpMatrix:
     block: str
     vectors: np.ndarray
     norm: str | None
+
+
+def read_layer(manifest: Manifest, files: Mapping[str, Path], layer: Key) -> list[MlpMatrix]:
+    """The matrices of the dense MLPs of a layer; `files` are the shards by name."""
+    around = layer_norms(manifest).get(layer, {})
+    return [
+        matrix
+        for tensor in mlp_places(manifest)
+        if (tensor.role.component, tensor.role.layer_index) == layer
+        for matrix in read_mlp(manifest, files, tensor, around)
+    ]
 
 
 def read_mlp(

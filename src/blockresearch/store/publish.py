@@ -20,6 +20,7 @@ ABOUT = {
     "coverage": "status of every tensor, with the reason if it is not analyzed",
     "attention_heads": "what each attention head reads, matches, writes and copies",
     "head_graph": "which heads write where later heads read",
+    "amplifiers": "channels that the MLP of each layer can add most to",
     "heavy_tails": "exponents of spectra that compare between shapes, with their null",
     "directions": "leading directions of heads and MLPs, named by tokens",
     "experts": "routed experts: similarity, router rows, candidates for dead ones",

@@ -8,6 +8,9 @@ NONE = "none"
 # Units of the weights, of their squares and of their reciprocals.
 WEIGHT, WEIGHT_SQUARED, PER_WEIGHT = "w", "w²", "1/w"
 
+# Unit of what an MLP adds to a channel: three weights with a gate, two without.
+OF_MLP = "w³, or w² without a gate"
+
 SHARE, ELEMENTS, BYTES, DECIBEL, BITS = "share", "elements", "bytes", "dB", "bits per element"
 
 

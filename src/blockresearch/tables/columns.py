@@ -23,7 +23,7 @@ from blockresearch.tables.comparison_columns import (
 from blockresearch.tables.direction_columns import DIRECTIONS
 from blockresearch.tables.dynamics_columns import DYNAMICS
 from blockresearch.tables.expert_columns import EXPERT_PAIRS, EXPERTS
-from blockresearch.tables.outlier_columns import OUTLIERS
+from blockresearch.tables.outlier_columns import AMPLIFIERS, OUTLIERS
 from blockresearch.tables.tail_columns import HEAVY_TAILS
 from blockresearch.tables.token_columns import (
     CLUSTERS,
@@ -64,6 +64,7 @@ SCHEMAS = {
     "dynamics": DYNAMICS,
     "attention_heads": ATTENTION_HEADS,
     "head_graph": HEAD_GRAPH,
+    "amplifiers": AMPLIFIERS,
     "outliers": OUTLIERS,
     "heavy_tails": HEAVY_TAILS,
     "directions": DIRECTIONS,

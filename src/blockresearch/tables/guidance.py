@@ -19,7 +19,7 @@ IDENTITY = frozenset(
     "expert_index bits_per_weight tensors matrices parameters inf_count top_rows top_cols codes "
     "counts token_id length cluster size k random_state other_rows other_cols base_id "
     "other_id other_layer_index base_expert head kv_head units head_size "
-    "from_layer from_head to_layer to_head row col channel".split()
+    "from_layer from_head to_layer to_head row col channel neuron".split()
 )
 
 
@@ -378,6 +378,12 @@ GUIDANCE = (
         "p is an upper bound, because recurring channels raise the share that is its null",
         "a few channels have outliers in most layers: massive activations need such channels",
         "of the 16 largest weights of each matrix; how active a channel is depends on inputs",
+    ),
+    _of(
+        "channel_gain over_median amplification neuron_gain neuron_weight neuron_share",
+        "1e-5 (float32); amplification within 5 % if no neuron dominates",
+        "over_median: 1.5 to 4 in most layers of SmolLM2, 9 or more where activations get huge",
+        "gates are taken as open and biases left out: only a run shows whether an input gets there",
     ),
     _of(
         "direction energy_share gap",

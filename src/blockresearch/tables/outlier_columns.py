@@ -1,7 +1,7 @@
-"""The columns of the table outliers."""
+"""The columns of the tables outliers and amplifiers."""
 
-from blockresearch.tables.column import NONE, WEIGHT, Column, Schema
-from blockresearch.tables.sources import YU
+from blockresearch.tables.column import NONE, OF_MLP, SHARE, WEIGHT, WEIGHT_SQUARED, Column, Schema
+from blockresearch.tables.sources import SUN, YU
 from blockresearch.tables.tensor_columns import (
     BLOCK_TYPE,
     COMPONENT,
@@ -83,6 +83,63 @@ OUTLIERS = Schema(
             "boolean",
             "a candidate: 100 rms or more, in a down projection of the first quarter of the layers",
             source=YU,
+        ),
+    ),
+)
+
+AMPLIFIERS = Schema(
+    "circuits/amplifiers.csv, circuits/amplifiers.parquet",
+    "one of the 4 channels of the residual stream that the dense MLP of a layer can add most to",
+    (
+        MODEL,
+        COMPONENT,
+        LAYER_INDEX,
+        Column("has_gate", "boolean", "the MLP has a gate, so what it adds is about quadratic"),
+        Column("channel", "integer", "element of the residual stream: a row of down", NONE),
+        Column(
+            "channel_gain",
+            "number",
+            "what all neurons together can add to the channel, if each had its own input",
+            OF_MLP,
+            "√Σ_c (W_down[k,c] ‖u_c‖ ‖g_c‖)²; u_c and g_c: rows of up and gate, norms folded in",
+        ),
+        Column(
+            "over_median",
+            "number",
+            "the same over the median of all channels of the layer",
+            NONE,
+            "channel_gain / median",
+        ),
+        Column(
+            "amplification",
+            "number",
+            "what one input of length 1 adds at most if gates are open, with its sign; without a "
+            "gate the length of the linear sum",
+            OF_MLP,
+            "λ of S_k with the largest |λ|, S_k = Σ_c W_down[k,c] (u_c g_cᵀ + g_c u_cᵀ) / 2",
+            SUN,
+        ),
+        Column("neuron", "integer", "neuron that can add most to the channel", NONE),
+        Column(
+            "neuron_gain",
+            "number",
+            "amplification of that neuron through up and gate",
+            WEIGHT_SQUARED,
+            "‖u_c‖ ‖g_c‖, or ‖u_c‖ without a gate",
+        ),
+        Column(
+            "neuron_weight",
+            "number",
+            "its weight to the channel: row channel, column neuron of down",
+            WEIGHT,
+            "W_down[k,c]",
+        ),
+        Column(
+            "neuron_share",
+            "number",
+            "its share of the square of channel_gain",
+            SHARE,
+            "(W_down[k,c] ‖u_c‖ ‖g_c‖)² / channel_gain²",
         ),
     ),
 )

@@ -8,8 +8,8 @@ channels have outliers in all layers; chance is the null: a binomial law with th
 channels that have outliers in a layer, times the number of channels.
 
 Super weights are known by what happens if one of them is set to zero, so the table has candidates
-only. Source: Yu and others 2024, arXiv:2411.07191. What the neuron of a candidate amplifies (norms
-of its rows of gate and up) is not in the tables that this reads, and not computed.
+only. Source: Yu and others 2024, arXiv:2411.07191. What the neuron of a candidate amplifies through
+gate and up is in the table amplifiers.
 """
 
 import math

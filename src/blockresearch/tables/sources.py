@@ -58,6 +58,8 @@ SHUTTLEWORTH = "Shuttleworth and others 2024, arXiv:2410.21228"
 
 STAATS = "Staats, Thamm and Rosenow 2024, arXiv:2410.17770"
 
+SUN = "Sun, Canziani, LeCun and Zhu 2026, arXiv:2603.05498"
+
 VALLENDER = "Vallender 1974, Theory Probab. Appl. 18(4), 784–786"
 
 VUONG = "Vuong 1989, Econometrica 57(2), 307–333"

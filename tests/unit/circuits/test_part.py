@@ -48,7 +48,10 @@ def test_the_same_layers_give_the_same_bytes(demo, tmp_path):
     for name in ("one", "two"):
         measured(demo, tmp_path / name, groups)
     files = sorted(path.name for path in (tmp_path / "one").iterdir())
-    assert files == ["0.attention_heads.parquet", "0.bases.npz", "0.directions.npz"]
+    assert files == [
+        f"0.{name}"
+        for name in "amplifiers.parquet attention_heads.parquet bases.npz directions.npz".split()
+    ]
     for name in files:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 

@@ -133,6 +133,21 @@ def strongest(circuits: Circuits) -> Html | None:
     )
 
 
+def without_null(circuits: Circuits) -> Html | None:
+    """Why heads with a copying score have no z; nothing if all have one."""
+    heads = circuits.heads
+    count = int((heads["copying"].notna() & heads["copying_z"].isna()).sum())
+    if not count:
+        return None
+    text = say(
+        "Copying of {count} heads has no z: their layers have too few pairs of heads with "
+        "different keys and values to compare with. With one key-value head for all heads there "
+        "is none.",
+        count=integer(count),
+    )
+    return Html(f"<p>{words(text)}</p>", spoken(text))
+
+
 def drawn_graph(circuits: Circuits) -> Html | None:
     """The strongest edges of the graph as a drawing, for the page; nothing without edges."""
     found = head_graph(circuits.graph)

@@ -68,10 +68,12 @@ def coherent(directions: pd.DataFrame) -> Html | None:
 
 
 def head_cards(heads: pd.DataFrame, directions: pd.DataFrame) -> Html | None:
-    """A card for each of the heads whose copying is farthest from the null of their layer: scores,
-    and the tokens along the first direction of what it matches, reads and writes."""
-    known = heads[heads["copying_z"].notna() & (heads["role"] == "self")]
-    order = known["copying_z"].astype(float).abs().sort_values(ascending=False, kind="stable")
+    """A card for each of the heads whose copying is farthest from the null of their layer, or from
+    0 if no layer has a null: scores, and the tokens along the first direction of what it matches,
+    reads and writes."""
+    score = "copying_z" if heads["copying_z"].notna().any() else "copying"
+    known = heads[heads[score].notna() & (heads["role"] == "self")]
+    order = known[score].astype(float).abs().sort_values(ascending=False, kind="stable")
     cards: list[str] = []
     lines: list[str] = []
     for row in known.loc[order.index].to_dict("records"):

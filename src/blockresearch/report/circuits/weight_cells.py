@@ -56,6 +56,46 @@ def largest(outliers: pd.DataFrame) -> Html | None:
     )
 
 
+def read_amplifiers(model_dir: str) -> pd.DataFrame:
+    """The table amplifiers of the model in the folder `model_dir`."""
+    return read_table(Path(model_dir) / "circuits/amplifiers.parquet", "amplifiers")
+
+
+def amplifiers(found: pd.DataFrame) -> Html | None:
+    """The channels that MLPs can add most to, compared with the others of their layer first;
+    nothing without dense MLPs."""
+    if found.empty:
+        return None
+    return table(
+        found.sort_values("over_median", ascending=False, kind="stable"),
+        {
+            "component": ("component", None),
+            "layer_index": ("layer", integer),
+            "channel": ("channel", integer),
+            "over_median": ("gain over the median channel", fixed),
+            "amplification": ("amplification", number),
+            "neuron": ("neuron", integer),
+            "neuron_share": ("share of the neuron", percent),
+            "neuron_gain": ("gain of its gate and up", number),
+            "neuron_weight": ("its weight", number),
+        },
+        "Channels that an MLP can add far more to than to others",
+        LISTED,
+    )
+
+
+def about_amplifiers(found: pd.DataFrame) -> Html | None:
+    """What an amplifier is; nothing without any."""
+    if found.empty:
+        return None
+    text = say(
+        "A neuron whose gate and up look for the same direction squares it, and adds the square to "
+        "a channel. Layers in which such a neuron dominates a channel can make massive activations "
+        "or remove them. Whether inputs reach that direction, only a run shows."
+    )
+    return Html(f"<p>{words(text)}</p>", spoken(text))
+
+
 def channels(outliers: pd.DataFrame) -> Html | None:
     """The channels of the residual stream that have outliers in more layers than by chance."""
     found = outliers[outliers["channel_log10_p"] <= LOG10_P]

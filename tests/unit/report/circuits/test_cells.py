@@ -2,7 +2,8 @@
 
 import pytest
 
-from blockresearch.circuits.graph import HeadGraph
+from blockresearch.circuits.bases import PARTS, bases_of, read_blocks, write_bases
+from blockresearch.circuits.graph import graph_rows
 from blockresearch.circuits.heads import head_rows
 from blockresearch.circuits.layer import Layer, Missing
 from blockresearch.report.circuits import cells
@@ -14,11 +15,13 @@ COLUMNS = ["copying", "qk_symmetry", "slow_energy", "qk_share", "ov_share"]
 
 
 def opened(folder, layers):
-    graph, rows = HeadGraph(), []
+    bases = {}
     for layer in layers:
-        rows += head_rows(layer)
-        graph.add(layer)
-    for data, table in ((rows, "attention_heads"), (graph.rows(), "head_graph")):
+        bases |= bases_of(layer, PARTS[:2])
+    write_bases(bases, folder / "bases.npz")
+    rows = [row for layer in layers for row in head_rows(layer)]
+    edges = graph_rows(read_blocks(folder / "bases.npz"))
+    for data, table in ((rows, "attention_heads"), (edges, "head_graph")):
         path = folder / f"circuits/{table}.parquet"
         path.parent.mkdir(exist_ok=True)
         write_table(frame(data, table), table, path)
@@ -66,3 +69,16 @@ def test_a_model_without_heads_says_so(tmp_path):
     assert "No edges" in cells.compositions(nothing).text
     assert cells.undefined(nothing) is None
     assert cells.top(nothing).text.count("\n") == 0
+
+
+def test_heads_without_a_null_have_the_reason(tmp_path):
+    scores = [{"head": 0, "copying": 0.4, "copying_z": 2.0}, {"head": 1, "copying": 0.1}]
+    for name, rows, text in (
+        ("one", scores, "Copying of 1 heads has no z"),
+        ("all", scores[:1], ""),
+    ):
+        path = tmp_path / name / "circuits/attention_heads.parquet"
+        path.parent.mkdir(parents=True)
+        write_table(frame(rows, "attention_heads"), "attention_heads", path)
+        found = cells.without_null(cells.open_circuits(str(tmp_path / name)))
+        assert found.text.startswith(text) if text else found is None

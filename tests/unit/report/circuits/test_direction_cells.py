@@ -37,6 +37,11 @@ def test_a_card_has_all_sides_of_a_head(directions, heads):
         assert f"<bdi>&lt;b&gt;{side}&lt;/b&gt;</bdi> <bdi>two</bdi> <b>−</b>" in card.html
 
 
+def test_without_any_null_the_largest_score_has_a_card(directions, heads):
+    card = direction_cells.head_cards(heads.assign(copying_z=None), directions)
+    assert card.text == "Layer 1, head 2: Copying 0.90 (z –), QK symmetry −0.25."
+
+
 def test_only_coherent_directions_are_listed(directions):
     body = direction_cells.coherent(directions).html.partition("<tbody>")[2]
     assert body.count("<tr>") == 2 and ">key<" in body and ">write<" in body

@@ -46,10 +46,21 @@ def test_heaviest_tails_come_first():
     assert "exponent of square windows by layer and kind of matrix" in html
 
 
+def test_the_strongest_amplifier_comes_first():
+    place = {"component": "text", "channel": 7, "neuron": 3, "neuron_share": 0.9}
+    rows = [place | {"layer_index": n, "over_median": gain} for n, gain in enumerate((2, 40, 3))]
+    found = frame(rows, "amplifiers")
+    first = body(weight_cells.amplifiers(found).html).partition("</tr>")[0]
+    assert "<td>1</td><td>7</td><td>40.00</td>" in first and "90" in first
+    assert "only a run shows" in weight_cells.about_amplifiers(found).text
+
+
 @pytest.mark.parametrize("rows", [[], [tail(0, "up_proj", None)]])
 def test_without_numbers_nothing_is_shown(rows):
     none = frame(rows, "heavy_tails")
     shown = (weight_cells.tails(none), weight_cells.about_tails(none))
     assert shown == (None, None)
     assert weight_cells.channels(frame([], "outliers")) is None
+    assert weight_cells.amplifiers(frame([], "amplifiers")) is None
+    assert weight_cells.about_amplifiers(frame([], "amplifiers")) is None
     assert weight_cells.largest(frame([], "outliers")).text.startswith("No weight is 3 times")
