@@ -80,12 +80,15 @@ def _composition(graph: pd.DataFrame) -> Sentence | None:
     if graph.empty:
         return None
     edge = graph.iloc[0]
+    reader = _name(edge, "to")
     return say(
         "The strongest composition in the graph: head {writer} writes {directions} directions that "
         "head {reader} reads as its {part} (z {z}; the median of all pairs is {median}).",
         writer=_name(edge, "from"),
         directions=fixed(edge["kernel"]),
-        reader=_name(edge, "to"),
+        reader=say("{kind} of the {component}", kind=reader, component=edge["component"])
+        if graph["component"].nunique() > 1
+        else reader,
         part=edge["part"],
         z=number(edge["z"]),
         median=fixed(edge["median_z"]),

@@ -112,9 +112,16 @@ def choices(plans: Plans) -> Html | None:
 
 def trained(plans: Plans) -> Html | None:
     """The layers that are trained, by kind of matrix."""
+    trained = plans.training.get("trained", {})
+    stacks = {_layer(name)[0] for names in trained.values() for name in names} - {""}
+    shown = slice(None) if len(stacks) > 1 else slice(1, None)
     rows = [
-        {"kind": short(kind), "count": len(names), "names": ", ".join(map(_layer, names))}
-        for kind, names in plans.training.get("trained", {}).items()
+        {
+            "kind": short(kind),
+            "count": len(names),
+            "names": ", ".join(" ".join(filter(None, _layer(name)[shown])) for name in names),
+        }
+        for kind, names in trained.items()
     ]
     return table_or_line(
         pd.DataFrame(rows),
@@ -128,9 +135,13 @@ def trained(plans: Plans) -> Html | None:
     )
 
 
-def _layer(name: str) -> str:
-    """The first number in a name, or the name."""
-    return next((word for word in name.split(".") if word.isdigit()), short(name))
+def _layer(name: str) -> tuple[str, str]:
+    """The stack of layers, such as decoder, and the first number in a name, or the name."""
+    words = name.split(".")
+    place = next((place for place, word in enumerate(words) if word.isdigit()), None)
+    if place is None:
+        return "", short(name)
+    return short(words[max(place - 2, 0)]), words[place]
 
 
 def agreement(plans: Plans) -> Html | None:

@@ -99,28 +99,32 @@ def recurring_channels(matrices: pd.DataFrame) -> Iterator[Finding]:
     if not rows:
         return
     first = min(rows, key=lambda row: (row["channel_log10_p"], row["channel"]))
-    own = [row for row in rows if row["component"] == first["component"]]
-    counts = {row["channel"]: row["channel_layers"] for row in own}
-    most = sorted(counts, key=lambda channel: (-counts[channel], channel))
-    layers = matrices.loc[matrices["component"] == first["component"], "layer_index"].nunique()
-    shown = [
-        say("{channel} in {count}", channel=str(channel), count=plural(counts[channel], "layer"))
-        for channel in most[:3]
-    ]
+    counts = {(row["component"], row["channel"]): row["channel_layers"] for row in rows}
+    most = sorted(counts, key=lambda place: (-counts[place], place))
+    depths = matrices.groupby("component")["layer_index"].nunique()
+    shown = []
+    for component, channel in most[:3]:
+        recurrence = say(
+            "{channel} in {count} of {layers} layers",
+            channel=str(channel),
+            count=integer(counts[component, channel]),
+            layers=integer(depths[component]),
+        )
+        if len(depths) > 1:
+            recurrence = say("{kind} of the {component}", kind=recurrence, component=component)
+        shown.append(recurrence)
     yield Finding(
         "recurring_channels",
         "values",
         "note",
         say(
-            "The same channels of the residual stream have outliers in many of {layers} layers: "
-            "{channels}.",
-            layers=integer(layers),
+            "The same channels of the residual stream have outliers in many layers: {channels}.",
             channels=listed(shown),
         ),
         tuple(
             place_of({**row, "top_rows": [row["row"]], "top_cols": [row["col"]]}, True)
-            for row in own
-            if row["channel"] == most[0]
+            for row in rows
+            if (row["component"], row["channel"]) == most[0]
         )[:10],
         "outliers.channel_log10_p",
         float(first["channel_log10_p"]),
@@ -198,14 +202,25 @@ def largest_outlier(matrices: pd.DataFrame) -> Iterator[Finding]:
     own = row["int4_g128_sym_sqnr_db"]
     if len(ratios) > 1 and not pd.isna(own):
         median = float(ratios.median())
-        measured = say(
-            "INT4 rounds this matrix no worse than other matrices: {own} dB (median {median} dB)."
-            if own >= median - TIE
-            else "INT4 rounds this matrix worse than the typical matrix: {own} dB (median {median} "
-            "dB).",
-            own=f"{own:.1f}",
-            median=f"{median:.1f}",
-        )
+        shown = {"own": f"{own:.1f}", "median": f"{median:.1f}"}
+        if own < median - TIE:
+            measured = say(
+                "INT4 rounds this matrix worse than the typical matrix: {own} dB (median {median} "
+                "dB).",
+                **shown,
+            )
+        elif own > median + TIE:
+            measured = say(
+                "INT4 rounds this matrix better than the typical matrix: {own} dB (median {median} "
+                "dB).",
+                **shown,
+            )
+        else:
+            measured = say(
+                "INT4 rounds this matrix as well as the typical matrix: {own} dB (median {median} "
+                "dB).",
+                **shown,
+            )
         text = joined(text, measured)
     yield Finding(
         "largest_outlier",

@@ -1,5 +1,6 @@
 """Rules about values: each has a planted case and one that stays silent."""
 
+import pandas as pd
 import pytest
 
 from blockresearch.report.findings import values
@@ -23,14 +24,22 @@ def test_super_weights_are_early_down_projections():
 def test_channels_that_recur_are_named():
     same = outliers([60] * 12).assign(rms=0.025, rows=576, cols=1536)
     (found,) = values.recurring_channels(same)
-    assert "in many of 12 layers: 62 in 12 layers" in found.text
+    assert "in many layers: 62 in 12 of 12 layers." in found.text
+    (found,) = values.recurring_channels(
+        pd.concat([same.assign(component=name) for name in ("encoder", "decoder")])
+    )
+    assert "62 in 12 of 12 layers of the decoder and 62 in 12 of 12" in found.text
     elsewhere = same.assign(top_rows=[[layer] for layer in range(12)])
     assert not list(values.recurring_channels(elsewhere))
 
 
 @pytest.mark.parametrize(
     ("errors", "words"),
-    [([18.2, 18, 18], "no worse than other matrices"), ([13, 18, 18], "worse than the typical")],
+    [
+        ([18.2, 18, 18], "as well as the typical"),
+        ([13, 18, 18], "worse than the typical"),
+        ([19, 18, 18], "better than the typical"),
+    ],
 )
 def test_the_measured_error_decides_about_an_outlier(errors, words):
     table = outliers([481, 5, 5]).assign(int4_g128_sym_sqnr_db=errors)
