@@ -85,6 +85,8 @@ def head_cards(heads: pd.DataFrame, directions: pd.DataFrame) -> Html | None:
             layer=integer(row["layer_index"]),
             head=integer(row["head"]),
         )
+        if known["component"].nunique() > 1:
+            title = say("{kind} of the {component}", kind=title, component=row["component"])
         scores = say(
             "Copying {copying} (z {z}), QK symmetry {symmetry}.",
             copying=fixed(row["copying"]),

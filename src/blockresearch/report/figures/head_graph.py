@@ -4,6 +4,7 @@ bottom, a line from the head that writes to the head that reads."""
 import pandas as pd
 
 from blockresearch.language.sentence import say
+from blockresearch.report.figures.drawn_text import drawn
 from blockresearch.report.figures.live import Drawing
 from blockresearch.report.wording import fixed, number
 from blockresearch.report.words import escape, plain
@@ -32,7 +33,7 @@ def head_graph(edges: pd.DataFrame) -> Drawing | None:
     def place(layer: int, head: int) -> tuple[float, float]:
         return LEFT + 10 + step * (layer - first), TOP + HEIGHT * heads.index(head)
 
-    parts = [f'<text x="0" y="12">{_text(say("head"))}</text>']
+    parts = [drawn(say("head"), 'x="0" y="12"')]
     parts += [
         f'<text x="{LEFT - 12}" y="{TOP + HEIGHT * at + 4}" text-anchor="end">{head}</text>'
         for at, head in enumerate(heads)
@@ -42,9 +43,8 @@ def head_graph(edges: pd.DataFrame) -> Drawing | None:
         f"{layer}</text>"
         for layer in layers
     ]
-    parts.append(
-        f'<text x="{WIDTH / 2}" y="{bottom + 48}" text-anchor="middle">{_text(say("layer"))}</text>'
-    )
+    below = f'x="{WIDTH / 2}" y="{bottom + 48}" text-anchor="middle"'
+    parts.append(drawn(say("layer"), below))
     largest, nodes = float(shown["z"].max()), set()
     for row in shown.iloc[::-1].to_dict("records"):
         start = int(row["from_layer"]), int(row["from_head"])
@@ -86,5 +86,5 @@ def head_graph(edges: pd.DataFrame) -> Drawing | None:
 
 
 def _text(text: str) -> str:
-    """A text in an SVG, which has no elements for languages."""
+    """A title in an SVG, which cannot be switched."""
     return escape(plain(text))
