@@ -209,7 +209,7 @@ def scripts(tokens: pd.DataFrame, untrained: pd.Series, table: Place) -> Iterato
 
 
 def untrained_tokens(tokens: pd.DataFrame, untrained: pd.Series, table: Place) -> Iterator[Finding]:
-    """How many ranked tokens look untrained."""
+    """How many ranked tokens look untrained, special ones left out."""
     special = tokens["kind"].isin(["special", "added"])
     ranked = tokens["undertrained_rank"].notna() & ~special
     found = tokens[ranked & untrained]
@@ -221,7 +221,7 @@ def untrained_tokens(tokens: pd.DataFrame, untrained: pd.Series, table: Place) -
         "{tokens} of {total} looks untrained"
         if len(found) == 1
         else "{tokens} of {total} look untrained",
-        tokens=plural(len(found), "other token"),
+        tokens=plural(len(found), "ordinary token"),
         total=integer(ranked.sum()),
     )
     yield Finding(
