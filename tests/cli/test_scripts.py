@@ -251,7 +251,7 @@ def test_outliers_of_a_table_without_rows(tmp_path):
 def test_circuits_by_hand(tmp_path):
     demo = ROOT / "resources/demo"
     done = run_script("circuits", "--model_path", demo, "--out", tmp_path)
-    assert "36 rows and" in done.stderr
+    assert "36 rows in" in done.stderr
     heads = read_table(tmp_path / "attention_heads.csv", "attention_heads")
     assert heads["is_normalized"].all() and heads["qk_spectral_norm"].isna().all()
     assert heads["copying"].between(-1, 1).all() and heads["missing"].isna().all()
@@ -264,8 +264,8 @@ def test_experts_by_hand(tmp_path):
     tensors = experts.independent()
     experts.duplicate(tensors, 2, 7)
     model = comparisons.write(tmp_path / "model", tensors, experts.CONFIG)
-    done = run_script("experts", "--model_path", model, "--out", tmp_path)
-    assert f"{experts.EXPERTS} experts in" in done.stderr
+    done = run_script("circuits", "--model_path", model, "--out", tmp_path)
+    assert f"{experts.EXPERTS} rows in" in done.stderr
     pairs = read_table(tmp_path / "expert_pairs.csv", "expert_pairs")
     assert pairs.loc[pairs["is_duplicate"], ["expert_index", "other_index"]].values.tolist() == [
         [2, 7]

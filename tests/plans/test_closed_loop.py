@@ -213,7 +213,7 @@ def test_the_pruner_drops_what_the_plan_names(tmp_path, is_stacked):
     own = mixtures.stacked(tensors) if is_stacked else tensors
     base = comparisons.write(tmp_path / "base", own, mixtures.CONFIG, shards=2)
     side = local_checkpoint(str(base), DATE)
-    rows = list(expert_rows(side.manifest, side.files))
+    rows = list(expert_rows(side.manifest, side.files, [("text", n) for n in range(4)]))
     experts = frame([row for each in rows for row in each.experts], "experts")
     pairs = frame([row for each in rows for row in each.pairs], "expert_pairs")
     made = experts_plan(side.manifest, experts, pairs, Experts(0.25))

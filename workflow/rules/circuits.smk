@@ -19,6 +19,9 @@ rule circuits_part:
     output:
         "<model>/circuits/parts/{group}.attention_heads.parquet",
         "<model>/circuits/parts/{group}.amplifiers.parquet",
+        "<model>/circuits/parts/{group}.experts.parquet",
+        "<model>/circuits/parts/{group}.expert_pairs.parquet",
+        "<model>/circuits/parts/{group}.heavy_tails.parquet",
         "<model>/circuits/parts/{group}.directions.npz",
         # As large as the weights of attention, or twice.
         temp("<model>/circuits/parts/{group}.bases.npz"),
@@ -53,26 +56,16 @@ rule circuits_part:
 rule circuits:
     input:
         manifest=ancient("<model>/manifest.json"),
-        heads=lambda wildcards: collect(
-            "<model>/circuits/parts/{group}.attention_heads.parquet",
+        parts=lambda wildcards: collect(
+            "<model>/circuits/parts/{group}.{file}",
             model=wildcards.model,
             group=lookup.layer_groups_of(
                 checkpoints.resolve_model.get(model=wildcards.model).output.manifest
             ),
-        ),
-        bases=lambda wildcards: collect(
-            "<model>/circuits/parts/{group}.bases.npz",
-            model=wildcards.model,
-            group=lookup.layer_groups_of(
-                checkpoints.resolve_model.get(model=wildcards.model).output.manifest
-            ),
-        ),
-        amplifiers=lambda wildcards: collect(
-            "<model>/circuits/parts/{group}.amplifiers.parquet",
-            model=wildcards.model,
-            group=lookup.layer_groups_of(
-                checkpoints.resolve_model.get(model=wildcards.model).output.manifest
-            ),
+            file=[
+                *("attention_heads.parquet", "amplifiers.parquet", "experts.parquet"),
+                *("expert_pairs.parquet", "bases.npz"),
+            ],
         ),
     output:
         heads="<model>/circuits/attention_heads.csv",
@@ -81,6 +74,10 @@ rule circuits:
         graph_parquet="<model>/circuits/head_graph.parquet",
         amplifiers="<model>/circuits/amplifiers.csv",
         amplifiers_parquet="<model>/circuits/amplifiers.parquet",
+        experts="<model>/circuits/experts.csv",
+        experts_parquet="<model>/circuits/experts.parquet",
+        pairs="<model>/circuits/expert_pairs.csv",
+        pairs_parquet="<model>/circuits/expert_pairs.parquet",
     log:
         "<model>/logs/circuits.log",
     benchmark:
@@ -95,8 +92,8 @@ rule circuits:
         out_dir=subpath(output.heads, parent=True),
         program=program("circuits"),
     shell:
-        "{params.program} --manifest {input.manifest:q} --heads {input.heads:q}"
-        " --bases {input.bases:q} --amplifiers {input.amplifiers:q} --out {params.out_dir:q} --threads {threads} 2> {log:q}"
+        "{params.program} --manifest {input.manifest:q} --measured {params.out_dir:q}/parts"
+        " --out {params.out_dir:q} --threads {threads} 2> {log:q}"
 
 
 rule outliers:
@@ -125,8 +122,12 @@ rule heavy_tails:
     input:
         manifest=ancient("<model>/manifest.json"),
         spectra="<model>/spectra.parquet",
-        files=lambda wildcards: available(
-            wildcards, records.layer_shards(manifest_of(wildcards))
+        parts=lambda wildcards: collect(
+            "<model>/circuits/parts/{group}.heavy_tails.parquet",
+            model=wildcards.model,
+            group=lookup.layer_groups_of(
+                checkpoints.resolve_model.get(model=wildcards.model).output.manifest
+            ),
         ),
     output:
         csv="<model>/circuits/heavy_tails.csv",
@@ -137,52 +138,16 @@ rule heavy_tails:
         "<model>/benchmarks/heavy_tails.tsv"
     conda:
         "../../envs/numeric.yaml"
+    threads: min(workflow.cores or 1, 4)
     resources:
         **resources_for("heavy_tails"),
-        # It needs all shards with layers at once.
-        disk_slots=lambda wildcards: slots(wildcards, config["shards_on_disk"]),
     params:
-        args=lambda wildcards: arguments.tail_flags(manifest_of(wildcards)),
         code=fingerprint("heavy_tails"),
-        program=program("heavy_tails"),
         out=lambda wildcards, output: os.path.splitext(output.csv)[0],
-        weights=uncompared(lambda wildcards: config["weights"]),
+        program=program("heavy_tails"),
     shell:
         "{params.program} --manifest {input.manifest:q} --spectra {input.spectra:q}"
-        " --weights {params.weights:q} --out {params.out:q} {params.args} 2> {log:q}"
-
-
-rule experts:
-    input:
-        manifest=ancient("<model>/manifest.json"),
-        files=lambda wildcards: available(
-            wildcards, records.expert_shards(manifest_of(wildcards))
-        ),
-    output:
-        experts="<model>/circuits/experts.csv",
-        experts_parquet="<model>/circuits/experts.parquet",
-        pairs="<model>/circuits/expert_pairs.csv",
-        pairs_parquet="<model>/circuits/expert_pairs.parquet",
-    log:
-        "<model>/logs/experts.log",
-    benchmark:
-        "<model>/benchmarks/experts.tsv"
-    conda:
-        "../../envs/numeric.yaml"
-    resources:
-        **resources_for("experts"),
-        # It needs all shards with experts at once.
-        disk_slots=lambda wildcards: slots(wildcards, config["shards_on_disk"]),
-    params:
-        args=lambda wildcards: arguments.expert_flags(manifest_of(wildcards)),
-        code=fingerprint("experts"),
-        out_dir=subpath(output.experts, parent=True),
-        program=program("experts"),
-        weights=uncompared(lambda wildcards: config["weights"]),
-    shell:
-        "{params.program} --manifest {input.manifest:q}"
-        " --weights {params.weights:q} --out {params.out_dir:q}"
-        " {params.args} 2> {log:q}"
+        " --measured {input.parts:q} --out {params.out:q} --threads {threads} 2> {log:q}"
 
 
 rule directions:

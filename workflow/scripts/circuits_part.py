@@ -1,11 +1,11 @@
-"""Measure the attention heads and leading directions of a group of layers.
+"""Measure heads, leading directions, experts and tails of spectra of a group of layers.
 
     python workflow/scripts/circuits_part.py --manifest manifest.json --group 00001 \\
         --out circuits/parts/00001
 
-writes the files that circuits and directions make tables of: 00001.attention_heads.parquet,
-00001.amplifiers.parquet, 00001.bases.npz and 00001.directions.npz. Files that are not in --weights
-are downloaded, and deleted afterwards.
+writes the files that circuits, directions and heavy_tails make tables of: 00001.TABLE.parquet,
+00001.bases.npz and 00001.directions.npz. Files that are not in --weights are downloaded, and
+deleted afterwards.
 """
 
 import logging

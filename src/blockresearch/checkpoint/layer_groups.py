@@ -6,7 +6,7 @@ JSON of a manifest.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +15,19 @@ from blockresearch.checkpoint.records import ATTENTION, MLP, shards_of
 # As short as a part of the plan, and as many at most.
 GROUP_SECONDS, MAX_GROUPS = 15.0, 400
 
-# Of a layer: seconds for an element of attention, for one of an MLP, and for a multiplication of
-# its Gram matrix.
-ATTENTION_SECONDS, MLP_SECONDS, PRODUCT_SECONDS = 8e-8, 1e-8, 1.2e-11
+# Of a layer: seconds for an element of attention, of an expert and of an MLP, and for a
+# multiplication of the Gram matrix of an MLP.
+ATTENTION_SECONDS, EXPERT_SECONDS, MLP_SECONDS, PRODUCT_SECONDS = 8e-8, 2e-8, 1e-8, 1.2e-11
 
-# For an element of the attention of a layer while it is measured, and of its bases.
-ATTENTION_BYTES, BASIS_BYTES = 24, 3
+# Of the exponents of a matrix: to permute an element, and for the largest window.
+PERMUTED_SECONDS, WINDOW_SECONDS = 5e-8, 0.035
+
+# The largest window, and the most windows, of `spectra/heavy_tails.py`.
+MOST_SIDE, MOST_WINDOWS = 768, 12
+
+# Bytes for an element of the attention of a layer while it is measured, of its bases, and of
+# another matrix; and for the moments of an expert.
+ATTENTION_BYTES, BASIS_BYTES, MATRIX_BYTES, MOMENT_BYTES = 18, 3, 12, 12 * 192**2
 
 # Component and number of a layer.
 Key = tuple[str, int]
@@ -84,27 +91,58 @@ def _group(
 
 
 def _memory(layers: Mapping[Key, list[Mapping[str, Any]]]) -> float:
-    """Predicted bytes: the attention of the largest layer in float64, or its MLP in float32 with a
-    copy of a matrix and its Gram matrix, and bases of all layers."""
+    """Predicted bytes: the attention of the largest layer, its MLP with a copy of a matrix and its
+    Gram matrix, a matrix with its permutation, or two experts and the moments of a layer; and bases
+    of all layers."""
     largest, bases = 0.0, 0.0
     for tensors in layers.values():
-        sizes = [(tensor["role"].get("block_type"), tensor["shape"]) for tensor in tensors]
+        sizes = [(tensor["role"].get("block_type"), _shape(tensor)) for tensor in tensors]
         attention = sum(math.prod(shape) for block, shape in sizes if block in ATTENTION)
+        matrices = [math.prod(shape[-2:]) for _, shape in sizes if len(shape) > 1]
         mlps = [shape for block, shape in sizes if block in MLP and len(shape) > 1]
-        read = sum(4.0 * math.prod(shape) for shape in mlps)
-        beside = [4.0 * math.prod(shape) + 12.0 * min(shape) ** 2 for shape in mlps]
-        largest = max(largest, ATTENTION_BYTES * attention, read + max(beside, default=0.0))
+        read = sum(4 * math.prod(shape) for shape in mlps)
+        beside = [4 * math.prod(shape) + 12 * min(shape) ** 2 for shape in mlps]
+        count, elements = _experts(tensors)
+        experts = 16 * elements / max(count, 1) + MOMENT_BYTES * count
+        largest = max(
+            *(largest, ATTENTION_BYTES * attention, experts, read + max(beside, default=0)),
+            MATRIX_BYTES * max(matrices, default=0),
+        )
         bases += BASIS_BYTES * attention
     return largest + bases
 
 
+def _experts(tensors: list[Mapping[str, Any]]) -> tuple[int, int]:
+    """Number of routed experts of a layer, and their elements."""
+    count = elements = 0
+    for tensor in tensors:
+        role, shape = tensor["role"], _shape(tensor)
+        if role.get("block_type") == "moe" and role.get("role") == "routed" and len(shape) > 1:
+            number = role.get("expert_index")
+            stacked = tensor["layout"].get("experts", shape[0])
+            count = max(count, stacked if number is None else number + 1)
+            elements += math.prod(shape)
+    return count, elements
+
+
+def _shape(tensor: Mapping[str, Any]) -> Sequence[int]:
+    """Rows and columns before they were packed."""
+    return tensor["layout"].get("scheme", {}).get("shape", tensor["shape"])
+
+
 def _seconds(tensor: Mapping[str, Any]) -> float:
     """Predicted seconds of one core for a tensor."""
-    elements, block = math.prod(tensor["shape"]), tensor["role"].get("block_type")
-    if len(tensor["shape"]) < 2:
+    shape, block = _shape(tensor), tensor["role"].get("block_type")
+    if len(shape) < 2 or not min(shape):
         return 0.0
+    elements, side = math.prod(shape), min(*shape[-2:], MOST_SIDE)
+    windows = min(math.prod(math.ceil(2 * each / side) - 1 for each in shape[-2:]), MOST_WINDOWS)
+    of_element = PERMUTED_SECONDS
     if block in ATTENTION:
-        return ATTENTION_SECONDS * elements
-    if block in MLP:
-        return (MLP_SECONDS + PRODUCT_SECONDS * min(tensor["shape"])) * elements
-    return 0.0
+        of_element += ATTENTION_SECONDS
+    elif block in MLP:
+        of_element += MLP_SECONDS + PRODUCT_SECONDS * min(shape)
+    elif block == "moe":
+        of_element += EXPERT_SECONDS
+    count = math.prod(shape[:-2])
+    return of_element * elements + 2 * count * windows * WINDOW_SECONDS * (side / MOST_SIDE) ** 2.5

@@ -112,48 +112,6 @@ def attention_tensors(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     ]
 
 
-def layer_tensors(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The tensors of layers that have spectra, if they are matrices."""
-    return [
-        tensor
-        for tensor in manifest["tensors"]
-        if tensor["role"].get("layer_index") is not None
-        and tensor["role"].get("component") != "adapter"
-        and len(tensor["shape"]) > 1
-    ]
-
-
-def layer_shards(manifest: Mapping[str, Any]) -> list[str]:
-    """The shards with matrices of layers."""
-    return shards_of(manifest, [tensor["name"] for tensor in layer_tensors(manifest)])
-
-
-def layers_digest(manifest: Mapping[str, Any]) -> str:
-    """Short hash of what numbers of all matrices of layers are made from."""
-    return tensors_digest(manifest, layer_tensors(manifest))
-
-
-def expert_tensors(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The tensors of experts and routers in the layers."""
-    return [
-        tensor
-        for tensor in manifest["tensors"]
-        if tensor["role"].get("layer_index") is not None
-        and tensor["role"].get("component") != "adapter"
-        and tensor["role"].get("block_type") in ("moe", "router")
-    ]
-
-
-def expert_shards(manifest: Mapping[str, Any]) -> list[str]:
-    """The shards that experts are read from; none if the model has no experts."""
-    return shards_of(manifest, [tensor["name"] for tensor in expert_tensors(manifest)])
-
-
-def experts_digest(manifest: Mapping[str, Any]) -> str:
-    """Short hash of what numbers of experts are made from."""
-    return tensors_digest(manifest, expert_tensors(manifest))
-
-
 def mlp_tensors(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The matrices of dense MLPs in the layers."""
     return [

@@ -4,7 +4,7 @@ A matrix is read in panels, so that memory holds the moments of all experts of a
 whole experts while they are aligned.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from blockresearch.checkpoint.layer_groups import Key
 from blockresearch.checkpoint.manifest import Manifest, Tensor
 from blockresearch.circuits import experts
 from blockresearch.circuits.expert_places import (
@@ -82,10 +83,14 @@ class _Reader:
         return np.concatenate(list(read)).astype(np.float64)
 
 
-def expert_rows(manifest: Manifest, files: Mapping[str, Path]) -> Iterator[Rows]:
-    """The rows of each layer with experts; `files` are the shards by name. A layer whose weights
-    contradict their scheme has none."""
+def expert_rows(
+    manifest: Manifest, files: Mapping[str, Path], layers: Collection[Key]
+) -> Iterator[Rows]:
+    """The rows of each of `layers` with experts; `files` are the shards by name. A layer whose
+    weights contradict their scheme has none."""
     for place in expert_places(manifest):
+        if (place.component, place.layer) not in layers:
+            continue
         try:
             yield _rows(_Reader(manifest, files), place)
         except Contradiction:

@@ -1,8 +1,8 @@
-"""What one job measures of some layers, in four files.
+"""What one job measures of some layers, in files that begin alike.
 
-PREFIX.attention_heads.parquet and PREFIX.amplifiers.parquet are rows of these tables,
-PREFIX.bases.npz is what the graph of heads is made from (`bases`), and PREFIX.directions.npz are
-leading directions (`directions`). Each layer is read once, and nothing depends on the other layers.
+PREFIX.TABLE.parquet are rows of the tables in `TABLES`, PREFIX.bases.npz is what the graph of heads
+is made from (`bases`), and PREFIX.directions.npz are leading directions (`directions`). Nothing
+depends on the other layers.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -21,13 +21,14 @@ from blockresearch.circuits.directions import (
     mlp_directions,
     write_directions,
 )
+from blockresearch.circuits.expert_rows import expert_rows
 from blockresearch.circuits.heads import head_rows
 from blockresearch.circuits.mlps import read_layer
 from blockresearch.circuits.reading import read_layers
+from blockresearch.circuits.tails import tail_rows
 from blockresearch.tables.io import frame, write_table
 
-HEADS, BASES, DIRECTIONS = "attention_heads.parquet", "bases.npz", "directions.npz"
-AMPLIFIERS = "amplifiers.parquet"
+TABLES = ("attention_heads", "amplifiers", "experts", "expert_pairs", "heavy_tails")
 
 
 def measure_layers(
@@ -40,24 +41,28 @@ def measure_layers(
     """Measure `layers` and write the files that begin with `prefix`; `files` are the shards by
     name, `inputs` those of a head that the graph follows."""
     inputs = tuple(inputs)
-    rows: list[dict[str, Any]] = []
+    rows: dict[str, list[dict[str, Any]]] = {table: [] for table in TABLES}
     bases: dict[str, np.ndarray] = {}
     directions: dict[Key, list[Direction]] = {key: [] for key in layers}
     for layer in read_layers(manifest, files, layers):
-        rows += head_rows(layer)
+        rows["attention_heads"] += head_rows(layer)
         bases |= bases_of(layer, inputs)
         directions[layer.component, layer.index] += head_directions(layer)
-    amplifiers: list[dict[str, Any]] = []
     for key, found in directions.items():
         matrices = read_layer(manifest, files, key)
         found += mlp_directions(key, matrices)
         place = dict(zip(("component", "layer_index"), key, strict=True))
-        amplifiers += [place | row for row in amplifier_rows(matrices)]
-    write_table(frame(rows, "attention_heads"), "attention_heads", part_file(prefix, HEADS))
-    write_table(frame(amplifiers, "amplifiers"), "amplifiers", part_file(prefix, AMPLIFIERS))
-    write_bases(bases, part_file(prefix, BASES))
+        rows["amplifiers"] += [place | row for row in amplifier_rows(matrices)]
+    for experts in expert_rows(manifest, files, layers):
+        rows["experts"] += experts.experts
+        rows["expert_pairs"] += experts.pairs
+    rows["heavy_tails"] += tail_rows(manifest, files, layers)
+    for table in TABLES:
+        write_table(frame(rows[table], table), table, part_file(prefix, f"{table}.parquet"))
+    write_bases(bases, part_file(prefix, "bases.npz"))
     write_directions(
-        [each for found in directions.values() for each in found], part_file(prefix, DIRECTIONS)
+        [each for found in directions.values() for each in found],
+        part_file(prefix, "directions.npz"),
     )
 
 

@@ -20,7 +20,7 @@ from blockresearch.model_config import ModelConfig
 from blockresearch.weights.heads import PROJECTIONS, split_heads
 from blockresearch.weights.layout import Matrix
 from blockresearch.weights.quantized.source import Contradiction
-from blockresearch.weights.reading import open_tensor, panels, row_starts
+from blockresearch.weights.reading import open_tensor, row_starts, whole
 from blockresearch.weights.weight import weight_of
 
 PANEL_BYTES = 32 * 2**20
@@ -61,14 +61,7 @@ class Reader:
         weight = weight_of(tensor, tensor.layout, self.manifest.by_name)
         source = open_tensor(self.files, weight)
         parts = weight.matrices() or (weight.whole(),)
-        found = {}
-        for part in parts:
-            found[part.piece] = np.empty((part.rows, part.cols), kind)
-            first = 0
-            for panel in panels(source, part, PANEL_BYTES):
-                found[part.piece][first : first + len(panel)] = panel
-                first += len(panel)
-        return found
+        return {part.piece: whole(source, part, PANEL_BYTES, kind) for part in parts}
 
     def values(self, tensor: Tensor) -> np.ndarray:
         """The elements [n] of a vector."""

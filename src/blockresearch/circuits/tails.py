@@ -5,16 +5,19 @@ its name, so that the numbers do not depend on the order of reading.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from blockresearch.checkpoint.manifest import Manifest
+from blockresearch.checkpoint.layer_groups import Key
+from blockresearch.checkpoint.manifest import Manifest, Tensor
 from blockresearch.spectra.heavy_tails import fit_p, permuted_alpha, square_alpha
 from blockresearch.weights.quantized.source import Contradiction
-from blockresearch.weights.reading import open_tensor, panels
+from blockresearch.weights.reading import open_tensor, whole
 from blockresearch.weights.weight import weight_of
 
 PANEL_BYTES = 32 * 2**20
@@ -26,35 +29,55 @@ Spectra = Mapping[tuple[str, str], np.ndarray]
 
 
 def tail_rows(
-    manifest: Manifest, files: Mapping[str, Path], spectra: Spectra
+    manifest: Manifest, files: Mapping[str, Path], layers: Collection[Key]
 ) -> Iterator[dict[str, Any]]:
-    """A row for each matrix of the layers; `spectra` has singular values by tensor and slice, and
-    `files` the shards by name. Without finite values there is a row without numbers."""
+    """A row for each matrix of `layers`, layer by layer, without the goodness of fit; `files` are
+    the shards by name. Without finite values there is a row without numbers."""
+    of_layers: dict[Key, list[Tensor]] = {key: [] for key in layers}
     for tensor in manifest.tensors:
         role = tensor.role
-        if role.layer_index is None or role.component == "adapter" or role.is_buffer:
-            continue
-        if not tensor.layout.is_measured:
+        if role.layer_index is not None and (role.component, role.layer_index) in of_layers:
+            of_layers[role.component, role.layer_index].append(tensor)
+    for tensor in (tensor for some in of_layers.values() for tensor in some):
+        if tensor.role.is_buffer or not tensor.layout.is_measured:
             continue
         weight = weight_of(tensor, tensor.layout, manifest.by_name)
         for matrix in weight.matrices():
             if min(matrix.rows, matrix.cols) < LEAST_SIDE:
                 continue
-            key = (tensor.name, matrix.slice)
-            row = {
-                "param_name": tensor.name,
-                "slice": matrix.slice or None,
-                "layer_index": role.layer_index,
-                "block_type": role.block_type,
-                "component": role.component,
-                "rows": matrix.rows,
-                "cols": matrix.cols,
-            }
             try:
-                parts = list(panels(open_tensor(files, weight), matrix, PANEL_BYTES))
+                read = whole(open_tensor(files, weight), matrix, PANEL_BYTES, np.float32)
             except Contradiction:
                 continue
-            yield row | _numbers(np.concatenate(parts), spectra.get(key), seed_of(*key))
+            yield {
+                "param_name": tensor.name,
+                "slice": matrix.slice or None,
+                "layer_index": tensor.role.layer_index,
+                "block_type": tensor.role.block_type,
+                "component": tensor.role.component,
+                "rows": matrix.rows,
+                "cols": matrix.cols,
+                **_exponents(read, seed_of(tensor.name, matrix.slice)),
+            }
+
+
+def fits(rows: pd.DataFrame, spectra: Spectra, threads: int = 1) -> list[float | None]:
+    """The goodness of fit of each of `rows`; `spectra` has singular values by tensor and slice.
+
+    `threads` change no number.
+    """
+    keys = list(zip(rows["param_name"], rows["slice"].fillna(""), strict=True))
+
+    def p(key: tuple[str, str]) -> float | None:
+        spectrum = spectra.get(key)
+        if spectrum is None:
+            return None
+        # As alpha: values that rounding makes are left out.
+        values = spectrum[spectrum > spectrum.max(initial=0) * 1e-7]
+        return fit_p(np.square(values), seed_of(*key)) if len(values) > 1 else None
+
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(p, keys))
 
 
 def seed_of(name: str, part: str) -> int:
@@ -62,16 +85,7 @@ def seed_of(name: str, part: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{name}\n{part}".encode()).digest()[:8], "big")
 
 
-def _numbers(matrix: np.ndarray, spectrum: np.ndarray | None, seed: int) -> dict[str, Any]:
-    """The numbers of a matrix and its singular values, as far as they are defined."""
-    found: dict[str, Any] = {}
-    if np.isfinite(matrix).all():
-        elements = np.ascontiguousarray(matrix, dtype=np.float32)
-        found["alpha_square"] = square_alpha(elements)
-        found["alpha_permuted"] = permuted_alpha(elements, seed)
-    if spectrum is not None:
-        # As alpha: values that rounding makes are left out.
-        values = spectrum[spectrum > spectrum.max(initial=0) * 1e-7]
-        if len(values) > 1:
-            found["alpha_p"] = fit_p(np.square(values), seed)
-    return found
+def _exponents(matrix: np.ndarray, seed: int) -> dict[str, float | None]:
+    if not np.isfinite(matrix).all():
+        return {}
+    return {"alpha_square": square_alpha(matrix), "alpha_permuted": permuted_alpha(matrix, seed)}

@@ -72,16 +72,6 @@ def layer_flags(manifest: Json, group: LayerGroup) -> str:
     return flags({"digest": records.tensors_digest(manifest, group.tensors)})
 
 
-def tail_flags(manifest: Json) -> str:
-    """A hash of what the exponents of all matrices are made from."""
-    return flags({"digest": records.layers_digest(manifest)})
-
-
-def expert_flags(manifest: Json) -> str:
-    """A hash of what the numbers of experts are made from."""
-    return flags({"digest": records.experts_digest(manifest)})
-
-
 def direction_flags(manifest: Json) -> str:
     """A hash of what leading directions are seen through."""
     return flags({"digest": records.lens_digest(manifest)})

@@ -298,11 +298,9 @@ class Run:
         if rule == "circuits":
             return resources.to_find_circuits(size, threads, attempt)
         if rule == "heavy_tails":
-            return resources.to_fit_tails(size, attempt)
+            return resources.to_fit_tails(size, threads, attempt)
         if rule == "directions":
             return resources.to_name_directions(size, threads, attempt)
-        if rule == "experts":
-            return resources.to_compare_experts(size, attempt)
         return resources.to_make(wildcards.notebook if rule == "notebook" else rule, size, attempt)
 
 

@@ -18,7 +18,6 @@ from typing import Any
 from blockresearch.checkpoint.layer_groups import LayerGroup
 from blockresearch.checkpoint.records import (
     attention_tensors,
-    expert_tensors,
     mlp_tensors,
     token_tensors,
 )
@@ -61,7 +60,7 @@ UNKNOWN_HEADERS = 19_500_000
 CLUSTER_BASE_MB = 430
 
 # Of jobs that read weights for circuits: libraries.
-CIRCUITS_MB = 180
+CIRCUITS_MB = 245
 
 # Bytes of an element on disk, in most checkpoints.
 BYTES_READ = 2
@@ -102,8 +101,6 @@ class Size:
     products  multiplications for the graph of heads
     mlps      elements of all matrices of dense MLPs
     mlp       those of the largest one
-    experts   elements of all routed experts
-    expert    those of the largest one, of which a layer has most `per_layer`
     """
 
     rows: int = 0
@@ -116,9 +113,6 @@ class Size:
     products: int = 0
     mlps: int = 0
     mlp: int = 0
-    experts: int = 0
-    expert: int = 0
-    per_layer: int = 0
 
 
 @dataclass(frozen=True)
@@ -168,12 +162,8 @@ BESIDE = ("merge", "transformer_analysis", "audit_model", "00_setup")
 # Of directions: the usual size of a head.
 HEAD_SIZE = 64
 
-# Of experts: numbers of the moments of one, seconds for an element, pairs of a layer that are
-# aligned and seconds for one of them, with 1,000 to 2,000 neurons.
-MOMENTS, EXPERT_SECONDS, EXPERT_PAIRS, PAIR_SECONDS = 192**2, 2e-8, 8, 1.0
-
-# Of heavy_tails, for a matrix.
-TAIL_SECONDS = 0.3
+# Of heavy_tails, for a singular value: bytes as a table and as arrays, and seconds of its samples.
+SPECTRA_VALUE_BYTES, FIT_SECONDS = 32, 3e-5
 
 
 def need(seconds: float, memory: float, disk: float = 0, attempt: int = 1) -> Need:
@@ -193,7 +183,7 @@ def need(seconds: float, memory: float, disk: float = 0, attempt: int = 1) -> Ne
 def size(manifest: Mapping[str, Any], plan: Mapping[str, Any]) -> Size:
     """The size of a model."""
     parts, tokens = plan["parts"], token_tensors(manifest)
-    layers, experts = _attention(manifest), _experts(manifest)
+    layers = _attention(manifest)
     mlps = [math.prod(tensor["shape"]) for tensor in mlp_tensors(manifest)]
     return Size(
         rows=sum(max(len(part["tensors"]), _matrices(part)) for part in parts),
@@ -206,27 +196,7 @@ def size(manifest: Mapping[str, Any], plan: Mapping[str, Any]) -> Size:
         products=_products(layers),
         mlps=sum(mlps),
         mlp=max(mlps, default=0),
-        experts=sum(count * own for count, own in experts),
-        expert=max((own for _, own in experts), default=0),
-        per_layer=max((count for count, _ in experts), default=0),
     )
-
-
-def _experts(manifest: Mapping[str, Any]) -> list[tuple[int, int]]:
-    """Number of routed experts, and elements of one, by layer."""
-    elements: dict[tuple[str, int], int] = {}
-    counts: dict[tuple[str, int], int] = {}
-    for tensor in expert_tensors(manifest):
-        role, layout = tensor["role"], tensor["layout"]
-        if role.get("role") != "routed" or len(tensor["shape"]) < 2:
-            continue
-        key = role["component"], role["layer_index"]
-        shape = layout.get("scheme", {}).get("shape", tensor["shape"])
-        number = role.get("expert_index")
-        count = number + 1 if number is not None else layout.get("experts", shape[0])
-        counts[key] = max(counts.get(key, 0), count)
-        elements[key] = elements.get(key, 0) + math.prod(shape)
-    return [(counts[key], elements[key] // max(counts[key], 1)) for key in sorted(counts)]
 
 
 def _attention(manifest: Mapping[str, Any]) -> list[tuple[int, int]]:
@@ -447,11 +417,11 @@ def to_find_circuits(model: Size, threads: int, attempt: int = 1) -> Need:
     return need(seconds, memory, 3 * model.attention, attempt)
 
 
-def to_fit_tails(model: Size, attempt: int = 1) -> Need:
-    """Of heavy_tails: the largest matrix in float32 and its permutation, taken as twice the
-    attention of a layer."""
-    memory = (CIRCUITS_MB + 40) * MB + 16 * model.deepest
-    return need(START_SECONDS + TAIL_SECONDS * model.rows, memory, attempt=attempt)
+def to_fit_tails(model: Size, threads: int, attempt: int = 1) -> Need:
+    """Of heavy_tails on `threads` cores: all singular values, and samples of a fit for each."""
+    memory = CIRCUITS_MB * MB + SPECTRA_VALUE_BYTES * model.values
+    seconds = START_SECONDS + FIT_SECONDS * model.values / threads
+    return need(seconds, memory, attempt=attempt)
 
 
 def to_name_directions(model: Size, threads: int, attempt: int = 1) -> Need:
@@ -462,15 +432,6 @@ def to_name_directions(model: Size, threads: int, attempt: int = 1) -> Need:
     memory = (CIRCUITS_MB + 250) * MB + 16 * directions * width
     work = 2 * directions * model.elements
     seconds = START_SECONDS + work / PRODUCTS_PER_SECOND / threads
-    return need(seconds, memory, attempt=attempt)
-
-
-def to_compare_experts(model: Size, attempt: int = 1) -> Need:
-    """Of experts: a panel, the moments of a layer in float32 and float64, and two experts in
-    float32 with one projection in float64; the directions of all, and aligned pairs."""
-    memory = (CIRCUITS_MB + 64) * MB + 12 * MOMENTS * model.per_layer + 16 * model.expert
-    pairs = EXPERT_PAIRS * model.experts / max(model.expert * model.per_layer, 1)
-    seconds = START_SECONDS + EXPERT_SECONDS * model.experts + PAIR_SECONDS * pairs
     return need(seconds, memory, attempt=attempt)
 
 

@@ -46,7 +46,8 @@ LATER = {
         *("blockresearch.report.plots.values", "blockresearch.report.plots.spectra", *TABLES),
     ),
     **dict.fromkeys(("merge", "findings", "audit_model", "figures", "model_page"), TABLES),
-    **dict.fromkeys(("transformer_analysis", "circuits", "circuits_part", "directions"), TABLES),
+    **dict.fromkeys(("transformer_analysis", "circuits", "circuits_part"), TABLES),
+    **dict.fromkeys(("directions", "heavy_tails"), TABLES),
 }
 
 # What the answers of a copy that has ended go to, by its process.

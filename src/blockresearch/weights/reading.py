@@ -162,6 +162,17 @@ def panels(source: TensorReader, matrix: Matrix, chunk_bytes: int) -> Iterator[n
         yield dtypes.decode(chunk, dtype, number).reshape(-1, matrix.cols)
 
 
+def whole(
+    source: TensorReader, matrix: Matrix, chunk_bytes: int, kind: type[np.floating]
+) -> np.ndarray:
+    """A matrix [rows, cols] as numbers of a `kind`, read in panels."""
+    found, first = np.empty((matrix.rows, matrix.cols), kind), 0
+    for panel in panels(source, matrix, chunk_bytes):
+        found[first : first + len(panel)] = panel
+        first += len(panel)
+    return found
+
+
 def panel_type(dtype: dtypes.Dtype) -> type[np.floating]:
     """The type of the numbers that stored elements become in panels."""
     is_wide = dtype.bits == 64 or (dtype.kind == "int" and dtype.bits > 16)

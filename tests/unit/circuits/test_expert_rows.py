@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from blockresearch.checkpoint.describe import describe_folder
+from blockresearch.circuits.expert_places import expert_places
 from blockresearch.circuits.expert_rows import expert_rows
 from tests.cases import comparisons
 from tests.cases import experts as cases
@@ -16,7 +17,8 @@ def tables(folder, tensors):
     model = comparisons.write(folder, tensors, cases.CONFIG)
     manifest = describe_folder(str(model), NOW, hashed=False)
     files = {file.path: manifest.path_of(file.path, "") for file in manifest.shards}
-    found = list(expert_rows(manifest, files))
+    layers = [(place.component, place.layer) for place in expert_places(manifest)]
+    found = list(expert_rows(manifest, files, layers))
     rows = [row for each in found for row in each.experts]
     pairs = [row for each in found for row in each.pairs]
     return pd.DataFrame(rows).set_index("expert_index"), pd.DataFrame(pairs)
@@ -91,4 +93,4 @@ def test_a_dense_model_has_no_rows(tmp_path):
     tensors, config = comparisons.base()
     model = comparisons.write(tmp_path / "model", tensors, config)
     manifest = describe_folder(str(model), NOW, hashed=False)
-    assert list(expert_rows(manifest, {})) == []
+    assert list(expert_rows(manifest, {}, [("text", 0)])) == []

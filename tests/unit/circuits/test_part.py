@@ -13,6 +13,8 @@ from blockresearch.circuits.part import measure_layers
 from blockresearch.tables.io import stack
 from tests.conftest import ROOT
 
+ARRAYS = ("0.bases.npz", "0.directions.npz")
+
 DEMO = ROOT / "resources/demo"
 
 
@@ -48,10 +50,8 @@ def test_the_same_layers_give_the_same_bytes(demo, tmp_path):
     for name in ("one", "two"):
         measured(demo, tmp_path / name, groups)
     files = sorted(path.name for path in (tmp_path / "one").iterdir())
-    assert files == [
-        f"0.{name}"
-        for name in "amplifiers.parquet attention_heads.parquet bases.npz directions.npz".split()
-    ]
+    tables = ("amplifiers", "attention_heads", "expert_pairs", "experts", "heavy_tails")
+    assert files == sorted([*(f"0.{name}.parquet" for name in tables), *ARRAYS])
     for name in files:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 

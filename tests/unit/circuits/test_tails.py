@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from blockresearch.checkpoint.describe import describe_folder
-from blockresearch.circuits.tails import tail_rows
+from blockresearch.circuits.tails import fits, tail_rows
+from blockresearch.tables.io import frame
 from tests.cases import comparisons
 
 NOW = "2026-01-01T00:00:00Z"
@@ -23,13 +24,15 @@ def test_matrices_of_layers_have_exponents(tmp_path):
     manifest = describe_folder(str(folder), NOW, hashed=False)
     files = {file.path: manifest.path_of(file.path, "") for file in manifest.shards}
     up = np.linalg.svd(tensors[name("up_proj")], compute_uv=False).astype(np.float64)
-    rows = {
-        row["param_name"]: row for row in tail_rows(manifest, files, {(name("up_proj"), ""): up})
-    }
+    rows = {row["param_name"]: row for row in tail_rows(manifest, files, [("text", 0)])}
     assert set(rows) == {name(key) for key in shapes}
     assert "alpha_square" not in rows[name("gate_proj")]
     for key in ("up_proj", "down_proj"):
         assert rows[name(key)]["alpha_square"] == pytest.approx(2.1, abs=0.1)
-    assert 0 <= rows[name("up_proj")]["alpha_p"] <= 1 and "alpha_p" not in rows[name("down_proj")]
-    again = list(tail_rows(manifest, files, {}))
+    again = list(tail_rows(manifest, files, [("text", 0), ("text", 1)]))
     assert again[0]["alpha_permuted"] == rows[again[0]["param_name"]]["alpha_permuted"]
+    assert not list(tail_rows(manifest, files, [("text", 1)]))
+    table, spectra = frame(again, "heavy_tails"), {(name("up_proj"), ""): up}
+    found = dict(zip(table["param_name"], fits(table, spectra), strict=True))
+    assert 0 <= found[name("up_proj")] <= 1 and found[name("down_proj")] is None
+    assert fits(table, spectra, threads=2) == list(found.values())

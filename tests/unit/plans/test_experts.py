@@ -35,7 +35,7 @@ def plan(tmp_path, tensors, settings, **config):
     folder = comparisons.write(tmp_path / "model", tensors, {**cases.CONFIG, **config})
     manifest = describe_folder(str(folder), DATE, hashed=False)
     files = {file.path: manifest.path_of(file.path, "") for file in manifest.shards}
-    found = list(expert_rows(manifest, files))
+    found = list(expert_rows(manifest, files, [("text", n) for n in range(4)]))
     experts = frame([row for each in found for row in each.experts], "experts")
     pairs = frame([row for each in found for row in each.pairs], "expert_pairs")
     return experts_plan(manifest, experts, pairs, settings)

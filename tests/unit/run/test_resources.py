@@ -120,19 +120,3 @@ def test_circuits_grow_with_the_square_of_the_depth():
     deep = resources.size(manifest(4000), {"parts": []})
     one, four = (resources.to_find_circuits(deep, cores) for cores in (1, 4))
     assert one["predicted_s"] >= four["predicted_s"] and one["mem_mb"] <= four["mem_mb"]
-
-
-@pytest.mark.parametrize("is_stacked", [False, True])
-def test_experts_of_any_layout_take_the_same(is_stacked):
-    def tensor(name, shape, number):
-        role = {"component": "text", "layer_index": 0, "block_type": "moe", "role": "routed"}
-        role["expert_index"] = number
-        return {"name": name, "shape": shape, "role": role, "layout": {"kind": "matrix"}}
-
-    single = [tensor(f"{n}.{m}", (8, 32), n) for n in range(16) for m in ("up", "down")]
-    stacks = [tensor(m, (16, 8, 32), None) for m in ("up", "down")]
-    manifest = {"tensors": stacks if is_stacked else single, "embedding": None, "output": None}
-    size = resources.size(manifest, {"parts": []})
-    assert (size.per_layer, size.expert, size.experts) == (16, 2 * 8 * 32, 16 * 2 * 8 * 32)
-    none = resources.to_compare_experts(resources.Size())
-    assert resources.to_compare_experts(size)["mem_mb"] > none["mem_mb"]
