@@ -12,6 +12,8 @@ STAMP := .venv/.with-gpu-$(GPU)
 DEV_STAMP := .venv/.for-development
 BENCH_STAMP := .venv-bench/.complete
 PLANS_STAMP := .venv-plans/.complete
+# It requires another PEFT; what the tests import of it does not.
+AXOLOTL := axolotl==0.19.0 addict==2.4.0 colorama==0.4.6
 # Many tests wait (for a server, a scheduler, a browser), and those of one file share what they made.
 PYTEST := python -m pytest --numprocesses 2 --dist loadfile
 
@@ -54,6 +56,7 @@ $(PLANS_STAMP): requirements-plans.txt
 	@echo "Installing the tools that execute plans into .venv-plans: 2 GB, some minutes."
 	$(PYTHON) -m venv .venv-plans
 	.venv-plans/bin/python -m pip install --disable-pip-version-check --quiet --requirement $<
+	.venv-plans/bin/python -m pip install --disable-pip-version-check --quiet --no-deps $(AXOLOTL)
 	touch $@
 
 slow: $(DEV_STAMP) $(PLANS_STAMP) ## the proofs that take minutes

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 
 import numpy as np
@@ -15,6 +16,7 @@ from blockresearch.measurement.folder import analyze_folder
 from blockresearch.measurement.part import Settings as Measured
 from blockresearch.plans.adapter import Settings as Adapter
 from blockresearch.plans.adapter import adapter_plan
+from blockresearch.plans.engines.auto_round import SETTINGS
 from blockresearch.plans.engines.llama_cpp import gguf_name
 from blockresearch.plans.experts import Settings as Experts
 from blockresearch.plans.experts import experts_plan
@@ -143,15 +145,63 @@ def test_peft_selects_and_trains_what_the_plan_names(tmp_path):
     assert tool("trainable", demo, tmp_path / "targets.json") == sorted(trained)
 
 
+def test_axolotl_trains_what_the_plan_names(tmp_path):
+    demo = ROOT / "resources/demo"
+    found = analyze_folder(str(demo), Measured(1e-6), 2, DATE)
+    tokens = Tokens("model.embed_tokens.weight", None, True)
+    made = training_plan(found.params, found.matrices, "demo", tokens, Training())
+    # Spectrum trains the embedding as well.
+    wanted = {
+        "model.embed_tokens",
+        *(n for names in made.record["trained"].values() for n in names),
+    }
+    for name in ("spectrum.yaml", "snr_results_demo.json"):
+        write_text(made.files[name], tmp_path / name)
+        assert set(tool("unfrozen", demo, tmp_path / name)) == wanted
+
+
+def test_auto_round_resolves_each_matrix(tmp_path):
+    demo = ROOT / "resources/demo"
+    found = analyze_folder(str(demo), Measured(1e-6, "none"), 2, DATE)
+    settings = Settings("auto-round", bits=10, protect=("first_layer",))
+    made = quantization_plan(found.params, found.matrices, size(found.params), settings)
+    write_text(made.files["layer_config.json"], tmp_path / "layer_config.json")
+    resolved = tool("auto_round_types", demo, tmp_path / "layer_config.json")
+    for each in made.record["matrices"]:
+        assert SETTINGS[each["format"]].items() <= resolved[each["name"]].items()
+    assert {each["format"] for each in made.record["matrices"]} > {"kept"}
+
+
+def stored_tensors(folder):
+    """The tensors of a checkpoint in BF16 by name."""
+    tensors = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        for entry in read_header(path).tensors:
+            codes = read_bytes(path, entry.begin, entry.end).view(np.uint16)
+            tensors[entry.name] = Raw(entry.dtype, codes.reshape(entry.shape))
+    return tensors
+
+
+def spread(random, w):
+    """Noise as large as a matrix."""
+    return random.normal(0, np.sqrt(np.mean(w**2)), w.shape)
+
+
+def edited(source, folder, change, seed=1):
+    """A copy of a checkpoint whose matrices in the layers are changed by `change`."""
+    random, tensors = np.random.default_rng(seed), stored_tensors(source)
+    for name, tensor in tensors.items():
+        if ".layers." in name and tensor.codes.ndim == 2:
+            w = comparisons.values(tensor)
+            tensors[name] = brain(w + change(random, w))
+    return comparisons.write(folder, tensors, json.loads((source / "config.json").read_text()))
+
+
 def tuned_demo(folder, seed=0):
     """A copy of the demo whose matrices changed by 5 %, of layer n in n + 3 directions, and one
     norm."""
     demo = ROOT / "resources/demo"
-    tensors = {}
-    for path in sorted(demo.glob("*.safetensors")):
-        for entry in read_header(path).tensors:
-            codes = read_bytes(path, entry.begin, entry.end).view(np.uint16)
-            tensors[entry.name] = Raw(entry.dtype, codes.reshape(entry.shape))
+    tensors = stored_tensors(demo)
     changed = {}
     for layer in (None, *range(6)):
         start = "model.embed" if layer is None else f"model.layers.{layer}."
@@ -185,19 +235,26 @@ def test_peft_merges_what_the_adapter_plan_predicts(tmp_path, dtype, within):
     assert (left == 0).all()
 
 
-def test_mergekit_adds_the_weighted_changes(tmp_path):
-    folders = [ROOT / "resources/demo", *(tuned_demo(tmp_path / f"tuned{n}", n) for n in (1, 2))]
-    base, *others = (local_checkpoint(str(folder), DATE) for folder in folders)
-    tables = [compare_checkpoints(base, other, 2) for other in others]
+def merged(tmp_path, *others):
+    """The plan of the demo and of fine-tunes, its task vectors, and ‖Δ‖ of what mergekit made."""
+    folders = [ROOT / "resources/demo", *others]
+    base, *tuned = (local_checkpoint(str(folder), DATE) for folder in folders)
+    tables = [compare_checkpoints(base, other, 2) for other in tuned]
     shared = shared_matrices([(table.pairs, table.differences) for table in tables])
-    vectors = list(task_vectors(shared, base, others))
-    plan = merge_plan(base.manifest, [other.manifest for other in others], vectors)
+    vectors = list(task_vectors(shared, base, tuned))
+    plan = merge_plan(base.manifest, [other.manifest for other in tuned], vectors)
     write_text(plan.files["mergekit.yaml"], tmp_path / "mergekit.yaml")
-    merged = tmp_path / "merged"
-    assert tool("mergekit", tmp_path / "mergekit.yaml", merged) == "task_arithmetic"
-    found = compare_checkpoints(base, local_checkpoint(str(merged), DATE), 2).differences
-    measured = found.set_index("param_name")["delta_norm"]
-    weights = [model["weights"] for model in plan.record["models"]]
+    out = tmp_path / "merged"
+    assert tool("mergekit", tmp_path / "mergekit.yaml", out) == plan.record["method"]
+    found = compare_checkpoints(base, local_checkpoint(str(out), DATE), 2).differences
+    return plan.record, vectors, found.set_index("param_name")["delta_norm"]
+
+
+def test_mergekit_adds_the_weighted_changes(tmp_path):
+    tuned = (tuned_demo(tmp_path / f"tuned{n}", n) for n in (1, 2))
+    record, vectors, measured = merged(tmp_path, *tuned)
+    assert record["method"] == "task_arithmetic"
+    weights = [model["weights"] for model in record["models"]]
     for each in vectors:
         part = next((name for name in ("self_attn", "mlp") if name in each.name), "other")
         one, other = (own[part] for own in weights)
@@ -205,6 +262,93 @@ def test_mergekit_adds_the_weighted_changes(tmp_path):
         energy += 2 * one * other * each.agreements[0].inner
         # The merge is rounded to BF16.
         assert measured[each.name] == pytest.approx(np.sqrt(energy), rel=5e-3)
+
+
+def test_mergekit_takes_the_mean_of_what_is_alike(tmp_path):
+    first = tuned_demo(tmp_path / "first")
+    second = edited(first, tmp_path / "second", lambda random, w: 0.01 * spread(random, w))
+    record, vectors, measured = merged(tmp_path, first, second)
+    assert record["method"] == "linear"
+    for each in vectors:
+        energy = sum(each.energies.values()) + 2 * each.agreements[0].inner
+        assert measured[each.name] == pytest.approx(np.sqrt(energy) / 2, rel=5e-3)
+
+
+def test_mergekit_trims_and_elects_signs_as_ties_says(tmp_path):
+    demo = ROOT / "resources/demo"
+    sparse = [
+        edited(
+            demo,
+            tmp_path / f"sparse{n}",
+            lambda random, w: (random.random(w.shape) < 0.3) * 0.5 * spread(random, w) ** 3 / 3e-4,
+            n,
+        )
+        for n in (1, 2)
+    ]
+    record, vectors, measured = merged(tmp_path, *sparse)
+    assert record["method"] == "ties"
+    stored = [stored_tensors(folder) for folder in (demo, *sparse)]
+    for each in vectors:
+        base, *others = (comparisons.values(own[each.name]).astype(float) for own in stored)
+        part = next((name for name in ("self_attn", "mlp") if name in each.name), "other")
+        found = []
+        for other, model in zip(others, record["models"], strict=True):
+            delta = other - base
+            count = int(round(model["density"], 3) * delta.size)
+            least = np.sort(np.abs(delta).reshape(-1))[-count]
+            found.append(np.where(np.abs(delta) >= least, delta, 0) * model["weights"][part])
+        wins = np.sign(sum(found))
+        weights = [model["weights"][part] for model in record["models"]]
+        agree = [np.sign(own) == wins for own in found]
+        total = sum(own * each for own, each in zip(found, agree, strict=True))
+        share = sum(w * each for w, each in zip(weights, agree, strict=True))
+        expected = np.linalg.norm(total / np.where(share == 0, 1, share))
+        assert measured[each.name] == pytest.approx(expected, rel=1e-2)
+
+
+@pytest.mark.parametrize("is_stacked", [False, True])
+def test_peft_merges_factors_of_experts(tmp_path, is_stacked):
+    random, tensors = np.random.default_rng(5), mixtures.mixture()
+    tuned = {}
+    for name, w in tensors.items():
+        is_linear = w.ndim == 2 and "_proj" in name
+        rank = 3 if "up_proj" in name else 2
+        change = comparisons.planted(random, *w.shape, rank) if is_linear else 0
+        tuned[name] = (w + 0.3 * change).astype(np.float32)
+    form = mixtures.stacked if is_stacked else dict
+    folders = [
+        comparisons.write(tmp_path / name, form(own), mixtures.CONFIG)
+        for name, own in (("base", tensors), ("tuned", tuned))
+    ]
+    sides = [local_checkpoint(str(folder), DATE) for folder in folders]
+    found = compare_checkpoints(*sides, 2)
+    settings = Adapter(energy=1, max_rank=2, factors="F32")
+    plan, adapter = adapter_plan(found.pairs, found.differences, sides[0].manifest, settings)
+    assert [each["reason"] for each in plan.record["not_kept"]] == []
+    files = tmp_path / "adapter"
+    write_text(plan.files["adapter_config.json"], files / "adapter_config.json")
+    written = write_factors(adapter, *sides, "F32", files / "adapter_model.safetensors")
+    config = json.loads(plan.files["adapter_config.json"])
+    assert len(config["target_parameters"]) == 4 and len(config["target_modules"]) == 8
+    out = tmp_path / "merged"
+    assert tool("merged", folders[0], files, out) == len(plan.record["modules"])
+    both = [sides[1], local_checkpoint(str(out), DATE)]
+    table = compare_checkpoints(*both, 2).differences
+    left = table.groupby([peft_name(row) for row in table.to_dict("records")])["delta_norm"].agg(
+        lambda norms: np.sqrt(np.square(norms).sum())
+    )
+    for each in plan.record["modules"]:
+        measured = left.pop(each["name"]) / each["delta_norm"]
+        assert measured == pytest.approx(each["error"], abs=2e-6)
+        assert measured == pytest.approx(written[each["name"]], abs=2e-6)
+    assert (left == 0).all()
+
+
+def peft_name(row):
+    """The module, or the parameter of all experts, that a row of differences is part of."""
+    name = row["param_name"].removesuffix(".weight")
+    name = re.sub(r"\.experts\.\d+\.", ".experts.", name)
+    return re.sub(r"experts\.(gate|up)_proj", "experts.gate_up_proj", name)
 
 
 @pytest.mark.parametrize("is_stacked", [False, True])

@@ -120,6 +120,40 @@ def mergekit(path, target):
     return config.merge_method
 
 
+def auto_round_types(folder, config):
+    """Settings by module of the model of a folder, as AutoRound resolves a `layer_config`."""
+    import torch
+    from auto_round.compressors.utils import set_layer_config
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    chosen = json.loads(Path(config).read_text())
+    linear = (torch.nn.Linear,)
+    # What no key names would have 2 bits.
+    found, *_ = set_layer_config(model, chosen, "W2A16", torch.float16, linear, ())
+    keys = ("bits", "group_size", "sym", "data_type")
+    return {name: {key: setting[key] for key in keys} for name, setting in found.items()}
+
+
+def unfrozen(folder, parameters):
+    """Modules of a model that axolotl trains: by a YAML file of `unfrozen_parameters`, or by
+    a JSON file of ratios, of which its Spectrum plugin takes half."""
+    import yaml
+    from axolotl.integrations.spectrum import _generate_unfrozen_params_yaml
+    from axolotl.utils.freeze import freeze_layers_except
+    from transformers import AutoModelForCausalLM
+
+    known = yaml.safe_load(Path(parameters).read_text())
+    names = known.get("unfrozen_parameters") or _generate_unfrozen_params_yaml(known, 0.5)
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    freeze_layers_except(model, names)
+    return sorted(
+        name.removesuffix(".weight")
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
+    )
+
+
 def torchao_types(path):
     """Names of the settings by pattern, as torchao reads them."""
     from torchao.core.config import config_from_dict

@@ -5,7 +5,7 @@
         --files plans/experts
 
 --out is the plan, and --files a folder for the arguments of compressed-tensors' pruner
-(docs/plans.md). The tables are those of experts.py; no weight is read.
+(docs/plans.md). The tables are made by circuits.py; no weight is read.
 """
 
 import logging

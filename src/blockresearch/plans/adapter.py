@@ -9,6 +9,10 @@ worth a direction: the rank is at most the storage rank of Δ.
 Matrices that are stored as one (q, k and v) are one module of PEFT. Each has a rank; the module has
 their sum, with B in blocks.
 
+transformers keeps the experts of a layer in two parameters, `gate_up_proj` and `down_proj`, each
+[experts, out, in], also if they are stored one by one. PEFT gives all experts of a parameter one
+rank: the largest that an expert has here. Gate and up have a block each.
+
 What factors cannot keep is listed with its share of ‖Δ‖². PEFT can store some modules as a whole
 instead (`modules_to_save`): token tables, also with another number of rows, and norms.
 """
@@ -17,7 +21,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -53,9 +57,15 @@ IN_PLACE = ("matched", "renamed")
 # Statuses of token tables that PEFT can store as a whole.
 TABLES = ("resized", "untied", "tied")
 
+# Names of experts that are stored one by one, projection -> parameter in transformers, and parts of
+# a stack of experts.
+APART = re.compile(r"(.*\.experts)\.(\d+)\.(gate_proj|up_proj|down_proj)\.weight")
+PARAMETERS = {"gate_proj": "gate_up_proj", "up_proj": "gate_up_proj", "down_proj": "down_proj"}
+PART = re.compile(r"\[(\d+)\](?:\.(gate_proj|up_proj))?")
+
 # Why a part of the change is in no factors.
 ELSEWHERE = say("a place that the base does not have")
-EXPERT = say("an expert, which transformers stores in one parameter with the others")
+EXPERT = say("an expert of a form that PEFT does not find in one parameter with the others")
 ROUNDING = say("no larger than rounding to the stored types")
 TOKEN_TABLE = say("a token table, and save does not name tokens")
 NORM = say("a norm, and save does not name norms")
@@ -84,6 +94,7 @@ class Piece:
     sigma    singular values of Δ, float64 [n], descending
     storage  its storage rank; None if the values are dequantized
     limit    what sets the rank: energy, rounding or max_rank
+    expert   number and projection of an expert in a parameter of all experts
     """
 
     base: tuple[str, str]
@@ -94,21 +105,39 @@ class Piece:
     storage: int | None
     rank: int
     limit: str
+    expert: tuple[int, str] | None = None
 
 
 @dataclass(frozen=True)
 class Module:
-    """A linear layer with factors; several pieces if their matrices are stored as one."""
+    """A linear layer with factors; several pieces if their matrices are stored as one.
+
+    `experts` is the number of experts of a parameter [experts, rows, cols], 0 for a linear layer.
+    """
 
     name: str
     rows: int
     cols: int
     pieces: tuple[Piece, ...]
+    experts: int = 0
+
+    @property
+    def ranks(self) -> dict[str, int]:
+        """Rank by block: a projection of all experts, or a piece."""
+        return {
+            piece.expert[1] if piece.expert else str(number): piece.rank
+            for number, piece in enumerate(self.pieces)
+        }
 
     @property
     def rank(self) -> int:
-        """Rank of the factors."""
-        return sum(piece.rank for piece in self.pieces)
+        """Rank of the factors, of each expert."""
+        return sum(self.ranks.values())
+
+    @property
+    def parameters(self) -> int:
+        """Elements of the factors."""
+        return self.rank * max(self.experts, 1) * (self.rows + self.cols)
 
     @property
     def energy(self) -> float:
@@ -178,19 +207,17 @@ def adapter_plan(
             else:
                 why = AMBIGUOUS
         else:
+            module = _module(row, base)
             why = _reason(row, base, settings) or (
-                None if names.is_found_alone(_module(row)) else AMBIGUOUS
+                None if names.is_found_alone(module) else AMBIGUOUS
             )
             if why is None:
-                modules.setdefault(_module(row), []).append(_piece(row, settings))
+                modules.setdefault(module, []).append(_piece(row, base, settings))
         if why is not None:
             left.append(_Left(shown_name(row), why, float(size)))
     left += _only_other(pairs)
     adapter = Adapter(
-        tuple(
-            Module(name, *_shape(base, name, pieces), tuple(pieces))
-            for name, pieces in modules.items()
-        ),
+        tuple(_made(base, name, pieces) for name, pieces in modules.items()),
         {module: _tensors(module, pairs, base) for module in saved},
     )
     if not adapter.modules:
@@ -250,8 +277,27 @@ def places_of(row: Mapping[str, Any]) -> tuple[tuple[str, str], tuple[str, str]]
     return (_text(row[base[0]]), _text(row[base[1]])), (_text(row[other[0]]), _text(row[other[1]]))
 
 
-def _module(row: Mapping[str, Any]) -> str:
-    return str(row["param_name"]).removesuffix(".weight")
+def _module(row: Mapping[str, Any], base: Manifest) -> str:
+    """The module of PEFT, or the parameter of all experts, that a matrix of the base is part of."""
+    place = _expert(row, base)
+    return place[0] if place else str(row["param_name"]).removesuffix(".weight")
+
+
+def _expert(row: Mapping[str, Any], base: Manifest) -> tuple[str, int, str] | None:
+    """Parameter, number and projection of a routed expert that transformers keeps in one parameter
+    [experts, out, in] with the others; None for all else."""
+    if row["role"] != "routed":
+        return None
+    tensor = base.by_name[row["param_name"]]
+    if found := APART.fullmatch(tensor.name):
+        parent, number, projection = found.groups()
+        return f"{parent}.{PARAMETERS[projection]}", int(number), projection
+    part = PART.fullmatch(_text(row["slice"]))
+    parent, _, leaf = tensor.name.rpartition(".")
+    is_split = part is not None and bool(part[2]) == (leaf == "gate_up_proj")
+    if not part or not is_split or leaf not in PARAMETERS.values() or tensor.layout.transposed:
+        return None
+    return tensor.name, int(part[1]), part[2] or leaf
 
 
 def _saved_module(row: Mapping[str, Any], save: Sequence[str]) -> str | None:
@@ -282,18 +328,20 @@ def _reason(row: Mapping[str, Any], base: Manifest, settings: Settings) -> str |
         return NO_LINEAR if TOKENS in settings.save else TOKEN_TABLE
     if row["block_type"] == "norm":
         return NORM
-    if row["role"] == "routed":
-        return EXPERT
     tensor = base.by_name[row["param_name"]]
     if tensor.role.is_bias:
         return BIAS
+    if row["role"] == "routed":
+        if _expert(row, base) is None:
+            return EXPERT
+        return None if row["delta_singular_values"] is not None else NO_SPECTRUM
     is_linear = row["block_type"] in LINEAR and len(tensor.logical_shape) == 2
     if not is_linear or not tensor.name.endswith(".weight"):
         return NO_LINEAR
     return None if row["delta_singular_values"] is not None else NO_SPECTRUM
 
 
-def _piece(row: Mapping[str, Any], settings: Settings) -> Piece:
+def _piece(row: Mapping[str, Any], base: Manifest, settings: Settings) -> Piece:
     sigma = np.asarray(row["delta_singular_values"], dtype=np.float64)
     held = np.cumsum(np.square(sigma))
     rank = int(np.searchsorted(held, settings.energy * held[-1] * (1 - 1e-12))) + 1
@@ -309,13 +357,31 @@ def _piece(row: Mapping[str, Any], settings: Settings) -> Piece:
         storage,
         rank,
         limit,
+        place[1:] if (place := _expert(row, base)) else None,
     )
 
 
-def _shape(base: Manifest, module: str, pieces: Sequence[Piece]) -> tuple[int, int]:
-    """Rows and columns of a module, [out, in]."""
-    cols = pieces[0].cols
-    return math.prod(base.by_name[f"{module}.weight"].logical_shape) // cols, cols
+def _made(base: Manifest, name: str, pieces: Sequence[Piece]) -> Module:
+    """A module of its pieces."""
+    first = pieces[0]
+    if first.expert is None:
+        rows = math.prod(base.by_name[f"{name}.weight"].logical_shape) // first.cols
+        return Module(name, rows, first.cols, tuple(pieces))
+    ranks: dict[str, int] = {}
+    for piece in pieces:
+        projection = piece.expert[1] if piece.expert else ""
+        ranks[projection] = max(ranks.get(projection, 0), piece.rank)
+    equal = (replace(piece, rank=ranks[piece.expert[1]]) for piece in pieces if piece.expert)
+    rows = first.rows * (2 if name.endswith("gate_up_proj") else 1)
+    return Module(name, rows, first.cols, tuple(equal), _number_of_experts(base, name))
+
+
+def _number_of_experts(base: Manifest, parameter: str) -> int:
+    if parameter in base.by_name:
+        return base.by_name[parameter].logical_shape[0]
+    parent = parameter.rpartition(".")[0]
+    found = (APART.fullmatch(name) for name in base.by_name)
+    return 1 + max(int(each[2]) for each in found if each and each[1] == parent)
 
 
 class _Names:
@@ -380,7 +446,7 @@ def _predicted(
         "kept": (changed - lost) / total,
         "saved": saved,
         "lost": max(0.0, 1 - (changed - lost) / total - saved),
-        "parameters": sum(each.rank * (each.rows + each.cols) for each in adapter.modules),
+        "parameters": sum(each.parameters for each in adapter.modules),
     }
 
 
@@ -453,7 +519,8 @@ def _config(adapter: Adapter, base: Manifest) -> dict[str, Any]:
         "lora_alpha": largest,
         "rank_pattern": pattern,
         "alpha_pattern": pattern,
-        "target_modules": sorted(ranks),
+        "target_modules": sorted(each.name for each in adapter.modules if not each.experts),
+        "target_parameters": sorted(each.name for each in adapter.modules if each.experts) or None,
         "modules_to_save": sorted(adapter.saved) or None,
         "ensure_weight_tying": keeps_ties,
         "lora_dropout": 0.0,

@@ -49,9 +49,9 @@ def write_factors(
     """
     tensors: dict[str, Written] = {}
     for module in adapter.modules:
-        name = f"{PREFIX}{module.name}"
-        tensors[f"{name}.lora_A.weight"] = Written(dtype, (module.rank, module.cols))
-        tensors[f"{name}.lora_B.weight"] = Written(dtype, (module.rows, module.rank))
+        name, count = _name(module, adapter), module.rank * max(module.experts, 1)
+        tensors[f"{name}.lora_A.weight"] = Written(dtype, (count, module.cols))
+        tensors[f"{name}.lora_B.weight"] = Written(dtype, (module.rows, count))
     whole_ones = [pair for own in adapter.saved.values() for pair in own.items()]
     for name, source in whole_ones:
         stored = other.manifest.by_name[source]
@@ -84,6 +84,16 @@ def write_factors(
     return errors
 
 
+def _name(module: Module, adapter: Adapter) -> str:
+    """Where PEFT keeps the factors. Of two parameters of a module it wraps the first one first."""
+    if not module.experts:
+        return f"{PREFIX}{module.name}"
+    parent, _, parameter = module.name.rpartition(".")
+    others = {each.name for each in adapter.modules}
+    is_inner = parameter == "gate_up_proj" and f"{parent}.down_proj" in others
+    return f"{PREFIX}{parent}{'.base_layer' if is_inner else ''}"
+
+
 def low_rank(delta: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
     """B [rows, rank] and A [rank, cols], float64, of the best approximation B A of Δ."""
     if delta.shape[0] < delta.shape[1]:
@@ -108,30 +118,41 @@ def _factors(
     items: tuple[Mapping[Place, Item], ...],
     dtype: str,
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """A and B of a module as they are written, float32, and their error."""
-    a = np.zeros((module.rank, module.cols), np.float32)
-    b = np.zeros((module.rows, module.rank), np.float32)
-    first, lost, total = 0, 0.0, 0.0
-    for piece in module.pieces:
+    """A and B of a module as they are written, float32, and their error.
+
+    Of a parameter of experts A is [experts · rank, cols], expert by expert, and B
+    [rows, rank · experts], direction by direction.
+    """
+    experts = max(module.experts, 1)
+    a = np.zeros((experts, module.rank, module.cols), np.float32)
+    b = np.zeros((module.rows, module.rank, experts), np.float32)
+    starts = dict(zip(module.ranks, np.cumsum([0, *module.ranks.values()]), strict=False))
+    lost = total = 0.0
+    for number, piece in enumerate(module.pieces):
         item = items[0][piece.base]
         delta = change(item, items[1][piece.other], base, other)
         left, right = (rounded(each, dtype) for each in low_rank(delta, piece.rank))
-        last = first + piece.rank
-        a[first:last] = right
-        b[_rows(item, piece), first:last] = left
-        first = last
+        expert, key = piece.expert or (0, str(number))
+        own = slice(starts[key], starts[key] + piece.rank)
+        a[expert, own] = right
+        b[_rows(item, piece, module), own, expert] = left
         for start in range(0, len(delta), ROWS):
             block = delta[start : start + ROWS].astype(np.float64)
             total += float(np.square(block).sum())
             block -= left[start : start + ROWS].astype(np.float64) @ right
             lost += float(np.square(block).sum())
-    return a, b, math.sqrt(lost / total)
+    shapes = (-1, module.cols), (module.rows, -1)
+    return a.reshape(shapes[0]), b.reshape(shapes[1]), math.sqrt(lost / total)
 
 
-def _rows(item: Item, piece: Piece) -> Any:
+def _rows(item: Item, piece: Piece, module: Module) -> Any:
     """The rows of a module [out, in] that are those of a piece of it."""
     if item.is_whole:
-        return slice(None)
+        # Of experts that are stored one by one, gate comes before up.
+        first = piece.rows if piece.expert and piece.expert[1] == "up_proj" else 0
+        return slice(first, first + piece.rows) if module.experts else slice(None)
+    if module.experts:
+        return row_starts(item.matrix) // piece.cols % module.rows
     starts, matrix = row_starts(item.matrix), item.matrix
     return starts // piece.cols if matrix.stride == 1 else starts % matrix.stride
 

@@ -13,7 +13,7 @@ from blockresearch.plans.factors import low_rank, write_factors
 from blockresearch.plans.plan import PlanError
 from blockresearch.safetensors.dtypes import decode
 from blockresearch.safetensors.reader import read_bytes, read_header
-from tests.cases import comparisons
+from tests.cases import comparisons, experts
 from tests.cases.checkpoints import llama
 
 DATE = "2026-01-01T00:00:00Z"
@@ -154,3 +154,50 @@ def test_without_a_fine_tune_there_is_a_reason(tmp_path):
 def test_wrong_settings_are_named(tuned, settings, message):
     with pytest.raises(PlanError, match=message):
         planned(tuned, **settings)
+
+
+@pytest.mark.parametrize("is_stacked", [False, True])
+def test_experts_of_a_layer_are_two_parameters(tmp_path, is_stacked):
+    tensors = experts.independent()
+    form = experts.stacked if is_stacked else dict
+    random = np.random.default_rng(3)
+    tuned = {
+        name: (w + comparisons.planted(random, *w.shape, 4 if ".7.up_proj" in name else 2)).astype(
+            "f4"
+        )
+        for name, w in tensors.items()
+        if ".experts." in name
+    }
+    pair = sides(tmp_path, form(tensors), form(tensors | tuned), experts.CONFIG)
+    plan, adapter = planned(pair, energy=1)
+    start = f"{experts.START}.experts"
+    config = json.loads(plan.files["adapter_config.json"])
+    assert config["target_modules"] == [] and config["lora_dropout"] == 0
+    assert config["target_parameters"] == [f"{start}.down_proj", f"{start}.gate_up_proj"]
+    # One expert needs more directions, so all have them.
+    assert {each.name.rpartition(".")[2]: each.rank for each in adapter.modules} == {
+        "gate_up_proj": 2 + 4,
+        "down_proj": 2,
+    }
+    path = tmp_path / "factors.safetensors"
+    errors = write_factors(adapter, *pair, "F32", path)
+    assert max(errors.values()) < 1e-5
+    rows, count = 2 * experts.NEURONS, 6 * experts.EXPERTS
+    assert {entry.name: entry.shape for entry in read_header(path).tensors} == {
+        f"base_model.model.{start}.base_layer.lora_A.weight": (count, experts.WIDTH),
+        f"base_model.model.{start}.base_layer.lora_B.weight": (rows, count),
+        f"base_model.model.{start}.lora_A.weight": (2 * experts.EXPERTS, experts.NEURONS),
+        f"base_model.model.{start}.lora_B.weight": (experts.WIDTH, 2 * experts.EXPERTS),
+    }
+
+
+def test_exchanged_rows_and_columns_are_not_kept(tmp_path):
+    tensors = experts.independent()
+    tuned = {name: w * np.float32(1.1) for name, w in tensors.items()}
+    both = [experts.stacked(own, transposed=True) for own in (tensors, tuned)]
+    plan, _ = planned(sides(tmp_path, *both, experts.CONFIG), energy=0.1)
+    assert {module["name"].rpartition(".")[0] for module in plan.record["modules"]} == {
+        f"{experts.START}.shared_expert"
+    }
+    (left,) = (each for each in plan.record["not_kept"] if "expert" in each["reason"])
+    assert len(left["tensors"]) == 3 * experts.EXPERTS

@@ -1,8 +1,9 @@
 """AutoRound: `layer_config.json`, for `AutoRound(model, layer_config=json.load(…))`.
 
-A plain name matches anywhere in a name there, so each key is anchored. Integer weights need sides
+A plain name matches anywhere in a name there, so each key is anchored. AutoRound escapes every dot
+of a key itself, also one that is escaped already, so dots stay bare. Integer weights need sides
 that are multiples of 32. AutoRound learns how to round: its errors of weights are larger than those
-of plain rounding. Source: auto-round 0.16.1.
+of plain rounding. Source: auto-round 0.15.1 and 0.16.1, `to_standard_regex`.
 """
 
 import json
@@ -21,6 +22,8 @@ SETTINGS = {
     KEPT: {"bits": 16, "data_type": "float"},
 }
 
+ESCAPED = r"\."
+
 FORMATS = (
     Format("INT8", "int8_channel", lambda m: size(m, 8, None), 32),
     Format("INT4", "int4_g128_sym", lambda m: size(m, 4, 128), 128),
@@ -38,7 +41,7 @@ def takes(matrix: Matrix) -> bool:
 def files(assigned: Assigned, others: Sequence[str]) -> dict[str, str]:
     """`layer_config.json`: a setting by pattern."""
     config = {
-        f"^{pattern}$": SETTINGS[name]
+        f"^{pattern.replace(ESCAPED, '.')}$": SETTINGS[name]
         for name, matrices in assigned.items()
         for pattern in patterns(matrices)
     }

@@ -52,7 +52,9 @@ def by_llama_cpp(files, name):
 
 def by_auto_round(files, name):
     config = json.loads(files["layer_config.json"])
-    found = [setting for key, setting in config.items() if re.search(key, name)]
+    # AutoRound escapes every dot, whatever is before it.
+    keys = {key: key.replace(".", "\\.") for key in config}
+    found = [setting for key, setting in config.items() if re.search(keys[key], name)]
     return [next(f for f, known in auto_round.SETTINGS.items() if known == s) for s in found]
 
 
