@@ -58,7 +58,8 @@ def test_no_rule_puts_a_text_into_a_shell_unquoted():
     flags = ("args", "companions", "later", "mode", "program", "space")
     safe = {"threads", *(f"params.{name}" for name in flags)}
     safe |= {
-        f"wildcards.{name}" for name in ("batch", "group", "piece", "key", "notebook", "shard")
+        f"wildcards.{name}"
+        for name in ("batch", "group", "piece", "key", "notebook", "part", "shard")
     }
     for path in (ROOT / "workflow/rules").glob("*.smk"):
         shells = re.findall(r"\n    shell:\n((?: {8}.*\n)+)", path.read_text())

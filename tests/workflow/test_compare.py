@@ -32,7 +32,7 @@ def test_a_comparison_follows_its_sides(tmp_path):
     pages = {"adapter_plan": 1, "compare_page": 1, "compare_report": 1}
     repair = {"repair_plan": 1}
     # The base has one shard, the other side two.
-    parts = {"survey_shard": 3, "compare_shard": 1, "compare_models": 1}
+    parts = {"survey_shard": 3, "compare_part": 1, "compare_models": 1}
     assert first.jobs == {"resolve_model": 2, **parts, **pages, **repair, "compare": 1}
     assert "change of rank 2" in (project.folder / FOLDER / "index.html").read_text()
     pairs = pd.read_csv(project.folder / FOLDER / "pairs.csv")
@@ -56,7 +56,7 @@ def test_a_comparison_follows_its_sides(tmp_path):
     again = compare("compare=[]")
     assert again.code == 0, again.text
     assert again.jobs["resolve_model"] == again.jobs["compare_models"] == 1
-    assert again.jobs["survey_shard"] == again.jobs["compare_shard"] == 1
+    assert again.jobs["survey_shard"] == again.jobs["compare_part"] == 1
 
 
 @pytest.mark.slow
@@ -89,7 +89,7 @@ def test_few_shards_on_disk_give_the_same_tables(tmp_path):
             )
         few = ("keep_weights=false", "shards_on_disk=2")
         with watched(project.folder / "weights-few") as seen:
-            assert compare("few", *few)["compare_shard"] == 3
+            assert compare("few", *few)["compare_part"] == 3
         # A shard of each side.
         assert seen == [2]
         # A switch measures nothing again.

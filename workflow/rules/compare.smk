@@ -11,6 +11,8 @@ PARENTS = {
 wildcard_constraints:
     base="|".join(map(re.escape, MODELS)),
     other="|".join(map(re.escape, MODELS)),
+    # A part of the base's plan, or all parts of a shard.
+    part=r"\d{5}(-\d{3})?",
 
 
 # Hashes of tensors, by which they are matched: the same for all comparisons of a model.
@@ -44,9 +46,9 @@ rule survey_shard:
         " --weights {params.weights:q} --out {output:q} --threads {threads} 2> {log:q}"
 
 
-# The pairs of a shard of the base. Of the other side, the shards of their partners are read: one
+# The pairs of a part of the base's plan. Of the other side, the shards of their partners are read: one
 # after the other if weights are not kept.
-rule compare_shard:
+rule compare_part:
     input:
         base="<results>/{base}/manifest.json",
         other="<results>/{other}/manifest.json",
@@ -72,35 +74,40 @@ rule compare_shard:
                 lookup.sides(wildcards, PARENTS),
                 lookup.compared_files(
                     [manifest_of(side) for side in lookup.sides(wildcards, PARENTS)],
-                    wildcards.shard,
+                    wildcards.part[:5],
                 ),
             )
             for path in available(side, files)
         ],
     output:
-        "<results>/compare/{other}-vs-{base}/parts/{shard}.json",
+        "<results>/compare/{other}-vs-{base}/parts/{part}.json",
     log:
-        "<results>/compare/{other}-vs-{base}/logs/compare_shard/{shard}.log",
+        "<results>/compare/{other}-vs-{base}/logs/compare_part/{part}.log",
     benchmark:
-        "<results>/compare/{other}-vs-{base}/benchmarks/compare_shard/{shard}.tsv"
+        "<results>/compare/{other}-vs-{base}/benchmarks/compare_part/{part}.tsv"
     conda:
         "../../envs/numeric.yaml"
-    threads: lambda wildcards: RUN.threads("compare_shard", wildcards.base, workflow.cores)
+    threads: lambda wildcards: RUN.threads("compare_part", wildcards.base, workflow.cores)
     resources:
-        **resources_for("compare_shard"),
+        **resources_for("compare_part"),
         # One shard of each side at a time.
         disk_slots=lambda wildcards: lookup.together(
             slots(side, 1) for side in lookup.sides(wildcards, PARENTS)
         ),
     params:
-        code=fingerprint("compare_shard"),
-        program=program("compare_shard"),
+        code=fingerprint("compare_part"),
+        digests=lambda wildcards: [
+            part["digest"]
+            for part in plan_of(lookup.Side(wildcards.base))["parts"]
+            if part["part"].startswith(wildcards.part)
+        ],
+        program=program("compare_part"),
         weights=uncompared(lambda wildcards: config["weights"]),
     shell:
         "{params.program} --base_manifest {input.base:q} --other_manifest {input.other:q}"
         " --parent_manifests {input.parents:q}"
         " --base_surveys {input.base_surveys:q} --other_surveys {input.other_surveys:q}"
-        " --shard {wildcards.shard} --weights {params.weights:q} --out {output:q}"
+        " --base_plan {input.plans[0]:q} --part {wildcards.part} --weights {params.weights:q} --out {output:q}"
         " --threads {threads} 2> {log:q}"
 
 
@@ -121,10 +128,12 @@ rule compare_models:
             )
         ],
         parts=lambda wildcards: collect(
-            "<results>/compare/{other}-vs-{base}/parts/{shard}.json",
+            "<results>/compare/{other}-vs-{base}/parts/{part}.json",
             other=wildcards.other,
             base=wildcards.base,
-            shard=lookup.shard_numbers(manifest_of(lookup.Side(wildcards.base))),
+            part=RUN.compared_parts(
+                plan_of(lookup.Side(wildcards.base)), lookup.sides(wildcards, PARENTS)
+            ),
         ),
         tokenizers=lambda wildcards: [
             path

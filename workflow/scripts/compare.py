@@ -13,7 +13,7 @@ With --expect it is a check for converters: the exit code is 1 if the other side
 and expectation.json has the reasons.
 
 The rule of the workflow names manifests instead of folders, and files of survey_shard and
-compare_shard, which have measured the tensors. Shards are then read only if many changes share a
+compare_part, which have measured the tensors. Shards are then read only if many changes share a
 direction; those that are not in place are downloaded, one of each side at a time, and deleted.
 """
 
@@ -106,7 +106,7 @@ if __name__ == "__main__":
         parser.add_argument(
             f"--{name}_surveys", nargs="*", default=[], metavar="FILE", help="of survey_shard"
         )
-    parser.add_argument("--parts", nargs="*", default=[], metavar="FILE", help="of compare_shard")
+    parser.add_argument("--parts", nargs="*", default=[], metavar="FILE", help="of compare_part")
     parser.add_argument("--weights", default="", help="folder of downloaded weights")
     parser.add_argument(
         "--parents",

@@ -2,7 +2,7 @@
 
     python workflow/scripts/survey_shard.py --manifest manifest.json --shard 00001 --out 00001.json
 
-compare_shard and compare match tensors by these hashes. A shard that is not in place is downloaded,
+compare_part and compare match tensors by these hashes. A shard that is not in place is downloaded,
 verified, and deleted after that.
 """
 

@@ -177,6 +177,12 @@ def plan_json(parts: Iterable[Part]) -> dict[str, Any]:
     }
 
 
+def tensors_of(plan: Mapping[str, Any], part: str) -> set[str]:
+    """Names of the tensors of a part of a plan on disk, or of a shard by its number."""
+    entries = [entry for entry in plan["parts"] if entry["part"].startswith(part)]
+    return {tensor["name"] for entry in entries for tensor in entry["tensors"]}
+
+
 def part_from_json(entry: Mapping[str, Any]) -> Part:
     """The part of an entry of a plan on disk."""
     content = _content_from_json(entry)

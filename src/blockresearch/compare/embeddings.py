@@ -15,6 +15,7 @@ HSIC₁ of Song and others 2012, Feature selection via dependence maximization.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -40,16 +41,28 @@ UNRELATED, ALIKE = 0.42, 0.6
 class Agreement:
     """How alike two embeddings arrange shared tokens.
 
-    tokens   number of shared tokens that were compared
-    widths   numbers of columns: of the base and of the other side
-    cka      unbiased linear CKA, at most 1
-    null     the largest one with shuffled tokens
+    component   part of the model that the base's embedding belongs to
+    tokens      number of shared tokens that were compared
+    widths      numbers of columns: of the base and of the other side
+    cka         unbiased linear CKA, at most 1
+    null        the largest one with shuffled tokens
     """
 
+    component: str
     tokens: int
     widths: tuple[int, int]
     cka: float
     null: float
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The row of the table lineage."""
+        return {
+            "component": self.component,
+            "tokens": self.tokens,
+            "embedding_cka": self.cka,
+            "embedding_cka_null": self.null,
+        }
 
 
 def have_other_widths(base: Manifest, other: Manifest) -> bool:
@@ -82,7 +95,8 @@ def agreement(base: Source, other: Source, shared: SharedRows | None) -> Agreeme
     random = np.random.default_rng(0)
     orders = [np.arange(len(chosen)), *(random.permutation(len(chosen)) for _ in range(SHUFFLES))]
     found, *nulls = ckas(mine, theirs, orders)
-    return Agreement(len(chosen), (first.shape[1], second.shape[1]), found, max(nulls))
+    widths = first.shape[1], second.shape[1]
+    return Agreement(first.tensor.role.component, len(chosen), widths, found, max(nulls))
 
 
 def embedding_of(manifest: Manifest) -> Item | None:

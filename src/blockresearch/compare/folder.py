@@ -1,13 +1,13 @@
 """Compare two checkpoints: match their tensors, measure every matched pair, and make tables.
 
 A comparison is made in one go (`compare_checkpoints`), or in parts that need only some shards at a
-time: a survey of each shard, the pairs of each shard of the base (`measured`), and what only all
+time: a survey of each shard, the pairs of some tensors of the base (`measured`), and what only all
 pairs together show (`joined`). The tables are the same, because a pair is measured by itself.
 """
 
 import filecmp
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
@@ -115,12 +115,13 @@ class Matched:
     layers: Sequence[Sequence[int]]
     surveys: tuple[Survey, Survey]
 
-    def compared(self, shard: str | None = None) -> list[int]:
-        """Places of the pairs that both sides have; those of a `shard` of the base alone."""
+    def compared(self, names: Container[str] | None = None) -> list[int]:
+        """Places of the pairs that both sides have; those of tensors of the base of some `names`
+        alone."""
         return [
             place
             for place, pair in enumerate(self.pairs)
-            if pair.is_compared and shard in (None, pair.either.tensor.shard)
+            if pair.is_compared and (names is None or pair.either.tensor.name in names)
         ]
 
 
@@ -236,6 +237,8 @@ def joined(found: Matched, numbers: Mapping[int, Numbers], both: Both) -> Compar
     if have_other_widths(both.left.manifest, both.right.manifest):
         with threadpool_limits(1):
             embeddings = agreement(both.left, both.right, both.rows)
+    if embeddings is not None:
+        lineage.append(embeddings.row)
     profiles = (
         profile(side.manifest, own.spreads)
         for side, own in zip((both.left, both.right), found.surveys, strict=True)

@@ -6,7 +6,7 @@ residual of the size of rounding. Methods that select elements (TIES, DARE) do n
 found.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -42,23 +42,22 @@ def shared_matrices(parents: Sequence[Manifest], other: Manifest) -> dict[str, S
 
 
 def mixture(
-    parents: Sequence[Source], other: Source, shard: str | None = None
+    parents: Sequence[Source], other: Source, names: Container[str] | None = None
 ) -> Iterator[dict[str, Any]]:
     """Rows of the table mixture: one for each matrix of the same shape in all checkpoints, or of
-    those in a `shard` of the first parent alone, in the order of the other side."""
+    tensors of the first parent of some `names` alone, in the order of the other side."""
     shared = shared_matrices([parent.manifest for parent in parents], other.manifest)
-    shared = {
-        name: own for name, own in shared.items() if shard in (None, own[0].either.tensor.shard)
-    }
+    if names is not None:
+        shared = {name: own for name, own in shared.items() if own[0].either.tensor.name in names}
     if not shared:
         return
     with ExitStack() as stack:
         sides = []
         for place, parent in enumerate(parents):
-            names = {own[place].either.tensor.name for own in shared.values()}
-            sides.append(stack.enter_context(parent.reading(names)))
-        names = {own[0].other.tensor.name for own in shared.values() if own[0].other}
-        target = stack.enter_context(other.reading(names))
+            read = {own[place].either.tensor.name for own in shared.values()}
+            sides.append(stack.enter_context(parent.reading(read)))
+        read = {own[0].other.tensor.name for own in shared.values() if own[0].other}
+        target = stack.enter_context(other.reading(read))
         for name, own in shared.items():
             try:
                 gram = _gram(_opened(own, sides, target))

@@ -219,6 +219,14 @@ class Run:
         manifest = self.known(model, "manifest.json")
         return len(layer_group(manifest, group).shards) if manifest else 1
 
+    def compared_parts(self, plan: Mapping[str, Any], sides: Iterable[Side]) -> list[str]:
+        """The jobs of a comparison: the parts of the base's plan; if a side is downloaded for each
+        job, its shards, by their numbers."""
+        names = [part["part"] for part in plan["parts"]]
+        if self.keep_weights or all(self.models[side.model].is_folder for side in sides):
+            return names
+        return list(dict.fromkeys(name.partition("-")[0] for name in names))
+
     def threads(self, rule: str, model: str, cores: int | None) -> int:
         """Cores of a job that reads weights, of those that the run has (None: unknown)."""
         plan = self.known(model, "plan.json")
@@ -231,9 +239,10 @@ class Run:
             return resources.clustering_threads(size.elements, cores, beside)
         if rule in ("measure_shard", "survey_shard") and not self.keep_weights:
             at_once = self.shards_on_disk
-        elif rule == "compare_shard":
-            # Each has a shard of both sides on the disk.
-            at_once = 1 if self.keep_weights else self.shards_on_disk // 2
+        elif rule == "compare_part":
+            # Each has a shard of both sides on the disk, or there are twice as many jobs as run at
+            # once, so that they end together.
+            at_once = len(parts) // 2 if self.keep_weights else self.shards_on_disk // 2
         elif rule == "measure_shard" and self.on_gpu:
             # While one shard is measured, the process for another one starts.
             at_once = min(len({part["shard"] for part in parts.values()}), 2)
@@ -255,10 +264,10 @@ class Run:
             manifest = self.known(wildcards.model, "manifest.json")
             fetched = shard_size(read_json(manifest), wildcards.shard) if manifest else 0
             return resources.to_survey(fetched, threads, streams, attempt)
-        if rule == "compare_shard":
+        if rule == "compare_part":
             plan = self.known(wildcards.base, "plan.json")
             parts = planned_parts(plan) if plan else {}
-            some = [part for name, part in parts.items() if name.startswith(wildcards.shard)]
+            some = [part for name, part in parts.items() if name.startswith(wildcards.part)]
             return resources.to_compare([some, some], threads, attempt)
         if rule == "compare_models":
             found = [self.known(wildcards.base, name) for name in ("manifest.json", "plan.json")]

@@ -453,7 +453,7 @@ def to_survey(size: int, threads: int, downloads: bool, attempt: int = 1) -> Nee
 
 
 def to_join(base: Size, attempt: int = 1) -> Need:
-    """Of joining what compare_shard has measured: rows with all their singular values."""
+    """Of joining what compare_part has measured: rows with all their singular values."""
     seconds = JOIN_SECONDS + JOIN_VALUE_SECONDS * base.values
     return need(seconds, JOIN_MB * MB + JOIN_VALUE_BYTES * base.values, 100 * MB, attempt)
 

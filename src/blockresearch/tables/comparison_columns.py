@@ -13,6 +13,7 @@ from blockresearch.tables.column import (
 )
 from blockresearch.tables.sources import (
     ARDITI,
+    KORNBLITH,
     MARCHENKO,
     ROY,
     RUDELSON,
@@ -353,7 +354,8 @@ HEADS = Schema(
 
 LINEAGE = Schema(
     "lineage.csv, lineage.parquet",
-    "one tested layer, of one expert if it has several",
+    "one tested layer, of one expert if it has several, or the token embeddings of a component if "
+    "their widths differ",
     (
         *_SIDES,
         COMPONENT,
@@ -384,6 +386,17 @@ LINEAGE = Schema(
                 ),
             )
         ),
+        Column("tokens", "integer", "tokens whose embeddings were compared", NONE),
+        Column(
+            "embedding_cka",
+            "number",
+            "likeness of how embeddings of different widths arrange these tokens: unbiased linear "
+            "CKA",
+            NONE,
+            "HSIC₁(A, B) / √(HSIC₁(A, A) HSIC₁(B, B))",
+            KORNBLITH,
+        ),
+        Column("embedding_cka_null", "number", "the largest of it with shuffled tokens", NONE),
     ),
 )
 

@@ -26,6 +26,8 @@ KMEANS = "Lloyd 1982, IEEE Trans. Inf. Theory 28(2), 129–137"
 
 KNEEDLE = "Satopää, Albrecht, Irwin and Raghavan 2011, ICDCS Workshops, 166–171"
 
+KORNBLITH = "Kornblith, Norouzi, Lee and Hinton 2019, arXiv:1905.00414"
+
 LAND = "Land and Bartolo 2024, EMNLP, 11631–11646, arXiv:2405.05417"
 
 MARCHENKO = "Marchenko and Pastur 1967, Math. USSR-Sbornik 1(4), 457–483"

@@ -59,6 +59,9 @@ def test_a_model_of_another_width(tmp_path, kind, rule):
     )
     found = compare_checkpoints(*(local_checkpoint(str(side), NOW) for side in sides), 1)
     assert found.embeddings.tokens == 64 and found.embeddings.widths == (64, 32)
+    row = found.lineage.iloc[-1]
+    assert row["embedding_cka"] == found.embeddings.cka and row["tokens"] == 64
+    assert found.lineage["embedding_cka"].notna().sum() == 1
     texts = {verdict.rule: verdict.text for verdict in autopsy(found)}
     assert rule in texts and "not_comparable" in texts
     assert "across widths of 64 and 32" in texts[rule]

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from blockresearch.checkpoint.plan import make_plan, plan_json, tensors_of
 from blockresearch.compare.checkpoint import Checkpoint, local_checkpoint
 from blockresearch.compare.folder import Both, compare_checkpoints, joined, matched, measured
 from blockresearch.compare.mixture import mixture
@@ -78,9 +79,12 @@ def test_parts_give_the_tables_of_one_job(sides, kind, tmp_path):
         surveys.append(read_surveys(path for path in paths if path.exists()))
     found, both = matched(base.manifest, other.manifest, *surveys), Both(base, other)
     numbers, mixed = {}, []
-    for shard in base.manifest.shards:
-        some = measured(found, found.compared(shard.path), both, 1)
-        write_numbers(some, mixture([base, parent], other, shard.path), tmp_path / "part.json")
+    plan = plan_json(make_plan(base.manifest, 1e-3))
+    assert len(plan["parts"]) > len(base.manifest.shards)
+    for part in plan["parts"]:
+        names = tensors_of(plan, part["part"])
+        some = measured(found, found.compared(names), both, 1)
+        write_numbers(some, mixture([base, parent], other, names), tmp_path / "part.json")
         some, own = read_numbers(tmp_path / "part.json")
         numbers |= some
         mixed += own

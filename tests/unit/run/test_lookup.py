@@ -1,11 +1,12 @@
 """How many cores jobs get, from what is known of their model."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
-from blockresearch.run.lookup import Run, compared_files, shard_numbers, together
+from blockresearch.run.lookup import Run, Side, compared_files, shard_numbers, together
 from blockresearch.run.model import Model
 from blockresearch.run.resources import clustering_threads
 
@@ -75,8 +76,24 @@ def test_a_shard_is_compared_with_all_others():
 
 def test_a_comparison_needs_a_shard_of_each_side(tmp_path):
     run = run_of(tmp_path, PARTS, keep_weights=False, shards_on_disk=4)
-    assert run.threads("compare_shard", "m", 16) == 8
-    place = SimpleNamespace(base="m", other="unknown", shard="00002")
-    need = run.needs("compare_shard", place, 1, 2)
+    assert run.threads("compare_part", "m", 16) == 8
+    place = SimpleNamespace(base="m", other="unknown", part="00002")
+    need = run.needs("compare_part", place, 1, 2)
     assert need["disk_mb"] > 1900 and need["mem_mb"] > 2000
     assert together([500, 500, 500]) == 1000 and together([250, 0]) == 250
+
+
+def test_parts_are_compared_if_no_job_downloads(tmp_path):
+    plan, names = {"parts": PARTS}, [part["part"] for part in PARTS]
+    local = run_of(tmp_path, PARTS)
+    models = {"m": local.models["m"], "far": Model("far", "org/far", "main")}
+    kept = replace(local, models=models)
+    few = replace(kept, keep_weights=False)
+    both = Side("m"), Side("far")
+    assert kept.compared_parts(plan, both) == few.compared_parts(plan, both[:1]) == names
+    assert few.compared_parts(plan, both) == ["00001", "00002", "00003"]
+    shard, part = (
+        kept.needs("compare_part", SimpleNamespace(base="m", part=name), 1)["predicted_s"]
+        for name in ("00002", "00002-001")
+    )
+    assert part < shard and kept.threads("compare_part", "m", 16) == 16 // 3

@@ -38,7 +38,7 @@ def test_jobs_without_success_are_lost(tmp_path, job):
 
 
 def test_jobs_of_a_comparison_are_lost_as_well(tmp_path, job):
-    log = job("compare_shard/00001", 101, None, "results/compare/a-vs-b")
+    log = job("compare_part/00001", 101, None, "results/compare/a-vs-b")
     assert lost_jobs(str(tmp_path / "results"), ["compare/a-vs-b"], 100 * 10**9) == [log]
 
 

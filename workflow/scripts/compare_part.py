@@ -1,12 +1,14 @@
-"""Measure what changed in the tensors of a shard, before compare makes tables of all shards.
+"""Measure what changed in a part of the tensors, before compare makes tables of all parts.
 
-    python workflow/scripts/compare_shard.py --base_manifest base.json \\
+    python workflow/scripts/compare_part.py --base_manifest base.json \\
         --other_manifest other.json --base_surveys A/surveys/*.json \\
-        --other_surveys B/surveys/*.json --shard 00001 --out B-vs-A/parts/00001.json
+        --other_surveys B/surveys/*.json --base_plan plan.json --part 00001-001 \\
+        --out B-vs-A/parts/00001-001.json
 
-The shard is one of the base; of the other side, the shards with the partners of its tensors are
-read. Shards that are not in place are downloaded, one of each side at a time, verified, and deleted
-after that. Parents, of which the other side may be a merge, are read as well.
+The part is one of the base's plan, or with the number of a shard (00001) all parts of that. Of the
+other side, the shards with the partners of its tensors are read. Shards that are not in place are
+downloaded, one of each side at a time, verified, and deleted after that. Parents, of which the
+other side may be a merge, are read as well.
 """
 
 import logging
@@ -15,14 +17,16 @@ from pathlib import Path
 
 from blockresearch.checkpoint.borrow import job_folder
 from blockresearch.checkpoint.manifest import read_manifest
+from blockresearch.checkpoint.plan import tensors_of
 from blockresearch.compare.checkpoint import Lent
 from blockresearch.compare.folder import Both, matched, measured
 from blockresearch.compare.mixture import mixture
 from blockresearch.compare.numbers import write_numbers
 from blockresearch.compare.survey import read_surveys
+from blockresearch.files import read_json
 from blockresearch.run import cli
 
-log = logging.getLogger("compare_shard")
+log = logging.getLogger("compare_part")
 
 
 def main(options):
@@ -32,15 +36,15 @@ def main(options):
         Lent(
             read_manifest(path),
             options.weights,
-            job_folder(options.weights, path, f"compare-{pair}-{options.shard}-{number}"),
+            job_folder(options.weights, path, f"compare-{pair}-{options.part}-{number}"),
         )
         for number, path in enumerate(paths)
     )
-    shard = base.manifest.shards[int(options.shard) - 1].path
+    names = tensors_of(read_json(options.base_plan), options.part)
     surveys = map(read_surveys, (options.base_surveys, options.other_surveys))
     found = matched(base.manifest, other.manifest, *surveys)
-    numbers = measured(found, found.compared(shard), Both(base, other), options.threads)
-    mixed = mixture([base, *parents], other, shard) if parents else ()
+    numbers = measured(found, found.compared(names), Both(base, other), options.threads)
+    mixed = mixture([base, *parents], other, names) if parents else ()
     write_numbers(numbers, mixed, options.out)
     log.info("%d pairs in %s", len(numbers), options.out)
 
@@ -55,7 +59,8 @@ if __name__ == "__main__":
     parser.add_argument(
         "--parent_manifests", nargs="*", default=[], metavar="FILE", help="manifests of parents"
     )
-    parser.add_argument("--shard", required=True, help="number of a shard of the base, from 1")
+    parser.add_argument("--base_plan", required=True, help="plan of the base")
+    parser.add_argument("--part", required=True, help="name of a part, or number of a shard")
     parser.add_argument("--weights", default="", help="folder of downloaded weights")
     parser.add_argument("--out", required=True, help="file to write")
     parser.add_argument(
