@@ -44,7 +44,9 @@ rule resolve:
 # `snakemake plan` says what each model will take; only file lists and headers are read for it.
 rule plan:
     input:
-        collect("<results>/{model}/manifest.json", model=ANALYZED),
+        models=collect("<results>/{model}/manifest.json", model=ANALYZED),
+        # Of the training run, which dynamics.smk reads from config.
+        steps=lambda wildcards: collect("<results>/{step}/manifest.json", step=STEPS),
     log:
         "<results>/logs/plan.log",
     localrule: True
@@ -58,10 +60,12 @@ rule plan:
         ],
         program=program("plan"),
     shell:
-        "for manifest in {input:q}; do"
+        "for manifest in {input.models:q}; do"
         ' {params.program} --manifest "$manifest" 2>> {log:q} || exit 1; done;'
         " set -- {params.pairs:q};"
-        ' [ $# -eq 0 ] || {params.program} --compared "$@" 2>> {log:q}'
+        ' [ $# -eq 0 ] || {params.program} --compared "$@" 2>> {log:q} || exit 1;'
+        " set -- {input.steps:q};"
+        ' [ $# -eq 0 ] || {params.program} --steps "$@" 2>> {log:q}'
 
 
 # The content is named by its hash and verified, so neither a setting nor newer code can change it. A

@@ -29,6 +29,10 @@ def main(options):
                 read_manifest(other).name, planned(other), read_manifest(base).name, planned(base)
             )
         return
+    if options.steps:
+        steps = [(read_manifest(path), planned(path)) for path in options.steps]
+        print("\n".join(forecast.training_lines(steps)))
+        return
     if options.manifest:
         manifest, parts = read_manifest(options.manifest), planned(options.manifest, options.plan)
     else:
@@ -77,6 +81,9 @@ if __name__ == "__main__":
         nargs="+",
         metavar="FILE",
         help="manifests in pairs: of a model, and of what it is compared with",
+    )
+    what.add_argument(
+        "--steps", nargs="+", metavar="FILE", help="manifests of the steps of a training run"
     )
     parser.add_argument("--base", help="with --model_id: hub id or folder it is compared with")
     parser.add_argument("--json", action="store_true", help="as JSON, times in s, sizes in bytes")

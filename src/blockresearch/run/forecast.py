@@ -12,8 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from blockresearch.checkpoint.cost import seconds as measuring_seconds
 from blockresearch.checkpoint.manifest import Manifest, SourceFile, manifest_json
 from blockresearch.checkpoint.plan import Part, plan_json
+from blockresearch.checkpoint.records import changed_tensors, fetched_bytes, file_key
 from blockresearch.results import REPORTS
 from blockresearch.run import resources
 from blockresearch.run.resources import (
@@ -116,6 +118,43 @@ def comparison_line(other: str, base: str, sides: Sequence[Sequence[Part]]) -> s
         f"{other} compared with {base}\n"
         f"  {amount(cost.size)} are read, {duration(cost.work)} of one core: {each}"
     )
+
+
+def training_lines(steps: Sequence[tuple[Manifest, Sequence[Part]]]) -> Iterable[str]:
+    """What following a training run takes, as text; `steps` are manifests and parts in order."""
+    found = [_step(steps, place) for place in range(len(steps))]
+    files = {
+        file_key(file): fetched_bytes(file)
+        for manifest, _ in steps
+        if not manifest.is_folder
+        for file in manifest_json(manifest)["files"]
+        if file["role"] == "shard"
+    }
+    size, work = (sum(each) for each in zip(*found, strict=True))
+    taken = ", ".join(
+        f"{duration(size / resources.DISK + work / cores)} on {cores} core{'s'[: cores != 1]}"
+        for cores in sorted({os.cpu_count() or 1, 8})
+    )
+    yield f"training run of {len(steps)} steps"
+    yield (
+        f"  {amount(size)} are read, {duration(work)} of one core: {taken}; "
+        f"download and disk {amount(sum(files.values()))}"
+    )
+    for (manifest, _), (own, seconds) in zip(steps, found, strict=True):
+        yield f"    {manifest.name}: {amount(own)}, {duration(seconds)} of one core"
+
+
+def _step(steps: Sequence[tuple[Manifest, Sequence[Part]]], place: int) -> tuple[int, float]:
+    """Bytes that a step reads of itself and of those that it is compared with, and core seconds."""
+    manifest, parts = steps[place]
+    before = manifest_json(steps[place - 1][0]) if place else None
+    names = set(changed_tensors(manifest_json(manifest), before))
+    weights = [w for part in parts for w in part.weights if w.stored.name in names]
+    # The first step, and the one before unless that is the first.
+    compared = min(place, 2)
+    size = (1 + compared) * sum(weight.stored_bytes for weight in weights)
+    share = resources.STEP_SHARE + compared * resources.CHANGE_SHARE
+    return size, START_SECONDS + share * sum(map(measuring_seconds, weights))
 
 
 def _with_profile(

@@ -219,13 +219,19 @@ class Run:
         manifest = self.known(model, "manifest.json")
         return len(layer_group(manifest, group).shards) if manifest else 1
 
-    def compared_parts(self, plan: Mapping[str, Any], sides: Iterable[Side]) -> list[str]:
-        """The jobs of a comparison: the parts of the base's plan; if a side is downloaded for each
-        job, its shards, by their numbers."""
-        names = [part["part"] for part in plan["parts"]]
-        if self.keep_weights or all(self.models[side.model].is_folder for side in sides):
-            return names
-        return list(dict.fromkeys(name.partition("-")[0] for name in names))
+    def compared_parts(self, plan: Mapping[str, Any], sides: Sequence[Side]) -> list[str]:
+        """The jobs of a comparison of some `sides`, base and other model first: the parts of the
+        base's plan; if a side is downloaded for each job, its shards, by their numbers.
+
+        What only the other cut has measured stays as it is.
+        """
+        parts = [part["part"] for part in plan["parts"]]
+        cuts = [parts, list(dict.fromkeys(name.partition("-")[0] for name in parts))]
+        if not (self.keep_weights or all(self.models[side.model].is_folder for side in sides)):
+            cuts.reverse()
+        folder = Path(self.results, "compare", f"{sides[1].model}-vs-{sides[0].model}", "parts")
+        is_measured = [all((folder / f"{name}.json").exists() for name in cut) for cut in cuts]
+        return cuts[is_measured == [False, True]]
 
     def threads(self, rule: str, model: str, cores: int | None) -> int:
         """Cores of a job that reads weights, of those that the run has (None: unknown)."""

@@ -71,6 +71,10 @@ PRODUCTS_PER_SECOND = 2e10
 # Of compare: its core seconds over those of analyzing both sides, and more for each matrix.
 COMPARED_SHARE, COMPARED_SECONDS = 1.5, 0.08
 
+# Of measure_step: its core seconds over those of analyzing a tensor, and more for each earlier step
+# that it is compared with.
+STEP_SHARE, CHANGE_SHARE = 1.2, 1.5
+
 # Of survey_shard: libraries, a buffer for each thread, and seconds for a byte.
 SURVEY_MB, SURVEY_THREAD_MB, SURVEY_SECONDS = 100, 35, 4e-9
 

@@ -14,8 +14,10 @@ from blockresearch.run.forecast import (
     forecast,
     job_seconds,
     lines,
+    training_lines,
 )
 from blockresearch.run.resources import START_SECONDS
+from tests.cases import comparisons, variants
 
 
 @pytest.fixture
@@ -40,6 +42,24 @@ def test_the_longest_job_is_a_bound_from_below():
 def test_every_profile_has_a_line(manifest):
     text = "\n".join(lines(forecast(manifest, make_plan(manifest))))
     assert all(f"  {name} " in text for name in PROFILES)
+
+
+def test_a_step_reads_only_what_changed(tmp_path):
+    tensors, config = comparisons.base()
+    folders = variants.write_steps(tmp_path, variants.steps(tensors, count=3), config)
+    found = [describe_folder(str(folder), "", hashed=True) for folder in folders]
+    first, second, third = sizes = [sum(t.nbytes for t in own.tensors) for own in found]
+    frozen = sum(t.nbytes for t in found[0].tensors if t.shard.startswith("model-00001"))
+    run, read, *steps = training_lines([(own, make_plan(own)) for own in found])
+    assert run == "training run of 3 steps" and len(set(sizes)) == 1
+    assert f" {amount(first + 2 * (second - frozen) + 3 * (third - frozen))} are read" in read
+    assert read.endswith("download and disk 0 B")
+    assert [line.split(",")[0].strip() for line in steps] == [
+        f"{own.name}: {amount(size)}"
+        for own, size in zip(
+            found, (first, 2 * (second - frozen), 3 * (third - frozen)), strict=True
+        )
+    ]
 
 
 def test_a_comparison_reads_both_sides(manifest):

@@ -90,8 +90,15 @@ def test_parts_are_compared_if_no_job_downloads(tmp_path):
     kept = replace(local, models=models)
     few = replace(kept, keep_weights=False)
     both = Side("m"), Side("far")
-    assert kept.compared_parts(plan, both) == few.compared_parts(plan, both[:1]) == names
-    assert few.compared_parts(plan, both) == ["00001", "00002", "00003"]
+    assert kept.compared_parts(plan, both) == few.compared_parts(plan, both[:1] * 2) == names
+    shards = ["00001", "00002", "00003"]
+    assert few.compared_parts(plan, both) == shards
+    # What was measured before weights were kept is not measured again.
+    measured = tmp_path / "compare/far-vs-m/parts"
+    measured.mkdir(parents=True)
+    for name in shards:
+        (measured / f"{name}.json").touch()
+    assert kept.compared_parts(plan, both) == shards
     shard, part = (
         kept.needs("compare_part", SimpleNamespace(base="m", part=name), 1)["predicted_s"]
         for name in ("00002", "00002-001")
