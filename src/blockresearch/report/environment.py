@@ -21,7 +21,6 @@ LIBRARIES = (
     "pyarrow",
     "scikit-learn",
     "matplotlib",
-    "seaborn",
     "papermill",
     "nbconvert",
     "snakemake",
