@@ -72,7 +72,7 @@ if __name__ == "__main__":
     parser.add_argument("--other_manifest", help="manifest of the fine-tune, for --factors")
     parser.add_argument("--weights", default="", help="folder of downloaded weights")
     parser.add_argument(
-        "--energy", type=float, default=0.95, help="share of Σ σ² that each module keeps"
+        "--energy", type=cli.share, default=0.95, help="share of Σ σ² that each module keeps"
     )
     parser.add_argument(
         "--max_rank", type=cli.positive_int, default=128, help="largest rank of a matrix"

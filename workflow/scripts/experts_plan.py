@@ -41,7 +41,7 @@ if __name__ == "__main__":
     parser.add_argument("--experts", required=True, help="table experts")
     parser.add_argument("--expert_pairs", required=True, help="table expert_pairs")
     parser.add_argument(
-        "--share", type=float, required=True, help="share of the experts of a layer to drop"
+        "--share", type=cli.share, required=True, help="share of the experts of a layer to drop"
     )
     parser.add_argument(
         "--criterion", choices=list(CRITERIA), default="router_norm", help="what ranks experts"

@@ -53,7 +53,7 @@ if __name__ == "__main__":
         "--engine", choices=list(ENGINES), default="compressed-tensors", help="what loads the model"
     )
     budget = parser.add_mutually_exclusive_group()
-    budget.add_argument("--bits", type=float, help="average bits per weight of the matrices")
+    budget.add_argument("--bits", type=cli.positive, help="average bits per weight of the matrices")
     budget.add_argument("--bytes", type=cli.positive_int, help="bytes of all tensors")
     parser.add_argument(
         "--formats", nargs="*", default=[], help="formats that may be used (default: all)"

@@ -44,7 +44,7 @@ if __name__ == "__main__":
         "--criterion", choices=list(CRITERIA), default="spectrum_snr", help="what ranks matrices"
     )
     parser.add_argument(
-        "--share", type=float, default=0.5, help="share of the matrices of each kind"
+        "--share", type=cli.share, default=0.5, help="share of the matrices of each kind"
     )
     parser.add_argument("--out", required=True, help="plan to write (JSON)")
     parser.add_argument("--files", required=True, help="folder for the files of tools")

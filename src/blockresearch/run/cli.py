@@ -196,6 +196,22 @@ def positive_int(text: str) -> int:
     return value
 
 
+def positive(text: str) -> float:
+    """Argument type. Raises ArgumentTypeError if the number is not above 0 and finite."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
+    return value
+
+
+def share(text: str) -> float:
+    """Argument type. Raises ArgumentTypeError if the number is not above 0 and at most 1."""
+    value = float(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a share above 0 and at most 1")
+    return value
+
+
 def seed(text: str) -> int:
     """Argument type: a seed of NumPy's and scikit-learn's generators.
 

@@ -1,5 +1,6 @@
 """Flags in both spellings, errors as one sentence."""
 
+import argparse
 import logging
 from concurrent.futures.process import BrokenProcessPool
 
@@ -16,6 +17,21 @@ def test_hyphens_in_flag_names_only():
         "-v",
         "--",
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "good", "bad"),
+    [
+        (cli.share, ["1", "0.25"], ["0", "1.5", "-0.5", "nan"]),
+        (cli.positive, ["4.5"], ["0", "-1", "inf", "nan"]),
+        (cli.threshold, ["0", "2"], ["-1", "inf", "nan"]),
+    ],
+)
+def test_numbers_of_flags_are_checked(kind, good, bad):
+    assert [kind(text) for text in good] == [float(text) for text in good]
+    for text in bad:
+        with pytest.raises(argparse.ArgumentTypeError, match=f"{text} is not"):
+            kind(text)
 
 
 @pytest.mark.parametrize(
