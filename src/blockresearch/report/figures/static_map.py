@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from blockresearch.language.sentence import Sentence, declared, say
+from blockresearch.report.figures import drawn_text as text
 from blockresearch.report.figures.charts import label
 from blockresearch.report.figures.color_scales import Scale, along, around
-from blockresearch.report.figures.drawn_text import FONT, LINE, most_lines, title
 from blockresearch.report.figures.layer_map import in_map_order, layer_map
 from blockresearch.report.figures.live import Drawing, figure_html
 from blockresearch.report.words import escape, plain
@@ -49,7 +49,7 @@ def static_map(drawn: Mapping[str, Any], key: str) -> str:
             if column["component"] == component
         ]
         parts += _component(drawn, columns, values, scale, left, min(own), height)
-        every = max(1, int(np.ceil(FONT / height)))
+        every = max(1, int(np.ceil(text.FONT / height)))
         parts += [
             f'<text x="{left - 5}" y="{TOP + (row + 0.5) * height + 4:.1f}" '
             f'text-anchor="end">{min(own) + row}</text>'
@@ -62,14 +62,14 @@ def static_map(drawn: Mapping[str, Any], key: str) -> str:
     tall = TOP + deepest * height + 34
     parts += _legend(scale, LEFT, tall - 16)
     name, wide = _name(metric, drawn), max(left, NARROWEST)
-    below = LINE * (most_lines(name, wide - 4) - 1)
+    below = text.LINE * (text.most_lines(name, wide - 4) - 1)
     tall += below
     return (
         f'<svg class="static" role="img" aria-label="{escape(plain(name))}" '
         f'viewBox="0 0 {wide} {tall:.0f}" width="{wide}" '
-        f'height="{tall:.0f}" font-size="{FONT}" font-family="system-ui, sans-serif">'
+        f'height="{tall:.0f}" font-size="{text.FONT}" font-family="system-ui, sans-serif">'
         f'<rect width="100%" height="100%" fill="#ffffff"/>'
-        f'<g fill="#1c1f23">{title(name, 2, 12, wide - 4)}'
+        f'<g fill="#1c1f23">{text.title(name, 2, 12, wide - 4)}'
         f'<g transform="translate(0,{below})">{"".join(parts)}</g></g></svg>'
     )
 
@@ -123,7 +123,7 @@ def _legend(scale: Scale, left: float, y: float) -> list[str]:
         x = left + at * 84
         parts.append(
             f'<rect x="{x}" y="{y:.0f}" width="11" height="11" fill="{color}"/>'
-            f'<text x="{x + 15}" y="{y + 10:.0f}">{escape(written)}</text>'
+            + text.drawn(written, f'x="{x + 15}" y="{y + 10:.0f}"')
         )
     return parts
 
