@@ -1,8 +1,9 @@
 """An engine of papermill that runs the cells of a notebook in this process.
 
 A kernel is a second process, which imports everything again: that takes longer than the cells of
-most notebooks. What a cell shows, prints and raises becomes its outputs, as with a kernel. There is
-no input, and an output that is shown cannot be cleared or updated.
+most notebooks. What a cell shows, prints and raises becomes its outputs, as with a kernel. Warnings
+and other texts on stderr do not: they depend on the machine and name its folders, so they go to the
+log of the job. There is no input, and an output that is shown cannot be cleared or updated.
 
 Source: "Extending papermill" in papermill's manual; for the parts of the shell that are replaced,
 ipykernel's `zmqshell`.
@@ -70,15 +71,15 @@ class Shell(InteractiveShell):
 class Stream(io.TextIOBase):
     """A file whose text becomes output of the cell that runs."""
 
-    def __init__(self, shell: Shell, name: str):
-        self.shell, self.name = shell, name
+    def __init__(self, shell: Shell):
+        self.shell = shell
 
     def write(self, text: str) -> int:
         last = self.shell.outputs[-1] if self.shell.outputs else {}
-        if last.get("name") == self.name:
+        if last.get("output_type") == "stream":
             last["text"] += text
         else:
-            self.shell.put("stream", name=self.name, text=text)
+            self.shell.put("stream", name="stdout", text=text)
         return len(text)
 
 
@@ -114,10 +115,7 @@ def _shell() -> Any:
             user_module=ModuleType("notebook"),
         )
         try:
-            with (
-                contextlib.redirect_stdout(Stream(shell, "stdout")),
-                contextlib.redirect_stderr(Stream(shell, "stderr")),
-            ):
+            with contextlib.redirect_stdout(Stream(shell)):
                 yield shell
         finally:
             Shell.clear_instance()

@@ -57,6 +57,12 @@ def test_a_section_without_output_is_left_out(tmp_path):
     assert [cell.source for cell in kept][-5:] == ["None", "## Full", "2", "### Part", "3"]
 
 
+def test_texts_on_stderr_go_to_the_log(tmp_path, capsys):
+    source = "import sys\nprint('slow', file=sys.stderr)"
+    assert run(executed(tmp_path, source), {"model_dir": "x"}).cells[-1].outputs == []
+    assert "slow" in capsys.readouterr().err
+
+
 def test_outputs_are_those_of_a_kernel(tmp_path):
     source = "from IPython.display import display\nprint('one')\ndisplay(2)\nprint('three')\n[4]"
     cell = run(executed(tmp_path, source), {"model_dir": "x"}).cells[-1]
