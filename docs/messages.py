@@ -156,8 +156,10 @@ def reasons(path: Path) -> Iterator[str]:
             named = [name for name in ast.walk(node.targets[0]) if isinstance(name, ast.Name)]
             is_reason = any(REASON_NAMES.fullmatch(name.id) for name in named)
             found = [*getattr(node.value, "elts", [node.value])] if is_reason else []
-        texts = (text for part in found for text in (*_literals(part), *_templates(part)))
-        yield from (t for t in texts if len(t.split()) > 2 and t[-1] != ".")
+        for text in (text for part in found for text in (*_literals(part), *_templates(part))):
+            is_phrase = len(text.split()) > 2 or text.startswith("a ")
+            if is_phrase and text[-1] != ".":
+                yield text
 
 
 def _templates(node: ast.AST) -> Iterator[str]:
