@@ -208,7 +208,7 @@ def test_companions_in_another_shard_are_fetched(on_hub, tmp_path):
 
 @pytest.mark.slow
 def test_circuits_borrow_their_shards(on_hub, tmp_path):
-    """Of a model whose shards are deleted, only those with attention are fetched, for the job."""
+    """Of a model whose shards are deleted, those with layers are fetched once, for the job."""
     model = tmp_path / "hub/org/model"
     random = np.random.default_rng(1)
     for number, name in enumerate(SHARDS[:2]):
@@ -226,9 +226,9 @@ def test_circuits_borrow_their_shards(on_hub, tmp_path):
     tables = ["circuits/attention_heads.csv", "circuits/head_graph.csv"]
     analyses = "analyses=[tensors,embedding,circuits]"
     assert on_hub.run("all", analyses, tables=tables)["circuits"] == 1
-    assert on_hub.sent() == SHARDS[:2]
+    assert on_hub.sent() == SHARDS
     on_hub.run("few", analyses, "keep_weights=false", tables=tables)
-    assert on_hub.sent() == SHARDS[:2] and not on_hub.on_disk("few")
+    assert on_hub.sent() == SHARDS and not on_hub.on_disk("few")
     for table in tables:
         one, other = (on_hub.project.folder / name / "org--model" for name in ("all", "few"))
         assert (one / table).read_bytes() == (other / table).read_bytes(), table

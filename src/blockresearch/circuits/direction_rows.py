@@ -22,7 +22,7 @@ from blockresearch.weights.quantized.source import Contradiction
 from blockresearch.weights.reading import open_tensor, panels
 from blockresearch.weights.weight import weight_of
 
-PANEL_BYTES = 32 * 2**20
+PANEL_BYTES = 8 * 2**20
 
 Row = dict[str, Any]
 

@@ -163,8 +163,10 @@ ON_DEMAND = {
 BESIDE = ("merge", "transformer_analysis", "audit_model", "00_setup")
 
 
-# Of directions: the usual size of a head.
+# Of directions: the usual size of a head; libraries with a panel, scores of a thread, and a token.
 HEAD_SIZE = 64
+
+LENS_MB, LENS_THREAD_MB, LENS_TOKEN_BYTES = 370, 20, 1000
 
 # Of heavy_tails, for a singular value: bytes as a table and as arrays, and seconds of its samples.
 SPECTRA_VALUE_BYTES, FIT_SECONDS = 32, 3e-5
@@ -429,11 +431,12 @@ def to_fit_tails(model: Size, threads: int, attempt: int = 1) -> Need:
 
 
 def to_name_directions(model: Size, threads: int, attempt: int = 1) -> Need:
-    """Of directions on `threads` cores: a panel of tokens with its scores, and all directions;
-    scores of all directions with all tokens."""
+    """Of directions on `threads` cores: a panel of tokens, with its scores for each thread, tokens
+    with their texts, and all directions; scores of all directions with all tokens."""
     width = model.elements / max(model.tokens, 1)
     directions = model.attention / max(width * HEAD_SIZE, 1) + 8 * model.mlps / max(model.mlp, 1)
-    memory = (CIRCUITS_MB + 250) * MB + 16 * directions * width
+    memory = LENS_TOKEN_BYTES * model.tokens + 16 * directions * width
+    memory += (LENS_MB + LENS_THREAD_MB * threads) * MB
     work = 2 * directions * model.elements
     seconds = START_SECONDS + work / PRODUCTS_PER_SECOND / threads
     return need(seconds, memory, attempt=attempt)
