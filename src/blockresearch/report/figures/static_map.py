@@ -159,7 +159,7 @@ def live_map(drawn: Mapping[str, Any], keys: Sequence[str]) -> Drawing | None:
             for name in ("components", "columns", "cells", "color", "opened")
             if name in drawn
         },
-        **({"none": label(drawn["none"])} if "none" in drawn else {}),
+        **{name: label(drawn[name]) for name in ("none", "across") if name in drawn},
         **parts,
         "metrics": [
             {**each, "label": label(each["label"]), "unit": each["unit"] and label(each["unit"])}

@@ -11,7 +11,7 @@
   const text = (label) => (typeof label === "string" ? say(label) : page.label(label));
 
   // A map may have `color`, what colors show at first, and `none`, what a cell without a color is.
-  // `open(cell)` is called with the number of a cell; without it cells only name their values. `key` sets
+  // Columns are kinds of matrices, or what it has `across`. `open(cell)` is called with the number of a cell; without it cells only name their values. `key` sets
   // the address and the patterns of one map apart from those of others on the page.
   // Returns `choose(cell)`, `focusChosen()`.
   page.layerMap = ({ place, map, name, open = null, key = "" }) => {
@@ -120,8 +120,9 @@
         })));
       }
       const grid = svg("svg", {
-        width: wide, height: tall, role: "grid", class: "grid", "aria-label": say("{metric} of the {component} by layer and kind of matrix", {
+        width: wide, height: tall, role: "grid", class: "grid", "aria-label": say("{metric} of the {component} by layer and {columns}", {
           metric: text(shown.metric.label), component: state.component,
+          columns: map.across ? text(map.across) : say("kind of matrix"),
         }),
         "aria-rowcount": layers + 1, "aria-colcount": own.length,
       }, [hatching(), heads, ...rows]);
