@@ -66,8 +66,9 @@ def _copying(heads: pd.DataFrame) -> Sentence | None:
         return None
     clear = known[known["copying_z"].abs() >= CLEAR_Z]
     return say(
-        "Of {heads} heads {copying} would write back what they read, and {suppressing} its "
-        "opposite: a score beyond {score} and {z} standard deviations from pairs of other heads.",
+        "Of {heads} heads {copying} write back the directions that they read, and {suppressing} "
+        "their opposite: a score beyond {score} and {z} standard deviations from pairs of other "
+        "heads.",
         heads=integer(len(known)),
         copying=integer((clear["copying"] >= CLEAR_SCORE).sum()),
         suppressing=integer((clear["copying"] <= -CLEAR_SCORE).sum()),
@@ -189,6 +190,20 @@ def compositions(circuits: Circuits) -> Html | None:
         otherwise="No edges: no head writes more of what a later head reads than by chance.",
         limit=LISTED,
     )
+
+
+def about_edges(circuits: Circuits) -> Html | None:
+    """What an edge of the graph means; nothing without any."""
+    if circuits.graph.empty:
+        return None
+    text = say(
+        "An edge says that a head writes into directions which a later head reads as its keys or "
+        "values. z counts standard deviations above random subspaces, and only a z far above the "
+        "median of all pairs is unusual. Shared directions count however weak they are; the "
+        "composition weighs them. An edge is a path that exists in the weights, not proof that "
+        "inputs use it."
+    )
+    return Html(f"<p>{words(text)}</p>", spoken(text))
 
 
 def undefined(circuits: Circuits) -> Html | None:

@@ -35,8 +35,10 @@ def read_weights(model_dir: str) -> tuple[pd.DataFrame, pd.DataFrame]:
 def largest(outliers: pd.DataFrame) -> Html | None:
     """The outliers, candidates for super weights first, then the largest in their matrix."""
     order = ["is_super_weight", "over_normal"]
+    rows = outliers.sort_values(order, ascending=False, kind="stable")
+    answers = [say("yes") if each else say("no") for each in rows["is_super_weight"]]
     return table_or_line(
-        outliers.sort_values(order, ascending=False, kind="stable"),
+        rows.assign(is_super_weight=answers),
         {
             "param_name": ("tensor", None),
             "slice": ("slice", None),
@@ -79,7 +81,7 @@ def amplifiers(found: pd.DataFrame) -> Html | None:
             "neuron_gain": ("gain of its gate and up", number),
             "neuron_weight": ("its weight", number),
         },
-        "Channels that an MLP can add far more to than to others",
+        "The channels that the MLP of each layer can add most to, the most unusual first",
         LISTED,
     )
 

@@ -45,6 +45,8 @@ def head_graph(edges: pd.DataFrame) -> Drawing | None:
     ]
     below = f'x="{WIDTH / 2}" y="{bottom + 48}" text-anchor="middle"'
     parts.append(drawn(say("layer"), below))
+    if edges["component"].nunique() > 1:
+        parts.append(f'<text x="{WIDTH}" y="12" text-anchor="end">{escape(main)}</text>')
     largest, nodes = float(shown["z"].max()), set()
     for row in shown.iloc[::-1].to_dict("records"):
         start = int(row["from_layer"]), int(row["from_head"])

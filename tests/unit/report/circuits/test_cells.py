@@ -1,5 +1,6 @@
 """The cells of report 25, with planted heads and with a model that has none."""
 
+import pandas as pd
 import pytest
 
 from blockresearch.circuits.bases import PARTS, bases_of, read_blocks, write_bases
@@ -40,10 +41,20 @@ def planted(tmp_path):
 def test_the_lead_names_what_was_planted(planted):
     text = cells.top(planted).text
     assert text.startswith("These numbers say what each attention head can do")
-    assert "Of 18 heads 1 would write back what they read, and 0 its opposite" in text
+    assert "Of 18 heads 1 write back the directions that they read, and 0 their opposite" in text
     assert "head 0.4 writes 8.00 directions that head 2." in text and "as its key" in text
     assert "Of 1 attention blocks the heads are not defined: <b>no</b> k" in text
     assert "<b>" not in cells.top(planted).html
+
+
+def test_edges_of_several_stacks_name_theirs(planted):
+    assert 'text-anchor="end">text</text>' not in cells.drawn_graph(planted).live
+    other = planted.graph.tail(1).assign(component="<i>")
+    path = planted.folder / "circuits/head_graph.parquet"
+    write_table(pd.concat([planted.graph, other]), "head_graph", path)
+    both = cells.open_circuits(str(planted.folder))
+    assert 'text-anchor="end">text</text>' in cells.drawn_graph(both).live
+    assert "not proof that inputs use it" in cells.about_edges(both).text
 
 
 def test_tables_begin_with_the_strongest(planted):
@@ -67,7 +78,7 @@ def test_a_model_without_heads_says_so(tmp_path):
     assert head_maps(nothing.heads, COLUMNS) is None
     assert "no attention whose heads are defined" in cells.strongest(nothing).text
     assert "No edges" in cells.compositions(nothing).text
-    assert cells.undefined(nothing) is None
+    assert cells.undefined(nothing) is None and cells.about_edges(nothing) is None
     assert cells.top(nothing).text.count("\n") == 0
 
 
