@@ -17,7 +17,7 @@ GROUP_SECONDS, MAX_GROUPS = 15.0, 400
 
 # Of a layer: seconds for an element of attention, of an expert and of an MLP, and for a
 # multiplication of the Gram matrix of an MLP.
-ATTENTION_SECONDS, EXPERT_SECONDS, MLP_SECONDS, PRODUCT_SECONDS = 8e-8, 2e-8, 1e-8, 1.2e-11
+ATTENTION_SECONDS, EXPERT_SECONDS, MLP_SECONDS, PRODUCT_SECONDS = 8e-8, 2e-8, 3e-8, 1.2e-11
 
 # Of the exponents of a matrix: to permute an element, and for the largest window.
 PERMUTED_SECONDS, WINDOW_SECONDS = 5e-8, 0.035
