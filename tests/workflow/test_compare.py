@@ -49,6 +49,14 @@ def test_a_comparison_follows_its_sides(tmp_path):
     assert plans.jobs == {**pages, "compare": 1}
     assert (project.folder / FOLDER / "plans/adapter/adapter_model.safetensors").is_file()
 
+    # A file of it is asked for, so the plans of models are not made.
+    target = f"{FOLDER}/plans/repaired_model.json"
+    done = project.snakemake(target, "--config", "model=tuned", "base=base")
+    assert done.code == 0, done.text
+    assert done.jobs == {"repaired_model": 1}
+    shards = (project.folder / FOLDER / "plans/repaired").glob("*.safetensors")
+    assert len(list(shards)) == 2
+
     shard = next((project.folder / "tuned").glob("*1-of-00002.safetensors"))
     content = bytearray(shard.read_bytes())
     content[-1] ^= 1

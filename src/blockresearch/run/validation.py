@@ -125,7 +125,8 @@ def _sentence(error: Any, schema: Mapping[str, Any]) -> Sentence:
         )
     allowed = error.schema.get("description", "")
     if error.validator == "enum":
-        allowed = say("one of {values}", values=", ".join(map(str, error.validator_value)))
+        values = ("null" if each is None else str(each) for each in error.validator_value)
+        allowed = say("one of {values}", values=", ".join(values))
     return say(
         "config: {key} is {value}, expected: {allowed}",
         key=place or say("the file"),
