@@ -84,6 +84,7 @@ bench: $(DEV_STAMP) $(BENCH_STAMP) ## measure speed against the alternatives (BE
 	python -m tests.benchmarks.formats
 	python -m tests.benchmarks.embedding $(firstword $(BENCH_MODEL))
 	python -m tests.benchmarks.circuits $(or $(firstword $(BENCH_MODEL)),resources/demo)
+	python -m tests.benchmarks.comparison $(firstword $(BENCH_MODEL))
 	python -m tests.benchmarks.scale
 	python -m tests.benchmarks.workflow $(BENCH_MODEL)
 	python -m tests.benchmarks.predictions resources/demo $(BENCH_MODEL)
