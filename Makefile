@@ -92,9 +92,11 @@ bench: $(DEV_STAMP) $(BENCH_STAMP) ## measure speed against the alternatives (BE
 docs: $(STAMP) ## the manual's column lists from the table schemas
 	python -m docs.outputs
 
-images: $(STAMP) ## the README's pictures from the reports on the demo model
-	snakemake --cores $(CORES) --config model=resources/demo results=results
-	python -m docs.images results/local--demo
+images: $(DEV_STAMP) ## the README's pictures, from pages of the demo model and of a copy of it
+	python -m tests.cases.variants resources/demo build low_rank
+	snakemake --cores $(CORES) --config model=build/low_rank base=resources/demo \
+	  analyses=[tensors,embedding,circuits] results=build/images
+	python -m docs.images build/images
 
 constraints: $(DEV_STAMP) ## write constraints.txt anew from .venv
 	python tests/tools/constraints.py > constraints.txt.new

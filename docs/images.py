@@ -1,59 +1,52 @@
-"""Copy the pictures that the README shows out of the results of the demo model.
+"""Photograph the pictures that the README shows, from pages of the demo and of a copy of it.
 
-python -m docs.images results/local--demo
+python -m docs.images results
 
-The page of the model is photographed by Chromium; where there is none, the old picture stays.
+`results` contains the demo with its circuits, and a comparison of a copy with it (`make images`).
 """
 
-import base64
 import io
-import json
 import os
 import shutil
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from PIL import Image
+from playwright.sync_api import sync_playwright
 
 HERE = Path(__file__).with_name("images")
 WIDTH = 1500  # pixels
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-PAGE = (1250, 1250)
+PAGE = {"width": 1250, "height": 1250}
+WHOLE = None
+
+# Picture, page, and the part of the page: a figure by its number, of one kind.
+PICTURES = (
+    ("model_page.png", "local--demo/index.html", WHOLE),
+    ("distributions.png", "local--demo/reports/10_summary_stats.html", (".chart-figure", 0)),
+    ("layers.png", "local--demo/reports/20_per_layer.html", (".map-figure", 0)),
+    ("cluster_map.png", "local--demo/reports/30_embedding_output.html", (".token-figure", 0)),
+    ("heads.png", "local--demo/reports/25_circuits.html", (".map-figure", 0)),
+    ("changes.png", "compare/local--low_rank-vs-local--demo/index.html", WHOLE),
+)
+HEIGHTS = {"changes.png": 900}
 
 
-def main(model: Path) -> None:
-    """Write the pictures from the model's folder to docs/images."""
-    statistics = model / "reports" / "10_summary_stats.ipynb"
-    layers = model / "reports" / "20_per_layer.ipynb"
-    small(first_picture(statistics, "Distribution of the weights"), "distributions.png")
-    small(first_picture(layers, "Maps of layers and block types"), "layers.png")
-    small((model / "figures" / "cluster_map.png").read_bytes(), "cluster_map.png")
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser:
-        small(photograph(browser, model / "index.html"), "model_page.png")
-
-
-def first_picture(notebook: Path, heading: str) -> bytes:
-    """The first picture below a heading of an executed notebook, as PNG."""
-    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    below = next(n for n, cell in enumerate(cells) if heading in "".join(cell["source"]))
-    outputs = [output for cell in cells[below:] for output in cell.get("outputs", [])]
-    found = (output.get("data", {}).get("image/png") for output in outputs)
-    return base64.b64decode(next(filter(None, found)))
-
-
-def photograph(browser: str, page: Path) -> bytes:
-    """What a browser shows of a page first, as PNG."""
-    with tempfile.TemporaryDirectory() as folder:
-        shot = Path(folder, "page.png")
-        flags = ["--headless=new", "--hide-scrollbars", "--force-device-scale-factor=1.5"]
-        flags += ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-        flags += [f"--window-size={PAGE[0]},{PAGE[1]}", f"--screenshot={shot}"]
-        command = [browser, *flags, page.resolve().as_uri()]
-        subprocess.run(command, check=True, capture_output=True, timeout=120)
-        return shot.read_bytes()
+def main(results: Path) -> None:
+    """Write the pictures of a folder of results to docs/images."""
+    flags = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium") or shutil.which("google-chrome"), args=flags
+        )
+        page = browser.new_page(viewport=PAGE, device_scale_factor=1.5)
+        for name, path, part in PICTURES:
+            page.set_viewport_size({**PAGE, "height": HEIGHTS.get(name, PAGE["height"])})
+            page.goto(Path(results, path).resolve().as_uri())
+            # Figures are drawn once their data is unpacked.
+            page.wait_for_timeout(1000)
+            shown = page if part is WHOLE else page.locator(part[0]).nth(part[1])
+            small(shown.screenshot(), name)
+        browser.close()
 
 
 def small(png: bytes, name: str) -> None:
