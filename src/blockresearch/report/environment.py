@@ -21,6 +21,7 @@ LIBRARIES = (
     "pyarrow",
     "scikit-learn",
     "matplotlib",
+    "seaborn",
     "papermill",
     "nbconvert",
     "snakemake",

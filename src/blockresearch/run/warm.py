@@ -40,7 +40,7 @@ LATER = {
     "analyze": ("blockresearch.measurement.part", "pandas", *LOOPS, *TABLES),
     "embedding_analysis": (*LOOPS, *TABLES),
     "notebook": (
-        *("papermill", "papermill.parameterize", "black", "nbconvert"),
+        *("papermill", "papermill.parameterize", "black", "nbconvert", "seaborn"),
         *("blockresearch.report.notebook_engine", "blockresearch.report.notebook_cells"),
         *("blockresearch.report.plots.layers", "blockresearch.report.plots.tokens"),
         *("blockresearch.report.plots.values", "blockresearch.report.plots.spectra", *TABLES),

@@ -28,9 +28,6 @@ BINS = 160
 
 MANY = 4000
 
-# Diameter of the point of a matrix.
-POINT = 4.5
-
 # Standard deviations beyond which a linear axis would flatten the other lines.
 WIDE_TAILS = 3
 
@@ -177,6 +174,8 @@ def strips(data: pd.DataFrame, measures: Sequence[Measure]) -> Figure | None:
     columns = {measure: values for measure, values in columns.items() if len(values)}
     if not columns:
         return None
+    from seaborn import stripplot
+
     named = data["block_type"].fillna("other").astype(str)
     blocks = ordered(named[sorted(set().union(*(values.index for values in columns.values())))])
     wide = {1: 8.6, 2: 10.4}.get(len(columns), 11.5)
@@ -186,17 +185,19 @@ def strips(data: pd.DataFrame, measures: Sequence[Measure]) -> Figure | None:
         groups = values.groupby(named[values.index])
         medians = groups.median()[groups.size() > 1]
         shown = values.iloc[:: -(-len(values) // MANY)]
-        rows = named[shown.index].map({block: place for place, block in enumerate(blocks)})
-        panel.scatter(
-            shown.to_numpy(),
-            rows.to_numpy(),
-            s=POINT**2,
-            c=[color(block) for block in named[shown.index]],
+        stripplot(
+            x=shown.to_numpy(),
+            y=named[shown.index].to_numpy(),
+            order=blocks,
+            hue=named[shown.index].to_numpy(),
+            hue_order=blocks,
+            palette={block: color(block) for block in blocks},
+            size=4.5,
             alpha=0.75 if len(shown) <= 30 * len(blocks) else 0.3,
-            linewidths=0,
-            zorder=3,  # above the strokes
+            jitter=False,
+            legend=False,
+            ax=panel,
         )
-        panel.grid(axis="y", visible=False)
         for place, block in enumerate(blocks):
             if block in medians:
                 ends = [place - 0.34, place + 0.34]
@@ -238,16 +239,24 @@ def rounding(matrices: pd.DataFrame) -> Figure | None:
     if grid.empty:
         return None
     figure, (axes,) = canvas(9.4, 1.7 + 0.32 * max(len(grid), 2))
-    cells = grid.to_numpy()
-    mesh = axes.pcolormesh(
-        np.ma.masked_invalid(cells), cmap=style.HEAT, linewidths=0.6, edgecolor="white"
+    from seaborn import heatmap
+
+    heatmap(
+        grid,
+        ax=axes,
+        cmap=style.HEAT,
+        annot=True,
+        fmt=".1f",
+        annot_kws={"size": 8.5},
+        linewidths=0.6,
+        cbar_kws={"label": "dB", "pad": 0.02},
+        # To check whether they overlap, seaborn would keep an image of the figure for each label.
+        xticklabels=False,
+        yticklabels=False,
     )
-    axes.set(xlim=(0, cells.shape[1]), ylim=(cells.shape[0], 0))
-    axes.spines[:].set_visible(False)
-    figure.colorbar(mesh, ax=axes, label="dB", pad=0.02).outline.set_visible(False)
-    texts = [["" if np.isnan(value) else f"{value:.1f}" for value in row] for row in cells]
-    style.write_cells(axes, mesh, np.array(texts), 8.5)
     style.hatch(axes)
+    axes.set_xlabel("")
+    axes.set_ylabel("")
     axes.set_yticks(np.arange(len(grid.index)) + 0.5)
     axes.set_yticklabels([literal(name) for name in grid.index], rotation=0)
     axes.set_xticks(np.arange(len(grid.columns)) + 0.5)
