@@ -21,39 +21,50 @@ FEWEST_LETTERS = 8
 # Messages are looked up by their first characters.
 FIRST = 4
 
+# Sentences inside of sentences; what is deeper stays as it is. Names could have any number.
+DEPTH = 16
+
 
 def recognized(text: str) -> Sentence:
     """The text with its message and values; itself if no message fits, or all is in English."""
+    return _recognized(text, DEPTH)
+
+
+def _recognized(text: str, depth: int) -> Sentence:
     if isinstance(text, Sentence):
         return text
     for language in languages():
-        if language != "en" and (found := _in_catalogue(text, language)):
+        if language != "en" and (found := _in_catalogue(text, language, depth)):
             return found
     return declared(text)
 
 
-def _in_catalogue(text: str, language: str) -> Sentence | None:
+def _in_catalogue(text: str, language: str, depth: int) -> Sentence | None:
     if text in catalogue(language):
         return declared(text)
+    if not depth:
+        return None
     known = _messages(language)
     for candidates in (known.get(text[:FIRST], ()), known[""]):
         for message, literals, names in candidates:
             if (values := _between(text, literals)) is not None:
-                inner = {n: _value(v, language) for n, v in zip(names, values, strict=True)}
+                named = zip(names, values, strict=True)
+                inner = {name: _value(value, language, depth - 1) for name, value in named}
                 return say(message, **inner)
     first, semicolon, rest = text.partition("; ")
     if semicolon:
-        return in_series([recognized(first), recognized(rest)])
+        return in_series([_recognized(part, depth - 1) for part in (first, rest)])
     first, colon, rest = text.partition(": ")
     if colon and first in catalogue(language):
-        return say("{first}: {rest}", first=declared(first), rest=recognized(rest))
+        inside = _recognized(rest, depth - 1)
+        return say("{first}: {rest}", first=declared(first), rest=inside)
     return None
 
 
-def _value(text: str, language: str) -> str:
+def _value(text: str, language: str, depth: int) -> str:
     """A value, which may be a sentence again: names and numbers stay as they are."""
     is_words = " " in text and sum(map(str.isalpha, text)) >= FEWEST_LETTERS
-    return (_in_catalogue(text, language) if is_words else None) or text
+    return (_in_catalogue(text, language, depth) if is_words else None) or text
 
 
 @cache

@@ -48,3 +48,8 @@ def test_a_reason_is_translated(text, chinese):
 )
 def test_other_texts_stay_as_they_are(text):
     assert translated(recognized(text), "zh") == text
+
+
+@pytest.mark.parametrize("text", ["no" + "; x" * 5000, "missing: " * 5000])
+def test_names_cannot_nest_without_end(text):
+    assert str(recognized(text)) == text
