@@ -396,7 +396,14 @@ LINEAGE = Schema(
             "HSIC₁(A, B) / √(HSIC₁(A, A) HSIC₁(B, B))",
             KORNBLITH,
         ),
-        Column("embedding_cka_null", "number", "the largest of it with shuffled tokens", NONE),
+        Column(
+            "embedding_cka_null",
+            "number",
+            "the largest of it with shuffled tokens",
+            NONE,
+            "max over π of HSIC₁(A, πB) / √(HSIC₁(A, A) HSIC₁(B, B))",
+            KORNBLITH,
+        ),
     ),
 )
 
