@@ -33,6 +33,7 @@ from blockresearch.safetensors.reader import read_bytes, read_header
 from blockresearch.tables.io import frame
 from tests.cases import comparisons
 from tests.cases.checkpoints import Raw, brain
+from tests.circuits.models import smollm2
 from tests.conftest import ROOT
 from tests.plans import mixtures
 from tests.unit.plans.examples import SHAPES, size, tables
@@ -94,9 +95,14 @@ def deviations(record, measured):
     return result
 
 
-def test_the_demo_loses_what_the_plan_predicts(tmp_path):
+def demo(folder):
+    return ROOT / "resources/demo"
+
+
+@pytest.mark.parametrize("model", [demo, smollm2])
+def test_a_model_loses_what_the_plan_predicts(tmp_path, model):
     base = tmp_path / "base"
-    tool("widen", ROOT / "resources/demo", base)
+    tool("widen", model(tmp_path), base)
     record, written, measured = execute(base, tmp_path, bits=6, formats=("INT8", "NVFP4"))
     assert written == record["predicted"]["bytes"]
     found = deviations(record, measured)
