@@ -4,7 +4,7 @@
 
 compares a model (default: the bundled demo) in BF16 with a copy of which all matrices of layers
 changed. The plain ways compute a part of our numbers: sizes, codes that changed, singular values of
-the change and the overlap of leading directions. Each runs in a process of its own on one thread;
+the change and the overlap of leading directions. Each runs in a separate process on one thread;
 processor time counts, because other programs do not change it much.
 """
 

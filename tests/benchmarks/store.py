@@ -3,7 +3,7 @@
     python -m tests.benchmarks.store results/MODEL
 
 copies the results of a model 1,000 times, with 300 matrices and an own id, commit and family each;
-a third of the models has hashes of its own, so the others share all tensors. Writes a section of
+every third model has other hashes, so the others share all tensors. Writes a section of
 RESULTS.md. Seconds of a question are from the connection to the answer, without the start of
 Python.
 """

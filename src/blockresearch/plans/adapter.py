@@ -30,6 +30,7 @@ import pandas as pd
 from blockresearch.checkpoint.manifest import Manifest
 from blockresearch.language.sentence import say
 from blockresearch.plans.matrices import LINEAR
+from blockresearch.plans.pairs import IN_PLACE, places_of, shown_name, text_of, with_status
 from blockresearch.plans.plan import Plan, PlanError
 
 CAVEAT = say(
@@ -50,9 +51,6 @@ TOKENS, NORMS = "tokens", "norms"
 
 # What transformers names an output layer that is tied to the embedding, and so is not stored.
 TIED_OUTPUT = "lm_head.weight"
-
-# Statuses of pairs whose place exists in the base once, and in the same shape.
-IN_PLACE = ("matched", "renamed")
 
 # Statuses of token tables that PEFT can store as a whole.
 TABLES = ("resized", "untied", "tied")
@@ -185,7 +183,7 @@ def adapter_plan(
     inputs = {name: getattr(settings, name) for name in ("energy", "max_rank", "factors")}
     inputs["save"] = list(settings.save)
     start: dict[str, Any] = {"plan": "adapter", "caveat": CAVEAT, "rule": RULE, "inputs": inputs}
-    rows = _with_status(pairs, differences)
+    rows = with_status(pairs, differences)
     energy = rows["delta_norm"].fillna(0).astype(float) ** 2
     total = float(energy.sum())
     if not total:
@@ -246,37 +244,6 @@ def _check(settings: Settings) -> None:
             raise PlanError(say("save: {name} is neither tokens nor norms.", name=name))
 
 
-# What identifies a pair in both tables.
-KEYS = ["param_name", "slice", "other_name", "other_slice"]
-
-
-def _with_status(pairs: pd.DataFrame, differences: pd.DataFrame) -> pd.DataFrame:
-    """The table differences with the status of each pair."""
-    status = dict(zip(pair_keys(pairs), pairs["status"], strict=True))
-    return differences.assign(status=[status[key] for key in pair_keys(differences)])
-
-
-def pair_keys(table: pd.DataFrame) -> list[tuple[str, ...]]:
-    """What identifies a pair, for each row: name and part in the base, and on the other side."""
-    columns = [table[name].astype(object).fillna("") for name in KEYS]
-    return list(zip(*columns, strict=True))
-
-
-def _text(value: Any) -> str:
-    return "" if pd.isna(value) else str(value)
-
-
-def shown_name(row: Mapping[str, Any]) -> str:
-    """The tensor of the base, and the part of it, of a row of differences."""
-    return " ".join(filter(None, (_text(row["param_name"]), _text(row["slice"]))))
-
-
-def places_of(row: Mapping[str, Any]) -> tuple[tuple[str, str], tuple[str, str]]:
-    """Tensor and part of it in the base and on the other side, of a row of differences."""
-    base, other = ("param_name", "slice"), ("other_name", "other_slice")
-    return (_text(row[base[0]]), _text(row[base[1]])), (_text(row[other[0]]), _text(row[other[1]]))
-
-
 def _module(row: Mapping[str, Any], base: Manifest) -> str:
     """The module of PEFT, or the parameter of all experts, that a matrix of the base is part of."""
     place = _expert(row, base)
@@ -292,7 +259,7 @@ def _expert(row: Mapping[str, Any], base: Manifest) -> tuple[str, int, str] | No
     if found := APART.fullmatch(tensor.name):
         parent, number, projection = found.groups()
         return f"{parent}.{PARAMETERS[projection]}", int(number), projection
-    part = PART.fullmatch(_text(row["slice"]))
+    part = PART.fullmatch(text_of(row["slice"]))
     parent, _, leaf = tensor.name.rpartition(".")
     is_split = part is not None and bool(part[2]) == (leaf == "gate_up_proj")
     if not part or not is_split or leaf not in PARAMETERS.values() or tensor.layout.transposed:
@@ -407,7 +374,7 @@ def _tensors(module: str, pairs: pd.DataFrame, base: Manifest) -> dict[str, str]
     """
     found = {}
     for row in pairs[pairs["other_name"].notna()].to_dict("records"):
-        name, other = _text(row["param_name"]), str(row["other_name"])
+        name, other = text_of(row["param_name"]), str(row["other_name"])
         own = other if row["status"] == "untied" else name
         if own.rpartition(".")[0] == module:
             found[own] = other

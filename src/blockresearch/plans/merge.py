@@ -21,7 +21,7 @@ import pandas as pd
 
 from blockresearch.checkpoint.manifest import Manifest
 from blockresearch.language.sentence import say
-from blockresearch.plans.adapter import IN_PLACE, pair_keys
+from blockresearch.plans.pairs import IN_PLACE, places_of, with_status
 from blockresearch.plans.plan import Plan
 from blockresearch.plans.task_vectors import Shared, Vectors
 
@@ -55,11 +55,12 @@ def shared_matrices(tables: Sequence[tuple[pd.DataFrame, pd.DataFrame]]) -> list
     """
     places: dict[tuple[str, str], dict[int, tuple[str, str]]] = {}
     for number, (pairs, differences) in enumerate(tables):
-        status = dict(zip(pair_keys(pairs), pairs["status"], strict=True))
-        changed = differences["delta_spectral_norm"].fillna(0).astype(float) > 0
-        for key in pair_keys(differences[changed & differences["relation"].isna()]):
-            if status[key] in IN_PLACE:
-                places.setdefault((key[0], key[1]), {})[number] = (key[2], key[3])
+        table = with_status(pairs, differences)
+        changed = table["delta_spectral_norm"].fillna(0).astype(float) > 0
+        is_known = table["status"].isin(IN_PLACE) & table["relation"].isna()
+        for row in table[changed & is_known].to_dict("records"):
+            base, other = places_of(row)
+            places.setdefault(base, {})[number] = other
     return [Shared(base, others) for base, others in places.items() if len(others) > 1]
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from blockresearch.language.sentence import say
-from blockresearch.plans.adapter import IN_PLACE, pair_keys, places_of, shown_name
+from blockresearch.plans.pairs import IN_PLACE, places_of, shown_name, with_status
 from blockresearch.plans.plan import Plan
 from blockresearch.spectra.noise import noise_level
 
@@ -62,10 +62,10 @@ def repair_plan(pairs: pd.DataFrame, differences: pd.DataFrame) -> tuple[Plan, t
     is a `reason` and has no files.
     """
     start: dict[str, Any] = {"plan": "repair", "caveat": CAVEAT, "rule": RULE, "inputs": {}}
-    status = dict(zip(pair_keys(pairs), pairs["status"], strict=True))
-    in_place = np.array([status[key] in IN_PLACE for key in pair_keys(differences)], dtype=bool)
-    changed = differences["delta_spectral_norm"].fillna(0).astype(float) > 0
-    rows = differences[changed & in_place & differences["relation"].isna()].to_dict("records")
+    table = with_status(pairs, differences)
+    changed = table["delta_spectral_norm"].fillna(0).astype(float) > 0
+    is_known = table["status"].isin(IN_PLACE) & table["relation"].isna()
+    rows = table[changed & is_known].to_dict("records")
     rows = [row for row in rows if len(row["delta_singular_values"]) >= LEAST_VALUES]
     matrices = [_entry(row) for row in rows]
     if not matrices:
