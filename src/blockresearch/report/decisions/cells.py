@@ -41,6 +41,20 @@ class Plans:
     def suspects(self) -> dict[str, Any]:
         return self._read("suspects")
 
+    @cached_property
+    def merge(self) -> dict[str, Any]:
+        """Empty without fine-tunes that are compared with the model."""
+        return self._read_on_request("merge")
+
+    @cached_property
+    def experts(self) -> dict[str, Any]:
+        """Empty unless it was requested."""
+        return self._read_on_request("experts")
+
+    def _read_on_request(self, name: str) -> dict[str, Any]:
+        path = self.folder / "plans" / f"{name}_plan.json"
+        return self._read(name) if path.is_file() else {}
+
     def _read(self, name: str) -> dict[str, Any]:
         found: dict[str, Any] = read_json(self.folder / "plans" / f"{name}_plan.json")
         return found

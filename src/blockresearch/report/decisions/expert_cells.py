@@ -1,10 +1,7 @@
 """Functions for the cells of report 50 about experts to drop, a plan on request."""
 
-from typing import Any
-
 import pandas as pd
 
-from blockresearch.files import read_json
 from blockresearch.language.sentence import declared, joined, say
 from blockresearch.report.decisions import sentences
 from blockresearch.report.decisions.cells import Plans
@@ -16,16 +13,9 @@ from blockresearch.text import short
 LINK = "../plans/experts/expert_pruner.json"
 
 
-def _plan(plans: Plans) -> dict[str, Any]:
-    """The plan; empty if there is none."""
-    path = plans.folder / "plans" / "experts_plan.json"
-    found: dict[str, Any] = read_json(path) if path.is_file() else {}
-    return found
-
-
 def top(plans: Plans) -> Html:
     """What is dropped, or why there is no plan."""
-    plan = _plan(plans)
+    plan = plans.experts
     if "predicted" in plan:
         text = joined(declared(plan["caveat"]), sentences.of_experts(plan))
         link = f'<p><a href="{LINK}">{LINK[3:]}</a></p>'
@@ -38,7 +28,7 @@ def top(plans: Plans) -> Html:
 
 def dropped(plans: Plans) -> Html | None:
     """The experts of each layer, by reason."""
-    rows = pd.DataFrame(_plan(plans).get("dropped", []))
+    rows = pd.DataFrame(plans.experts.get("dropped", []))
     if rows.empty:
         return None
     groups = rows.groupby(["component", "layer", "reason"], sort=False)["expert"]

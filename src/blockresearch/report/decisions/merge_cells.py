@@ -1,10 +1,7 @@
 """Functions for the cells of report 50 about the merge plan."""
 
-from typing import Any
-
 import pandas as pd
 
-from blockresearch.files import read_json
 from blockresearch.language.sentence import declared, joined, say
 from blockresearch.report.decisions import sentences
 from blockresearch.report.decisions.cells import Plans
@@ -16,16 +13,9 @@ from blockresearch.text import short
 LINK = "../plans/merge/mergekit.yaml"
 
 
-def _plan(plans: Plans) -> dict[str, Any]:
-    """The plan; empty if there is none."""
-    path = plans.folder / "plans" / "merge_plan.json"
-    found: dict[str, Any] = read_json(path) if path.is_file() else {}
-    return found
-
-
 def top(plans: Plans) -> Html:
     """What is recommended, or why there is no plan."""
-    plan = _plan(plans)
+    plan = plans.merge
     if "method" in plan:
         text = joined(
             declared(plan["caveat"]),
@@ -45,7 +35,7 @@ def top(plans: Plans) -> Html:
 
 def agreement(plans: Plans) -> Html | None:
     """How two fine-tunes agree."""
-    rows = pd.DataFrame(_plan(plans).get("agreement", []))
+    rows = pd.DataFrame(plans.merge.get("agreement", []))
     if rows.empty:
         return None
     return table(
@@ -65,7 +55,7 @@ def agreement(plans: Plans) -> Html | None:
 
 def models(plans: Plans) -> Html | None:
     """The fine-tunes with the weights of the plan."""
-    known = _plan(plans).get("models", [])
+    known = plans.merge.get("models", [])
     if not known:
         return None
     rows = pd.DataFrame([{**each, **each["weights"]} for each in known])

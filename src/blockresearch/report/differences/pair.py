@@ -61,6 +61,12 @@ class PairResults:
         return read_json(path) if path.is_file() else None
 
     @cached_property
+    def repair(self) -> dict[str, Any]:
+        """The repair plan, empty if there is none."""
+        path = self.folder / "plans" / "repair_plan.json"
+        return read_json(path) if path.is_file() else {}
+
+    @cached_property
     def facts(self) -> dict[str, str]:
         """Where the numbers come from: the metadata of the tables."""
         return read_facts(self.folder / "pairs.parquet")

@@ -1,10 +1,7 @@
 """Functions for the cells of report 40 about the repair plan."""
 
-from typing import Any
-
 import pandas as pd
 
-from blockresearch.files import read_json
 from blockresearch.language.sentence import declared, joined, say
 from blockresearch.report.decisions.sentences import of_repair
 from blockresearch.report.differences.pair import PairResults
@@ -14,16 +11,9 @@ from blockresearch.report.words import words
 from blockresearch.text import short
 
 
-def _plan(found: PairResults) -> dict[str, Any]:
-    """The plan; empty if there is none."""
-    path = found.folder / "plans" / "repair_plan.json"
-    plan: dict[str, Any] = read_json(path) if path.is_file() else {}
-    return plan
-
-
 def top(found: PairResults) -> Html:
     """How much of the change is taken for noise, or why there is no plan."""
-    plan = _plan(found)
+    plan = found.repair
     if "removed" not in plan:
         text = say("There is no plan of a repair.")
         if "reason" in plan:
@@ -37,7 +27,7 @@ def top(found: PairResults) -> Html:
 
 def matrices(found: PairResults) -> Html | None:
     """The matrices with their ranks, the largest changes first."""
-    known = _plan(found).get("matrices", [])
+    known = found.repair.get("matrices", [])
     if not known:
         return None
     rows = pd.DataFrame(known).sort_values("delta_norm", ascending=False, kind="stable")

@@ -59,13 +59,14 @@ def test_experts_are_shown_once_they_are_planned(tmp_path):
     write_plan(
         Plan({"plan": "experts", "reason": "none"}, {}), {}, path, tmp_path / "plans/experts"
     )
-    assert "No expert is dropped: none." in expert_cells.top(plans).text
+    assert "No expert is dropped: none." in expert_cells.top(cells.open_plans(str(tmp_path))).text
     chosen = [
         {"component": "text", "layer": 1, "expert": n, "reason": "small & dead"} for n in (3, 5)
     ]
     sizes = {"bytes": 900, "checkpoint_bytes": 1000, "experts": 6, "checkpoint_experts": 8}
     record = {"caveat": "Count.", "inputs": {"criterion": "router_norm"}, "predicted": sizes}
     write_plan(Plan({**record, "dropped": chosen}, {}), {}, path, tmp_path / "plans/experts")
+    plans = cells.open_plans(str(tmp_path))
     assert "6 of 8 experts" in expert_cells.top(plans).text
     html = expert_cells.dropped(plans).html
     assert "3, 5" in html and "small &amp; dead" in html
