@@ -1,16 +1,26 @@
-"""A worker's use of a device: its stream, and its buffers for copies."""
+"""A worker's use of a device: its stream, its buffers for copies, and what it does if that fails."""
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator
 from functools import cache
+from typing import TypeVar
 
 import numpy as np
 import torch
 
 from blockresearch.device import slot
+from blockresearch.text import quoted
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 # Bytes that are copied at once.
 STAGE_BYTES = 32 * 2**20
+
+# A full device, eigenvalues that are not found, and operations that torch has on the CPU alone.
+FAILURES = (torch.OutOfMemoryError, torch.linalg.LinAlgError, NotImplementedError)
 
 
 class Lane:
@@ -65,6 +75,23 @@ def lane(device: str) -> Iterator[Lane]:
             return
         with torch.cuda.device(found.device), torch.cuda.stream(found.stream):
             yield found
+
+
+def attempt(
+    device: str, name: str, there: Callable[[Lane], Result], here: Callable[[], Result]
+) -> Result:
+    """What `there` computes with a lane of a device; if the device fails, what `here` computes on
+    the CPU, with a warning that has the `name` of what was measured."""
+    try:
+        with lane(device) as held:
+            return there(held)
+    except FAILURES as error:
+        reason = str(error).partition("\n")[0]
+        log.warning("%s on %s: %s: using the CPU", quoted(name), device, reason)
+    if torch.cuda.is_available():
+        # Give the GPU back what torch keeps for later.
+        torch.cuda.empty_cache()
+    return here()
 
 
 @cache

@@ -5,7 +5,6 @@ There are two forms with the same methods and the same numbers: compiled loops a
 would need longer to start than to compute.
 """
 
-import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -16,15 +15,12 @@ from blockresearch.measurement.settings import Settings
 from blockresearch.safetensors import dtypes
 from blockresearch.spectra.cost import predicted_seconds
 from blockresearch.spectra.singular_values import Spectrum, singular_values
-from blockresearch.text import quoted
 from blockresearch.values.dequantized import RowSample
 from blockresearch.values.distribution import Distribution
 from blockresearch.values.rounding.errors import rounding_errors
 from blockresearch.values.rows_and_columns import TILE_BYTES
 from blockresearch.weights.layout import Matrix
 from blockresearch.weights.reading import TensorReader, blocks, extent, panels
-
-log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -97,19 +93,23 @@ def compute_values(source: TensorReader, matrix: Matrix, settings: Settings) -> 
 def _on_its_device(
     work: Callable[[Elements], Result], source: TensorReader, matrix: Matrix, settings: Settings
 ) -> Result:
-    """The result of `work`; if a device runs out of memory or finds no eigenvalues, that of the
-    CPU, with a warning."""
-    if settings.device != "cpu" and matrix.rows * matrix.cols > SMALL_ELEMENTS:
-        from blockresearch.measurement import on_device
+    """The result of `work`; if a device fails, that of the CPU, with a warning."""
 
-        try:
-            with on_device.opened(source, matrix, settings.device) as elements:
-                return work(elements)
-        except on_device.FAILURES as error:
-            name, reason = quoted(source.weight.name), str(error).partition("\n")[0]
-            log.warning("%s on %s: %s: using the CPU", name, settings.device, reason)
-        on_device.free_memory()
-    return work(OnCpu(source, matrix, settings.chunk_bytes))
+    def here() -> Result:
+        return work(OnCpu(source, matrix, settings.chunk_bytes))
+
+    if settings.device == "cpu" or matrix.rows * matrix.cols <= SMALL_ELEMENTS:
+        return here()
+    from blockresearch.lane import attempt
+    from blockresearch.measurement.on_device import OnDevice
+    from blockresearch.weights.on_device import DeviceMatrix
+
+    return attempt(
+        settings.device,
+        source.weight.name,
+        lambda held: work(OnDevice(DeviceMatrix(held, source, matrix), held.kind)),
+        here,
+    )
 
 
 def _mode(matrix: Matrix, settings: Settings) -> str:

@@ -6,12 +6,10 @@ there; what returns are counts, sums, singular values and a few rows. The result
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import torch
 
-from blockresearch.lane import lane
 from blockresearch.measurement.elements import Rounded
 from blockresearch.spectra import on_device as spectra
 from blockresearch.spectra.singular_values import Spectrum
@@ -19,11 +17,7 @@ from blockresearch.values import on_device as values
 from blockresearch.values.dequantized import sampled_rows
 from blockresearch.values.distribution import Distribution
 from blockresearch.values.rounding import on_device as rounding
-from blockresearch.weights.layout import Matrix
 from blockresearch.weights.on_device import DeviceMatrix
-from blockresearch.weights.reading import TensorReader
-
-FAILURES = (torch.OutOfMemoryError, torch.linalg.LinAlgError)
 
 
 class OnDevice:
@@ -59,16 +53,3 @@ class OnDevice:
 
         errors = rounding.rounding_errors(passing(), absmax)
         return Rounded(errors, np.concatenate(kept) if kept else np.empty((0, 0)))
-
-
-@contextmanager
-def opened(source: TensorReader, matrix: Matrix, device: str) -> Iterator[OnDevice]:
-    """The elements of a matrix on a device, of which a lane is held while the block runs."""
-    with lane(device) as held:
-        yield OnDevice(DeviceMatrix(held, source, matrix), held.kind)
-
-
-def free_memory() -> None:
-    """Give the GPU back what torch keeps for later."""
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
