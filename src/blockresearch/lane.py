@@ -1,4 +1,4 @@
-"""A worker's use of a device: its stream, its buffers for copies, and what it does if that fails."""
+"""A worker's use of a device: its stream, its buffers for copies, and what it does without it."""
 
 import contextlib
 import logging
