@@ -52,6 +52,7 @@ SPECTRAL = {
 class _Sums:
     """What one pass over both sides adds up; arrays as in `loops`."""
 
+    row_changes: np.ndarray
     columns: np.ndarray
     totals: np.ndarray = field(default_factory=lambda: np.zeros(8))
     explained_by_rows: float = 0.0
@@ -72,11 +73,14 @@ def difference(sides: Sides, spectrum: bool = True) -> Row:
     """
     base, other, rows, cols = sides.base, sides.other, sides.rows, sides.cols
     coarse = _coarser(base.dtype, other.dtype)
-    sums, row_steps, col_steps = _Sums(np.zeros((3, cols))), np.zeros(rows), np.zeros(cols)
+    sums = _Sums(np.zeros(rows), np.zeros((4, cols)))
+    row_steps, col_steps = np.zeros(rows), np.zeros(cols)
     step, other_step = _step_of(base.dtype), _step_of(other.dtype)
     has_steps = step is not None and other_step is not None
     first = 0
     for a, b in aligned(base.panels(), other.panels()):
+        if first + len(a) > rows:
+            raise ValueError(f"a side has more than the {rows} rows of the matrix.")
         _add(sums, a, b, first, coarse)
         if step is not None and other_step is not None:
             for values, own in ((a, step), (b, other_step)):
@@ -89,7 +93,11 @@ def difference(sides: Sides, spectrum: bool = True) -> Row:
         return found
     rounding = None
     if has_steps:
-        typical = math.sqrt(row_steps.max() / 12) + math.sqrt(col_steps.max() / 12)
+        # In a row or column, noise has at most the energy of rounding, and at most all of Δ's.
+        typical = sum(
+            math.sqrt(np.minimum(steps / 12, changes).max())
+            for steps, changes in ((row_steps, sums.row_changes), (col_steps, sums.columns[3]))
+        )
         rounding = Rounding(typical, math.sqrt(float(row_steps.sum())) / 2)
     return found | _spectral(sides.deltas, rows, cols, rounding)
 
@@ -104,7 +112,8 @@ def _add(sums: _Sums, a: np.ndarray, b: np.ndarray, first: int, coarse: str | No
     wider = np.result_type(a, b)
     a, b = a.astype(wider, copy=False), b.astype(wider, copy=False)
     explained, peaks = np.empty(len(a)), np.empty(len(a))
-    add_products(read_only(a), read_only(b), sums.columns, sums.totals, explained, peaks)
+    changes = sums.row_changes[first : first + len(a)]
+    add_products(read_only(a), read_only(b), sums.columns, sums.totals, explained, changes, peaks)
     sums.explained_by_rows += float(explained.sum())
     row = int(peaks.argmax())
     if peaks[row] > sums.largest:
@@ -149,7 +158,7 @@ def _values(sums: _Sums, coarse: str | None) -> Row:
     if other > 0:
         for name, explained in (
             ("row_scaled_residual", sums.explained_by_rows),
-            ("column_scaled_residual", float(_explained(sums.columns).sum())),
+            ("column_scaled_residual", float(_explained(sums.columns[:3]).sum())),
         ):
             found[name] = math.sqrt(max(0.0, 1 - explained / other))
     if abs_sum > 0:

@@ -10,17 +10,18 @@ from blockresearch.compiled import compiled, float_of
 
 
 @compiled
-def add_products(a, b, columns, totals, explained, peaks):
+def add_products(a, b, columns, totals, explained, changes, peaks):
     """Add the sums of two panels [n, cols] of finite values, float32 or float64 alike.
 
-    `columns` [3, cols] gets Σ a², Σ b², Σ ab of each column. `totals` [8] gets Σ a², Σ b², Σ ab,
-    Σ Δ², Σ |Δ|, Σ |a| + |b|, and the numbers of ab < 0 and of b = 0 ≠ a. Of each row, `explained`
-    [n] is the part of Σ b² that the best factor for all of a explains, `peaks` [n] the largest |Δ|.
+    `columns` [4, cols] gets Σ a², Σ b², Σ ab, Σ Δ² of each column. `totals` [8] gets Σ a², Σ b²,
+    Σ ab, Σ Δ², Σ |Δ|, Σ |a| + |b|, and the numbers of ab < 0 and of b = 0 ≠ a. Of each row,
+    `explained` [n] is the part of Σ b² that the best factor for all of a explains, `changes` [n]
+    Σ Δ², `peaks` [n] the largest |Δ|.
     """
     for i in range(len(a)):
         x, y = a[i], b[i]
         first, second, product = add_squares(x, y, columns[0], columns[1], columns[2])
-        peaks[i] = add_changes(x, y, totals)
+        changes[i], peaks[i] = add_changes(x, y, columns[3], totals)
         totals[0] += first
         totals[1] += second
         totals[2] += product
@@ -43,14 +44,16 @@ def add_squares(x, y, firsts, seconds, products):
 
 
 @compiled(fastmath={"reassoc", "contract"})
-def add_changes(x, y, totals):
-    """Add the sums and counts of Δ = y - x of two rows [cols] to totals[3:]; returns max |Δ|."""
+def add_changes(x, y, squared, totals):
+    """Add the sums and counts of Δ = y - x of two rows [cols] to totals[3:], Δ² to `squared`
+    [cols]; returns Σ Δ² and max |Δ|."""
     squares = sizes = both = peak = 0.0
     flips = zeroed = np.int64(0)
     # Conditions without branches, counted as integers: otherwise nothing is vectorized.
     for k in range(len(x)):
         p, q = np.float64(x[k]), np.float64(y[k])
         size = abs(q - p)
+        squared[k] += size * size
         squares += size * size
         sizes += size
         both += abs(p) + abs(q)
@@ -62,7 +65,7 @@ def add_changes(x, y, totals):
     totals[5] += both
     totals[6] += flips
     totals[7] += zeroed
-    return peak
+    return squares, peak
 
 
 @compiled

@@ -13,6 +13,7 @@ from blockresearch.tables.column import (
 )
 from blockresearch.tables.sources import (
     ARDITI,
+    BANDEIRA,
     KORNBLITH,
     MARCHENKO,
     ROY,
@@ -220,6 +221,9 @@ DIFFERENCES = Schema(
             "integer",
             "singular values of Δ that rounding of both sides to their stored types cannot explain",
             NONE,
+            "#{σ > √(maxᵢ min(Σⱼ v, Σⱼ Δ²)) + √(maxⱼ min(Σᵢ v, Σᵢ Δ²))}, "
+            "v = (u_A² + u_B²) / 12, u: spacing at w",
+            BANDEIRA,
         ),
         Column("delta_spikes", "integer", "singular values of Δ beyond noise", NONE),
         Column(

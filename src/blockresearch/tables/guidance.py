@@ -237,7 +237,7 @@ GUIDANCE = (
     ),
     _of(
         "delta_storage_rank",
-        "finds planted ranks down to changes of 0.1 % in BF16",
+        "finds planted ranks down to changes of 0.08 % in BF16",
         "the rank of a merged adapter; for a full fine-tune it grows with the size of the change",
         "a bound for independent rounding errors: directions below it are unknown, not absent",
     ),

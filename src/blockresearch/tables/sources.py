@@ -2,6 +2,8 @@
 
 ARDITI = "Arditi and others 2024, arXiv:2406.11717"
 
+BANDEIRA = "Bandeira and van Handel 2016, Annals of Probability 44(4), 2479–2506, arXiv:1408.6185"
+
 CLAUSET = "Clauset, Shalizi and Newman 2009, SIAM Review 51(4), 661–703, arXiv:0706.1062"
 
 AWQ = "Lin and others 2023, arXiv:2306.00978"

@@ -27,13 +27,28 @@ def weights():
     return rounded(np.random.default_rng(0).standard_normal((320, 192)) * 0.02)
 
 
-@pytest.mark.parametrize("relative", [0.1, 0.01, 0.003])
-def test_a_planted_rank_is_found_behind_rounding(weights, relative):
+@pytest.mark.parametrize("relative", [0.1, 0.01, 0.003, 0.0008])
+def test_a_planted_rank_is_found_behind_rounding(relative):
     random = np.random.default_rng(1)
-    change = relative * np.linalg.norm(weights) * planted(random, *weights.shape, 4)
-    found = difference(side(weights), side(rounded(weights + change), step=77), 320, 192)
-    assert found["delta_storage_rank"] == 4
-    assert found["relative_change"] == pytest.approx(relative, rel=0.2)
+    weights = rounded(random.standard_normal((1024, 640)) * 0.02)
+    change = relative * np.linalg.norm(weights) * planted(random, 1024, 640, 8)
+    found = difference(side(weights), side(rounded(weights + change), step=77), 1024, 640)
+    assert found["delta_storage_rank"] == 8
+    assert found["changed"] > 0.17
+
+
+@pytest.mark.parametrize("share", [0.01, 0.15])
+def test_changes_by_chance_have_no_rank(weights, share):
+    random = np.random.default_rng(2)
+    # One unit in the last place up or down: less energy than rounding of both sides.
+    codes = to_bf16(weights)
+    moved = from_bf16(
+        np.where(random.random(codes.shape) < 0.5, codes + 1, codes - 1).astype("<u2")
+    )
+    other = np.where(random.random(weights.shape) < share, moved, weights)
+    found = difference(side(weights), side(other), 320, 192)
+    assert found["changed"] == pytest.approx(share, abs=0.01)
+    assert found["delta_storage_rank"] == 0
 
 
 def test_numbers_agree_with_numpy(weights):
