@@ -96,7 +96,7 @@ def test_only_hub_talks_to_the_network():
 
 def test_report_reads_tables_and_json_only():
     allowed = {"failures", "files", "language", "model_config"}
-    allowed |= {"project", "results", "tables", "text"}
+    allowed |= {"project", "results", "summary", "tables", "text"}
     others = {
         name
         for path in (PACKAGE / "report").rglob("*.py")

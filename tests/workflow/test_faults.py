@@ -13,6 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
+from blockresearch.store.summaries import summaries
 from blockresearch.tables.io import read_table
 from tests.conftest import small_model, write_safetensors
 from tests.tools import kills
@@ -258,8 +259,10 @@ def test_one_bad_model_among_ten_is_named(tmp_path):
     for seed, name in enumerate(names):
         small_model(project.folder / name, seed=seed, layers=1)
     bad = project.folder / "m0/model-00002-of-00002.safetensors"
-    bad.write_bytes(bad.read_bytes()[:-7])
-    command = ("--config", f"models={json.dumps(names)}", "clustering={k_max: 4}")
+    whole = bad.read_bytes()
+    bad.write_bytes(whole[:-7])
+    settings = ("clustering={k_max: 4}", "store=store")
+    command = ("--config", f"models={json.dumps(names)}", *settings)
     run = project.snakemake(*command)
     assert run.code != 0
     line = "resolve_model local--m0 failed: m0/model-00002-of-00002.safetensors:"
@@ -269,3 +272,10 @@ def test_one_bad_model_among_ten_is_named(tmp_path):
     assert status == {"local--m0": "failed"} | {f"local--{name}": "complete" for name in names[1:]}
     page = (project.folder / "results/index.html").read_text()
     assert "model-00002-of-00002.safetensors" in page and "failed" in page
+    store = project.folder / "store"
+    assert [one.folder for one in summaries(store)] == [f"local--{name}" for name in names[1:]]
+    bad.write_bytes(whole)
+    run = project.snakemake(*command)
+    assert run.code == 0 and run.jobs["store"] == run.jobs["portal"] == 1, run.text
+    assert [one.folder for one in summaries(store)] == [f"local--{name}" for name in names]
+    assert "Nothing to be done" in project.snakemake(*command).text

@@ -116,6 +116,10 @@ def test_place_and_device_measure_nothing_again(finished):
     assert planned(finished, *CONFIG, *settings) == {}
 
 
+def test_a_store_is_added_to_and_the_page_made(finished):
+    assert planned(finished, *CONFIG, "store=store") == {"store": 1, "portal": 1}
+
+
 def test_a_plot_helper_rebuilds_the_pictures_only(finished, edited):
     edited(
         finished.folder / "src/blockresearch/report/plots/layers.py",

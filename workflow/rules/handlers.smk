@@ -45,17 +45,41 @@ def end():
 
 def end_after_failure():
     """Show the models that are done all the same, beside those that are not."""
+    if config["store"] is not None:
+        store_finished()
     unknown = [model for model in MODELS if not RUN.known(model, "manifest.json")]
     try:
         shell(
             "mkdir -p {results:q}/logs; {program} --results {results:q} --language {language:q}"
-            " --also {unknown:q} --html {results:q}/index.html"
+            " {store} --also {unknown:q} --html {results:q}/index.html"
             " --json {results:q}/index.json 2> {results:q}/logs/portal.log",
             results=config["results"],
             language=config["language"],
+            store=flags({"store": config["store"]}),
             unknown=unknown,
             program=command("portal"),
         )
         integrity.record(config["results"], FOLDERS, STARTED["at"])
     except (OSError, subprocess.CalledProcessError):
         print("The page of all models could not be made.", file=sys.stderr)
+
+
+def store_finished():
+    """Add the models that are done all the same to the store."""
+    finished = session.finished(config["results"], ANALYZED, STARTED["at"])
+    if not finished:
+        return
+    try:
+        shell(
+            "mkdir -p {results:q}/logs; {program} --results {results:q} {store}"
+            " --out {results:q}/store.json {finished:q} 2> {results:q}/logs/store.log",
+            results=config["results"],
+            store=flags({"store": config["store"]}),
+            finished=finished,
+            program=command("store"),
+        )
+    except (OSError, subprocess.CalledProcessError):
+        print(
+            f"The store could not be updated: {config['results']}/logs/store.log says why.",
+            file=sys.stderr,
+        )

@@ -306,6 +306,31 @@ rule glossary:
         "{params.program} --language {params.language:q} --html {output:q} 2> {log:q}"
 
 
+# Adds all models to the store of the run, once; its list of them is written last.
+rule store:
+    input:
+        comparisons=collect("<results>/{model}/comparison.json", model=ANALYZED),
+    output:
+        "<results>/store.json",
+    log:
+        "<results>/logs/store.log",
+    benchmark:
+        "<results>/benchmarks/store.tsv"
+    conda:
+        "../../envs/numeric.yaml"
+    resources:
+        **resources_for("store"),
+    params:
+        args=flags({"store": config["store"]}),
+        code=fingerprint("store"),
+        models=[*ANALYZED],
+        program=program("store"),
+        results=subpath(output[0], parent=True),
+    shell:
+        "{params.program} --results {params.results:q} {params.args} --out {output:q}"
+        " {params.models:q} 2> {log:q}"
+
+
 rule portal:
     input:
         pages=collect("<results>/{model}/index.html", model=ANALYZED),
@@ -314,6 +339,7 @@ rule portal:
         audits=collect("<results>/{model}/audit.json", model=ANALYZED),
         compared=collect("<results>/compare/{pair}/index.html", pair=COMPARISONS),
         dynamics=collect("<results>/dynamics/{run}/index.html", run=TRAININGS),
+        stored=branch(config["store"] is not None, then="<results>/store.json"),
     output:
         html="<results>/index.html",
         json="<results>/index.json",
@@ -329,11 +355,12 @@ rule portal:
         code=fingerprint(
             "portal", *PAGE, "portal.html.j2", "portal-depth.js", "portal.js"
         ),
+        args=flags({"store": config["store"]}),
         language=config["language"],
         program=program("portal"),
         results=subpath(output.html, parent=True),
     shell:
-        "{params.program} --language {params.language:q} --results {params.results:q}"
+        "{params.program} --language {params.language:q} --results {params.results:q} {params.args}"
         " --html {output.html:q} --json {output.json:q} 2> {log:q}"
 
 

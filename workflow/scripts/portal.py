@@ -13,6 +13,7 @@ from blockresearch.files import read_json, write_json, write_text
 from blockresearch.language.catalogue import set_language
 from blockresearch.report import portal
 from blockresearch.run import cli
+from blockresearch.store.summaries import summaries
 
 log = logging.getLogger("portal")
 
@@ -28,7 +29,8 @@ def main(options):
         if (folder / "manifest.json").is_file() or folder.name in options.also
         if (found := failure(folder, download_folders(folder, downloads)))
     }
-    page, entries = portal.portal(results, failures, provenance.program())
+    stored = summaries(Path(options.store)) if options.store else []
+    page, entries = portal.portal(results, failures, provenance.program(), stored)
     write_text(page, options.html)
     write_json(entries, options.json)
     log.info("%d models in %s", len(entries), options.html)
@@ -48,6 +50,7 @@ if __name__ == "__main__":
     parser = cli.parser(__doc__)
     parser.add_argument("--results", required=True, help="folder with the models' folders")
     parser.add_argument("--also", nargs="*", default=[], help="models to list without a manifest")
+    parser.add_argument("--store", help="store whose other models are listed as well")
     parser.add_argument("--html", required=True, help="page to write")
     parser.add_argument("--json", required=True, help="list to write")
     cli.add_language(parser)

@@ -12,6 +12,7 @@ NAME = "local--demo"
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the workflow."""
     options.add_workflow(parser)
+    options.add_store(parser)
 
 
 def main(chosen: argparse.Namespace) -> int:

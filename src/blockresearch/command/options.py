@@ -32,6 +32,11 @@ def add_results(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--results", metavar="FOLDER", help="folder of results (default: results)")
 
 
+def add_store(parser: argparse.ArgumentParser) -> None:
+    """Add the store that all models of a run are added to."""
+    parser.add_argument("--store", metavar="FOLDER", help="also add the models to this store")
+
+
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Add the switch for programs that read the output."""
     parser.add_argument(

@@ -17,13 +17,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the models and the options of the workflow."""
     options.add_models(parser)
     options.add_workflow(parser)
+    options.add_store(parser)
 
 
 def main(chosen: argparse.Namespace) -> int:
     """Run the whole workflow on the models."""
     from blockresearch.command import outcome, settings
 
-    found = settings.settings_of(chosen, settings.of_chosen(chosen))
+    stored = [] if chosen.store is None else [settings.text("store", chosen.store)]
+    found = settings.settings_of(chosen, [*settings.of_chosen(chosen), *stored])
     words = calls.snakemake(None, found.words, found.files, chosen)
     code = calls.call(words, outcome.output_of(chosen.json))
     if chosen.json:

@@ -1,6 +1,10 @@
-"""The page of all models analyzed so far, for comparing them, and the same list as JSON."""
+"""The page of all models analyzed so far, for comparing them, and the same list as JSON.
 
-from collections.abc import Mapping
+With a store the page also lists its other models, whose results are elsewhere, and reads those of
+this folder from there as long as they are what was added.
+"""
+
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +21,7 @@ from blockresearch.report.model import listed_as, severities
 from blockresearch.report.pages import render, script_json
 from blockresearch.report.wording import integer, size
 from blockresearch.results import EMBEDDING_FIGURES, LAYER_FIGURES
+from blockresearch.summary import Summary, model_key, written_ns
 from blockresearch.text import short, visible
 
 LONGEST_REASON = 300
@@ -24,28 +29,47 @@ LONGEST_REASON = 300
 WITHOUT_REASON = "without a result or an error message: killed, or still running"
 
 # What an entry may be; the page shows the word.
-STATUSES = ("complete", "damaged", "failed", "planned", "unfinished")
+STATUSES = ("complete", "damaged", "failed", "planned", "unfinished", "stored")
+
+# Of these there are numbers to compare.
+COMPARABLE = ("complete", "damaged", "stored")
 
 
 def portal(
-    results: Path, failures: Mapping[str, Failure], program: Mapping[str, str]
+    results: Path,
+    failures: Mapping[str, Failure],
+    program: Mapping[str, str],
+    stored: Iterable[Summary] = (),
 ) -> tuple[str, list[dict[str, Any]]]:
     """The page of all models, made by `program` (see `citation`), and the list for index.json.
 
-    A model is a folder of `results` with a manifest.json or among `failures`, by the folder's name.
+    A model is a folder of `results` with a manifest.json or among `failures`, by the folder's name,
+    or else one of a store.
     """
     runs = followed(results)
     steps = steps_of(results)
-    folders = [path for path in sorted(results.iterdir()) if path.is_dir()]
-    entries = [
-        entry(folder, failures.get(folder.name))
-        for folder in folders
-        if (folder / "manifest.json").is_file() or folder.name in failures
-    ]
-    # Of a step of a training run only headers were read, and its page is that of the run.
-    entries = [
-        found for found in entries if found["status"] != "planned" or found["folder"] not in steps
-    ]
+    summaries = list(stored)
+    known = {(one.folder, one.written_ns): one for one in summaries}
+    entries, depths, listed = [], {}, set()
+    for folder in sorted(path for path in results.iterdir() if path.is_dir()):
+        if not (folder / "manifest.json").is_file() and folder.name not in failures:
+            continue
+        summary = known.get((folder.name, written_ns(folder)))
+        found = entry(folder, failures.get(folder.name), summary)
+        # Of a step of a training run only headers were read, and its page is that of the run.
+        if found["status"] == "planned" and folder.name in steps:
+            continue
+        entries.append(found)
+        if found["numbers"]:
+            depths[folder.name] = _comparison(folder, summary).get("depth", [])
+        listed.add(summary.model if summary else folder.name)
+    names = {found["folder"] for found in entries}
+    for one in summaries:
+        if one.model in listed or (one.folder in names and one.model == _key(results / one.folder)):
+            continue
+        entries.append(stored_entry(one))
+        depths[one.model] = one.comparison.get("depth", [])
+    entries.sort(key=lambda found: str(found["folder"]))
     weights = comparisons(results)
     page = render(
         "portal.html.j2",
@@ -60,46 +84,34 @@ def portal(
         title="Models",
         ending=ending(program),
         models=[*map(_shown, entries)],
+        has_stored=any(found["status"] == "stored" for found in entries),
         weights=weights,
         runs=runs,
-        data=script_json(compared(results, entries) | {"weights": [*map(asdict, weights)]}),
+        data=script_json(compared(entries, depths) | {"weights": [*map(asdict, weights)]}),
     )
     return page, entries
 
 
-def entry(folder: Path, failure: Failure | None = None) -> dict[str, Any]:
-    """The entry of one model.
+def entry(
+    folder: Path, failure: Failure | None = None, summary: Summary | None = None
+) -> dict[str, Any]:
+    """The entry of one model, read from its `summary` if that is what its folder contains.
 
     status is complete, damaged (by its audit), failed (with the error that a job left in its log),
     planned (its headers were read, nothing is measured) or unfinished: files are missing or
     unreadable.
     """
-    found: dict[str, Any] = {
-        "model": folder.name,
-        "revision": None,
-        "commit": None,
-        "folder": folder.name,
-        "status": "unfinished",
-        "reason": None,
-        "type": "–",
-        "parameters": None,
-        "bytes": None,
-        "created_at": None,
-        "findings": None,
-        "numbers": None,
-        "figures": [],
-        "provenance": None,
-    }
+    found = _unknown(folder.name)
     try:
-        compared = folder / "comparison.json"
-        # Results of an older version have no numbers to compare.
-        stored = read_json(compared) if compared.is_file() else {}
+        stored = _comparison(folder, summary)
         facts = stored.get("listed_as")
         # A manifest is large, and a thousand of them take more time and memory than the page.
-        if not facts or is_newer(folder / "manifest.json", compared):
+        if not facts or is_newer(folder / "manifest.json", folder / "comparison.json"):
             facts = listed_as(read_json(folder / "manifest.json"))
         found |= facts
-        found["findings"] = read_json(folder / "audit.json")["counts"]
+        found["findings"] = (
+            summary.counts if summary else read_json(folder / "audit.json")["counts"]
+        )
         found |= {name: value for name, value in stored.items() if name in found}
         finished = (folder / "index.html").is_file()
     except (OSError, ValueError, KeyError):
@@ -113,13 +125,66 @@ def entry(folder: Path, failure: Failure | None = None) -> dict[str, Any]:
     return found | {"status": "damaged" if found["findings"]["error"] else "complete"}
 
 
+def stored_entry(summary: Summary) -> dict[str, Any]:
+    """The entry of a model that only a store has: there is no page and no picture to link to."""
+    numbers = {name: summary.comparison.get(name) for name in ("numbers", "provenance")}
+    return {
+        **_unknown(summary.model),
+        **summary.comparison.get("listed_as", {}),
+        **numbers,
+        "findings": summary.counts,
+        "status": "stored",
+    }
+
+
+def _unknown(name: str) -> dict[str, Any]:
+    """The entry of a model of which nothing is known yet."""
+    return {
+        "model": name,
+        "revision": None,
+        "commit": None,
+        "folder": name,
+        "status": "unfinished",
+        "reason": None,
+        "type": "–",
+        "parameters": None,
+        "bytes": None,
+        "created_at": None,
+        "findings": None,
+        "numbers": None,
+        "figures": [],
+        "provenance": None,
+    }
+
+
+def _comparison(folder: Path, summary: Summary | None) -> Mapping[str, Any]:
+    """The content of comparison.json of a model; results of an older version have none."""
+    if summary:
+        return summary.comparison
+    path = folder / "comparison.json"
+    return dict(read_json(path)) if path.is_file() else {}
+
+
+def _key(folder: Path) -> str | None:
+    """The key of a model in stores; None if its manifest cannot be read."""
+    try:
+        return model_key(read_json(folder / "manifest.json"))
+    except (OSError, ValueError, KeyError):
+        return None
+
+
 def is_newer(path: Path, other: Path) -> bool:
     """Whether a file was written after another. Raises OSError if one of them is missing."""
     return path.stat().st_mtime_ns > other.stat().st_mtime_ns
 
 
-def compared(results: Path, entries: list[dict[str, Any]]) -> dict[str, Any]:
-    """Input of the page's script for comparing models: rows, and texts and numbers of each."""
+def compared(
+    entries: list[dict[str, Any]], depths: Mapping[str, list[dict[str, Any]]]
+) -> dict[str, Any]:
+    """Input of the page's script for comparing models: rows, and texts and numbers of each.
+
+    `depths` are their statistics over depth, by `folder` of the entry.
+    """
     captions = LAYER_FIGURES | EMBEDDING_FIGURES
     return {
         "rows": [
@@ -141,11 +206,11 @@ def compared(results: Path, entries: list[dict[str, Any]]) -> dict[str, Any]:
                 "name": visible(_name(entry)),
                 "values": comparison.written(entry["numbers"]),
                 "numbers": [_number(entry["numbers"].get(row.key)) for row in comparison.ROWS],
-                "depth": read_json(results / entry["folder"] / "comparison.json").get("depth", []),
+                "depth": depths[entry["folder"]],
                 "figures": [path for path in entry["figures"] if path in captions],
             }
             for entry in entries
-            if entry["numbers"] and entry["status"] in ("complete", "damaged")
+            if entry["numbers"] and entry["status"] in COMPARABLE
         },
     }
 
@@ -162,6 +227,14 @@ def _name(entry: Mapping[str, Any]) -> str:
     return name if entry["commit"] else name.rstrip("/").rsplit("/", 1)[-1]
 
 
+def _version(entry: Mapping[str, Any]) -> str:
+    if entry["commit"]:
+        return f"{entry['revision']} {entry['commit'][:10]}"
+    if entry["status"] == "stored":
+        return str(entry["folder"]).rpartition("@")[2]
+    return "–" if entry["parameters"] is None else say("local folder")
+
+
 def _shown(entry: Mapping[str, Any]) -> dict[str, Any]:
     counts = entry["findings"]
     named = severities(counts or {})
@@ -170,13 +243,11 @@ def _shown(entry: Mapping[str, Any]) -> dict[str, Any]:
         **entry,
         "name": _name(entry),
         "finished": entry["status"] in ("complete", "damaged"),
-        "comparable": bool(entry["numbers"]) and entry["status"] in ("complete", "damaged"),
+        "comparable": bool(entry["numbers"]) and entry["status"] in COMPARABLE,
         "count": integer(entry["parameters"]) if known else "–",
         "size": size(entry["bytes"]) if known else "–",
         "date": (entry["created_at"] or "–")[:10],
-        "version": f"{entry['revision']} {entry['commit'][:10]}"
-        if entry["commit"]
-        else (say("local folder") if known else "–"),
+        "version": _version(entry),
         "status": declared(entry["status"]),
         "detail": entry["reason"] or (enumerated(named) if named else ""),
     }

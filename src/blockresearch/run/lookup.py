@@ -263,6 +263,8 @@ class Run:
         if rule == "download":
             fetched = size_of(wildcards.key, self.manifests()) if self.keep_weights else 0
             return resources.to_download(fetched, attempt)
+        if rule == "store":
+            return resources.to_store(len(self.models), attempt)
         if rule in ("portal", "glossary"):
             return resources.to_list(len(self.models), attempt)
         if rule == "survey_shard":

@@ -20,7 +20,7 @@ NAME = re.compile(r"[A-Za-z0-9_][\w.@-]{0,199}", re.ASCII)
 
 # What lies in `results` beside the folders of models, and what Windows takes for a device.
 TAKEN = re.compile(
-    r"logs|benchmarks|downloads|compare|dynamics|index\.(html|json)|(glossary|verdict|checksums)\..*"
+    r"logs|benchmarks|downloads|compare|dynamics|index\.(html|json)|(glossary|verdict|checksums|store)\..*"
     r"|(con|prn|aux|nul|com\d|lpt\d)(\..*)?",
     re.IGNORECASE,
 )

@@ -468,3 +468,8 @@ def to_join(base: Size, attempt: int = 1) -> Need:
 def to_list(models: int, attempt: int = 1) -> Need:
     """Of portal and glossary: pages for all models."""
     return need(1 + 0.01 * models, 120 * MB + 500 * KB * models, attempt=attempt)
+
+
+def to_store(models: int, attempt: int = 1) -> Need:
+    """Of adding models to a store."""
+    return need(1 + 0.1 * models, 400 * MB, attempt=attempt)

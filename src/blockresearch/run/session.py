@@ -6,6 +6,7 @@ from pathlib import Path
 
 from blockresearch.failures import unfinished_logs
 from blockresearch.files import require_writable
+from blockresearch.results import ALL
 
 
 def started_at(results: str) -> int:
@@ -25,3 +26,21 @@ def lost_jobs(results: str, names: Iterable[str], since: int) -> list[Path]:
     folders = [*(Path(results, name) for name in names), *Path(results).glob("downloads/*/")]
     logs = [log for folder in folders for log in unfinished_logs(folder)]
     return [log for log in logs if log.stat().st_mtime_ns >= since]
+
+
+def finished(results: str, models: Iterable[str], since: int) -> list[str]:
+    """The models with complete results, also of an earlier run: no job of theirs that was started
+    after the time `since` (ns) failed, and comparison.json, which is written last, is as new as
+    every other file that was written since."""
+    found = []
+    for model in models:
+        folder = Path(results, model)
+        last = _written(folder / "comparison.json")
+        newest = max(_written(folder / name) for name in ALL)
+        if last and (newest < since or newest <= last) and not lost_jobs(results, [model], since):
+            found.append(model)
+    return found
+
+
+def _written(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.exists() else 0

@@ -33,8 +33,8 @@ def checked(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, A
         raise ConfigError(
             say("analyses: circuits are made from all tensors, so add tensors to the list.")
         )
-    for root in ("results", "weights"):
-        if root in result:  # a shell leaves the ~ of `--config results=~/…` as it is
+    for root in ("results", "weights", "store"):
+        if result.get(root):  # a shell leaves the ~ of `--config results=~/…` as it is
             result[root] = os.path.expanduser(result[root])
     return result
 

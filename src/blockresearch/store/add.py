@@ -12,7 +12,9 @@ import pyarrow.parquet as pq
 from blockresearch.files import atomic, read_json
 from blockresearch.model_config import ModelConfig
 from blockresearch.results import TABLES
-from blockresearch.store.partitions import MODELS, StoreError, alone, model_key, partition
+from blockresearch.store.partitions import MODELS, StoreError, alone, partition
+from blockresearch.store.summaries import replace
+from blockresearch.summary import Summary, model_key, written_ns
 
 # Left out unless named: a row per token or per distinct value makes a store ten times as large.
 LARGE = ("histograms", "clusters", "tokens", "output_tokens", "projection")
@@ -33,10 +35,11 @@ AUDIT = ("severity", "check", "where", "evidence", "meaning")
 
 @dataclass(frozen=True)
 class Added:
-    """A model of a store: its key, its row of models.parquet."""
+    """A model of a store: its key, its row of models.parquet, and what the page of all shows."""
 
     key: str
     row: Mapping[str, Any]
+    summary: Summary
 
 
 def add(folders: Iterable[Path], store: Path, tables: Iterable[str] = ()) -> list[Added]:
@@ -89,6 +92,7 @@ def _inside(path: Path) -> list[Path]:
 
 
 def _add(folder: Path, store: Path, also: tuple[str, ...]) -> Added:
+    written = written_ns(folder)
     try:
         manifest, comparison, findings, audit = (read_json(folder / name) for name in DOCUMENTS)
     except (OSError, ValueError) as error:
@@ -109,7 +113,8 @@ def _add(folder: Path, store: Path, also: tuple[str, ...]) -> Added:
         files |= _write(store, name, key, table)
     files |= _write(store, "findings", key, _records(findings["findings"], FINDINGS))
     files |= _write(store, "audit", key, _records(audit["findings"], AUDIT))
-    return Added(key, _row(key, manifest, comparison["numbers"], facts, files))
+    summary = Summary(key, folder.name, written, comparison, audit["counts"])
+    return Added(key, _row(key, manifest, comparison["numbers"], facts, files), summary)
 
 
 def _records(records: list[dict[str, Any]], names: tuple[str, ...]) -> pa.Table:
@@ -187,6 +192,7 @@ def _list(store: Path, added: list[Added]) -> None:
     table = _typed(sorted([*kept, *rows.values()], key=lambda row: str(row["model"])))
     with atomic(target) as temporary:
         pq.write_table(table, temporary, compression="zstd")
+    replace(store, {added_model.key: added_model.summary for added_model in added}.values())
     for path in stale:
         (store / path).unlink(missing_ok=True)
 

@@ -2,6 +2,7 @@
 
     <table>/schema=1/model=<id>@<version>/data.parquet     one table of one model
     models.parquet                                         one row per model
+    summaries.parquet                                      what the page of all models shows
 
 A partition has one writer, appears complete or not at all, and never changes but with the results
 that it was made from. Readers find partitions by `models.parquet` alone, so that a store can lie
@@ -9,12 +10,10 @@ behind a server that does not list folders.
 """
 
 import fcntl
-import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 # Raised if a column changes its meaning; columns may be added without that.
 SCHEMA = 1
@@ -27,25 +26,6 @@ PARTITION = re.compile(r"([a-z_]+)/schema=(\d+)/model=([A-Za-z0-9._@-]+)/data\.p
 
 class StoreError(ValueError):
     """A store that cannot be read, written or asked; the message says what to do."""
-
-
-def model_key(manifest: Mapping[str, Any]) -> str:
-    """The name of a model in a store: its id and its version.
-
-    `Qwen--Qwen3-4B@1cfa9a7208912126` for a commit of the hub; for a local folder the first digits
-    of a hash of its weight files, so that changed weights are another model.
-    """
-    name = str(manifest["name"]).partition("@")[0]
-    version = manifest["commit"] or _content(manifest)
-    return f"{re.sub(r'[^A-Za-z0-9._-]', '_', name)}@{str(version)[:12]}"
-
-
-def _content(manifest: Mapping[str, Any]) -> str:
-    digest = hashlib.sha256()
-    for file in sorted(manifest["files"], key=lambda file: str(file["path"])):
-        if file["role"] == "shard":
-            digest.update(f"{file['path']} {file['sha256']} {file['size']}\n".encode())
-    return digest.hexdigest()
 
 
 def partition(table: str, key: str) -> str:

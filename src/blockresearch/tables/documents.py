@@ -205,11 +205,12 @@ INDEX = (
     Column("model", "string", "hub id or folder, as in the configuration"),
     Column("revision", "string", "requested revision, null for a folder"),
     Column("commit", "string", "commit of the hub, null for a folder"),
-    Column("folder", "string", "folder of the results"),
+    Column("folder", "string", "folder of the results, or if stored the model's name in the store"),
     Column(
         "status",
         "string",
-        "complete, damaged (the audit found errors), failed, planned or unfinished",
+        "complete, damaged (the audit found errors), failed, planned, unfinished, or stored (only "
+        "the store has it)",
     ),
     Column("reason", "string", "why it failed"),
     Column("type", "string", "architecture by config.json"),

@@ -1,10 +1,15 @@
 """The page of all models."""
 
 import os
+import shutil
+
+import pytest
 
 from blockresearch.failures import Failure
 from blockresearch.files import read_json, write_json
 from blockresearch.report import model_page, portal
+from blockresearch.store.add import add
+from blockresearch.store.summaries import summaries
 from tests.unit.report.hostile import NAMES, assert_harmless, write_results
 
 
@@ -76,7 +81,7 @@ def test_scripts_get_numbers_kinds_and_depth(tmp_path):
     (tmp_path / "one" / "index.html").write_text("x")
     entry = portal.entry(tmp_path / "one")
     assert "depth" not in entry, "index.json stays small"
-    data = portal.compared(tmp_path, [entry])
+    data = portal.compared([entry], {"one": [column]})
     kinds = {row["label"]: row["kind"] for row in data["rows"]}
     assert (kinds["parameters"], kinds["stored size"], kinds["attention"]) == (
         *("count", "bytes", "share"),
@@ -85,3 +90,59 @@ def test_scripts_get_numbers_kinds_and_depth(tmp_path):
     (model,) = data["models"].values()
     assert len(model["numbers"]) == len(data["rows"]) and model["depth"] == [column]
     assert model["numbers"][0] == 12345 and model["numbers"][3] is None
+
+
+MANIFEST = {"licence": None, "commit_date": None}
+
+PROGRAM = {"tool": "AI Block Research 1.0"}
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """A folder of results of two models, and its store."""
+    results = tmp_path / "results"
+    for name in ("one", "two"):
+        folder = write_results(results / name, commit=name[0] * 40)
+        manifest = read_json(folder / "manifest.json") | MANIFEST
+        write_json(manifest | {"name": name}, folder / "manifest.json")
+        _, found, _ = model_page.model_page(folder)
+        column = {"component": "text", "label": "q_proj", "layers": [0], "count": 1, "std": [0.5]}
+        write_json(found | {"depth": [column]}, folder / "comparison.json")
+        (folder / "index.html").write_text("x")
+        # That of hostile names is no table.
+        (folder / "coverage.parquet").unlink()
+    add(sorted(results.iterdir()), tmp_path / "store")
+    return results, tmp_path / "store"
+
+
+def test_a_store_gives_the_same_page(stored, monkeypatch):
+    results, store = stored
+    from_folders = portal.portal(results, {}, PROGRAM)
+    found = summaries(store)
+
+    def nothing(path):
+        raise AssertionError(f"{path} was read")
+
+    monkeypatch.setattr(portal, "read_json", nothing)
+    assert portal.portal(results, {}, PROGRAM, found) == from_folders
+
+
+def test_other_models_of_a_store_are_listed(stored, tmp_path):
+    results, store = stored
+    shutil.rmtree(results / "two")
+    html, entries = portal.portal(results, {}, PROGRAM, summaries(store))
+    one, two = entries
+    assert (one["status"], two["status"]) == ("complete", "stored")
+    assert two["folder"] == "two@tttttttttttt" and two["numbers"] == one["numbers"]
+    page = assert_harmless(html)
+    assert page.tags.count("input") == 3, "a search and two models to compare"
+    links = [value for name, value in page.attributes if name == "href"]
+    assert "one/index.html" in links and not any("two" in str(link) for link in links)
+
+
+def test_newer_results_count_more_than_the_store(stored):
+    results, store = stored
+    counts = {"error": 3, "warning": 0, "note": 0}
+    write_json({"counts": counts, "findings": []}, results / "one" / "audit.json")
+    _, entries = portal.portal(results, {}, PROGRAM, summaries(store))
+    assert [entry["status"] for entry in entries] == ["damaged", "complete"]

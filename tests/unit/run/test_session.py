@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from blockresearch.run.session import lost_jobs, started_at
+from blockresearch.results import ALL
+from blockresearch.run.session import finished, lost_jobs, started_at
 
 
 @pytest.fixture
@@ -53,3 +54,26 @@ def test_results_that_cannot_be_written_are_refused(tmp_path):
     with pytest.raises(ValueError, match="results: cannot write into"):
         started_at(str(tmp_path / "file"))
     assert started_at(str(tmp_path / "new")) > 0 and not list((tmp_path / "new").iterdir())
+
+
+def results_of(folder, seconds, numbers):
+    """All results of a model, written at a time, and comparison.json at its own."""
+    for name, time in [*((name, seconds) for name in ALL), ("comparison.json", numbers)]:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        os.utime(path, (time, time))
+
+
+def test_models_without_new_failures_are_finished(tmp_path, job):
+    results = tmp_path / "results"
+    results_of(results / "old", 40, 50)
+    # Someone has touched the tables between the runs.
+    results_of(results / "touched", 60, 50)
+    results_of(results / "new", 110, 120)
+    results_of(results / "halfway", 110, 50)
+    results_of(results / "failed", 40, 50)
+    job("findings", 130, None, "results/failed")
+    (results / "begun").mkdir()
+    names = [path.name for path in sorted(results.iterdir())]
+    assert finished(str(results), names, since=100 * 10**9) == ["new", "old", "touched"]

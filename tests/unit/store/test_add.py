@@ -7,6 +7,7 @@ from blockresearch.files import read_json, write_json
 from blockresearch.results import TABLES
 from blockresearch.store.add import add, models_in
 from blockresearch.store.partitions import MODELS, StoreError
+from blockresearch.store.summaries import SUMMARIES
 from tests.tools.results_folder import results_folder
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -29,7 +30,8 @@ def test_a_model_is_one_partition_per_table(folder, tmp_path):
     place = f"schema=1/model={added.key}/data.parquet"
     # Histograms are large and were not requested.
     tables = ("audit", "coverage", "findings", "layers", "matrices", "params", "spectra")
-    assert files(tmp_path / "store") == sorted([*(f"{name}/{place}" for name in tables), MODELS])
+    partitions = [f"{name}/{place}" for name in tables]
+    assert files(tmp_path / "store") == sorted([*partitions, MODELS, SUMMARIES])
     found = pq.read_table(tmp_path / "store" / "matrices" / place)
     assert set(found["model"].to_pylist()) == {added.key}
     assert found.drop(["model"]).equals(pq.read_table(folder / TABLES["matrices"]).drop(["model"]))
