@@ -50,6 +50,25 @@ def test_the_keyboard_moves_between_heads(report, visit):
     assert figure.locator(".status").inner_text().startswith("Layer 1, head 2: ")
 
 
+def test_a_head_opens_its_card_by_mouse_or_keyboard(report, visit):
+    page = drawn(visit, report)
+    for place, figure in enumerate(page.locator(".map-figure:has(.opened)").all()[:3]):
+        figure.locator('.cell[data-row="2"][data-at="1"]').click()
+        card = figure.locator(".opened li")
+        assert card.locator("strong").inner_text() == "Layer 2, head 1"
+        for word in ("Copying", "Attends from", "and writes"):
+            assert word in card.inner_text()
+        assert card.locator("bdi").count() == 48
+        page.keyboard.press("Escape")
+        assert card.count() == 0
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("Enter")
+        assert card.locator("strong").inner_text() == "Layer 2, head 2"
+        if not place:
+            picture(page, "circuits-card")
+            assert violations(page) == []
+
+
 @pytest.mark.parametrize("look", ["light", "dark", "narrow"])
 def test_cards_and_the_graph_are_readable(report, visit, look):
     options = {"color_scheme": "dark"} if look == "dark" else {}

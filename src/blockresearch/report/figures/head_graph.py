@@ -1,9 +1,12 @@
 """The strongest compositions of heads as a drawing: layers from left to right, heads from top to
 bottom, a line from the head that writes to the head that reads."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
-from blockresearch.language.sentence import say
+from blockresearch.language.sentence import Sentence, say
 from blockresearch.report.figures.drawn_text import drawn
 from blockresearch.report.figures.live import Drawing
 from blockresearch.report.wording import fixed, number
@@ -52,14 +55,7 @@ def head_graph(edges: pd.DataFrame) -> Drawing | None:
         start = int(row["from_layer"]), int(row["from_head"])
         end = int(row["to_layer"]), int(row["to_head"])
         nodes |= {start, end}
-        title = say(
-            "{writer} writes {directions} directions that {reader} reads as its {part}, z {z}",
-            writer=f"{start[0]}.{start[1]}",
-            reader=f"{end[0]}.{end[1]}",
-            directions=fixed(row["kernel"]),
-            part=row["part"],
-            z=number(row["z"]),
-        )
+        title = edge_sentence(row)
         (x1, y1), (x2, y2) = place(*start), place(*end)
         thick = 0.8 + 2.2 * float(row["z"]) / largest
         parts.append(
@@ -84,6 +80,18 @@ def head_graph(edges: pd.DataFrame) -> Drawing | None:
         f'viewBox="0 0 {WIDTH} {bottom + 56}" width="{WIDTH}" height="{bottom + 56}" '
         f'font-size="11" font-family="system-ui, sans-serif"><g fill="currentColor">'
         f"{legend}{''.join(parts)}</g></svg></div>"
+    )
+
+
+def edge_sentence(row: Mapping[str, Any]) -> Sentence:
+    """A row of the table head_graph as a clause."""
+    return say(
+        "{writer} writes {directions} directions that {reader} reads as its {part}, z {z}",
+        writer=f"{int(row['from_layer'])}.{int(row['from_head'])}",
+        reader=f"{int(row['to_layer'])}.{int(row['to_head'])}",
+        directions=fixed(row["kernel"]),
+        part=row["part"],
+        z=number(row["z"]),
     )
 
 

@@ -22,7 +22,8 @@ METRICS = (
 
 
 def head_map(heads: pd.DataFrame, keys: Sequence[str]) -> Drawing | None:
-    """An interactive map of some metrics of the table attention_heads; None without values."""
+    """An interactive map of some metrics of the table attention_heads; None without values. Its
+    cells open the cards of heads if the page has them."""
     drawn = heads_by_layer(heads)
     return live_map(drawn, keys) if drawn else None
 
@@ -30,14 +31,22 @@ def head_map(heads: pd.DataFrame, keys: Sequence[str]) -> Drawing | None:
 def heads_by_layer(heads: pd.DataFrame) -> dict[str, Any] | None:
     """What `live_map` draws, as `map_of`, a column for each head; self and cross attention have
     columns of different names if a model has both."""
-    components = by_component(heads["component"])
-    number = heads["head"].astype("Int64").astype(str)
     several = heads["role"].nunique() > 1
-    rows = heads.assign(
-        label=(heads["role"] + " head " if several else "head ") + number,
-        qk_share=heads["qk_effective_rank"] / heads["head_size"],
-        ov_share=heads["ov_effective_rank"] / heads["head_size"],
-        place=heads["component"].map(components.index),
-    ).sort_values(["place", "role", "head", "layer_index"], kind="stable", ignore_index=True)
+    number = heads["head"].astype("Int64").astype(str)
+    rows = in_cell_order(
+        heads.assign(
+            label=(heads["role"] + " head " if several else "head ") + number,
+            qk_share=heads["qk_effective_rank"] / heads["head_size"],
+            ov_share=heads["ov_effective_rank"] / heads["head_size"],
+        )
+    )
     drawn = map_of(rows, METRICS)
-    return {**drawn, "color": "value", "across": say("head")} if drawn else None
+    return {**drawn, "color": "value", "across": say("head"), "cards": True} if drawn else None
+
+
+def in_cell_order(heads: pd.DataFrame) -> pd.DataFrame:
+    """The table attention_heads in the order of the cells of its map."""
+    components = by_component(heads["component"])
+    places = heads.assign(place=heads["component"].map(components.index))
+    order = places.sort_values(["place", "role", "head", "layer_index"], kind="stable").index
+    return heads.loc[order].reset_index(drop=True)

@@ -142,7 +142,8 @@ def live_map(drawn: Mapping[str, Any], keys: Sequence[str]) -> Drawing | None:
     `across`.
 
     If it has them, `color` is what colors show at first (`value`, or relative to the `median`), and
-    `none` is what a cell without a color is, and `opened` has the rows that a cell opens.
+    `none` is what a cell without a color is, and `opened` has the rows that a cell opens. With
+    `cards` a cell opens the card of its head.
     """
     metrics = {each["key"]: each for each in drawn["metrics"]}
     chosen = [metrics[key] for key in keys if key in metrics]
@@ -156,7 +157,7 @@ def live_map(drawn: Mapping[str, Any], keys: Sequence[str]) -> Drawing | None:
     data = {
         **{
             name: drawn[name]
-            for name in ("components", "columns", "cells", "color", "opened")
+            for name in ("components", "columns", "cells", "color", "opened", "cards")
             if name in drawn
         },
         **{name: label(drawn[name]) for name in ("none", "across") if name in drawn},

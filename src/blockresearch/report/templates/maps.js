@@ -1,4 +1,5 @@
-// The maps of a report: a cell under the mouse or the focus names its value, and opens its rows if there are any.
+// The maps of a report: a cell under the mouse or the focus names its value, and opens its rows or the card of its head
+// if there are any.
 "use strict";
 (async () => {
   const { element } = page;
@@ -25,6 +26,30 @@
     scroll.focus();
   };
 
+  // The card of a head, in the same place.
+  const cardOf = (panel, { sides }, { scores, sides: own, edges }, label, close) => {
+    const end = (sign, tokens) => [element("b", { textContent: sign }), " ",
+      ...tokens.flatMap((token) => [page.isolated(token), " "])];
+    const lines = own.map(([side, top, bottom]) => element("p", {}, [
+      `${page.label(sides[side])} `, ...end("+", top), ...end("−", bottom)]));
+    const card = element("li", { tabIndex: -1 }, [
+      element("strong", { textContent: label }), element("p", { textContent: page.label(scores) }),
+      ...(own.length ? lines : [element("p", { textContent: say("No tokens are known for what it reads and writes.") })]),
+      ...edges.map((edge) => element("p", { textContent: page.label(edge) }))]);
+    panel.replaceChildren(element("ul", { className: "cards" }, [card]), page.button(say("Close"), close));
+    card.focus();
+    card.scrollIntoView({ block: "nearest" });
+  };
+
+  // The cards of all heads, in the order of the cells of maps of heads.
+  const stored = document.getElementById("head-cards");
+  let heads = null;
+  try {
+    heads = stored && await page.unpack(stored.textContent);
+  } catch {
+    // Maps without cards.
+  }
+
   for (const figure of document.querySelectorAll(".map-figure")) {
     number += 1;
     let map;
@@ -44,10 +69,14 @@
       drawing.focusChosen();
       drawing.choose(null);
     };
-    const open = map.opened && ((cell) => {
-      const label = say("Layer {layer}, {label}", { layer: map.cells.layer[cell], label: map.columns[map.cells.column[cell]].label });
-      rowsOf(panel, map.opened, label, map.cells.count[cell], cell, close);
-    });
+    const named = (cell) =>
+      say("Layer {layer}, {label}", { layer: map.cells.layer[cell], label: map.columns[map.cells.column[cell]].label });
+    let open = null;
+    if (map.opened) open = (cell) => rowsOf(panel, map.opened, named(cell), map.cells.count[cell], cell, close);
+    if (map.cards && heads) {
+      open = (cell) => cardOf(panel, heads, heads.cards[cell], named(cell), close);
+      status.after(element("p", { className: "outside", textContent: say("A click on a head, or Enter, opens its card.") }));
+    }
     const drawing = page.layerMap({ place: figure, map, name: `map-${number}`, key: `map${number}-`, open });
     panel.addEventListener("keydown", (event) => event.key === "Escape" && close());
     figure.dataset.ready = "yes";

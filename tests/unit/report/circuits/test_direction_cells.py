@@ -1,4 +1,4 @@
-"""The cells of report 25 about directions: tokens of planted heads, escaped, and none without."""
+"""The cells of report 25 about directions: those with tokens that are alike, and none without."""
 
 import pytest
 
@@ -23,35 +23,11 @@ def directions():
     return frame([row(*each) for each in sides], "directions")
 
 
-@pytest.fixture
-def heads():
-    scores = {"copying": 0.9, "copying_z": 8.0, "qk_symmetry": -0.25}
-    return frame([HEAD | scores, HEAD | {"head": 3, "copying_z": 9.0}], "attention_heads")
-
-
-def test_a_card_has_all_sides_of_a_head(directions, heads):
-    card = direction_cells.head_cards(heads, directions)
-    assert card.text == "Layer 1, head 2: Copying 0.90 (z 8.00), QK symmetry −0.25."
-    assert card.html.count("<li>") == 1 and "<b>write</b>" not in card.html
-    for side in ("query", "key", "read", "write"):
-        assert f"<bdi>&lt;b&gt;{side}&lt;/b&gt;</bdi> <bdi>two</bdi> <b>−</b>" in card.html
-
-
-def test_without_any_null_the_largest_score_has_a_card(directions, heads):
-    card = direction_cells.head_cards(heads.assign(copying_z=None), directions)
-    assert card.text == "Layer 1, head 2: Copying 0.90 (z –), QK symmetry −0.25."
-
-
 def test_only_coherent_directions_are_listed(directions):
     body = direction_cells.coherent(directions).html.partition("<tbody>")[2]
     assert body.count("<tr>") == 2 and ">key<" in body and ">write<" in body
 
 
-def test_without_directions_nothing_is_shown(heads):
+def test_without_directions_nothing_is_shown():
     none = frame([], "directions")
-    shown = (
-        direction_cells.about(none),
-        direction_cells.coherent(none),
-        direction_cells.head_cards(heads, none),
-    )
-    assert shown == (None, None, None)
+    assert (direction_cells.about(none), direction_cells.coherent(none)) == (None, None)
