@@ -10,6 +10,8 @@ from typing import Any
 
 import pandas as pd
 
+from blockresearch.language.sentence import Sentence, say
+
 # Block type -> color, marker; in the order in which data passes through a model.
 BLOCKS = {
     "embedding": ("#00734f", "o"),
@@ -37,6 +39,30 @@ BLOCKS = {
 
 # Roles of the matrices of a block type, the usual one first.
 ROLES = ("self", "cross", "indexer", "compressor", "routed", "shared")
+
+# Block types and roles that are words; the others are names of weights and stay as they are.
+WORDS = {
+    str(word): word
+    for word in (
+        say("embedding"),
+        say("position_embedding"),
+        say("conv"),
+        say("router"),
+        say("norm"),
+        say("bias"),
+        say("output"),
+        say("other"),
+        *(say("self"), say("cross"), say("indexer"), say("compressor")),
+        *(say("routed"), say("shared")),
+    )
+}
+
+
+def block_name(label: str) -> Sentence:
+    """A block type, perhaps with a role in front, in the language of the reader."""
+    role, _, block = label.rpartition(" ")
+    named = WORDS.get(block) or say("{text}", text=block)
+    return say("{role} {block}", role=WORDS.get(role, role), block=named) if role else named
 
 
 def color(block_type: str) -> str:

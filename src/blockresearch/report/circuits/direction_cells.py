@@ -61,4 +61,3 @@ def coherent(directions: pd.DataFrame) -> Html | None:
         "Directions whose tokens are alike, the largest share of energy first",
         LISTED,
     )
-

@@ -95,7 +95,7 @@ def most_similar(pairs: pd.DataFrame) -> Html | None:
             "component": ("component", None),
             "layer_index": ("layer", integer),
             "expert_index": ("expert", integer),
-            "other_index": ("other", integer),
+            "other_index": ("other expert", integer),
             "similarity": ("similarity", fixed),
             "similarity_z": ("z", fixed),
             "median_similarity": ("median of the layer", fixed),

@@ -158,4 +158,3 @@ def _data(card: Card) -> dict[str, Any]:
 
 def _ends(side: Side) -> Iterable[tuple[str, ...]]:
     return side.top, side.bottom
-

@@ -5,7 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from blockresearch.language.sentence import say
+from blockresearch.language.sentence import Sentence, say
+from blockresearch.report.blocks import WORDS
 from blockresearch.report.figures.layer_map import Metric, map_of
 from blockresearch.report.figures.live import Drawing
 from blockresearch.report.figures.static_map import live_map
@@ -35,12 +36,12 @@ def heads_by_layer(heads: pd.DataFrame) -> dict[str, Any] | None:
     number = heads["head"].astype("Int64").astype(str)
     rows = in_cell_order(
         heads.assign(
-            label=(heads["role"] + " head " if several else "head ") + number,
+            label=heads["role"] + " " + number if several else number,
             qk_share=heads["qk_effective_rank"] / heads["head_size"],
             ov_share=heads["ov_effective_rank"] / heads["head_size"],
         )
     )
-    drawn = map_of(rows, METRICS)
+    drawn = map_of(rows, METRICS, head_name)
     return {**drawn, "color": "value", "across": say("head"), "cards": True} if drawn else None
 
 
@@ -50,3 +51,11 @@ def in_cell_order(heads: pd.DataFrame) -> pd.DataFrame:
     places = heads.assign(place=heads["component"].map(components.index))
     order = places.sort_values(["place", "role", "head", "layer_index"], kind="stable").index
     return heads.loc[order].reset_index(drop=True)
+
+
+def head_name(label: str) -> Sentence:
+    """The name of a head: its number, perhaps with the kind of attention in front."""
+    role, _, number = label.rpartition(" ")
+    if role:
+        return say("{role} head {number}", role=WORDS.get(role, role), number=number)
+    return say("head {number}", number=number)

@@ -9,14 +9,15 @@ The colors are those of `scale.js` and `color_scales`.
 
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from blockresearch.report.blocks import BLOCKS, ROLES, ordered
+from blockresearch.language.sentence import Sentence
+from blockresearch.report.blocks import BLOCKS, ROLES, block_name, ordered
 from blockresearch.report.figures.numbers import rounded
 from blockresearch.report.values import passing_alpha
 from blockresearch.report.wording import by_component
@@ -128,9 +129,13 @@ def layer_map(rows: pd.DataFrame) -> dict[str, Any] | None:
     return map_of(with_metrics(rows), METRICS)
 
 
-def map_of(rows: pd.DataFrame, metrics: Iterable[Metric]) -> dict[str, Any] | None:
+def map_of(
+    rows: pd.DataFrame,
+    metrics: Iterable[Metric],
+    named: Callable[[str], Sentence] = block_name,
+) -> dict[str, Any] | None:
     """What the page's script draws of columns of matrices `in_map_order`; None without numbered
-    layers.
+    layers. `named` gives the text of a label for readers.
 
     Cells are lists of equal length: `component` and `column` (indices), `layer`, `first` and
     `count` (its matrices in the order of `rows`). `middle` is the median over a cell's matrices;
@@ -155,7 +160,7 @@ def map_of(rows: pd.DataFrame, metrics: Iterable[Metric]) -> dict[str, Any] | No
     }
     result: dict[str, Any] = {
         "components": [visible(name) for name in components],
-        "columns": [{**each, "label": visible(each["label"])} for each in columns],
+        "columns": [{**each, "label": named(each["label"])} for each in columns],
         "metrics": [
             {
                 "key": each.key,

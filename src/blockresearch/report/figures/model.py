@@ -9,7 +9,7 @@ from blockresearch.report.figures import details
 from blockresearch.report.figures.layer_map import in_map_order, layer_map
 from blockresearch.report.figures.names import indexed, patterns
 from blockresearch.report.figures.pieces import Pieces
-from blockresearch.report.figures.static_map import static_map
+from blockresearch.report.figures.static_map import columns_data, static_map
 from blockresearch.tables.io import read_pieces
 from blockresearch.text import visible
 
@@ -37,7 +37,7 @@ def add_map(pieces: Pieces, folder: Path, matrices: pd.DataFrame) -> list[str]:
     about: dict[str, Any] = {
         "name": visible(folder.name),
         "folder": f"{folder.parent.name}/{folder.name}",
-        "map": drawn,
+        "map": drawn and {**drawn, "columns": columns_data(drawn)},
         "size": min(details.CHUNK, len(rows)),
         "heads": details.heads(rows),
         "formats": details.formats(),

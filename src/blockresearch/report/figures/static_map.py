@@ -109,10 +109,8 @@ def _component(
             x, y = left + at * WIDTH, TOP + (cells["layer"][place] - first) * height
             box = f"M{x} {y:.1f}h{WIDTH - 1}v{height - 0.6:.1f}h{1 - WIDTH}z"
             paths.setdefault(color, []).append(box)
-        parts.append(
-            f'<text transform="translate({left + (at + 0.4) * WIDTH:.0f},{TOP - 5}) rotate(-40)">'
-            f"{escape(drawn['columns'][column]['label'])}</text>"
-        )
+        leaning = f'transform="translate({left + (at + 0.4) * WIDTH:.0f},{TOP - 5}) rotate(-40)"'
+        parts.append(text.drawn(drawn["columns"][column]["label"], leaning))
     parts += [f'<path fill="{color}" d="{"".join(boxes)}"/>' for color, boxes in paths.items()]
     return parts
 
@@ -157,9 +155,10 @@ def live_map(drawn: Mapping[str, Any], keys: Sequence[str]) -> Drawing | None:
     data = {
         **{
             name: drawn[name]
-            for name in ("components", "columns", "cells", "color", "opened", "cards")
+            for name in ("components", "cells", "color", "opened", "cards")
             if name in drawn
         },
+        "columns": columns_data(drawn),
         **{name: label(drawn[name]) for name in ("none", "across") if name in drawn},
         **parts,
         "metrics": [
@@ -169,3 +168,8 @@ def live_map(drawn: Mapping[str, Any], keys: Sequence[str]) -> Drawing | None:
     }
     still = "".join(static_map(drawn, each["key"]) for each in chosen)
     return Drawing(figure_html("map-figure", data, still))
+
+
+def columns_data(drawn: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The columns of a map as the page's script reads them."""
+    return [{**column, "label": label(column["label"])} for column in drawn["columns"]]

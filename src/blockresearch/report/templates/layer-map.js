@@ -17,7 +17,8 @@
   page.layerMap = ({ place, map, name, open = null, key = "" }) => {
     const [controls, frame, status, legend] = ["controls", "map", "status", "legend"].map((kind) =>
       place.querySelector(`.${kind}`));
-    const { cells, columns, components, metrics } = map;
+    const { cells, components, metrics } = map;
+    const columns = map.columns.map((column) => ({ ...column, label: page.label(column.label) }));
     const known = (part, list, other) => {
       const found = page.inAddress(key + part);
       return list.includes(found) ? found : other;

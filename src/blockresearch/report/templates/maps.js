@@ -70,7 +70,7 @@
       drawing.choose(null);
     };
     const named = (cell) =>
-      say("Layer {layer}, {label}", { layer: map.cells.layer[cell], label: map.columns[map.cells.column[cell]].label });
+      say("Layer {layer}, {label}", { layer: map.cells.layer[cell], label: page.label(map.columns[map.cells.column[cell]].label) });
     let open = null;
     if (map.opened) open = (cell) => rowsOf(panel, map.opened, named(cell), map.cells.count[cell], cell, close);
     if (map.cards && heads) {

@@ -44,7 +44,7 @@
     const chosen = metric();
     const values = matrices.length > 1 ? await valuesOf(matrices, chosen.key).catch(() => null) : null;
     await panel.open(matrix ?? matrices[0], {
-      label: map.columns[column[cell]].label, middle: about.medians[column[cell]], matrices, metric: chosen,
+      label: page.label(map.columns[column[cell]].label), middle: about.medians[column[cell]], matrices, metric: chosen,
       values: values && values.some((value) => value !== null) ? values : null,
     }, await names());
   };

@@ -1,5 +1,6 @@
 """The maps of attention heads: a column for each head, its values, and none without heads."""
 
+from blockresearch.language.catalogue import set_language, translated
 from blockresearch.report.figures.head_map import head_map, heads_by_layer
 from blockresearch.tables.io import frame
 
@@ -34,6 +35,21 @@ def test_the_static_map_names_heads():
     rows = [head(0, 0, copying=0.5), head(1, 0, copying=-0.5)]
     found = head_map(frame(rows, "attention_heads"), ["copying"])
     assert "copying score by layer and head" in found.html
+
+
+def test_heads_are_named_in_the_language_of_the_page():
+    try:
+        set_language("both")
+        rows = [head(0, 0, copying=0.5), head(0, 0, "cross", copying=0.5)]
+        table = frame(rows, "attention_heads")
+        assert "自注意力头 0" in head_map(table, ["copying"]).html
+        columns = heads_by_layer(table)["columns"]
+    finally:
+        set_language("en")
+    assert [translated(each["label"], "zh") for each in columns] == [
+        "交叉注意力头 0",
+        "自注意力头 0",
+    ]
 
 
 def test_a_model_without_heads_has_no_map():
