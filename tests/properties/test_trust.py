@@ -155,6 +155,7 @@ DOCUMENTED = {
     **dict.fromkeys(
         ("alpha_square", "alpha_permuted", "alpha_p"), "tests/unit/spectra/test_heavy_tails.py"
     ),
+    "layer_experts": "tests/unit/circuits/test_tails.py",
     **{
         column.name: "tests/unit/tables/test_outliers.py"
         for column in SCHEMAS["outliers"].columns

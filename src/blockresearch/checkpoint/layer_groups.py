@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from blockresearch.checkpoint.expert_sample import MOST_EXPERTS
 from blockresearch.checkpoint.records import ATTENTION, MLP, shards_of
 
 # As short as a part of the plan, and as many at most.
@@ -56,13 +57,9 @@ class LayerGroup:
 def layer_groups(manifest: Mapping[str, Any]) -> list[LayerGroup]:
     """The groups of a manifest (JSON), by component and layer; one without layers if there are
     none."""
-    layers: dict[Key, list[Mapping[str, Any]]] = {}
-    for tensor in manifest["tensors"]:
-        role = tensor["role"]
-        if role.get("layer_index") is not None and role["component"] != "adapter":
-            layers.setdefault((role["component"], role["layer_index"]), []).append(tensor)
+    layers = _layers(manifest)
     keys = sorted(layers)
-    costs = {key: sum(map(_seconds, layers[key])) for key in keys}
+    costs = {key: _layer_seconds(layers[key]) for key in keys}
     target = max(GROUP_SECONDS, sum(costs.values()) / MAX_GROUPS)
     groups: list[list[Key]] = [[]]
     before = 0.0
@@ -76,6 +73,29 @@ def layer_groups(manifest: Mapping[str, Any]) -> list[LayerGroup]:
         _group(manifest, f"{number:05d}", {key: layers[key] for key in some}, costs)
         for number, some in enumerate(groups, 1)
     ]
+
+
+def tail_values(manifest: Mapping[str, Any]) -> int:
+    """Singular values of the matrices of a manifest (JSON) whose heavy tails are measured."""
+    found = 0.0
+    for tensors in _layers(manifest).values():
+        share = _tail_share(tensors)
+        for tensor in tensors:
+            shape = _shape(tensor)
+            if len(shape) > 1:
+                values = min(shape[-2:]) * math.prod(shape[:-2])
+                found += values * (share if _is_routed(tensor) else 1)
+    return round(found)
+
+
+def _layers(manifest: Mapping[str, Any]) -> dict[Key, list[Mapping[str, Any]]]:
+    """The tensors of each layer."""
+    layers: dict[Key, list[Mapping[str, Any]]] = {}
+    for tensor in manifest["tensors"]:
+        role = tensor["role"]
+        if role.get("layer_index") is not None and role["component"] != "adapter":
+            layers.setdefault((role["component"], role["layer_index"]), []).append(tensor)
+    return layers
 
 
 def _group(
@@ -117,7 +137,7 @@ def _experts(tensors: list[Mapping[str, Any]]) -> tuple[int, int]:
     count = elements = 0
     for tensor in tensors:
         role, shape = tensor["role"], _shape(tensor)
-        if role.get("block_type") == "moe" and role.get("role") == "routed" and len(shape) > 1:
+        if _is_routed(tensor) and len(shape) > 1:
             number = role.get("expert_index")
             stacked = tensor["layout"].get("experts", shape[0])
             count = max(count, stacked if number is None else number + 1)
@@ -130,14 +150,31 @@ def _shape(tensor: Mapping[str, Any]) -> Sequence[int]:
     return tensor["layout"].get("scheme", {}).get("shape", tensor["shape"])
 
 
-def _seconds(tensor: Mapping[str, Any]) -> float:
-    """Predicted seconds of one core for a tensor."""
+def _tail_share(tensors: list[Mapping[str, Any]]) -> float:
+    """The share of the routed experts of a layer whose heavy tails are measured."""
+    return min(1.0, MOST_EXPERTS / max(_experts(tensors)[0], 1))
+
+
+def _layer_seconds(tensors: list[Mapping[str, Any]]) -> float:
+    """Predicted seconds of one core for the tensors of a layer."""
+    share = _tail_share(tensors)
+    return sum(_seconds(tensor, share) for tensor in tensors)
+
+
+def _is_routed(tensor: Mapping[str, Any]) -> bool:
+    role = tensor["role"]
+    return role.get("block_type") == "moe" and role.get("role") == "routed"
+
+
+def _seconds(tensor: Mapping[str, Any], share: float) -> float:
+    """Predicted seconds of one core for a tensor; of experts a `share` has its tails measured."""
     shape, block = _shape(tensor), tensor["role"].get("block_type")
     if len(shape) < 2 or not min(shape):
         return 0.0
     elements, side = math.prod(shape), min(*shape[-2:], MOST_SIDE)
     windows = min(math.prod(math.ceil(2 * each / side) - 1 for each in shape[-2:]), MOST_WINDOWS)
-    of_element = PERMUTED_SECONDS
+    measured = share if _is_routed(tensor) else 1.0
+    of_element = PERMUTED_SECONDS * measured
     if block in ATTENTION:
         of_element += ATTENTION_SECONDS
     elif block in MLP:
@@ -145,4 +182,5 @@ def _seconds(tensor: Mapping[str, Any]) -> float:
     elif block == "moe":
         of_element += EXPERT_SECONDS
     count = math.prod(shape[:-2])
-    return of_element * elements + 2 * count * windows * WINDOW_SECONDS * (side / MOST_SIDE) ** 2.5
+    of_windows = 2 * count * windows * WINDOW_SECONDS * (side / MOST_SIDE) ** 2.5
+    return of_element * elements + measured * of_windows

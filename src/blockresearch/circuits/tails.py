@@ -1,11 +1,12 @@
 """Rows of the table heavy_tails: the exponents of each matrix of the layers of a model.
 
 Matrices are read one at a time, through `weights`, as float32. The seed of a matrix is made from
-its name, so that the numbers do not depend on the order of reading.
+its name, so that the numbers do not depend on the order of reading. Of many routed experts of a
+layer a sample is measured (`checkpoint/expert_sample.py`).
 """
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from blockresearch.checkpoint.expert_sample import sampled_experts
 from blockresearch.checkpoint.layer_groups import Key
 from blockresearch.checkpoint.manifest import Manifest, Tensor
 from blockresearch.spectra.heavy_tails import fit_p, permuted_alpha, square_alpha
+from blockresearch.weights.layout import Matrix
 from blockresearch.weights.quantized.source import Contradiction
 from blockresearch.weights.reading import open_tensor, whole
-from blockresearch.weights.weight import weight_of
+from blockresearch.weights.weight import Weight, weight_of
 
 PANEL_BYTES = 32 * 2**20
 
@@ -32,18 +35,19 @@ def tail_rows(
     manifest: Manifest, files: Mapping[str, Path], layers: Collection[Key]
 ) -> Iterator[dict[str, Any]]:
     """A row for each matrix of `layers`, layer by layer, without the goodness of fit; `files` are
-    the shards by name. Without finite values there is a row without numbers."""
+    the shards by name. Of many routed experts a sample has rows. Without finite values there is a
+    row without numbers."""
     of_layers: dict[Key, list[Tensor]] = {key: [] for key in layers}
     for tensor in manifest.tensors:
         role = tensor.role
         if role.layer_index is not None and (role.component, role.layer_index) in of_layers:
             of_layers[role.component, role.layer_index].append(tensor)
-    for tensor in (tensor for some in of_layers.values() for tensor in some):
-        if tensor.role.is_buffer or not tensor.layout.is_measured:
-            continue
-        weight = weight_of(tensor, tensor.layout, manifest.by_name)
-        for matrix in weight.matrices():
-            if min(matrix.rows, matrix.cols) < LEAST_SIDE:
+    for some in of_layers.values():
+        matrices = list(_matrices(manifest, some))
+        experts = [number for *_, number in matrices if number is not None]
+        sample = sampled_experts(experts)
+        for tensor, weight, matrix, number in matrices:
+            if number is not None and number not in sample:
                 continue
             try:
                 read = whole(open_tensor(files, weight), matrix, PANEL_BYTES, np.float32)
@@ -55,10 +59,28 @@ def tail_rows(
                 "layer_index": tensor.role.layer_index,
                 "block_type": tensor.role.block_type,
                 "component": tensor.role.component,
+                "projection": matrix.piece or tensor.role.projection,
+                "role": tensor.role.role,
+                "expert_index": number,
+                "layer_experts": None if number is None else len(set(experts)),
                 "rows": matrix.rows,
                 "cols": matrix.cols,
                 **_exponents(read, seed_of(tensor.name, matrix.slice)),
             }
+
+
+def _matrices(
+    manifest: Manifest, tensors: Iterable[Tensor]
+) -> Iterator[tuple[Tensor, Weight, Matrix, int | None]]:
+    """The matrices of `tensors` that can have an exponent, with the numbers of their experts."""
+    for tensor in tensors:
+        if tensor.role.is_buffer or not tensor.layout.is_measured:
+            continue
+        weight = weight_of(tensor, tensor.layout, manifest.by_name)
+        for matrix in weight.matrices():
+            if min(matrix.rows, matrix.cols) >= LEAST_SIDE:
+                number = tensor.role.expert_index if matrix.expert is None else matrix.expert
+                yield tensor, weight, matrix, number
 
 
 def fits(rows: pd.DataFrame, spectra: Spectra, threads: int = 1) -> list[float | None]:

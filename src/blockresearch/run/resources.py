@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from blockresearch.checkpoint.layer_groups import LayerGroup
+from blockresearch.checkpoint.layer_groups import LayerGroup, tail_values
 from blockresearch.checkpoint.records import (
     attention_tensors,
     mlp_tensors,
@@ -105,6 +105,7 @@ class Size:
     products  multiplications for the graph of heads
     mlps      elements of all matrices of dense MLPs
     mlp       those of the largest one
+    tails     singular values of the matrices with heavy tails
     """
 
     rows: int = 0
@@ -117,6 +118,7 @@ class Size:
     products: int = 0
     mlps: int = 0
     mlp: int = 0
+    tails: int = 0
 
 
 @dataclass(frozen=True)
@@ -202,6 +204,7 @@ def size(manifest: Mapping[str, Any], plan: Mapping[str, Any]) -> Size:
         products=_products(layers),
         mlps=sum(mlps),
         mlp=max(mlps, default=0),
+        tails=tail_values(manifest),
     )
 
 
@@ -406,40 +409,68 @@ def comparing(sides: Iterable[Iterable[Mapping[str, Any]]], threads: int) -> Com
     return Comparing(size, work, seconds, sum(memory))
 
 
-def to_measure_layers(group: LayerGroup | None, attempt: int = 1) -> Need:
-    """Of circuits_part."""
-    if group is None:
-        return need(60, 1000 * MB, attempt=attempt)
-    size = sum(BYTES_READ * math.prod(tensor["shape"]) for tensor in group.tensors)
-    seconds = START_SECONDS + group.seconds + size / DISK
-    return need(seconds, CIRCUITS_MB * MB + group.memory, size, attempt)
+@dataclass(frozen=True)
+class Cost:
+    """Seconds that pass on the cores of a job, and its peak memory in bytes, without margins."""
+
+    seconds: float
+    memory: float
 
 
-def to_find_circuits(model: Size, threads: int, attempt: int = 1) -> Need:
-    """Of circuits on `threads` cores: the inputs of some layers, and for each thread what one layer
-    writes, with its cosines."""
+def measuring_layers(group: LayerGroup) -> Cost:
+    """Of circuits_part on one core."""
+    return Cost(START_SECONDS + group.seconds, CIRCUITS_MB * MB + group.memory)
+
+
+def finding_circuits(model: Size, threads: int = 1) -> Cost:
+    """Of circuits: the inputs of some layers, and for each thread what one layer writes, with its
+    cosines."""
     memory = CIRCUITS_MB * MB + 4 * model.deepest * (threads + 2)
-    seconds = START_SECONDS + model.products / PRODUCTS_PER_SECOND / threads
-    return need(seconds, memory, 3 * model.attention, attempt)
+    return Cost(START_SECONDS + model.products / PRODUCTS_PER_SECOND / threads, memory)
 
 
-def to_fit_tails(model: Size, threads: int, attempt: int = 1) -> Need:
-    """Of heavy_tails on `threads` cores: all singular values, and samples of a fit for each."""
+def fitting_tails(model: Size, threads: int = 1) -> Cost:
+    """Of heavy_tails: all singular values, and samples of fits."""
     memory = CIRCUITS_MB * MB + SPECTRA_VALUE_BYTES * model.values
-    seconds = START_SECONDS + FIT_SECONDS * model.values / threads
-    return need(seconds, memory, attempt=attempt)
+    return Cost(START_SECONDS + FIT_SECONDS * model.tails / threads, memory)
 
 
-def to_name_directions(model: Size, threads: int, attempt: int = 1) -> Need:
-    """Of directions on `threads` cores: a panel of tokens, with its scores for each thread, tokens
-    with their texts, and all directions; scores of all directions with all tokens."""
+def naming_directions(model: Size, threads: int = 1) -> Cost:
+    """Of directions: a panel of tokens, with its scores for each thread, tokens with their texts,
+    and all directions; scores of all directions with all tokens."""
     width = model.elements / max(model.tokens, 1)
     directions = model.attention / max(width * HEAD_SIZE, 1) + 8 * model.mlps / max(model.mlp, 1)
     memory = LENS_TOKEN_BYTES * model.tokens + 16 * directions * width
     memory += (LENS_MB + LENS_THREAD_MB * threads) * MB
     work = 2 * directions * model.elements
-    seconds = START_SECONDS + work / PRODUCTS_PER_SECOND / threads
-    return need(seconds, memory, attempt=attempt)
+    return Cost(START_SECONDS + work / PRODUCTS_PER_SECOND / threads, memory)
+
+
+def to_measure_layers(group: LayerGroup | None, attempt: int = 1) -> Need:
+    """Of circuits_part."""
+    if group is None:
+        return need(60, 1000 * MB, attempt=attempt)
+    size = sum(BYTES_READ * math.prod(tensor["shape"]) for tensor in group.tensors)
+    cost = measuring_layers(group)
+    return need(cost.seconds + size / DISK, cost.memory, size, attempt)
+
+
+def to_find_circuits(model: Size, threads: int, attempt: int = 1) -> Need:
+    """Of circuits on `threads` cores."""
+    cost = finding_circuits(model, threads)
+    return need(cost.seconds, cost.memory, 3 * model.attention, attempt)
+
+
+def to_fit_tails(model: Size, threads: int, attempt: int = 1) -> Need:
+    """Of heavy_tails on `threads` cores."""
+    cost = fitting_tails(model, threads)
+    return need(cost.seconds, cost.memory, attempt=attempt)
+
+
+def to_name_directions(model: Size, threads: int, attempt: int = 1) -> Need:
+    """Of directions on `threads` cores."""
+    cost = naming_directions(model, threads)
+    return need(cost.seconds, cost.memory, attempt=attempt)
 
 
 def to_compare(

@@ -19,7 +19,7 @@ IDENTITY = frozenset(
     "expert_index bits_per_weight tensors matrices parameters inf_count top_rows top_cols codes "
     "counts token_id length cluster size k random_state other_rows other_cols base_id "
     "other_id other_layer_index base_expert head kv_head units head_size "
-    "from_layer from_head to_layer to_head row col channel neuron".split()
+    "layer_experts from_layer from_head to_layer to_head row col channel neuron".split()
 )
 
 

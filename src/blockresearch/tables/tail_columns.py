@@ -9,13 +9,16 @@ from blockresearch.tables.tensor_columns import (
     LAYER_INDEX,
     MODEL,
     PARAM_NAME,
+    ROLE,
     ROWS,
     SLICE,
 )
 
+_PLACE = tuple(c for c in ROLE if c.name in ("projection", "role", "expert_index"))
+
 HEAVY_TAILS = Schema(
     "circuits/heavy_tails.csv, circuits/heavy_tails.parquet",
-    "a matrix of a layer",
+    "a matrix of a layer; of more than 16 routed experts of a layer, of 16 evenly spaced ones",
     (
         MODEL,
         PARAM_NAME,
@@ -23,6 +26,13 @@ HEAVY_TAILS = Schema(
         LAYER_INDEX,
         BLOCK_TYPE,
         COMPONENT,
+        *_PLACE,
+        Column(
+            "layer_experts",
+            "integer",
+            "routed experts of the layer; at most 16 of them have rows",
+            NONE,
+        ),
         ROWS,
         COLS,
         Column(

@@ -4,11 +4,34 @@ import numpy as np
 import pytest
 
 from blockresearch.checkpoint.describe import describe_folder
+from blockresearch.checkpoint.expert_sample import MOST_EXPERTS, sampled_experts
 from blockresearch.circuits.tails import fits, tail_rows
 from blockresearch.tables.io import frame
 from tests.cases import comparisons
 
 NOW = "2026-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize("is_stacked", [False, True])
+def test_a_sample_of_many_experts_has_exponents(tmp_path, is_stacked):
+    count, random = MOST_EXPERTS + 14, np.random.default_rng(0)
+    start, shape = "model.layers.0.mlp.experts", (20, 24)
+    if is_stacked:
+        tensors = {f"{start}.down_proj": random.standard_normal((count, *shape))}
+    else:
+        names = [f"{start}.{number}.down_proj.weight" for number in range(count)]
+        tensors = {name: random.standard_normal(shape) for name in names}
+    tensors["model.layers.0.mlp.shared_expert.down_proj.weight"] = random.standard_normal(shape)
+    tensors = {key: values.astype("<f4") for key, values in tensors.items()}
+    config = {"model_type": "qwen3_moe", "num_experts": count}
+    folder = comparisons.write(tmp_path / "model", tensors, config)
+    manifest = describe_folder(str(folder), NOW, hashed=False)
+    files = {file.path: manifest.path_of(file.path, "") for file in manifest.shards}
+    rows = list(tail_rows(manifest, files, [("text", 0)]))
+    numbers = [row["expert_index"] for row in rows if row["role"] == "routed"]
+    assert numbers == sampled_experts(range(count)) and len(numbers) == MOST_EXPERTS
+    assert [row["layer_experts"] for row in rows if row["role"] == "routed"] == [count] * 16
+    assert len(rows) == MOST_EXPERTS + 1 and all(row["alpha_square"] for row in rows)
 
 
 def test_matrices_of_layers_have_exponents(tmp_path):

@@ -104,6 +104,7 @@ def test_circuits_grow_with_the_square_of_the_depth():
         shapes = {"q_proj": (8, 8), "k_proj": (2, 8), "v_proj": (2, 8), "o_proj": (8, 8)}
         tensors = [
             {
+                "layout": {},
                 "name": f"layers.{layer}.{kind}",
                 "shape": shape,
                 "role": {"component": "text", "layer_index": layer, "block_type": kind},

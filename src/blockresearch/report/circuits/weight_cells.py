@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from blockresearch.language.catalogue import spoken
-from blockresearch.language.sentence import say
-from blockresearch.report.figures.layer_map import Metric, in_map_order, map_of
+from blockresearch.language.sentence import joined, say
+from blockresearch.report.figures.layer_map import Metric, in_map_order, labels, map_of
 from blockresearch.report.figures.live import chart_html
 from blockresearch.report.figures.static_map import live_map
 from blockresearch.report.notebook_cells import Html, table, table_or_line
@@ -131,10 +131,11 @@ def tails(heavy_tails: pd.DataFrame) -> Html | None:
     if known.empty:
         return None
     rows = known.assign(
+        kind=labels(known),
         below=known["alpha_square"] < known["alpha_permuted"],
         fits=(known["alpha_p"] >= 0.1).where(known["alpha_p"].notna()).astype(float),
     )
-    groups = rows.groupby(["component", "block_type"], sort=False, as_index=False).agg(
+    groups = rows.groupby(["component", "kind"], sort=False, as_index=False).agg(
         matrices=("alpha_square", "size"),
         median=("alpha_square", "median"),
         null=("alpha_permuted", "median"),
@@ -145,7 +146,7 @@ def tails(heavy_tails: pd.DataFrame) -> Html | None:
         groups.sort_values(["component", "median"], kind="stable"),
         {
             "component": ("component", None),
-            "block_type": ("kind of matrix", None),
+            "kind": ("kind of matrix", None),
             "matrices": ("matrices", integer),
             "median": ("exponent (median)", fixed),
             "null": ("null (median)", fixed),
@@ -166,15 +167,27 @@ def about_tails(heavy_tails: pd.DataFrame) -> Html | None:
         "shape has 2.1. A smaller exponent is a heavier tail, and what lies below the null of "
         "permuted elements comes from what rows and columns have in common."
     )
+    text = joined(text, _sample(heavy_tails))
     return Html(f"<p>{words(text)}</p>", spoken(text))
+
+
+def _sample(heavy_tails: pd.DataFrame) -> str:
+    """How many experts have rows; empty if all have."""
+    experts = heavy_tails[heavy_tails["layer_experts"].notna()]
+    measured = experts.groupby(["component", "layer_index"])["expert_index"].nunique()
+    total = experts["layer_experts"].max()
+    if experts.empty or measured.max() >= total:
+        return ""
+    return say(
+        "Of {total} routed experts of a layer {measured} were measured, at evenly spaced numbers.",
+        total=integer(total),
+        measured=integer(measured.max()),
+    )
 
 
 def tail_map(heavy_tails: pd.DataFrame) -> Html | None:
     """A map of the exponents by layer and kind of matrix for the page; None without any."""
     rows = heavy_tails.assign(
-        projection=None,
-        role=None,
-        expert_index=pd.NA,
         below_null=heavy_tails["alpha_permuted"] - heavy_tails["alpha_square"],
     )
     drawn = map_of(in_map_order(rows), METRICS) if len(rows) else None

@@ -46,6 +46,18 @@ def test_heaviest_tails_come_first():
     assert "exponent of square windows by layer and kind of matrix" in html
 
 
+def test_experts_have_kinds_and_their_sample_is_stated():
+    def expert(number, total):
+        place = tail(0, "moe", 1.9) | {"projection": "up_proj", "role": "routed"}
+        return place | {"expert_index": number, "layer_experts": total}
+
+    tails = frame([tail(0, "q_proj", 1.5), expert(0, 64), expert(63, 64)], "heavy_tails")
+    assert ">up_proj<" in weight_cells.tails(tails).html
+    assert "Of 64 routed experts of a layer 2 were" in weight_cells.about_tails(tails).text
+    every = frame([expert(0, 2), expert(1, 2)], "heavy_tails")
+    assert "routed" not in weight_cells.about_tails(every).text
+
+
 def test_the_strongest_amplifier_comes_first():
     place = {"component": "text", "channel": 7, "neuron": 3, "neuron_share": 0.9}
     rows = [place | {"layer_index": n, "over_median": gain} for n, gain in enumerate((2, 40, 3))]
