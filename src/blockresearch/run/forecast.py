@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from blockresearch.checkpoint.cost import seconds as measuring_seconds
+from blockresearch.checkpoint.layer_groups import layer_groups
 from blockresearch.checkpoint.manifest import Manifest, SourceFile, manifest_json
 from blockresearch.checkpoint.plan import Part, plan_json
 from blockresearch.checkpoint.records import changed_tensors, fetched_bytes, file_key
@@ -21,6 +22,7 @@ from blockresearch.run import resources
 from blockresearch.run.resources import (
     JOBS,
     START_SECONDS,
+    Cost,
     Size,
     clustering_memory,
     clustering_seconds,
@@ -74,12 +76,14 @@ ASSUMED = (
 
 
 def forecast(manifest: Manifest, parts: Sequence[Part]) -> dict[str, Any]:
-    """Size, parameters by block type, bytes by dtype, jobs; for each profile time, memory, disk.
+    """Size, parameters by block type, bytes by dtype, jobs; for each profile time, memory, disk;
+    for each rule of circuits, which run on request, jobs, time and memory on one core.
 
     bytes, download, memory and disk are in bytes, seconds in core seconds, those of a profile as
     they pass.
     """
-    size = resources.size(manifest_json(manifest), plan_json(parts))
+    described = manifest_json(manifest)
+    size = resources.size(described, plan_json(parts))
     fetched = [file.fetched_bytes for file in fetched_files(manifest)]
     shards = {part.content.shard for part in parts}
     seconds = [START_SECONDS + part.seconds for part in parts]
@@ -101,6 +105,29 @@ def forecast(manifest: Manifest, parts: Sequence[Part]) -> dict[str, Any]:
         "profiles": {
             name: _with_profile(profile, parts, size, fetched)
             for name, profile in profiles().items()
+        },
+        "circuits": {
+            job: {
+                "jobs": len(costs),
+                "seconds": sum(cost.seconds for cost in costs),
+                "longest": max(cost.seconds for cost in costs),
+                "memory": max(cost.memory for cost in costs),
+            }
+            for job, costs in circuit_costs(described, size).items()
+        },
+    }
+
+
+def circuit_costs(manifest: Mapping[str, Any], size: Size) -> dict[str, list[Cost]]:
+    """What the jobs of each rule of circuits take on one core, from a manifest (JSON)."""
+    return {
+        "circuits_part": [resources.measuring_layers(group) for group in layer_groups(manifest)],
+        "circuits": [resources.finding_circuits(size)],
+        "heavy_tails": [resources.fitting_tails(size)],
+        "directions": [resources.naming_directions(size)],
+        **{
+            job: [Cost(resources.seconds(job, size), resources.memory(job, size))]
+            for job in ("outliers", "25_circuits")
         },
     }
 
@@ -263,6 +290,13 @@ def lines(forecast: Mapping[str, Any]) -> Iterable[str]:
         )
         cells = (*times, memory, amount(cost["disk"]))
         yield f"  {name:<24}" + "".join(f"{cell:>12}" for cell in cells)
+    yield "  with circuits in analyses, in seconds of one core:"
+    yield f"  {'':<24}" + "".join(
+        f"{column:>12}" for column in ("jobs", "in all", "longest", "memory")
+    )
+    for job, cost in forecast["circuits"].items():
+        cells = (str(cost["jobs"]), duration(cost["seconds"]), duration(cost["longest"]))
+        yield f"  {job:<24}" + "".join(f"{cell:>12}" for cell in (*cells, amount(cost["memory"])))
     yield from (f"  {sentence}" for sentence in ASSUMED)
 
 

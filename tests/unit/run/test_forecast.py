@@ -5,7 +5,10 @@ from dataclasses import replace
 import pytest
 
 from blockresearch.checkpoint.describe import describe_folder
-from blockresearch.checkpoint.plan import make_plan
+from blockresearch.checkpoint.layer_groups import layer_groups
+from blockresearch.checkpoint.manifest import manifest_json
+from blockresearch.checkpoint.plan import make_plan, plan_json
+from blockresearch.run import resources
 from blockresearch.run.forecast import (
     PROFILES,
     amount,
@@ -42,6 +45,24 @@ def test_the_longest_job_is_a_bound_from_below():
 def test_every_profile_has_a_line(manifest):
     text = "\n".join(lines(forecast(manifest, make_plan(manifest))))
     assert all(f"  {name} " in text for name in PROFILES)
+
+
+def test_circuits_are_predicted_as_their_jobs_request(manifest):
+    told = forecast(manifest, make_plan(manifest))
+    costs = told["circuits"]
+    (group,) = layer_groups(manifest_json(manifest))
+    size = resources.size(manifest_json(manifest), plan_json(make_plan(manifest)))
+    assert costs["circuits_part"]["jobs"] == 1
+    assert costs["circuits_part"]["seconds"] == START_SECONDS + group.seconds
+    for rule, to_do in (
+        ("circuits", resources.to_find_circuits),
+        ("heavy_tails", resources.to_fit_tails),
+        ("directions", resources.to_name_directions),
+    ):
+        requested = to_do(size, 1)["mem_mb"] * resources.MB
+        assert costs[rule]["memory"] <= requested <= 1.3 * costs[rule]["memory"]
+    text = "\n".join(lines(told))
+    assert all(f"\n  {job} " in text for job in costs)
 
 
 def test_a_step_reads_only_what_changed(tmp_path):
