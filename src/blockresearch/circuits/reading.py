@@ -178,7 +178,7 @@ def _folded(
         k=k,
         v=v,
         # In one piece for each head: products of columns that are apart take twice as long.
-        o=np.ascontiguousarray(split_heads(o, v.shape[1], True)).transpose(0, 2, 1),
+        o=np.ascontiguousarray(split_heads(o, v.shape[1], True).transpose(0, 2, 1)),
         q_bias=q_bias,
         k_bias=k_bias,
         v_bias=v_bias,
