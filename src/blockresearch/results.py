@@ -185,4 +185,10 @@ COMPARISON = (
     *("reports/40_compare.ipynb", "reports/40_compare.html"),
 )
 
-TRAINING_RUN = ("dynamics.csv", "dynamics.parquet", "index.html")
+# Tables of a training run, each as CSV and Parquet.
+TRAINING_TABLES = ("dynamics", "dynamics_heads", "knees")
+
+TRAINING_RUN = (
+    *(f"{table}.{kind}" for table in TRAINING_TABLES for kind in ("csv", "parquet")),
+    *("index.html", "reports/45_dynamics.ipynb", "reports/45_dynamics.html"),
+)

@@ -312,14 +312,15 @@ def extended(tensors, tokens=5):
 
 def steps(tensors, count=3, rank=4, relative=0.02, frozen=("embed_tokens", "norm", "layers.0.")):
     """Steps of a training run, the first as given: each adds `rank` directions with `relative` of
-    the norm to every matrix, but for those whose names contain a word of `frozen`."""
+    the norm (or with each of these) to every matrix, but for those whose names contain a word of
+    `frozen`."""
     random = np.random.default_rng(10)
     exact = {name: values(t) for name, t in tensors.items() if not any(w in name for w in frozen)}
     found = [dict(tensors)]
-    while len(found) < count:
+    for own in np.broadcast_to(relative, count - 1):
         for name, w in exact.items():
             left, right = (np.linalg.qr(random.standard_normal((n, rank)))[0] for n in w.shape)
-            size = relative * np.linalg.norm(w) / np.sqrt(rank)
+            size = own * np.linalg.norm(w) / np.sqrt(rank)
             exact[name] = w + (size * left @ right.T).astype(np.float32)
         found.append(tensors | {name: brain(w) for name, w in exact.items()})
     return found

@@ -134,6 +134,17 @@ DOCUMENTED = {
         if column.type not in ("string", "boolean") and column not in SCHEMAS["pairs"].columns
         if column.name != "layer_index"
     },
+    **{
+        column.name: f"tests/unit/compare/test_{file}.py"
+        for table, file in (("dynamics_heads", "dynamics"), ("knees", "knees"))
+        for column in SCHEMAS[table].columns
+        if column.type not in ("string", "boolean")
+        if column.name not in ("layer_index", "head", "kv_head", "expert_index")
+    },
+    **dict.fromkeys(
+        ("head_norms", "head_changes_from_first", "head_changes_from_previous"),
+        "tests/unit/compare/test_dynamics.py, through dynamics_heads",
+    ),
     **dict.fromkeys(
         ("change_from_first", "cosine_to_first", "change_from_previous"),
         "tests/unit/compare/test_dynamics.py",

@@ -162,7 +162,7 @@ def test_a_training_run_reads_only_what_changed(tmp_path):
             return done.jobs
 
         steps = ["step0", "step100", "step200"]
-        pages = {"join_steps": 1, "dynamics_page": 1, "dynamics": 1}
+        pages = {"join_steps": 1, "dynamics_report": 1, "dynamics_page": 1, "dynamics": 1}
         # Both shards of the first step, one of each other.
         files = {"resolve_model": 3, "download": 4, "measure_step": 3}
         assert follow(steps) == files | pages

@@ -59,8 +59,12 @@ rule join_steps:
             "<results>/dynamics/{{training}}/steps/{step}.parquet", step=STEPS
         ),
     output:
-        csv="<results>/dynamics/{training}/dynamics.csv",
-        parquet="<results>/dynamics/{training}/dynamics.parquet",
+        "<results>/dynamics/{training}/dynamics.csv",
+        "<results>/dynamics/{training}/dynamics.parquet",
+        "<results>/dynamics/{training}/dynamics_heads.csv",
+        "<results>/dynamics/{training}/dynamics_heads.parquet",
+        "<results>/dynamics/{training}/knees.csv",
+        "<results>/dynamics/{training}/knees.parquet",
     log:
         "<results>/dynamics/{training}/logs/join_steps.log",
     benchmark:
@@ -70,7 +74,7 @@ rule join_steps:
     params:
         code=fingerprint("join_steps"),
         program=program("join_steps"),
-        out_dir=subpath(output.csv, parent=True),
+        out_dir=subpath(output[0], parent=True),
     shell:
         "{params.program} --manifests {input.manifests:q} --steps {input.steps:q}"
         " --out {params.out_dir:q} 2> {log:q}"

@@ -5,12 +5,10 @@
 """
 
 import logging
-import os
 from pathlib import Path
 
 from blockresearch.language.catalogue import set_language
-from blockresearch.project import PROJECT
-from blockresearch.report.notebook_run import NotebookError, run, write
+from blockresearch.report.notebook_run import run_in, write
 from blockresearch.run import cli
 from blockresearch.tables.labels import read_facts
 
@@ -19,18 +17,10 @@ log = logging.getLogger("compare_report")
 
 def main(options):
     set_language(options.language)
-    ours = PROJECT / options.notebook
-    notebook = ours if ours.is_file() else Path(options.notebook)
-    folder = Path(options.compare_dir).resolve()
-    inside = folder.is_relative_to(PROJECT)
-    place = os.path.relpath(folder, PROJECT) if inside else str(folder)
-    try:
-        executed = run(notebook, {"compare_dir": place})
-    except NotebookError as error:
-        log.error("%s", error.traceback)
-        raise
+    folder = Path(options.compare_dir)
+    name, executed = run_in(options.notebook, "compare_dir", folder)
     facts = read_facts(folder / "pairs.parquet")
-    write(executed, notebook.stem, folder.name, facts, Path(options.ipynb), Path(options.html))
+    write(executed, name, folder.resolve().name, facts, Path(options.ipynb), Path(options.html))
     log.info("%s and %s", options.ipynb, options.html)
 
 

@@ -8,14 +8,12 @@ The page needs no other file and no network.
 
 import json
 import logging
-import os
 from pathlib import Path
 
 from blockresearch.files import read_json
 from blockresearch.language.catalogue import set_language
-from blockresearch.project import PROJECT
 from blockresearch.report.model import title
-from blockresearch.report.notebook_run import NotebookError, run, write
+from blockresearch.report.notebook_run import run_in, write
 from blockresearch.run import cli
 from blockresearch.tables.labels import read_facts
 
@@ -24,23 +22,14 @@ log = logging.getLogger("notebook")
 
 def main(options):
     set_language(options.language)
-    ours = PROJECT / options.notebook
-    notebook = ours if ours.is_file() else Path(options.notebook)
-    folder = Path(options.model_dir).resolve()
+    folder = Path(options.model_dir)
     if not (folder / "manifest.json").is_file():
         raise ValueError(f"{options.model_dir} has no manifest.json: run the workflow first.")
-    inside = folder.is_relative_to(PROJECT)
-    parameters = {"model_dir": os.path.relpath(folder, PROJECT) if inside else str(folder)}
-    if options.settings:
-        parameters["settings"] = json.loads(options.settings)
-    try:
-        executed = run(notebook, parameters)
-    except NotebookError as error:
-        log.error("%s", error.traceback)
-        raise
+    settings = {"settings": json.loads(options.settings)} if options.settings else {}
+    name, executed = run_in(options.notebook, "model_dir", folder, settings)
     model = title(read_json(folder / "manifest.json"))
     facts = read_facts(folder / "params.parquet")
-    write(executed, notebook.stem, model, facts, Path(options.ipynb), Path(options.html))
+    write(executed, name, model, facts, Path(options.ipynb), Path(options.html))
     log.info("%s and %s", options.ipynb, options.html)
 
 

@@ -20,15 +20,18 @@ from blockresearch.checkpoint.manifest import Manifest, manifest_json
 from blockresearch.checkpoint.records import changed_tensors
 from blockresearch.compare.checkpoint import Checkpoint
 from blockresearch.compare.differences import Row, difference
+from blockresearch.compare.heads import head_norms, head_size, query_heads
 from blockresearch.compare.items import Item, items_of
 from blockresearch.compare.matching import Pair
 from blockresearch.compare.sides import sides_of
 from blockresearch.measurement.elements import PANEL_BYTES
+from blockresearch.model_config import ModelConfig
 from blockresearch.spectra.cost import predicted_seconds
 from blockresearch.spectra.metrics import spectral_metrics
 from blockresearch.spectra.singular_values import singular_values
 from blockresearch.tables.io import frame
 from blockresearch.text import quoted
+from blockresearch.weights.heads import PROJECTIONS
 from blockresearch.weights.quantized.source import Contradiction
 from blockresearch.weights.reading import panels
 
@@ -73,6 +76,7 @@ def joined(manifests: Sequence[Manifest], tables: Sequence[pd.DataFrame]) -> pd.
             same -= set(changed_tensors(manifest_json(manifest), manifest_json(before)))
             kept = known[known["param_name"].isin(same)].assign(is_read=False)
             kept[list(SINCE_PREVIOUS[:2])] = 0.0
+            kept["head_changes_from_previous"] = kept["head_norms"].map(_zeros, na_action="ignore")
             kept["delta_storage_rank"] = kept["delta_storage_rank"].mask(
                 kept["spectral_norm"].notna(), 0
             )
@@ -84,6 +88,25 @@ def joined(manifests: Sequence[Manifest], tables: Sequence[pd.DataFrame]) -> pd.
         before, known = manifest, table
         found.append(table)
     return pd.concat(found, ignore_index=True)
+
+
+def heads_of_run(manifests: Sequence[Manifest], dynamics: pd.DataFrame) -> pd.DataFrame:
+    """The table dynamics_heads, from the lists of the heads of each matrix in that of all steps."""
+    found = []
+    of_heads = dynamics[dynamics["head_norms"].notna()]
+    for position, manifest in enumerate(manifests):
+        heads = ModelConfig(manifest.config).heads
+        if heads is None:
+            continue
+        layers: dict[tuple, dict[str, list]] = {}
+        own = of_heads[of_heads["position"] == position].astype(object)
+        for row in own.where(own.notna(), None).to_dict("records"):
+            place = row["component"], row["layer_index"], row["role"]
+            layers.setdefault(place, {})[row["projection"][0]] = _numbers_of_heads(row)
+        label = step_label(manifest)
+        about = {"step": label, "position": position, "step_number": number_in(label)}
+        found += [about | row for row in query_heads(layers, heads)]
+    return frame(found, "dynamics_heads")
 
 
 def step_label(manifest: Manifest) -> str:
@@ -124,29 +147,38 @@ def _row(item: Item, own: Checkpoint, before: Sequence[tuple[Checkpoint, dict[st
     try:
         reader = own.open(item.tensor.name)
         stream = partial(panels, reader, item.matrix, PANEL_BYTES)
-        row |= _state(stream, item)
-        changes = [_change(item, own, step, items) for step, items in before]
+        size = head_size(item, ModelConfig(own.manifest.config).heads)
+        row |= _state(stream, item, size)
+        changes = [_change(item, own, step, items, size) for step, items in before]
     except Contradiction as error:
         log.warning("%s", error)
         return row
     if not before:
-        return row | {"change_from_first": 0.0, "cosine_to_first": 1.0}
+        nothing: Row = {"change_from_first": 0.0, "cosine_to_first": 1.0}
+        if "head_norms" in row:
+            nothing["head_changes_from_first"] = _zeros(row["head_norms"])
+        return row | nothing
     first, previous = changes[0], changes[-1]
     return row | {
         "change_from_first": first.get("relative_change"),
         "cosine_to_first": first.get("cosine"),
+        "head_changes_from_first": first.get("head_changes"),
         "change_from_previous": previous.get("relative_change"),
         "changed": previous.get("changed"),
         "delta_storage_rank": previous.get("delta_storage_rank"),
+        "head_changes_from_previous": previous.get("head_changes"),
     }
 
 
-def _state(stream: Callable[[], Iterator[np.ndarray]], item: Item) -> Row:
-    """Norm, and what follows from the singular values; missing if an element is not finite."""
+def _state(stream: Callable[[], Iterator[np.ndarray]], item: Item, size: int) -> Row:
+    """Norms of the matrix and of its heads of `size` rows, and what follows from the singular
+    values; missing if an element is not finite."""
     total = sum(float(np.sum(np.square(panel, dtype=np.float64))) for panel in stream())
     if not math.isfinite(total):
         return {}
     row: Row = {"frobenius_norm": math.sqrt(total)}
+    if size:
+        row["head_norms"] = head_norms(stream(), size, PROJECTIONS[item.projection]).tolist()
     if not item.has_spectrum:
         return row
     values = singular_values(stream, *item.shape).values
@@ -154,11 +186,39 @@ def _state(stream: Callable[[], Iterator[np.ndarray]], item: Item) -> Row:
     return row | {name: metrics[name] for name in ("spectral_norm", "stable_rank", "alpha")}
 
 
-def _change(item: Item, own: Checkpoint, step: Checkpoint, items: dict[str, Item]) -> Row:
-    """The difference to the same matrix of an earlier step; empty if that has none of its shape."""
+def _change(
+    item: Item, own: Checkpoint, step: Checkpoint, items: dict[str, Item], size: int
+) -> Row:
+    """The difference to the same matrix of an earlier step, and in `head_changes` that of each of
+    its heads of `size` rows; empty if that step has none of its shape."""
     earlier = items.get(item.name)
     if earlier is None or earlier.shape != item.shape:
         return {}
     readers = step.open(earlier.tensor.name), own.open(item.tensor.name)
     sides = sides_of(Pair("matched", earlier, item), *readers, None)
-    return difference(sides, item.has_spectrum)
+    found = difference(sides, item.has_spectrum)
+    if not size or found["not_finite"]:
+        return found
+    by_columns = PROJECTIONS[item.projection]
+    norms = head_norms(sides.base.panels(), size, by_columns)
+    deltas = head_norms(sides.deltas(), size, by_columns)
+    changes = np.divide(deltas, norms, out=np.full(len(norms), np.nan), where=norms > 0)
+    return found | {"head_changes": changes.tolist()}
+
+
+def _zeros(numbers: Sequence[float]) -> list[float]:
+    """As many zeros: no head changed."""
+    return [0.0] * len(numbers)
+
+
+def _numbers_of_heads(row: Row) -> list[Row]:
+    """The numbers of each head of a matrix, from the lists of its row."""
+    lists = {
+        "norm": row["head_norms"],
+        "change_from_first": row["head_changes_from_first"],
+        "change_from_previous": row["head_changes_from_previous"],
+    }
+    return [
+        {name: numbers[head] for name, numbers in lists.items() if numbers is not None}
+        for head in range(len(row["head_norms"]))
+    ]

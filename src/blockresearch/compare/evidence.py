@@ -7,6 +7,7 @@ import numpy as np
 
 from blockresearch.compare.directions import shared_direction
 from blockresearch.compare.experts import moved_experts
+from blockresearch.compare.heads import Heads, place_order, query_heads
 from blockresearch.compare.lineage import (
     MAX_LAYERS,
     log10_p,
@@ -56,9 +57,7 @@ def add_experts(measured: list[Measured]) -> None:
         experts[key].difference |= {"relation": "expert_permuted", "base_expert": source}
 
 
-def heads_of(
-    measured: Iterable[Measured], heads: tuple[int, int, int] | None
-) -> Iterator[dict[str, Any]]:
+def heads_of(measured: Iterable[Measured], heads: Heads | None) -> Iterator[dict[str, Any]]:
     """Rows of the table heads: one for each query head of a layer, self and cross apart."""
     if heads is None:
         return
@@ -68,20 +67,7 @@ def heads_of(
             role = pair.either.tensor.role
             place = role.component, role.layer_index, role.role
             layers.setdefault(place, {})[pair.either.projection[0]] = own.heads
-    query, groups, _ = heads
-    for (component, layer, role), found in sorted(layers.items(), key=lambda item: _order(item[0])):
-        for head in range(query):
-            row = {
-                "component": component,
-                "layer_index": layer,
-                "role": role,
-                "head": head,
-                "kv_head": head * groups // query,
-            }
-            for letter, changes in found.items():
-                own = changes[row["kv_head"] if letter in "kv" else head]
-                row |= {f"{letter}_{name}": value for name, value in own.items()}
-            yield row
+    yield from query_heads(layers, heads)
 
 
 def hidden_units(pairs: Iterable[Pair]) -> list[list[Pair]]:
@@ -94,7 +80,7 @@ def hidden_units(pairs: Iterable[Pair]) -> list[list[Pair]]:
             role = item.tensor.role
             place = role.component, role.layer_index, item.expert or 0
             layers.setdefault(place, []).append(pair)
-    places = sorted(layers, key=_order)
+    places = sorted(layers, key=place_order)
     step = max(1, -(-len(places) // MAX_LAYERS))
     return [layers[place] for place in places[::step]]
 
@@ -128,9 +114,3 @@ def lineage_of(layer: list[Measured]) -> dict[str, Any]:
             "units_log10_p": log10_p(between, len(orders["up"])),
         }
     return row
-
-
-def _order(place: tuple) -> tuple[str, int, str]:
-    """Components by name, then layers by number."""
-    component, layer, last = place
-    return component, -1 if layer is None else layer, str(last)

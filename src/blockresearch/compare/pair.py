@@ -8,7 +8,7 @@ import numpy as np
 from blockresearch.compare.differences import Row, difference
 from blockresearch.compare.directions import is_one_direction, written_direction
 from blockresearch.compare.experts import identity
-from blockresearch.compare.heads import head_changes
+from blockresearch.compare.heads import head_changes, head_size
 from blockresearch.compare.matching import Pair
 from blockresearch.compare.quantized_copy import can_be_quantized, grid_of
 from blockresearch.compare.relations import relation
@@ -68,7 +68,7 @@ def measure_pair(pair: Pair, sides: Sides, heads: tuple[int, int, int] | None) -
     if can_be_quantized(row):
         row |= grid_of(sides, row["sqnr_db"])
     found.subspaces = subspaces(sides)
-    size, by_columns = _head_size(pair, heads), PROJECTIONS.get(pair.base.projection, False)
+    size, by_columns = head_size(pair.base, heads), PROJECTIONS.get(pair.base.projection, False)
     if size:
         found.heads = head_changes(sides, size, by_columns)
     if is_one_direction(row):
@@ -85,17 +85,6 @@ def _agree(row: Row) -> bool:
     return row["cosine"] > 0 and residual**2 <= SCALED**2 * apart
 
 
-def _head_size(pair: Pair, heads: tuple[int, int, int] | None) -> int:
-    """Rows of a head if the matrix has one of q, k, v or o for each head, else 0."""
-    assert pair.base is not None
-    name, shape = pair.base.projection, pair.base.shape
-    if heads is None or name not in PROJECTIONS:
-        return 0
-    count = heads[0] if name in ("q_proj", "o_proj") else heads[1]
-    length = shape[1] if PROJECTIONS[name] else shape[0]
-    return heads[2] if length == count * heads[2] else 0
-
-
 def _rotary_rows(pair: Pair, heads: tuple[int, int, int] | None) -> int | None:
     assert pair.base is not None
-    return _head_size(pair, heads) or None if pair.base.projection in ROTARY else None
+    return head_size(pair.base, heads) or None if pair.base.projection in ROTARY else None

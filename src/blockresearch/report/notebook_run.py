@@ -2,6 +2,7 @@
 
 import copy
 import json
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -20,11 +21,16 @@ from blockresearch.report.pages import policy, read_template, script_json, scrip
 from blockresearch.report.words import in_each, plain, words
 from blockresearch.text import visible
 
+log = logging.getLogger(__name__)
+
 TEMPLATES = PACKAGE / "report" / "templates"
 
 # Name -> label, in the order in which they are read.
 REPORTS = {name: report.label for name, report in results.REPORTS.items()}
 ON_DEMAND = {name: report.label for name, report in results.ON_DEMAND.items()}
+
+# Reports that do not belong to one model: they stand alone.
+ALONE = {"40_compare": say("Comparison"), "45_dynamics": say("Training run")}
 
 # A heading of a markdown cell, or the beginning of a paragraph: what stands before its text.
 BEFORE_TEXT = re.compile(r"#* *")
@@ -67,6 +73,27 @@ def run(notebook: Path, parameters: Mapping[str, Any]) -> Any:
             ANSI.sub("", "\n".join(error.traceback)),
         ) from None
     return cleaned(executed)
+
+
+def run_in(
+    notebook: str, parameter: str, folder: Path, more: Mapping[str, Any] | None = None
+) -> tuple[str, Any]:
+    """The name of a notebook, of ours or the path of one, and it with its outputs for the results
+    in `folder`; the traceback of a cell that fails is logged.
+
+    Raises NotebookError if a cell fails.
+    """
+    ours = PROJECT / notebook
+    path = ours if ours.is_file() else Path(notebook)
+    place = folder.resolve()
+    if place.is_relative_to(PROJECT):
+        # The same bytes wherever the project is.
+        place = place.relative_to(PROJECT)
+    try:
+        return path.stem, run(path, {parameter: str(place), **(more or {})})
+    except NotebookError as error:
+        log.error("%s", error.traceback)
+        raise
 
 
 def cleaned(notebook: Any) -> Any:
@@ -150,7 +177,7 @@ def to_html(notebook: Any, name: str, model: str, facts: Mapping[str, str] | Non
     page = {
         "name": name,
         "model": visible(model),
-        "title": f"{plain((REPORTS | ON_DEMAND).get(name, say('Comparison')))} – {visible(model)}",
+        "title": f"{plain((REPORTS | ON_DEMAND | ALONE)[name])} – {visible(model)}",
         "lang": TAGS[languages()[0]],
         "styles": styles,
         "scripts": scripts,
@@ -159,7 +186,7 @@ def to_html(notebook: Any, name: str, model: str, facts: Mapping[str, str] | Non
         "messages": script_json(script_messages(scripts)),
         "policy": policy(styles=styles, scripts=scripts),
         "ending": ending(facts or {}),
-        # The report of a comparison stands alone, and others do not link to one that may not exist.
+        # Those that stand alone have no links, and others do not link to one that may not exist.
         "reports": [
             {"name": key, "label": label}
             for key, label in (REPORTS | ON_DEMAND).items()

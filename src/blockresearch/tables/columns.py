@@ -21,7 +21,7 @@ from blockresearch.tables.comparison_columns import (
     VOCABULARY,
 )
 from blockresearch.tables.direction_columns import DIRECTIONS
-from blockresearch.tables.dynamics_columns import DYNAMICS
+from blockresearch.tables.dynamics_columns import DYNAMICS, DYNAMICS_HEADS, KNEES
 from blockresearch.tables.expert_columns import EXPERT_PAIRS, EXPERTS
 from blockresearch.tables.outlier_columns import AMPLIFIERS, OUTLIERS
 from blockresearch.tables.tail_columns import HEAVY_TAILS
@@ -62,6 +62,8 @@ SCHEMAS = {
     "mixture": MIXTURE,
     "vocabulary": VOCABULARY,
     "dynamics": DYNAMICS,
+    "dynamics_heads": DYNAMICS_HEADS,
+    "knees": KNEES,
     "attention_heads": ATTENTION_HEADS,
     "head_graph": HEAD_GRAPH,
     "amplifiers": AMPLIFIERS,

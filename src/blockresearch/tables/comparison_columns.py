@@ -316,7 +316,7 @@ SUBSPACES = Schema(
     ),
 )
 
-_HEAD_PARTS = (
+HEAD_PARTS = (
     ("q", "rows of q_proj"),
     ("k", "rows of k_proj for its group"),
     ("v", "rows of v_proj for its group"),
@@ -335,7 +335,7 @@ HEADS = Schema(
         Column("kv_head", "integer", "number of the key-value head of its group", NONE),
         *(
             column
-            for letter, what in _HEAD_PARTS
+            for letter, what in HEAD_PARTS
             for column in (
                 Column(
                     f"{letter}_relative_change",

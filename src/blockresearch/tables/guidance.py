@@ -248,6 +248,23 @@ GUIDANCE = (
         "steps that are far apart hide what happened between them",
     ),
     _of(
+        "head_norms head_changes_from_first head_changes_from_previous "
+        + " ".join(
+            f"{letter}_{name}"
+            for letter in "qkvo"
+            for name in ("norm", "change_from_first", "change_from_previous")
+        ),
+        "exact to the last digits of float64",
+        "heads of one layer change by similar amounts; one that stays still is worth a look",
+        "a change of weights, not of what a head attends to",
+    ),
+    _of(
+        "knee_height slope_ratio",
+        "at one of the measured steps; noise around a line has a knee in at most 5 % of curves",
+        "at the end of warmup, or when the learning rate begins to fall",
+        "a random walk of 20 steps has a knee in 60 % of curves; no knee says why a curve bends",
+    ),
+    _of(
         "base_std other_std profile_correlation null_correlation",
         "float64 sums of the stored values",
         "close to 1 for a fine-tune; unrelated models reach 0.98",

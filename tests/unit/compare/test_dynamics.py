@@ -1,21 +1,34 @@
 """A training run from step to step, against plain NumPy."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 from blockresearch.compare.checkpoint import Checkpoint, local_checkpoint
-from blockresearch.compare.dynamics import joined, measured_step, number_in
+from blockresearch.compare.dynamics import heads_of_run, joined, measured_step, number_in
 from tests.cases import comparisons, variants
+from tests.cases.checkpoints import Raw
 
 NOW = "2026-01-01T00:00:00Z"
+
+# Of 4 query heads, two share a key-value head.
+GROUPS = 2
 
 MOVED = "model.layers.1.mlp.up_proj.weight"
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """The tensors of four steps, the table of the run, and the tensors opened for each step."""
+    """The tensors of four steps, the table of the run, the tensors opened for each step, and the
+    manifests of the steps."""
     tensors, config = comparisons.base()
+    tensors |= {
+        name: Raw(tensor.dtype, tensor.codes[: len(tensor.codes) // 2])
+        for name, tensor in tensors.items()
+        if "k_proj" in name or "v_proj" in name
+    }
+    config = config | {"num_key_value_heads": GROUPS}
     found = variants.steps(tensors, count=4)
     folders = variants.write_steps(tmp_path_factory.mktemp("run"), found, config)
     steps = [local_checkpoint(str(folder), NOW, hashed=True) for folder in folders]
@@ -31,7 +44,8 @@ def run(tmp_path_factory):
             opened.append(set())
             before = list(dict.fromkeys((steps[0], steps[place - 1]))) if place else []
             tables.append(measured_step(step, before, 2))
-    return found, joined([step.manifest for step in steps], tables), opened
+    manifests = [step.manifest for step in steps]
+    return found, joined(manifests, tables), opened, manifests
 
 
 def of(table, name):
@@ -39,7 +53,7 @@ def of(table, name):
 
 
 def test_numbers_agree_with_numpy(run):
-    found, table, _ = run
+    found, table, _, _ = run
     weights = [variants.values(step[MOVED]).astype(np.float64) for step in found]
     rows = of(table, MOVED)
     assert list(rows["position"]) == [0, 1, 2, 3]
@@ -60,7 +74,7 @@ def test_numbers_agree_with_numpy(run):
 
 
 def test_the_planted_rank_and_growth_are_found(run):
-    _, table, _ = run
+    _, table, _, _ = run
     rows = of(table, MOVED)
     assert list(rows["delta_storage_rank"][1:]) == [4, 4, 4]
     assert rows["change_from_previous"][1:].astype(float).tolist() == pytest.approx(
@@ -73,7 +87,7 @@ def test_the_planted_rank_and_growth_are_found(run):
 
 
 def test_equal_shards_are_not_read_again(run):
-    found, table, opened = run
+    found, table, opened, _ = run
     same = {name for name, tensor in found[0].items() if tensor is found[-1][name]}
     assert opened[0] == set(found[0])
     assert all(names == set(found[0]) - same for names in opened[1:])
@@ -86,12 +100,33 @@ def test_equal_shards_are_not_read_again(run):
 
 
 def test_every_step_has_every_tensor_in_order(run):
-    found, table, _ = run
+    found, table, _, _ = run
     names = [list(table.loc[table["position"] == place, "param_name"]) for place in range(4)]
     assert set(names[0]) == set(found[0])
     assert all(own == names[0] for own in names)
     assert list(dict.fromkeys(table["step"])) == ["step-0", "step-100", "step-200", "step-300"]
     assert list(dict.fromkeys(table["step_number"])) == [0, 100, 200, 300]
+
+
+def test_heads_agree_with_slices_of_their_matrices(run):
+    found, table, _, manifests = run
+    query, groups = comparisons.base()[1]["num_attention_heads"], GROUPS
+    heads = heads_of_run(manifests, table)
+    assert len(heads) == len(found) * 2 * query
+    rows = heads[(heads["layer_index"] == 1) & (heads["head"] == query - 1)]
+    assert list(rows["kv_head"]) == [groups - 1] * len(found)
+    for letter, count in zip("qkvo", (query, groups, groups, query), strict=True):
+        name = f"model.layers.1.self_attn.{letter}_proj.weight"
+        whole = [variants.values(step[name]).astype(np.float64) for step in found]
+        sides = [np.split(w, count, axis=letter == "o")[-1] for w in whole]
+        norms = np.array([np.linalg.norm(w) for w in sides])
+        first = [np.linalg.norm(w - sides[0]) / norms[0] for w in sides]
+        steps = [np.linalg.norm(w - v) / np.linalg.norm(v) for v, w in pairwise(sides)]
+        assert rows[f"{letter}_norm"].tolist() == pytest.approx(list(norms), rel=1e-9)
+        assert rows[f"{letter}_change_from_first"].tolist() == pytest.approx(first, rel=1e-9)
+        assert rows[f"{letter}_change_from_previous"].tolist()[1:] == pytest.approx(steps, rel=1e-9)
+    still = heads[(heads["layer_index"] == 0) & (heads["position"] > 0)]
+    assert len(still) and (still["q_change_from_previous"] == 0).all()
 
 
 def test_a_number_ends_the_name_of_a_step():

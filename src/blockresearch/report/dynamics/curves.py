@@ -9,7 +9,8 @@ import pandas as pd
 from blockresearch.language.sentence import Sentence, say
 from blockresearch.report.blocks import color, ordered
 from blockresearch.report.figures.charts import Axis, Chart, Panel, Series, numbers, positive
-from blockresearch.report.wording import by_component
+from blockresearch.report.wording import by_component, integer
+from blockresearch.tables.training_steps import counted_by
 from blockresearch.text import short
 
 # Layers of one panel; of more, so many that are evenly spaced.
@@ -20,6 +21,13 @@ DEPTH = (
     *("#fde725", "#a0da39", "#4ac16d", "#1fa187"),
     *("#277f8e", "#365c8d", "#46327e", "#440154"),
 )
+
+# What identifies a head.
+HEAD = ("component", "layer_index", "role", "head")
+
+# Colors of the heads that moved most, and of the median.
+HEADS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#aa3377")
+MIDDLE = "#888888"
 
 
 @dataclass(frozen=True)
@@ -41,13 +49,31 @@ METRICS = (
 )
 
 
+KINDS_CAPTION = say("Medians over the layers of each kind of matrix, by step.")
+
+HEADS_CAPTION = say(
+    "Change of the heads that moved most until the last step, in the mean of q, k, v and o; "
+    "dashed, the median of all heads. Heads of a group share k and v."
+)
+
+NO_HEADS = say("No attention head moved, or the config states no heads that fit the shapes.")
+
+
+def layers_caption(metric: Metric) -> Sentence:
+    """What the chart of a metric by layer shows."""
+    return say(
+        "{metric} by step: light curves are near the input. Of more than {most} "
+        "layers, {most} that are evenly spaced are drawn.",
+        metric=metric.title,
+        most=MOST_LAYERS,
+    )
+
+
 def axis_of(matrices: pd.DataFrame) -> tuple[str, Axis]:
-    """The column that counts the steps, and its axis: the numbers in the names of the steps if they
-    grow from step to step, else their places."""
-    steps = matrices.drop_duplicates("position").sort_values("position")["step_number"]
-    if steps.notna().all() and steps.astype(float).diff().iloc[1:].gt(0).all():
-        return "step_number", Axis(say("training step"))
-    return "position", Axis(say("step (0 is the first)"))
+    """The column that counts the steps, and its axis."""
+    column = counted_by(matrices)
+    is_number = column == "step_number"
+    return column, Axis(say("training step") if is_number else say("step (0 is the first)"))
 
 
 def kinds_chart(matrices: pd.DataFrame) -> Chart:
@@ -85,6 +111,31 @@ def layers_charts(matrices: pd.DataFrame) -> list[tuple[Metric, Chart]]:
         if panels:
             charts.append((metric, Chart(f"layers-{metric.column}", tuple(panels), cols=3)))
     return charts
+
+
+def heads_chart(heads: pd.DataFrame) -> Chart | None:
+    """The heads that moved most until the last step, in the mean of their q, k, v and o, a panel
+    for each of these, with the median of all heads; None if no head moved."""
+    changes = [f"{letter}_change_from_first" for letter in "qkvo"]
+    last = heads[heads["position"] == heads["position"].max()].set_index(list(HEAD))
+    means = last[changes].astype(float).mean(axis=1)
+    means = means[means > 0].sort_values(ascending=False, kind="stable")
+    if means.empty:
+        return None
+    across, axis = axis_of(heads)
+    title = say("change from the first step")
+    own = dict(list(heads.groupby(list(HEAD), dropna=False, sort=False)))
+    panels = []
+    for column in changes:
+        series = []
+        for hue, (component, layer, role, head) in zip(HEADS, means.index, strict=False):
+            line = own[component, layer, role, head].set_index(across)[column]
+            name = say("layer {layer}, head {head}", layer=integer(layer), head=integer(head))
+            series.append(_curve(name, hue, line))
+        middle = heads.groupby(across)[column].median()
+        series.append(_curve(say("median of all heads"), MIDDLE, middle, is_dashed=True))
+        panels.append(Panel(f"{column[0]}_proj", axis, Axis(title), tuple(series)))
+    return Chart("heads", tuple(panels), cols=2)
 
 
 def _by_kind(matrices: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:

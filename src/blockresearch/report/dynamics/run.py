@@ -39,6 +39,21 @@ class TrainingResults:
         return self.table[self.table["spectral_norm"].notna()]
 
     @cached_property
+    def heads(self) -> pd.DataFrame:
+        """The table dynamics_heads."""
+        return read_table(self.folder / "dynamics_heads.parquet", "dynamics_heads")
+
+    @cached_property
+    def last_heads(self) -> pd.DataFrame:
+        """The attention heads at the last step."""
+        return self.heads[self.heads["position"] == self.heads["position"].max()]
+
+    @cached_property
+    def knees(self) -> pd.DataFrame:
+        """The table knees."""
+        return read_table(self.folder / "knees.parquet", "knees")
+
+    @cached_property
     def steps(self) -> list[str]:
         """The names of the steps in their order."""
         return list(dict.fromkeys(self.table["step"]))
@@ -64,7 +79,8 @@ class TrainingResults:
 
     def sentences(self) -> list[Sentence]:
         """What else the table says, each sentence with its numbers."""
-        found = [self._most_moved(), self._largest_step(), *self._states(), self._not_read()]
+        found = [self._most_moved(), self._largest_step(), self._most_moved_head()]
+        found += [*self._states(), self._knees(), self._not_read()]
         return [sentence for sentence in found if sentence is not None]
 
     def _most_moved(self) -> Sentence | None:
@@ -95,6 +111,34 @@ class TrainingResults:
             high=relative(float(sizes[large])),
             small=self.steps[small],
             low=relative(float(sizes[small])),
+        )
+
+    def _most_moved_head(self) -> Sentence | None:
+        changes = self.last_heads[[f"{letter}_change_from_first" for letter in "qkvo"]]
+        changes = changes.astype(float).mean(axis=1).dropna()
+        if changes.empty or changes.max() < NOTABLE * changes.median():
+            return None
+        head = self.last_heads.loc[changes.idxmax()]
+        return say(
+            "The attention head that moved most is head {head} of layer {layer}: {high} in the "
+            "mean of its q, k, v and o, {low} in the median head.",
+            head=integer(head["head"]),
+            layer=integer(head["layer_index"]),
+            high=relative(float(changes.max())),
+            low=relative(float(changes.median())),
+        )
+
+    def _knees(self) -> Sentence | None:
+        curves = self.knees[self.knees["metric"] == "change_from_first"]
+        steps = curves["step"].value_counts()
+        if steps.empty:
+            return None
+        return say(
+            "Of {total} curves of the change from the first step, {count} have a knee, most often "
+            "at {step}.",
+            total=integer(len(curves)),
+            count=integer(steps.sum()),
+            step=steps.index[0],
         )
 
     def _states(self) -> list[Sentence]:

@@ -24,4 +24,4 @@ def test_sentences_name_steps_and_kinds(tmp_path):
 
 def test_equal_changes_are_not_ranked(tmp_path):
     found = sentences(write_run(tmp_path / "run", blocks=("q_proj",)))
-    assert "moved most" not in found
+    assert "least (" not in found
