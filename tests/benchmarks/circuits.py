@@ -25,7 +25,7 @@ from blockresearch.circuits.bases import PARTS, bases_of, read_blocks, write_bas
 from blockresearch.circuits.graph import graph_rows
 from blockresearch.circuits.heads import head_rows
 from blockresearch.circuits.layer import Attention, Layer
-from blockresearch.circuits.lens import TOKENS, Lens
+from blockresearch.circuits.lens import TOKENS, Lens, RowsOnCpu
 from blockresearch.circuits.reading import Reader, read_layers
 from blockresearch.run import cli
 from blockresearch.run.resources import CIRCUITS_MB, MB, START_SECONDS
@@ -117,7 +117,8 @@ def rows_of(manifest: Manifest, folder: Path, scratch: Path) -> list[str]:
     edges = seconds(graph)
     reader = Reader(manifest, files)
     (table,) = reader.matrices(manifest.token_tensors[0], np.float32).values()
-    lens = Lens(lambda: iter(np.array_split(table, 8)), np.ones(len(table), bool))
+    rows = RowsOnCpu(lambda: iter(np.array_split(table, 8)))
+    lens = Lens(rows, np.ones(len(table), bool))
     directions = np.random.default_rng(0).standard_normal((DIRECTIONS, table.shape[1]))
     named = seconds(lambda: lens.ends(directions))
     results = (

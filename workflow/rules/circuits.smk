@@ -36,6 +36,8 @@ rule circuits_part:
         disk_slots=lambda wildcards: slots(
             wildcards, RUN.layer_shards(wildcards.model, wildcards.group)
         ),
+        # One GPU if there may be one, as of measure_shard.
+        gpu=1 if RUN.on_gpu else 0,
     params:
         args=lambda wildcards: arguments.layer_flags(
             manifest_of(wildcards),
@@ -45,12 +47,14 @@ rule circuits_part:
             ),
         ),
         code=fingerprint("circuits_part"),
+        device=uncompared(lambda wildcards: config["device"]),
         prefix=subpath(output[0], strip_suffix=".attention_heads.parquet"),
         program=program("circuits_part"),
         weights=uncompared(lambda wildcards: config["weights"]),
     shell:
         "{params.program} --manifest {input.manifest:q} --group {wildcards.group}"
-        " --weights {params.weights:q} --out {params.prefix:q} {params.args} 2> {log:q}"
+        " --weights {params.weights:q} --out {params.prefix:q} --device {params.device:q}"
+        " {params.args} 2> {log:q}"
 
 
 rule circuits:
@@ -178,9 +182,11 @@ rule directions:
     resources:
         **resources_for("directions"),
         disk_slots=lambda wildcards: slots(wildcards, RUN.token_shards(wildcards.model)),
+        gpu=1 if RUN.on_gpu else 0,
     params:
         args=lambda wildcards: arguments.direction_flags(manifest_of(wildcards)),
         code=fingerprint("directions"),
+        device=uncompared(lambda wildcards: config["device"]),
         out=lambda wildcards, output: os.path.splitext(output.csv)[0],
         program=program("directions"),
         weights=uncompared(lambda wildcards: config["weights"]),
@@ -188,4 +194,4 @@ rule directions:
         "{params.program} --manifest {input.manifest:q} --tokens {input.tokens:q}"
         " --output_tokens {input.output_tokens:q} --weights {params.weights:q}"
         " --directions {input.directions:q} --out {params.out:q} --threads {threads}"
-        " {params.args} 2> {log:q}"
+        " --device {params.device:q} {params.args} 2> {log:q}"

@@ -23,6 +23,7 @@ from blockresearch.checkpoint.provenance import facts
 from blockresearch.circuits.bases import PARTS, read_blocks
 from blockresearch.circuits.graph import graph_rows
 from blockresearch.circuits.part import measure_layers, part_file
+from blockresearch.device import resolve_device
 from blockresearch.run import cli
 from blockresearch.run.checkpoint_source import read_checkpoint
 from blockresearch.tables.io import frame, stack
@@ -55,8 +56,9 @@ def main(options):
 def measure(manifest, groups, options):
     """Measure all layers: pairs of a group, and where its files begin."""
     files = {file.path: manifest.path_of(file.path, options.weights) for file in manifest.shards}
+    device = resolve_device(options.device)
     for group, prefix in groups:
-        measure_layers(manifest, files, group.layers, prefix, options.parts)
+        measure_layers(manifest, files, group.layers, prefix, options.parts, device)
         log.info("%d layers", len(group.layers))
 
 
@@ -78,4 +80,5 @@ if __name__ == "__main__":
         default=os.cpu_count(),
         help="layers compared at once, which changes no number (default: all cores)",
     )
+    cli.add_device(parser)
     cli.run(parser, main)

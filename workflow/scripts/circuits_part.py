@@ -18,6 +18,7 @@ from blockresearch.checkpoint.layer_groups import layer_groups
 from blockresearch.checkpoint.manifest import manifest_json, read_manifest
 from blockresearch.circuits.bases import PARTS
 from blockresearch.circuits.part import measure_layers
+from blockresearch.device import resolve_device
 from blockresearch.run import cli
 
 log = logging.getLogger("circuits_part")
@@ -31,7 +32,8 @@ def main(options):
     place = job_folder(options.weights, options.manifest, f"circuits-{group.name}")
     # The same numbers on any number of cores.
     with threadpool_limits(1), borrowed(manifest, shards, options.weights, place) as files:
-        measure_layers(manifest, files, group.layers, Path(options.out), PARTS[:2])
+        device = resolve_device(options.device)
+        measure_layers(manifest, files, group.layers, Path(options.out), PARTS[:2], device)
     log.info("%d layers in %s.*", len(group.layers), options.out)
 
 
@@ -42,4 +44,5 @@ if __name__ == "__main__":
     parser.add_argument("--weights", default="", help="folder of downloaded weights")
     parser.add_argument("--digest", help="hash of what is read; only for the workflow's record")
     parser.add_argument("--out", required=True, help="start of the names of files to write")
+    cli.add_device(parser)
     cli.run(parser, main)

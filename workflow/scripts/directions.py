@@ -21,6 +21,7 @@ from blockresearch.checkpoint.records import lens_shards
 from blockresearch.circuits.direction_rows import direction_rows
 from blockresearch.circuits.directions import read_directions
 from blockresearch.circuits.shown_tokens import shown_tokens
+from blockresearch.device import resolve_device
 from blockresearch.run import cli
 from blockresearch.tables.io import frame, read_table
 from blockresearch.tables.labels import write_both
@@ -38,7 +39,9 @@ def main(options):
     place = job_folder(options.weights, options.manifest, "directions")
     # The same numbers on any number of cores.
     with threadpool_limits(1), borrowed(manifest, shards, options.weights, place) as files:
-        rows = list(direction_rows(manifest, files, found, embedding, output, options.threads))
+        of_tokens = (manifest, files, found, embedding, output)
+        device = resolve_device(options.device)
+        rows = list(direction_rows(*of_tokens, options.threads, device))
     write_both(frame(rows, "directions"), "directions", options.out, facts(manifest, {}))
     log.info("%d rows in %s.csv", len(rows), options.out)
 
@@ -62,4 +65,5 @@ if __name__ == "__main__":
         default=os.cpu_count(),
         help="directions scored at once, which changes no number (default: all cores)",
     )
+    cli.add_device(parser)
     cli.run(parser, main)

@@ -193,7 +193,7 @@ if __name__ == "__main__":
     parser.add_argument(
         "--random_state", type=cli.seed, default=0, help="seed of everything random"
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    cli.add_device(parser)
     parser.add_argument(
         "--threads",
         type=cli.positive_int,

@@ -59,6 +59,6 @@ if __name__ == "__main__":
     parser.add_argument("--out", required=True, help="table to write")
     parser.add_argument("--also", help="the same table again, in another format")
     parser.add_argument("--format", choices=("csv", "json", "parquet"), help="default: by --out")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    cli.add_device(parser)
     parser.add_argument("--threads", type=cli.positive_int, default=os.cpu_count())
     cli.run(parser, main)

@@ -17,13 +17,16 @@ from typing import Any
 
 import numpy as np
 
+from blockresearch.arrays.arrays import ON_CPU, Array, Arrays
 from blockresearch.circuits.mlps import MlpMatrix
 
 # Channels listed of each layer, and Lanczos iterations.
 LISTED, STEPS = 4, 20
 
 
-def amplifier_rows(matrices: Sequence[MlpMatrix]) -> Iterator[dict[str, Any]]:
+def amplifier_rows(
+    matrices: Sequence[MlpMatrix], arrays: Arrays = ON_CPU
+) -> Iterator[dict[str, Any]]:
     """Rows of the table amplifiers for the MLP of a layer, the largest gain first; none if its
     `matrices` are not those of one MLP."""
     if len({matrix.block for matrix in matrices}) < len(matrices):
@@ -34,20 +37,24 @@ def amplifier_rows(matrices: Sequence[MlpMatrix]) -> Iterator[dict[str, Any]]:
         return
     if gate is not None and gate.shape != up.shape:
         return
+    up, down = arrays.put(up), arrays.put(down)
+    gate = None if gate is None else arrays.put(gate)
     sides = (up,) if gate is None else (up, gate)
-    neurons = np.prod([np.linalg.norm(side, axis=1) for side in sides], axis=0, dtype=np.float64)
-    gains = np.sqrt(np.square(down).T @ np.square(neurons))
+    neurons = np.sqrt(np.prod([arrays.energy(side, 1) for side in sides], axis=0))
+    energies = arrays.double(down * down).T @ arrays.put(np.square(neurons))
+    gains = np.sqrt(arrays.get(energies))
     median = float(np.median(gains))
     if not (np.isfinite(gains).all() and median):
         return
     channels = np.argsort(-gains, kind="stable")[:LISTED]
-    added = np.abs(down[:, channels]) * neurons[:, None]
+    weights = arrays.get(down[:, channels.tolist()])
+    added = np.abs(weights) * neurons[:, None]
     first = added.argmax(axis=0)
-    weights = down[:, channels]
     if gate is None:
-        largest = np.linalg.norm(up.T @ weights, axis=0)
+        largest = np.linalg.norm(arrays.get(up.T @ arrays.put(weights)), axis=0)
     else:
-        largest = largest_eigenvalues(_form(up, gate, weights), up[first].T)
+        start = arrays.get(up[first.tolist()]).T
+        largest = largest_eigenvalues(_form(up, gate, weights, arrays), start)
     for at, (channel, neuron) in enumerate(zip(channels, first, strict=True)):
         yield {
             "has_gate": gate is not None,
@@ -90,12 +97,13 @@ def largest_eigenvalues(
     return np.where(high >= -low, high, low)
 
 
-def _form(up: np.ndarray, gate: np.ndarray, weights: np.ndarray) -> Callable:
+def _form(up: Array, gate: Array, weights: np.ndarray, arrays: Arrays) -> Callable:
     """The products with S_k for some channels, whose weights of down are [n, channels]."""
+    scale = arrays.put(weights)
 
     def multiply(vectors: np.ndarray) -> np.ndarray:
-        some = vectors.astype(np.float32)
-        found = up.T @ (weights * (gate @ some)) + gate.T @ (weights * (up @ some))
-        return found.astype(np.float64) / 2
+        some = arrays.put(vectors.astype(np.float32))
+        found = up.T @ (scale * (gate @ some)) + gate.T @ (scale * (up @ some))
+        return arrays.get(found).astype(np.float64) / 2
 
     return multiply

@@ -7,6 +7,7 @@ once for the directions of all layers.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,14 @@ import numpy as np
 
 from blockresearch.checkpoint.manifest import Manifest, Tensor
 from blockresearch.circuits import norms
+from blockresearch.circuits.computing import Computing, computed
 from blockresearch.circuits.directions import Direction
 from blockresearch.circuits.lens import Ends, Lens
 from blockresearch.circuits.reading import Reader
 from blockresearch.model_config import ModelConfig
 from blockresearch.weights.quantized.source import Contradiction
-from blockresearch.weights.reading import open_tensor, panels
+from blockresearch.weights.reading import TensorReader, open_tensor
 from blockresearch.weights.weight import weight_of
-
-PANEL_BYTES = 8 * 2**20
 
 Row = dict[str, Any]
 
@@ -35,6 +35,14 @@ class Tokens:
     kept: np.ndarray
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """The ends of some directions in one table of tokens, and their null: mean and deviation."""
+
+    ends: Ends
+    null: tuple[float, float]
+
+
 def direction_rows(
     manifest: Manifest,
     files: Mapping[str, Path],
@@ -42,39 +50,58 @@ def direction_rows(
     embedding: Tokens,
     output: Tokens | None,
     threads: int = 1,
+    device: str = "cpu",
 ) -> Iterator[Row]:
     """A row for each of `directions`, whose size is the width of the tables of tokens; `files` are
     the shards of these tables and of the final norm by name, `output` the tokens of a separate
     output layer. Nothing without a token embedding.
 
-    `threads` change no number.
+    `threads` change no number. A `device` multiplies.
     """
     tables = manifest.token_tensors
     if not tables:
         return
-    read = _lens(manifest, files, tables[0], embedding, threads)
-    written = output if output is not None and tables[-1].name != tables[0].name else None
-    write = _lens(manifest, files, tables[-1], written, threads) if written else read
-    if read is None or write is None:
-        return
+    is_separate = output is not None and tables[-1].name != tables[0].name
+    written = output if output is not None and is_separate else embedding
+    sides = [(tables[0], embedding, {False}), (tables[-1], written, {True})]
+    if not is_separate:
+        sides = [(tables[0], embedding, {False, True})]
     final = final_scales(manifest, files)
-    seen = [
-        _behind(each.vector, final.get(each.row["component"])) if each.is_written else each.vector
-        for each in directions
-    ]
     named: dict[int, Row] = {}
-    for is_written, lens in ((False, read), (True, write)):
+    for tensor, tokens, seen in sides:
+        weight = weight_of(tensor, tensor.layout, manifest.by_name)
+        whole = weight.whole()
+        if not tensor.layout.is_measured or whole.rows != len(tokens.texts):
+            return
         some = [
             at
             for at, each in enumerate(directions)
-            if each.is_written == is_written and len(each.vector) == lens.width
+            if each.is_written in seen and len(each.vector) == whole.cols
         ]
-        if some:
-            tokens = written if is_written and written else embedding
-            ends = lens.ends(np.stack([seen[at] for at in some]))
-            named |= {at: _named(ends, place, lens, tokens) for place, at in enumerate(some)}
+        vectors = [_seen_vector(directions[at], final) for at in some]
+        if not some:
+            continue
+        try:
+            source = open_tensor(files, weight)
+            look = partial(_look, source, tokens.kept, np.stack(vectors), threads)
+            found = computed(device, tensor.name, look)
+        except (Contradiction, ValueError):
+            return
+        named |= {at: _named(found, place, tokens) for place, at in enumerate(some)}
     for at, row in sorted(named.items()):
         yield directions[at].row | row
+
+
+def _look(
+    source: TensorReader,
+    kept: np.ndarray,
+    vectors: np.ndarray,
+    threads: int,
+    computing: Computing,
+) -> _Seen:
+    """The ends of `vectors` [n, d] in a table of tokens."""
+    lens = Lens(computing.table(source, source.weight.whole(), threads), kept)
+    return _Seen(lens.ends(vectors), lens.null)
 
 
 def final_scales(
@@ -108,36 +135,19 @@ def final_scales(
     return scales
 
 
-def _behind(vector: np.ndarray, final: tuple[np.ndarray, bool] | None) -> np.ndarray:
-    """A written direction [d] behind the final norm, but for its division."""
-    if final is None or len(final[0]) not in (1, len(vector)):
+def _seen_vector(direction: Direction, final: Mapping[str, tuple[np.ndarray, bool]]) -> np.ndarray:
+    """A direction [d], behind the final norm, but for its division, if it is written."""
+    vector = direction.vector
+    known = final.get(direction.row["component"]) if direction.is_written else None
+    if known is None or len(known[0]) not in (1, len(vector)):
         return vector
-    scale, is_centered = final
+    scale, is_centered = known
     return scale * (vector - vector.mean() if is_centered else vector)
 
 
-def _lens(
-    manifest: Manifest, files: Mapping[str, Path], tensor: Tensor, tokens: Tokens, threads: int
-) -> Lens | None:
-    """The lens of a table of tokens; None if it cannot be read, or shows no token."""
-    weight = weight_of(tensor, tensor.layout, manifest.by_name)
-    whole = weight.whole()
-    if not tensor.layout.is_measured or whole.rows != len(tokens.texts):
-        return None
-
-    def read() -> Iterator[np.ndarray]:
-        for panel in panels(open_tensor(files, weight), whole, PANEL_BYTES):
-            yield panel.astype(np.float32, copy=False)
-
-    try:
-        return Lens(read, tokens.kept, threads)
-    except (Contradiction, ValueError):
-        return None
-
-
-def _named(ends: Ends, at: int, lens: Lens, tokens: Tokens) -> Row:
+def _named(seen: _Seen, at: int, tokens: Tokens) -> Row:
     """The tokens at both ends of a direction."""
-    null, spread = lens.null
+    ends, (null, spread) = seen.ends, seen.null
     row: Row = {"coherence_null": null}
     for end, name in enumerate(("top", "bottom")):
         coherence = float(ends.coherence[at, end])

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from blockresearch.arrays.arrays import ON_CPU, Arrays
 from blockresearch.checkpoint.layer_groups import Key
 from blockresearch.circuits.layer import Attention, Layer
 from blockresearch.circuits.mlps import MlpMatrix
@@ -50,12 +51,14 @@ def head_directions(layer: Layer) -> Iterator[Direction]:
             yield from _of_heads(place, attention)
 
 
-def mlp_directions(layer: Key, matrices: Iterable[MlpMatrix]) -> Iterator[Direction]:
+def mlp_directions(
+    layer: Key, matrices: Iterable[MlpMatrix], arrays: Arrays = ON_CPU
+) -> Iterator[Direction]:
     """The leading directions of the `matrices` of dense MLPs of a layer; none if its stream is not
     one of tokens."""
     component, index = layer
     for matrix in matrices if component in OF_TOKENS else ():
-        leading = leading_of_rows(matrix.vectors, OF_MLP)
+        leading = leading_of_rows(arrays.put(matrix.vectors), OF_MLP, arrays)
         side = "write" if matrix.block == "down_proj" else "read"
         about = {
             "component": component,

@@ -6,15 +6,18 @@ whole experts while they are aligned.
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from blockresearch.arrays.arrays import Array
 from blockresearch.checkpoint.layer_groups import Key
 from blockresearch.checkpoint.manifest import Manifest, Tensor
 from blockresearch.circuits import experts
+from blockresearch.circuits.computing import ON_CPU, PANEL_BYTES, Computing, computed
 from blockresearch.circuits.expert_places import (
     Expert,
     Experts,
@@ -25,8 +28,6 @@ from blockresearch.circuits.expert_places import (
 from blockresearch.weights.quantized.source import Contradiction
 from blockresearch.weights.reading import TensorReader, open_tensor, panels
 from blockresearch.weights.weight import weight_of
-
-PANEL_BYTES = 32 * 2**20
 
 # Pairs of a layer whose neurons are aligned: the most similar ones, and as many of the usual
 # similarity to compare them with.
@@ -63,18 +64,18 @@ class _Seen:
 
 
 class _Reader:
-    """Reads matrices of experts; each tensor is opened once."""
+    """Reads matrices of experts, for a device; each tensor is opened once."""
 
-    def __init__(self, manifest: Manifest, files: Mapping[str, Path]):
-        self.manifest, self.files = manifest, files
+    def __init__(self, manifest: Manifest, files: Mapping[str, Path], device: str):
+        self.manifest, self.files, self.device = manifest, files, device
         self.opened: dict[str, TensorReader] = {}
 
-    def panels(self, stored: Stored) -> Iterator[np.ndarray]:
-        """Rows of a matrix in order, [n, in]."""
+    def source(self, stored: Stored) -> TensorReader:
+        """The open tensor of a matrix."""
         name = stored.weight.name
         if name not in self.opened:
             self.opened[name] = open_tensor(self.files, stored.weight)
-        return panels(self.opened[name], stored.matrix, PANEL_BYTES)
+        return self.opened[name]
 
     def values(self, tensor: Tensor) -> np.ndarray:
         """All elements of a tensor as a matrix [rows, cols], float64."""
@@ -84,7 +85,7 @@ class _Reader:
 
 
 def expert_rows(
-    manifest: Manifest, files: Mapping[str, Path], layers: Collection[Key]
+    manifest: Manifest, files: Mapping[str, Path], layers: Collection[Key], device: str = "cpu"
 ) -> Iterator[Rows]:
     """The rows of each of `layers` with experts; `files` are the shards by name. A layer whose
     weights contradict their scheme has none."""
@@ -92,7 +93,7 @@ def expert_rows(
         if (place.component, place.layer) not in layers:
             continue
         try:
-            yield _rows(_Reader(manifest, files), place)
+            yield _rows(_Reader(manifest, files, device), place)
         except Contradiction:
             continue
 
@@ -141,31 +142,36 @@ def _router(reader: _Reader, place: Experts) -> np.ndarray | None:
 
 
 def _look(reader: _Reader, expert: Expert, router: np.ndarray | None) -> _Seen:
+    name = next(iter(expert.values())).weight.name
+    return computed(reader.device, name, partial(_seen_by, reader, expert, router))
+
+
+def _seen_by(
+    reader: _Reader, expert: Expert, router: np.ndarray | None, arrays: Computing
+) -> _Seen:
     vectors: dict[str, np.ndarray] = {}
     energies: dict[str, float] = {}
     responses = None
     reads = next((name for name in ("gate_proj", "up_proj") if name in expert), None)
+    asked = None if router is None else arrays.put(router.T.astype(np.float32))
     for projection, stored in expert.items():
         is_down = projection == "down_proj"
         sides = stored.matrix.rows if is_down else stored.matrix.cols
-        axes = experts.directions(sides)
-        parts: list[np.ndarray] = []
+        axes = arrays.put(experts.directions(sides))
+        parts: list[Array] = []
         energy, first = 0.0, 0
         found = np.zeros(0 if router is None else len(router))
-        for panel in reader.panels(stored):
-            panel = panel.astype(np.float32, copy=False)
-            energy += float(np.square(panel, dtype=np.float64).sum())
+        for panel in arrays.panels(reader.source(stored), stored.matrix):
+            energy += float(arrays.energy(panel))
             if is_down:
                 own = panel.T @ axes[first : first + len(panel)]
                 parts = [parts[0] + own] if parts else [own]
             else:
                 parts.append(panel @ axes)
-            if projection == reads and router is not None:
-                found += np.square(panel @ router.T.astype(np.float32), dtype=np.float64).sum(
-                    axis=0
-                )
+            if projection == reads and asked is not None:
+                found += arrays.energy(panel @ asked, 0)
             first += len(panel)
-        vectors[projection] = np.concatenate(parts)
+        vectors[projection] = np.concatenate([arrays.get(part) for part in parts])
         energies[projection] = energy
         responses = found if projection == reads and router is not None else responses
     return _Seen(experts.moments(vectors), energies, responses)
@@ -291,7 +297,7 @@ def _neurons(reader: _Reader, expert: Expert) -> dict[str, np.ndarray]:
     """The vectors [neurons, width] of the neurons of an expert by projection, float32."""
     found = {}
     for name, stored in expert.items():
-        matrix = np.concatenate(list(reader.panels(stored))).astype(np.float32, copy=False)
+        matrix = ON_CPU.whole(reader.source(stored), stored.matrix)
         found[name] = matrix.T if name == "down_proj" else matrix
     return found
 

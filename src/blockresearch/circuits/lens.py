@@ -13,6 +13,7 @@ directions, which were chosen in the same way.
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -46,49 +47,49 @@ class Ends:
     coherence: np.ndarray
 
 
+class Rows(Protocol):
+    """The rows of a table of tokens, [rows, d]; `kept` [rows] marks those that count."""
+
+    def finite(self) -> np.ndarray:
+        """The rows with finite elements, bool [rows]."""
+
+    def total(self, kept: np.ndarray) -> np.ndarray:
+        """The sum of the kept rows, float64 [d]."""
+
+    def extremes(
+        self, directions: np.ndarray, kept: np.ndarray, count: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of the scores of the kept rows along `directions` [n, d] float32: the `count` highest and
+        the `count` highest of the opposite direction, float32 [n, 2, count]; their rows, int64; sum
+        and sum of squares of all, float64 [n, 2]."""
+
+    def joined(self, ids: np.ndarray, mean: np.ndarray) -> np.ndarray:
+        """Squared lengths, float64 [m], of the sums of the rows `ids` [m, k], each without the
+        `mean` [d] float32 and scaled to length 1."""
+
+
 class Lens:
     """The rows of a table of tokens through which directions are read.
 
-    `read()` yields blocks of consecutive rows, float32 [m, d]; `kept` [rows] marks the tokens that
-    may be shown. `threads` change no number. Raises ValueError if no row is kept and finite.
+    `kept` [rows] marks the tokens that may be shown. Raises ValueError if no row is kept and
+    finite.
     """
 
-    def __init__(
-        self, read: Callable[[], Iterator[np.ndarray]], kept: np.ndarray, threads: int = 1
-    ):
-        self._read, self.threads = read, threads
-        self.kept = kept & np.concatenate([np.isfinite(block).all(axis=1) for block in read()])
+    def __init__(self, rows: Rows, kept: np.ndarray):
+        self._rows = rows
+        self.kept = kept & rows.finite()
         self.count = int(self.kept.sum())
         if not self.count:
             raise ValueError("no token has finite values and is kept: nothing to read through.")
-        total = sum(block.sum(axis=0, dtype=np.float64) for _, block in self._blocks())
-        self.mean = np.asarray(total) / self.count
+        self.mean = rows.total(self.kept) / self.count
         random = np.random.default_rng(SEED).standard_normal((RANDOM, len(self.mean)))
         known = self.ends(random / np.linalg.norm(random, axis=1, keepdims=True)).coherence
         self.null = float(known.mean()), float(known.std(ddof=1))
 
-    @property
-    def width(self) -> int:
-        """Size of a row."""
-        return len(self.mean)
-
     def ends(self, directions: np.ndarray) -> Ends:
         """The ends of `directions` [n, d]."""
         directions = np.ascontiguousarray(directions, np.float32)
-        n, k = len(directions), min(TOKENS, self.count)
-        best = np.full((n, 2, k), -np.inf, np.float32)
-        ids = np.zeros((n, 2, k), np.int64)
-        sums = np.zeros((n, 2))
-        groups = [slice(at, at + AT_ONCE) for at in range(0, n, AT_ONCE)]
-        with ThreadPoolExecutor(self.threads) as pool:
-            for places, block in self._blocks():
-
-                def look(group: slice, places=places, block=block) -> None:
-                    scores = directions[group] @ block.T
-                    _enter(scores, places, best[group], ids[group], sums[group])
-
-                for _ in pool.map(look, groups):
-                    pass
+        best, ids, sums = self._rows.extremes(directions, self.kept, min(TOKENS, self.count))
         middle = sums[:, 0] / self.count
         spread = np.sqrt(np.maximum(sums[:, 1] / self.count - middle**2, 0.0))
         sizes = np.linalg.norm(directions, axis=1) * np.linalg.norm(self.mean)
@@ -104,28 +105,70 @@ class Lens:
         n, _, k = ids.shape
         if k < FEWEST:
             return np.full((n, 2), np.nan)
+        squares = self._rows.joined(ids.reshape(-1, k), self.mean.astype(np.float32))
+        return ((squares - k) / (k * (k - 1))).reshape(n, 2)
+
+
+class RowsOnCpu:
+    """Rows that are read again for each pass.
+
+    `read()` yields blocks of consecutive rows, float32 [m, d]. `threads` change no number.
+    """
+
+    def __init__(self, read: Callable[[], Iterator[np.ndarray]], threads: int = 1):
+        self._read, self._threads = read, threads
+
+    def finite(self) -> np.ndarray:
+        """The finite rows, bool [rows]; see `Rows`."""
+        return np.concatenate([np.isfinite(block).all(axis=1) for block in self._read()])
+
+    def total(self, kept: np.ndarray) -> np.ndarray:
+        """The sum of rows, float64 [d]; see `Rows`."""
+        sums = [block.sum(axis=0, dtype=np.float64) for _, block in self._blocks(kept)]
+        return np.asarray(sum(sums))
+
+    def extremes(
+        self, directions: np.ndarray, kept: np.ndarray, count: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Scores [n, 2, count], rows and sums; see `Rows`."""
+        n = len(directions)
+        best = np.full((n, 2, count), -np.inf, np.float32)
+        ids = np.zeros((n, 2, count), np.int64)
+        sums = np.zeros((n, 2))
+        groups = [slice(at, at + AT_ONCE) for at in range(0, n, AT_ONCE)]
+        with ThreadPoolExecutor(self._threads) as pool:
+            for places, block in self._blocks(kept):
+
+                def look(group: slice, places=places, block=block) -> None:
+                    scores = directions[group] @ block.T
+                    _enter(scores, places, best[group], ids[group], sums[group])
+
+                for _ in pool.map(look, groups):
+                    pass
+        return best, ids, sums
+
+    def joined(self, ids: np.ndarray, mean: np.ndarray) -> np.ndarray:
+        """Squared lengths [m]; see `Rows`."""
         flat = ids.reshape(-1)
         order = np.argsort(flat, kind="stable")
         wanted = flat[order]
-        totals = np.zeros((2 * n, self.width), np.float32)
-        mean = self.mean.astype(np.float32)
-        for places, block in self._blocks():
-            first, last = np.searchsorted(wanted, [places[0], places[-1] + 1])
-            if first == last:
-                continue
+        totals = np.zeros((len(ids), len(mean)), np.float32)
+        start = 0
+        for block in self._read():
+            first, last = np.searchsorted(wanted, [start, start + len(block)])
             used, at = np.unique(wanted[first:last], return_inverse=True)
-            rows = block[np.searchsorted(places, used)] - mean
+            rows = block[used - start] - mean
+            start += len(block)
             lengths = np.linalg.norm(rows, axis=1, keepdims=True)
             np.divide(rows, lengths, out=rows, where=lengths > 0)
-            _add_rows(totals, order[first:last] // k, rows, at)
-        squares = np.square(totals, dtype=np.float64).sum(axis=1)
-        return ((squares - k) / (k * (k - 1))).reshape(n, 2)
+            _add_rows(totals, order[first:last] // ids.shape[1], rows, at)
+        return np.square(totals, dtype=np.float64).sum(axis=1)
 
-    def _blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def _blocks(self, kept: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The kept rows in order: their numbers [m], and values float32 [m, d]."""
         start = 0
         for block in self._read():
-            places = start + np.flatnonzero(self.kept[start : start + len(block)])
+            places = start + np.flatnonzero(kept[start : start + len(block)])
             rows = block if len(places) == len(block) else block[places - start]
             start += len(block)
             if len(places):

@@ -5,7 +5,8 @@ is made from (`bases`), and PREFIX.directions.npz are leading directions (`direc
 depends on the other layers.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from blockresearch.checkpoint.layer_groups import Key
 from blockresearch.checkpoint.manifest import Manifest
 from blockresearch.circuits.amplifiers import amplifier_rows
 from blockresearch.circuits.bases import bases_of, write_bases
+from blockresearch.circuits.computing import Computing, computed
 from blockresearch.circuits.directions import (
     Direction,
     head_directions,
@@ -23,7 +25,7 @@ from blockresearch.circuits.directions import (
 )
 from blockresearch.circuits.expert_rows import expert_rows
 from blockresearch.circuits.heads import head_rows
-from blockresearch.circuits.mlps import read_layer
+from blockresearch.circuits.mlps import MlpMatrix, read_layer
 from blockresearch.circuits.reading import read_layers
 from blockresearch.circuits.tails import tail_rows
 from blockresearch.tables.io import frame, write_table
@@ -37,9 +39,10 @@ def measure_layers(
     layers: Collection[Key],
     prefix: Path,
     inputs: Iterable[str],
+    device: str = "cpu",
 ) -> None:
     """Measure `layers` and write the files that begin with `prefix`; `files` are the shards by
-    name, `inputs` those of a head that the graph follows."""
+    name, `inputs` those of a head that the graph follows. `device` multiplies large matrices."""
     inputs = tuple(inputs)
     rows: dict[str, list[dict[str, Any]]] = {table: [] for table in TABLES}
     bases: dict[str, np.ndarray] = {}
@@ -49,14 +52,15 @@ def measure_layers(
         bases |= bases_of(layer, inputs)
         directions[layer.component, layer.index] += head_directions(layer)
     for key, found in directions.items():
-        matrices = read_layer(manifest, files, key)
-        found += mlp_directions(key, matrices)
+        of_mlp = partial(_of_mlp, key, read_layer(manifest, files, key))
+        leading, amplifiers = computed(device, "MLP of {} layer {}".format(*key), of_mlp)
+        found += leading
         place = dict(zip(("component", "layer_index"), key, strict=True))
-        rows["amplifiers"] += [place | row for row in amplifier_rows(matrices)]
-    for experts in expert_rows(manifest, files, layers):
+        rows["amplifiers"] += [place | row for row in amplifiers]
+    for experts in expert_rows(manifest, files, layers, device):
         rows["experts"] += experts.experts
         rows["expert_pairs"] += experts.pairs
-    rows["heavy_tails"] += tail_rows(manifest, files, layers)
+    rows["heavy_tails"] += tail_rows(manifest, files, layers, device)
     for table in TABLES:
         write_table(frame(rows[table], table), table, part_file(prefix, f"{table}.parquet"))
     write_bases(bases, part_file(prefix, "bases.npz"))
@@ -64,6 +68,13 @@ def measure_layers(
         [each for found in directions.values() for each in found],
         part_file(prefix, "directions.npz"),
     )
+
+
+def _of_mlp(
+    key: Key, matrices: Sequence[MlpMatrix], arrays: Computing
+) -> tuple[list[Direction], list[dict[str, Any]]]:
+    """Leading directions and amplifiers of the MLP of a layer."""
+    return list(mlp_directions(key, matrices, arrays)), list(amplifier_rows(matrices, arrays))
 
 
 def part_file(prefix: Path, ending: str) -> Path:

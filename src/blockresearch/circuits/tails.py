@@ -1,13 +1,14 @@
 """Rows of the table heavy_tails: the exponents of each matrix of the layers of a model.
 
-Matrices are read one at a time, through `weights`, as float32. The seed of a matrix is made from
-its name, so that the numbers do not depend on the order of reading. Of many routed experts of a
-layer a sample is measured (`checkpoint/expert_sample.py`).
+Matrices are read one at a time as float32. The seed of a matrix is made from its name, so that the
+numbers do not depend on the order of reading. Of many routed experts of a layer a sample is
+measured (`checkpoint/expert_sample.py`).
 """
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,12 @@ import pandas as pd
 from blockresearch.checkpoint.expert_sample import sampled_experts
 from blockresearch.checkpoint.layer_groups import Key
 from blockresearch.checkpoint.manifest import Manifest, Tensor
+from blockresearch.circuits.computing import Computing, computed
 from blockresearch.spectra.heavy_tails import fit_p, permuted_alpha, square_alpha
 from blockresearch.weights.layout import Matrix
 from blockresearch.weights.quantized.source import Contradiction
-from blockresearch.weights.reading import open_tensor, whole
+from blockresearch.weights.reading import TensorReader, open_tensor
 from blockresearch.weights.weight import Weight, weight_of
-
-PANEL_BYTES = 32 * 2**20
 
 # The shortest side of a matrix with an exponent: 8 values in the upper half.
 LEAST_SIDE = 16
@@ -32,7 +32,7 @@ Spectra = Mapping[tuple[str, str], np.ndarray]
 
 
 def tail_rows(
-    manifest: Manifest, files: Mapping[str, Path], layers: Collection[Key]
+    manifest: Manifest, files: Mapping[str, Path], layers: Collection[Key], device: str = "cpu"
 ) -> Iterator[dict[str, Any]]:
     """A row for each matrix of `layers`, layer by layer, without the goodness of fit; `files` are
     the shards by name. Of many routed experts a sample has rows. Without finite values there is a
@@ -50,7 +50,8 @@ def tail_rows(
             if number is not None and number not in sample:
                 continue
             try:
-                read = whole(open_tensor(files, weight), matrix, PANEL_BYTES, np.float32)
+                source = open_tensor(files, weight)
+                found = computed(device, tensor.name, partial(_exponents, source, matrix))
             except Contradiction:
                 continue
             yield {
@@ -65,7 +66,7 @@ def tail_rows(
                 "layer_experts": None if number is None else len(set(experts)),
                 "rows": matrix.rows,
                 "cols": matrix.cols,
-                **_exponents(read, seed_of(tensor.name, matrix.slice)),
+                **found,
             }
 
 
@@ -107,7 +108,13 @@ def seed_of(name: str, part: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{name}\n{part}".encode()).digest()[:8], "big")
 
 
-def _exponents(matrix: np.ndarray, seed: int) -> dict[str, float | None]:
-    if not np.isfinite(matrix).all():
+def _exponents(source: TensorReader, matrix: Matrix, arrays: Computing) -> dict[str, float | None]:
+    """The exponents of a matrix; none without finite values."""
+    read = arrays.whole(source, matrix)
+    if not arrays.is_finite(read):
         return {}
-    return {"alpha_square": square_alpha(matrix), "alpha_permuted": permuted_alpha(matrix, seed)}
+    seed = seed_of(source.weight.name, matrix.slice)
+    return {
+        "alpha_square": square_alpha(read, arrays),
+        "alpha_permuted": permuted_alpha(read, seed, arrays),
+    }

@@ -177,6 +177,11 @@ def add_measuring(parser: argparse.ArgumentParser) -> None:
         default=60.0,
         help="with --spectra sketch: seconds of one core above which a matrix is only estimated",
     )
+    add_device(parser)
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """The option for the device that computes."""
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
 
 

@@ -17,8 +17,8 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.linalg import eigvalsh
 
+from blockresearch.arrays.arrays import ON_CPU, Array, Arrays
 from blockresearch.spectra.power_law import fit
 
 # Sides and number of windows: what bounds the cost of a large matrix.
@@ -28,25 +28,29 @@ MOST_SIDE, MOST_WINDOWS = 768, 12
 SAMPLES = 100
 
 
-def square_alpha(matrix: np.ndarray) -> float | None:
+def square_alpha(matrix: Array, arrays: Arrays = ON_CPU) -> float | None:
     """Hill's exponent of the pooled eigenvalues of square windows of `matrix` [rows, cols] float32;
     None for fewer than 8 values in a half or equal ones."""
-    found = [eigvalsh(window @ window.T, check_finite=False) for window in windows(matrix)]
-    pooled = np.sort(np.maximum(np.concatenate(found).astype(np.float64), 0))[::-1]
+    found = arrays.eigenvalues(window @ window.T for window in windows(matrix))
+    pooled = np.sort(np.maximum(found.reshape(-1).astype(np.float64), 0))[::-1]
     half = len(pooled) // 2
     if half < 8 or pooled[half] <= 0 or pooled[0] == pooled[half]:
         return None
     return 1 + half / float(np.log(pooled[:half] / pooled[half]).sum())
 
 
-def permuted_alpha(matrix: np.ndarray, seed: int) -> float | None:
-    """The same of `matrix` [rows, cols] float32 with its elements permuted."""
-    elements = matrix.reshape(-1).copy()
-    np.random.default_rng(seed).shuffle(elements)
-    return square_alpha(elements.reshape(matrix.shape))
+def permuted_alpha(matrix: Array, seed: int, arrays: Arrays = ON_CPU) -> float | None:
+    """The same of `matrix` [rows, cols] float32 with its elements permuted.
+
+    They are sorted by random numbers, which a device does as well.
+    """
+    rows, cols = matrix.shape
+    keys = np.random.PCG64(seed).random_raw(rows * cols)
+    keys >>= 33
+    return square_alpha(arrays.ordered(matrix, keys).reshape(rows, cols), arrays)
 
 
-def windows(matrix: np.ndarray) -> Iterator[np.ndarray]:
+def windows(matrix: Array) -> Iterator[Array]:
     """Square windows [side, side] of `matrix` [rows, cols] that cover it evenly.
 
     Neighbors share half or more unless there are too many.

@@ -6,10 +6,12 @@ directions by that over their distance to the next energy. Of a product of low r
 from the triangles of both factors, exact to about 1e-7.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from blockresearch.arrays.arrays import ON_CPU, Array, Arrays
 from blockresearch.spectra.overlap import Factored
 
 # Smaller Gram matrices are solved as a whole.
@@ -33,11 +35,14 @@ class Leading:
     gaps: np.ndarray
 
 
-def leading_of_rows(matrix: np.ndarray, count: int) -> Leading:
+def leading_of_rows(matrix: Array, count: int, arrays: Arrays = ON_CPU) -> Leading:
     """Of a finite `matrix` [n, d], float32: the directions that its rows are longest along."""
     gram = matrix.T @ matrix
-    energies, vectors = _largest(gram, count + 1)
-    total = float(np.trace(gram, dtype=np.float64))
+    total = float(arrays.get(gram.diagonal()).sum(dtype=np.float64))
+    wide = arrays.double(gram)
+    energies, vectors = _largest(
+        lambda some: arrays.get(wide @ arrays.put(some)), len(gram), count + 1
+    )
     return _leading(np.sqrt(np.maximum(energies, 0)), total, vectors.T, None, count)
 
 
@@ -49,20 +54,23 @@ def leading_of_product(core: np.ndarray, left: Factored, right: Factored, count:
     return _leading(values, total, left.span(u[:, :count]).T, right.span(v[:count].T).T, count)
 
 
-def _largest(gram: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The largest eigenvalues [count] of a Gram matrix and its eigenvectors [d, count], descending;
-    all, if there are no more."""
-    from scipy.sparse.linalg import ArpackNoConvergence, eigsh
+def _largest(
+    multiply: Callable[[np.ndarray], np.ndarray], size: int, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The largest eigenvalues [count] of a Gram matrix and its eigenvectors [size, count],
+    descending; all, if there are no more. `multiply` takes float64 vectors [size, n] to its
+    products."""
+    from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
-    gram = gram.astype(np.float64)
-    if len(gram) > max(SOLVED_WHOLE, 2 * count):
+    if size > max(SOLVED_WHOLE, 2 * count):
+        gram = LinearOperator((size, size), matvec=multiply, dtype=np.float64)
         try:
-            values, vectors = eigsh(gram, k=count, v0=np.ones(len(gram)), tol=1e-8)
+            values, vectors = eigsh(gram, k=count, v0=np.ones(size), tol=1e-8)
             order = np.argsort(-values, kind="stable")
             return values[order], vectors[:, order]
         except ArpackNoConvergence:
             pass
-    values, vectors = np.linalg.eigh(gram)
+    values, vectors = np.linalg.eigh(multiply(np.eye(size)))
     return values[::-1], vectors[:, ::-1]
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from blockresearch.circuits.lens import TOKENS, Lens
+from blockresearch.circuits.lens import TOKENS, Lens, RowsOnCpu
 
 ROWS, WIDTH = 300, 24
 
@@ -17,7 +17,8 @@ def lens(table, kept=None, block=7, threads=1):
     def read():
         return (table[at : at + block] for at in range(0, len(table), block))
 
-    return Lens(read, np.ones(len(table), bool) if kept is None else kept, threads)
+    kept = np.ones(len(table), bool) if kept is None else kept
+    return Lens(RowsOnCpu(read, threads), kept)
 
 
 def test_ends_agree_with_plain_numpy(table):
@@ -42,6 +43,28 @@ def test_blocks_and_threads_change_nothing(table):
     directions = np.random.default_rng(1).standard_normal((5, WIDTH))
     one, other = lens(table).ends(directions), lens(table, block=100, threads=3).ends(directions)
     assert (one.ids == other.ids).all() and np.allclose(one.scores, other.scores, atol=1e-5)
+
+
+def test_a_device_finds_the_same_ends(table, monkeypatch):
+    torch = pytest.importorskip("torch")
+    from blockresearch.circuits import lens_on_device
+
+    monkeypatch.setattr(lens_on_device, "AT_ONCE", 3)
+    table[17, 3] = np.nan
+    kept = np.arange(ROWS) % 3 > 0
+    directions = np.random.default_rng(1).standard_normal((8, WIDTH))
+    cpu = torch.device("cpu")
+    for block in (7, 2, 300):
+
+        def read(block=block):
+            return torch.from_numpy(table).split(block)
+
+        there = Lens(lens_on_device.RowsOnDevice(read, cpu), kept)
+        found, expected = there.ends(directions), lens(table, kept).ends(directions)
+        assert (found.ids == expected.ids).all() and (there.kept == lens(table, kept).kept).all()
+        assert np.allclose(found.scores, expected.scores, rtol=0, atol=1e-5)
+        assert np.allclose(found.coherence, expected.coherence, rtol=0, atol=1e-6)
+        assert np.allclose(there.null, lens(table, kept).null, atol=1e-6)
 
 
 def test_a_planted_group_is_coherent(table):

@@ -22,7 +22,7 @@ def test_noise_of_all_shapes_has_one_exponent():
 def test_a_planted_tail_falls_below_its_null():
     sides = [np.linalg.qr(normal((256, 256), seed))[0] for seed in (1, 2)]
     energies = (np.arange(256) + 0.5) ** -0.8
-    matrix = (sides[0] * np.sqrt(energies)) @ sides[1]
+    matrix = ((sides[0] * np.sqrt(energies)) @ sides[1]).astype(np.float32)
     planted = 1 + 128 / np.log(energies[:128] / energies[128]).sum()
     assert square_alpha(matrix) == pytest.approx(planted, abs=0.01)
     assert permuted_alpha(matrix, 2) == pytest.approx(square_alpha(normal((256, 256))), abs=0.05)
