@@ -28,6 +28,7 @@ from blockresearch.report import portal
 from blockresearch.results import TABLES
 from blockresearch.store.add import DOCUMENTS, add
 from blockresearch.store.query import ask, connect
+from blockresearch.store.summaries import summaries
 from tests.benchmarks.results import machine, write_section
 from tests.conftest import ROOT
 
@@ -55,31 +56,47 @@ def main() -> None:
         folder = Path(name)
         copies(Path(sys.argv[1]), folder / "results")
         adding = timed(lambda: add(sorted((folder / "results").iterdir()), folder / "store"))
+        one = folder / "results/org--model-0000"
+        one_more = timed(lambda: add([one], folder / "store"))
         costs = [timed(lambda q=q: ask(connect(str(folder / "store")), q)) for q in questions()]
-        page = timed(lambda: portal.portal(folder / "results", {}, {"tool": "benchmark"}))
-    write_section(TITLE, text(adding, costs, page))
+        (folder / "none").mkdir()
+        pages = {
+            "page of all models, from a store": timed(lambda: page(folder / "results", folder)),
+            "the same without their folders": timed(lambda: page(folder / "none", folder)),
+            "page of all models, from their folders": timed(lambda: page(folder / "results")),
+        }
+    write_section(TITLE, text(adding, one_more, costs, pages))
+
+
+def page(results: Path, folder: Path | None = None) -> None:
+    """Make the page of all models, with the store in `folder`."""
+    stored = summaries(folder / "store") if folder else []
+    portal.portal(results, {}, {"tool": "benchmark"}, stored)
 
 
 def copies(model: Path, results: Path) -> None:
     """Write the results of all models; tables that are equal are one file."""
-    manifest = read_json(model / "manifest.json")
     tables = {name: widened(model, name) for name in COPIED}
     whole = results.parent / "whole"
     whole.mkdir()
     for name, table in tables.items():
         pq.write_table(table, whole / f"{name}.parquet")
+    documents = {name: read_json(model / name) for name in DOCUMENTS}
     for number in range(MODELS):
         folder = results / f"org--model-{number:04d}"
         for name in DOCUMENTS[1:]:
-            write_json(read_json(model / name), folder / name)
+            write_json(documents[name], folder / name)
         about = {
             "name": folder.name,
             "model_id": folder.name.replace("--", "/"),
             "revision": "main",
             "commit": hashlib.sha1(str(number).encode()).hexdigest(),
-            "config": {**manifest["config"], "model_type": FAMILIES[number % len(FAMILIES)]},
+            "config": {
+                **documents["manifest.json"]["config"],
+                "model_type": FAMILIES[number % len(FAMILIES)],
+            },
         }
-        write_json(manifest | about, folder / "manifest.json")
+        write_json(documents["manifest.json"] | about, folder / "manifest.json")
         # As a run leaves it: the page's numbers are newer than the manifest.
         (folder / "comparison.json").touch()
         (folder / "index.html").touch()
@@ -120,12 +137,13 @@ def timed(work: Callable[[], Any]) -> Cost:
     return Cost(time.perf_counter() - wall, time.process_time() - cpu)
 
 
-def text(adding: Cost, costs: list[Cost], page: Cost) -> str:
+def text(adding: Cost, one_more: Cost, costs: list[Cost], pages: dict[str, Cost]) -> str:
     """The section: a row for each piece of work."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     rows = [("add, for each model", Cost(adding.wall / MODELS, adding.cpu / MODELS))]
+    rows.append(("add one to these", one_more))
     rows += [(" ".join(q.split())[:60] + " …", c) for q, c in zip(questions(), costs, strict=True)]
-    rows.append(("page of all models", page))
+    rows += pages.items()
     lines = [
         f"Machine: {machine()}, load {os.getloadavg()[0]:.1f} at the end. {MODELS:,} models with",
         f"{MATRICES} matrices each; two thirds share all tensors. Peak memory {peak:.0f} MB.",

@@ -3,14 +3,17 @@
     python workflow/scripts/remove_model.py --results results Qwen--Qwen3-4B
 
 deletes the folder of each model and the comparisons that it is part of. With --weights FOLDER it
-also deletes downloaded files that no other model uses. --dry_run only lists the folders.
+also deletes downloaded files that no other model uses. --dry_run only lists the folders. Models
+that a run has added to a store stay there; a line says how to remove them.
 """
 
 import logging
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+from blockresearch.files import read_json
 from blockresearch.run import cli, removal
 
 log = logging.getLogger("remove_model")
@@ -22,13 +25,22 @@ def main(options):
     folders = removal.removable(results, options.models, weights)
     for folder in folders:
         print(folder)
+    record = results / "store.json"
+    stored = read_json(record) if record.exists() else {"store": None, "models": {}}
+    if keys := [stored["models"][name] for name in options.models if name in stored["models"]]:
+        log.info(
+            "still in the store: `blockresearch store remove %s --store %s` removes them there",
+            shlex.join(keys),
+            shlex.quote(stored["store"]),
+        )
     if options.dry_run:
         return
     removal.remove(folders)
     if (results / "index.html").exists():
         pages = ("--html", results / "index.html", "--json", results / "index.json")
+        store = ("--store", stored["store"]) if stored["store"] else ()
         script = Path(__file__).with_name("portal.py")
-        subprocess.run([sys.executable, script, "--results", results, *pages], check=True)
+        subprocess.run([sys.executable, script, "--results", results, *store, *pages], check=True)
 
 
 if __name__ == "__main__":

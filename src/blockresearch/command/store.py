@@ -47,6 +47,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--tables", nargs="+", default=[], metavar="TABLE", help="large tables to add as well"
     )
     options.add_json(adding)
+    removing = action("remove", remove, "folder of the store")
+    removing.add_argument("model", nargs="+", metavar="MODEL", help="its name in the store")
+    options.add_json(removing)
     options.add_json(action("list", list_models, "folder or address"))
     asking = action("sql", sql, "folder or address")
     asking.add_argument("question", metavar="SQL", help="the question")
@@ -76,6 +79,19 @@ def add(chosen: argparse.Namespace) -> int:
         outcome.print_json([{"model": one.key, "files": one.row["files"]} for one in done])
     for one in [] if chosen.json else done:
         print(f"{one.key}: {len(one.row['files'])} tables in {chosen.store}")
+    return 0
+
+
+def remove(chosen: argparse.Namespace) -> int:
+    """Remove models by their names in the store, as `list` prints them."""
+    from blockresearch.command import outcome
+    from blockresearch.store.remove import remove as remove_models
+
+    files = remove_models(chosen.model, Path(chosen.store))
+    if chosen.json:
+        outcome.print_json({"removed": list(map(str, files))})
+    else:
+        print("\n".join(map(str, files)))
     return 0
 
 

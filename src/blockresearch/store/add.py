@@ -1,6 +1,7 @@
 """Put results of models into a store."""
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from blockresearch.files import atomic, read_json
+from blockresearch.files import atomic
 from blockresearch.model_config import ModelConfig
 from blockresearch.results import TABLES
 from blockresearch.store.partitions import MODELS, StoreError, alone, partition
@@ -94,7 +95,10 @@ def _inside(path: Path) -> list[Path]:
 def _add(folder: Path, store: Path, also: tuple[str, ...]) -> Added:
     written = written_ns(folder)
     try:
-        manifest, comparison, findings, audit = (read_json(folder / name) for name in DOCUMENTS)
+        # Not cached: a thousand manifests take a gigabyte.
+        manifest, comparison, findings, audit = (
+            json.loads((folder / name).read_text(encoding="utf-8")) for name in DOCUMENTS
+        )
     except (OSError, ValueError) as error:
         raise StoreError(
             f"{folder} has no complete results ({error}): run its analysis to the end first."

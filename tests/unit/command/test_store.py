@@ -60,3 +60,10 @@ def test_publish_names_the_next_step(store, capsys):
 def test_a_missing_store_is_one_sentence(tmp_path, capsys):
     assert main(["store", "sql", "select 1", "--store", str(tmp_path)]) == 1
     assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_a_removed_model_is_not_listed(store, capsys):
+    assert main(["store", "remove", "Org--M@cccccccccccc", "--store", store]) == 0
+    assert "s/params/schema=1/model=Org--M@cccccccccccc/data.parquet" in capsys.readouterr().out
+    assert main(["store", "list", "--store", store, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
