@@ -45,8 +45,8 @@ class TableError(ValueError):
 MIN_FREE_BYTES = 2**16
 
 
-def require_writable(folder: str | os.PathLike[str]) -> None:
-    """Make `folder`. Raises ValueError if nothing can be written into it.
+def require_writable(folder: str | os.PathLike[str], setting: str = "results") -> None:
+    """Make `folder`, which a `setting` names. Raises ValueError if nothing can be written into it.
 
     A run that cannot write its results ends here and not after hours.
     """
@@ -57,8 +57,8 @@ def require_writable(folder: str | os.PathLike[str]) -> None:
             file.flush()
     except OSError as error:
         raise ValueError(
-            f"results: cannot write into {folder} ({error.strerror}); choose another folder with "
-            "`results`, or make it writable."
+            f"{setting}: cannot write into {folder} ({error.strerror}); choose another folder with "
+            f"`{setting}`, or make it writable."
         ) from error
 
 

@@ -19,7 +19,7 @@ FOLDERS = [*ANALYZED, *shared_folders(config)]
 def begin():
     """Before the first job."""
     try:
-        STARTED["at"] = session.started_at(config["results"])
+        STARTED["at"] = session.started_at(config["results"], config["store"])
     except ValueError as error:
         raise WorkflowError(str(error))
     if note := use_interpreter(sys.executable):

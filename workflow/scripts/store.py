@@ -15,10 +15,17 @@ log = logging.getLogger("store")
 
 def main(options):
     folders = [Path(options.results, name) for name in options.models]
-    added = add(folders, Path(options.store))
+    added = add(counted(folders), Path(options.store))
     models = {folder.name: one.key for folder, one in zip(folders, added, strict=True)}
     write_json({"store": options.store, "models": models}, options.out)
     log.info("%d models added to %s", len(models), options.store)
+
+
+def counted(folders):
+    """The folders, with a line of the log for each."""
+    for count, folder in enumerate(folders, 1):
+        log.info("%d of %d: %s", count, len(folders), folder.name)
+        yield folder
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ def parser() -> argparse.ArgumentParser:
         own = commands.add_parser(
             name,
             help=text.splitlines()[0].rstrip("."),
-            description=text,
+            description="\n".join(map(_indented, text.splitlines())),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         module.add_options(own)
@@ -85,11 +85,16 @@ def parser() -> argparse.ArgumentParser:
     return result
 
 
+def _indented(line: str) -> str:
+    """A line of a docstring; examples are indented also if nothing follows them."""
+    return f"    {line}" if line.startswith("blockresearch ") else line
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; errors are one sentence."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     end = words.index("--") if "--" in words else len(words)
-    options = parser().parse_args(words[:end])
+    options = parser().parse_args(words[:end] or ["--help"])
     options.passed_on = words[end + 1 :]
     try:
         return int(options.main(options))

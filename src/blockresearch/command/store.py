@@ -9,7 +9,8 @@ A store to read may be a folder or an address (s3://, hf://, https://); see docs
 import argparse
 import math
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,11 @@ DEFAULT = "store"
 
 # Folders that a line names.
 NAMED = 10
+
+SILENCE_SECONDS = 5
+
+# Integers below are exact in double precision.
+EXACT = 2**53
 
 # Characters of a cell on the screen.
 WIDEST = 60
@@ -66,20 +72,33 @@ def main(chosen: argparse.Namespace) -> int:
 def add(chosen: argparse.Namespace) -> int:
     """Add the results of models; results of the same weights are replaced."""
     from blockresearch.command import outcome
+    from blockresearch.run.model import TAKEN
     from blockresearch.store.add import add as add_results
     from blockresearch.store.add import models_in
 
-    folders, left_out = models_in(map(Path, chosen.folder))
+    folders, others = models_in(map(Path, chosen.folder))
+    # Not the pages, comparisons and logs that every folder of results has.
+    left_out = [path for path in others if not TAKEN.fullmatch(path.name)]
     if left_out:
         names = ", ".join(path.name for path in left_out[:NAMED])
         more = f" and {len(left_out) - NAMED} more" if len(left_out) > NAMED else ""
         print(f"left out, without complete results of a model: {names}{more}", file=sys.stderr)
-    done = add_results(folders, Path(chosen.store), chosen.tables)
+    done = add_results(_counted(folders), Path(chosen.store), chosen.tables)
     if chosen.json:
         outcome.print_json([{"model": one.key, "files": one.row["files"]} for one in done])
     for one in [] if chosen.json else done:
         print(f"{one.key}: {len(one.row['files'])} tables in {chosen.store}")
     return 0
+
+
+def _counted(folders: list[Path]) -> Iterator[Path]:
+    """The folders, with a line on standard error if some seconds have passed since the last."""
+    last = time.monotonic()
+    for count, folder in enumerate(folders, 1):
+        if time.monotonic() - last > SILENCE_SECONDS:
+            last = time.monotonic()
+            print(f"{count} of {len(folders)}: {folder.name}", file=sys.stderr, flush=True)
+        yield folder
 
 
 def remove(chosen: argparse.Namespace) -> int:
@@ -159,7 +178,9 @@ def _answer(table: "pa.Table", is_json: bool) -> int:
     def cell(value: object) -> str:
         if value is None:
             return ""
-        text = f"{value:.6g}" if isinstance(value, float) else visible(str(value))
+        if isinstance(value, float):
+            return f"{value:.0f}" if value.is_integer() and abs(value) < EXACT else f"{value:.6g}"
+        text = visible(str(value))
         return text if len(text) <= WIDEST else text[: WIDEST - 1] + "…"
 
     cells = [[cell(value) for value in row.values()] for row in rows]

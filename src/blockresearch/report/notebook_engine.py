@@ -11,6 +11,7 @@ ipykernel's `zmqshell`.
 
 import contextlib
 import io
+import logging
 import tempfile
 from types import ModuleType
 from typing import Any
@@ -24,6 +25,8 @@ from traitlets import Type
 from traitlets.config import Config
 
 NAME = "in-process"
+
+log = logging.getLogger(__name__)
 
 
 class Results(DisplayHook):
@@ -92,6 +95,7 @@ class InProcess(Engine):
             for number, cell in enumerate(nb_man.nb.cells):
                 if cell.cell_type != "code":
                     continue
+                log.info("cell %d of %d", number + 1, len(nb_man.nb.cells))
                 nb_man.cell_start(cell, number)
                 shell.outputs = cell.outputs
                 done = shell.run_cell(cell.source, store_history=True)

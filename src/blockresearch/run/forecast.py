@@ -266,7 +266,7 @@ def lines(forecast: Mapping[str, Any]) -> Iterable[str]:
     yield f"{forecast['model']}{commit}"
     yield (
         f"  {forecast['parameters']:,} parameters in {forecast['tensors']:,} tensors, "
-        f"{forecast['shards']} shards, {amount(forecast['bytes'])}"
+        f"{forecast['shards']} shard{'s' * (forecast['shards'] != 1)}, {amount(forecast['bytes'])}"
     )
     whole = max(sum(forecast["parameters_by_block"].values()), 1)
     for block, count in forecast["parameters_by_block"].items():

@@ -9,9 +9,12 @@ from blockresearch.files import require_writable
 from blockresearch.results import ALL
 
 
-def started_at(results: str) -> int:
-    """Time of the results' file system in ns. Raises ValueError if nothing can be written there."""
+def started_at(results: str, store: str | None) -> int:
+    """Time of the results' file system in ns. Raises ValueError if nothing can be written there, or
+    into the store that the models are added to."""
     require_writable(results)
+    if store is not None:
+        require_writable(store, "store")
     with tempfile.NamedTemporaryFile(dir=results) as file:
         return Path(file.name).stat().st_mtime_ns
 

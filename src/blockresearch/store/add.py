@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from blockresearch.files import atomic
+from blockresearch.files import atomic, require_writable
 from blockresearch.model_config import ModelConfig
 from blockresearch.results import TABLES
 from blockresearch.store.partitions import MODELS, StoreError, alone, partition
@@ -48,12 +48,14 @@ def add(folders: Iterable[Path], store: Path, tables: Iterable[str] = ()) -> lis
 
     `tables` names large ones to be written as well. Adding the same results again changes nothing;
     results of the same weights that were made anew replace the former. Raises StoreError if a
-    folder has no complete results, before anything of it is written.
+    folder has no complete results, before anything of it is written, and ValueError if nothing can
+    be written to the store.
     """
     also = tuple(tables)
     unknown = [name for name in also if name not in TABLES]
     if unknown:
         raise StoreError(f"no table {', '.join(unknown)}: there are {', '.join(TABLES)}.")
+    require_writable(store, "store")
     added = []
     try:
         for folder in folders:

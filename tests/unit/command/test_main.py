@@ -109,3 +109,12 @@ def test_an_interrupted_call_exits_with_130():
     call = f"calls.call(['python', '-c', {interrupted!r}])"
     code = f"import sys; from blockresearch.command import calls; sys.exit({call})"
     assert subprocess.run([sys.executable, "-c", code]).returncode == calls.INTERRUPTED
+
+
+def test_without_a_word_there_is_the_help(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main.main([])
+    assert ended.value.code == 0 and "COMMAND" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main.main(["open", "--help"])
+    assert "\n    blockresearch open" in capsys.readouterr().out

@@ -20,12 +20,19 @@ def store(analyzed, tmp_path, monkeypatch, capsys):
 
 
 def test_what_is_no_model_is_left_out_in_one_line(store, capsys):
-    for number in range(12):
-        Path("results", f"begun{number:02}").mkdir()
+    for name in ("logs", "compare", *(f"begun{number:02}" for number in range(12))):
+        Path("results", name).mkdir()
     assert main(["store", "add", "results", "--store", store]) == 0
     found = capsys.readouterr()
     assert "Org--M" in found.out and found.err.count("\n") == 1
     assert "begun09 and 2 more" in found.err and "begun10" not in found.err
+    assert "logs" not in found.err and "compare" not in found.err
+
+
+def test_a_long_addition_is_not_silent(store, capsys, monkeypatch):
+    monkeypatch.setattr("blockresearch.command.store.SILENCE_SECONDS", -1)
+    assert main(["store", "add", "results", "--store", store]) == 0
+    assert "1 of 1: Org--M" in capsys.readouterr().err
 
 
 def test_added_models_are_listed(store, capsys):
@@ -36,6 +43,8 @@ def test_added_models_are_listed(store, capsys):
 
 
 def test_sql_is_answered_as_table_or_json(store, capsys):
+    assert main(["store", "sql", "select 1234567890.0::double as n", "--store", store]) == 0
+    assert capsys.readouterr().out.splitlines()[1] == "1234567890"
     question = "select 1.5 as a, 'x' || chr(10) as b, null as c"
     assert main(["store", "sql", question, "--store", store]) == 0
     table = capsys.readouterr().out.splitlines()

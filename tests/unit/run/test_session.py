@@ -52,8 +52,10 @@ def test_earlier_runs_and_other_models_do_not_count(tmp_path, job):
 def test_results_that_cannot_be_written_are_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match="results: cannot write into"):
-        started_at(str(tmp_path / "file"))
-    assert started_at(str(tmp_path / "new")) > 0 and not list((tmp_path / "new").iterdir())
+        started_at(str(tmp_path / "file"), None)
+    with pytest.raises(ValueError, match="store: cannot write into"):
+        started_at(str(tmp_path / "new"), str(tmp_path / "file"))
+    assert started_at(str(tmp_path / "new"), None) > 0 and not list((tmp_path / "new").iterdir())
 
 
 def results_of(folder, seconds, numbers):
