@@ -1,6 +1,6 @@
 """A GPU beside the CPU and beside plain torch: whole scripts, the steps of a matrix, the tables.
 
-    python -m tests.benchmarks.gpu [--scale small] [--device cuda] [--skip plain embedding …]
+    python -m tests.benchmarks.gpu [--scale small] [--device cuda] [--skip plain circuits …]
 
 Makes a checkpoint of Qwen3-4B's shapes (8 GB; `--scale small`: 30 MB) of power-law directions and
 noise, measures it by the scripts in processes of their own, and times the steps of the largest and
@@ -25,6 +25,7 @@ import pandas as pd
 import torch
 
 from blockresearch.checkpoint.describe import describe_folder
+from blockresearch.checkpoint.manifest import write_manifest
 from blockresearch.device import resolve_device
 from blockresearch.lane import Lane, lane
 from blockresearch.safetensors.on_device import unsigned
@@ -120,12 +121,19 @@ def processes(folder: Path, work: Path, device: str, skipped: Iterable[str]) -> 
         files = ["--model_path", folder, "--out", work / out]
         return [sys.executable, SCRIPTS / f"{name}.py", *files, "--device", where]
 
+    def circuits(out: str, where: str) -> list[object]:
+        files = ["--manifest", work / "manifest.json", "--group", "00001", "--out", work / out]
+        return [sys.executable, SCRIPTS / "circuits_part.py", *files, "--device", where]
+
+    write_manifest(describe_folder(str(folder), "now", hashed=False), work / "manifest.json")
     itself = [sys.executable, "-m", "tests.benchmarks.gpu", "--device", device]
     for key, what, where, command in (
         ("gpu", "`analyze.py`", device, script("analyze", "gpu.parquet", device)),
         ("cpu", "`analyze.py`", "cpu", script("analyze", "cpu.parquet", "cpu")),
         ("plain", "plain torch", device, [*itself, "--plain", folder]),
         ("embedding", "`embedding_analysis.py`", device, script("embedding_analysis", "e", device)),
+        ("circuits", "`circuits_part.py`, a group", device, circuits("c", device)),
+        ("circuits", "`circuits_part.py`, a group", "cpu", circuits("d", "cpu")),
     ):
         if key in skipped:
             continue
@@ -195,7 +203,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scale", choices=SCALES, default="full")
     parser.add_argument("--device", default="cuda", help="cuda, cuda:N or torch-cpu")
-    parser.add_argument("--skip", nargs="*", default=[], help="cpu, plain, embedding")
+    parser.add_argument("--skip", nargs="*", default=[], help="cpu, plain, embedding, circuits")
     parser.add_argument("--folder", help="where the checkpoint is made (default: temporary)")
     parser.add_argument("--plain", help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 Tensor = tuple[str, str, list[int]]  # name, dtype, shape
+HEAD_SIZE = 128
 SIZES = {"F8_E4M3": 1, "BF16": 2, "F32": 4}
 
 
@@ -51,6 +52,9 @@ class Dense:
             "model_type": "llama",
             "num_hidden_layers": self.layers,
             "hidden_size": self.hidden,
+            "num_attention_heads": self.heads_width // HEAD_SIZE,
+            "num_key_value_heads": self.kv // HEAD_SIZE,
+            "head_dim": HEAD_SIZE,
             "vocab_size": self.vocab,
             "tie_word_embeddings": self.tied,
         }

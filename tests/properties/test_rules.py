@@ -77,3 +77,13 @@ def test_nothing_in_the_program_runs_what_it_reads():
         for word in re.findall(words, path.read_text(encoding="utf-8"))
     }
     assert found == {("reader.py", "pickle")}, "a sentence there refuses such files"
+
+
+def test_rules_that_request_a_gpu_pass_the_device():
+    """Where a job runs is no reason to run it again."""
+    rules = {text.partition(":")[0]: text for text in re.split(r"\n(?:rule|checkpoint) ", TEXT)}
+    on_gpu = {name for name, text in rules.items() if "gpu=1 if RUN.on_gpu else 0" in text}
+    assert on_gpu >= {"measure_shard", "circuits_part", "circuits", "directions"}
+    for name in on_gpu:
+        assert 'device=uncompared(lambda wildcards: config["device"])' in rules[name], name
+        assert "--device {params.device:q}" in rules[name], name

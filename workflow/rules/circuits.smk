@@ -91,13 +91,15 @@ rule circuits:
     threads: min(workflow.cores or 1, 4)
     resources:
         **resources_for("circuits"),
+        gpu=1 if RUN.on_gpu else 0,
     params:
         code=fingerprint("circuits"),
+        device=uncompared(lambda wildcards: config["device"]),
         out_dir=subpath(output.heads, parent=True),
         program=program("circuits"),
     shell:
         "{params.program} --manifest {input.manifest:q} --measured {params.out_dir:q}/parts"
-        " --out {params.out_dir:q} --threads {threads} 2> {log:q}"
+        " --out {params.out_dir:q} --threads {threads} --device {params.device:q} 2> {log:q}"
 
 
 rule outliers:

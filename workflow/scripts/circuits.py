@@ -39,8 +39,9 @@ def main(options):
     # The same numbers on any number of cores.
     with threadpool_limits(1), tempfile.TemporaryDirectory() as scratch:
         prefixes = [Path(options.measured or scratch, group.name) for group in groups]
+        device = resolve_device(options.device)
         if not options.measured:
-            measure(manifest, zip(groups, prefixes, strict=True), options)
+            measure(manifest, zip(groups, prefixes, strict=True), options, device)
         for name in ("attention_heads", "amplifiers", "experts", "expert_pairs"):
             paths = [part_file(prefix, f"{name}.parquet") for prefix in prefixes]
             rows = stack(paths, name, [])
@@ -48,15 +49,14 @@ def main(options):
             log.info("%d rows in %s", len(rows), folder / f"{name}.csv")
         paths = [part_file(prefix, "bases.npz") for prefix in prefixes]
         blocks = [block for path in paths for block in read_blocks(path)]
-        edges = frame(graph_rows(blocks, options.parts, options.threads), "head_graph")
+        edges = frame(graph_rows(blocks, options.parts, options.threads, device), "head_graph")
     write_both(edges, "head_graph", folder / "head_graph", about)
     log.info("%d edges in %s", len(edges), folder / "head_graph.csv")
 
 
-def measure(manifest, groups, options):
+def measure(manifest, groups, options, device):
     """Measure all layers: pairs of a group, and where its files begin."""
     files = {file.path: manifest.path_of(file.path, options.weights) for file in manifest.shards}
-    device = resolve_device(options.device)
     for group, prefix in groups:
         measure_layers(manifest, files, group.layers, prefix, options.parts, device)
         log.info("%d layers", len(group.layers))

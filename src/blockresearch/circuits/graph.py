@@ -13,11 +13,14 @@ What is unusual is a z far above the median of all pairs, which the table states
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from blockresearch.arrays.arrays import Array, Arrays
 from blockresearch.circuits.bases import PARTS, WRITTEN, Block
+from blockresearch.circuits.computing import computed
 from blockresearch.spectra.overlap import kernel_deviation
 
 Row = dict[str, Any]
@@ -81,18 +84,21 @@ class _Found:
 
 
 def graph_rows(
-    blocks: Sequence[Block], parts: Iterable[str] = PARTS[:2], threads: int = 1
+    blocks: Sequence[Block],
+    parts: Iterable[str] = PARTS[:2],
+    threads: int = 1,
+    device: str = "cpu",
 ) -> Iterator[Row]:
     """Rows of the table head_graph, by component and part, the largest z first.
 
     `parts` are the inputs that are followed. `threads` change no number; each has the bases of one
-    block in memory, beside the inputs of `AT_ONCE` blocks.
+    block in memory, beside the inputs of `AT_ONCE` blocks. A `device` multiplies bases.
     """
     for component in dict.fromkeys(block.component for block in blocks):
         own = [block for block in blocks if block.component == component]
         found = {part: _Found() for part in parts}
         for first in range(0, len(own), AT_ONCE):
-            _follow(own, own[first : first + AT_ONCE], found, threads)
+            _follow(own, own[first : first + AT_ONCE], found, threads, device)
         for part, each in found.items():
             if each.scores:
                 median = float(np.median(np.concatenate(each.scores)))
@@ -101,7 +107,11 @@ def graph_rows(
 
 
 def _follow(
-    blocks: Sequence[Block], targets: Sequence[Block], found: dict[str, _Found], threads: int
+    blocks: Sequence[Block],
+    targets: Sequence[Block],
+    found: dict[str, _Found],
+    threads: int,
+    device: str,
 ) -> None:
     """Follow the heads of `blocks` into all later ones of `targets`."""
     readers = [
@@ -115,11 +125,13 @@ def _follow(
 
     def look(block: Block) -> list[tuple[str, np.ndarray, list[Row]]]:
         writers = _writers(block)
-        return [
-            (each.part, *_edges(writers, each, found[each.part].least))
+        later = [
+            (each, found[each.part].least)
             for each in readers
             if block.layer < each.block.layer and writers.basis.shape[2] == each.basis.shape[2]
         ]
+        name = f"heads of {block.component} layer {block.layer}"
+        return computed(device, name, partial(_edges, writers, later))
 
     with ThreadPoolExecutor(threads) as pool:
         for each in pool.map(look, before):
@@ -133,14 +145,25 @@ def _rank(edge: Row) -> tuple[float, int, int, int, int]:
     return (-edge["z"], *(edge[name] for name in names))
 
 
-def _edges(writers: _Writers, readers: _Readers, least: float) -> tuple[np.ndarray, list[Row]]:
-    """z [pairs] of all heads of a block with all inputs of a later one, and the edges from
-    `least` on."""
+def _edges(
+    writers: _Writers, later: Sequence[tuple[_Readers, float]], arrays: Arrays
+) -> list[tuple[str, np.ndarray, list[Row]]]:
+    """Part, z [pairs] and edges of the heads of a block with each of some later inputs; of each the
+    z from which edges are kept is given."""
+    basis = arrays.put(writers.basis.reshape(-1, writers.basis.shape[2]))
+    return [(each.part, *_into(writers, basis, each, least, arrays)) for each, least in later]
+
+
+def _into(
+    writers: _Writers, basis: Array, readers: _Readers, least: float, arrays: Arrays
+) -> tuple[np.ndarray, list[Row]]:
+    """z [pairs] of all heads of a block, whose stacked `basis` is given, with all inputs of a later
+    one, and the edges from `least` on."""
     heads, size, width = writers.basis.shape
     groups, rows, _ = readers.basis.shape
-    cosines = readers.basis.reshape(-1, width) @ writers.basis.reshape(-1, width).T
+    cosines = arrays.put(readers.basis.reshape(-1, width)) @ basis.T
     shared = cosines.reshape(groups, rows, heads, size)
-    kernel = np.square(shared).sum(axis=3, dtype=np.float64).sum(axis=1)
+    kernel = arrays.energy(shared, 3).sum(axis=1)
     mean, spread = size * rows / width, kernel_deviation(size, rows, width)
     if not spread:
         return np.empty(0), []
@@ -149,7 +172,8 @@ def _edges(writers: _Writers, readers: _Readers, least: float) -> tuple[np.ndarr
     edges = []
     for group, head in zip(*np.nonzero(alive & (z >= least)), strict=True):
         inner, outer = readers.inner[group], writers.inner[head]
-        products = np.linalg.norm(inner @ shared[group, :, head] @ outer, axis=(1, 2))
+        between = arrays.get(shared[int(group), :, int(head)])
+        products = np.linalg.norm(inner @ between @ outer, axis=(1, 2))
         scores = products / (np.linalg.norm(inner, axis=(1, 2)) * np.linalg.norm(outer))
         best = int(scores.argmax())
         edges.append(

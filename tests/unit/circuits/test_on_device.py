@@ -7,8 +7,10 @@ import pytest
 from blockresearch.checkpoint.describe import describe_folder
 from blockresearch.checkpoint.layer_groups import layer_groups
 from blockresearch.checkpoint.manifest import manifest_json
+from blockresearch.circuits.bases import read_blocks
 from blockresearch.circuits.direction_rows import Tokens, direction_rows
 from blockresearch.circuits.directions import read_directions
+from blockresearch.circuits.graph import graph_rows
 from blockresearch.circuits.part import TABLES, measure_layers
 from blockresearch.tables.io import read_table
 from tests.cases import comparisons, experts
@@ -48,6 +50,11 @@ def layer(random, number, is_fused):
 def dense(is_fused):
     random = np.random.default_rng(is_fused)
     found = layer(random, 0, is_fused) | layer(random, 1, is_fused)
+    # The first keys of the second layer read what the first head of the first one writes.
+    written = found["model.layers.0.self_attn.o_proj.weight"][:, :SIZE].T
+    reads = found[f"model.layers.1.self_attn.{'qkv' if is_fused else 'k'}_proj.weight"]
+    start = HEADS * SIZE * is_fused
+    reads[start : start + SIZE] = written / found["model.layers.1.input_layernorm.weight"]
     for name in ("model.embed_tokens", "lm_head")[: 1 + is_fused]:
         found[f"{name}.weight"] = random.standard_normal((TOKENS, WIDTH)) + 1
     found["model.norm.weight"] = random.uniform(0.5, 2, WIDTH)
@@ -92,6 +99,8 @@ def measured(model, prefix, device):
     measure_layers(manifest, files, group.layers, prefix, ["key", "value"], device)
     tables = {name: read_table(f"{prefix}.{name}.parquet", name) for name in TABLES}
     directions = read_directions(f"{prefix}.directions.npz")
+    blocks = read_blocks(f"{prefix}.bases.npz")
+    tables["graph"] = pd.DataFrame(graph_rows(blocks, threads=2, device=device))
     # Tokens of the CPU's directions, which the other ones are close to.
     kept = Tokens([str(token) for token in range(TOKENS)], np.arange(TOKENS) % 5 > 0)
     known = read_directions(prefix.with_name("cpu.directions.npz"))
@@ -124,7 +133,7 @@ def test_a_device_has_the_numbers_of_the_cpu(model, tmp_path, caplog):
     if not len(expected["experts"]):
         assert len(expected["attention_heads"]) == 2 * HEADS
         assert expected["attention_heads"]["qk_spectral_norm"].notna().all()
-        assert len(expected["amplifiers"]) == 8
+        assert len(expected["amplifiers"]) == 8 and len(expected["graph"]) > 0
         assert len(expected["tokens"]) == len(expected["directions"]) > 80
 
 
