@@ -7,7 +7,7 @@ linear in the text, because names in it are from other people.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 from blockresearch.language.catalogue import catalogue, languages
@@ -26,17 +26,35 @@ DEPTH = 16
 
 
 def recognized(text: str) -> Sentence:
-    """The text with its message and values; itself if no message fits, or all is in English."""
+    """The text with its message and values; itself if no message fits, or all is in English.
+
+    Of a sentence, whose message is known, the values are recognized.
+    """
     return _recognized(text, DEPTH)
 
 
 def _recognized(text: str, depth: int) -> Sentence:
+    others = [language for language in languages() if language != "en"]
     if isinstance(text, Sentence):
-        return text
-    for language in languages():
-        if language != "en" and (found := _in_catalogue(text, language, depth)):
+        return _with_values(text, others, depth)
+    for language in others:
+        if found := _in_catalogue(text, language, depth):
             return found
     return declared(text)
+
+
+def _with_values(text: Sentence, others: Sequence[str], depth: int) -> Sentence:
+    """The sentence with values that are sentences again, as deep as `depth`."""
+    if not depth or not others:
+        return text
+    values: dict[str, str] = dict(text.values)
+    for name, value in values.items():
+        if isinstance(value, Sentence):
+            values[name] = _with_values(value, others, depth - 1)
+            continue
+        found = (_value(value, language, depth - 1) for language in others)
+        values[name] = next((each for each in found if isinstance(each, Sentence)), value)
+    return say(text.message, **values)
 
 
 def _in_catalogue(text: str, language: str, depth: int) -> Sentence | None:

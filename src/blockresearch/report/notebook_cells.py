@@ -17,6 +17,7 @@ from IPython.display import display
 from blockresearch.files import read_json
 from blockresearch.language import sentence
 from blockresearch.language.catalogue import spoken
+from blockresearch.language.recognition import recognized
 from blockresearch.language.sentence import Sentence, declared, in_series, joined, with_messages
 from blockresearch.model_config import ModelConfig
 from blockresearch.report import environment
@@ -106,7 +107,12 @@ class Analysis:
 
     @cached_property
     def summary(self) -> dict[str, Any]:
-        return with_messages(read_json(self.folder / "embedding" / "summary.json"))
+        facts = with_messages(read_json(self.folder / "embedding" / "summary.json"))
+        # A reason stands in its sentence as a text of its own.
+        return {
+            name: recognized(value) if isinstance(value, Sentence) else value
+            for name, value in facts.items()
+        }
 
     @cached_property
     def params(self) -> pd.DataFrame:

@@ -4,6 +4,7 @@ import pytest
 
 from blockresearch.language.catalogue import set_language, translated
 from blockresearch.language.recognition import recognized
+from blockresearch.language.sentence import say
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +44,16 @@ def test_a_reason_is_translated(text, chinese):
     assert translated(found, "zh") == chinese
 
 
+def test_a_reason_inside_a_sentence_is_translated():
+    why = "gate and up are fused in an order not known here"
+    text = say("The token embedding {name} is not read: {reason}.", name="a b.weight", reason=why)
+    outer = say("{first} {rest}", first=text, rest="layers.0.weight")
+    chinese = "词元嵌入 a b.weight 未读取：gate 与 up 融合在一起，其顺序在此未知。layers.0.weight"
+    found = recognized(outer)
+    assert str(found) == str(outer) and translated(found, "zh") == chinese
+    assert translated(outer, "zh") != chinese, "a value is not recognized by itself"
+
+
 @pytest.mark.parametrize(
     "text", ["", "layers.0.weight", "{a} {b}", "needed to read the quantized "]
 )
@@ -53,3 +64,12 @@ def test_other_texts_stay_as_they_are(text):
 @pytest.mark.parametrize("text", ["no" + "; x" * 5000, "missing: " * 5000])
 def test_names_cannot_nest_without_end(text):
     assert str(recognized(text)) == text
+    inside = say("The output layer {name} is not read: {reason}.", name=text, reason=text)
+    assert str(recognized(inside)) == str(inside)
+
+
+def test_sentences_cannot_nest_without_end():
+    text = say("no name")
+    for _ in range(900):
+        text = say("missing: {rest}", rest=text)
+    assert str(recognized(text)) == str(text)

@@ -10,6 +10,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
+from blockresearch.language.recognition import recognized
 from blockresearch.language.sentence import Sentence, say
 from blockresearch.report.plots import style
 from blockresearch.report.plots.style import PALETTE, canvas, literal, message
@@ -283,7 +284,8 @@ def _hue(number: int) -> tuple[float, float, float]:
 
 
 def _no_embedding(summary: Mapping[str, Any]) -> str:
-    return str(summary.get("reason") or say("This model has no token embedding to cluster."))
+    reason = summary.get("reason") or say("This model has no token embedding to cluster.")
+    return style.in_language(recognized(str(reason)))
 
 
 def token_norms(clusters: pd.DataFrame) -> Figure | None:
