@@ -108,7 +108,7 @@ class Analysis:
     @cached_property
     def summary(self) -> dict[str, Any]:
         facts = with_messages(read_json(self.folder / "embedding" / "summary.json"))
-        # A reason stands in its sentence as a text of its own.
+        # The reason inside a sentence is a text without a message.
         return {
             name: recognized(value) if isinstance(value, Sentence) else value
             for name, value in facts.items()

@@ -68,8 +68,9 @@ BYTES_READ = 2
 # Multiplications of float32 matrices on one core.
 PRODUCTS_PER_SECOND = 2e10
 
-# Of compare: its core seconds over those of analyzing both sides, and more for each matrix.
-COMPARED_SHARE, COMPARED_SECONDS = 1.5, 0.08
+# Of compare, beside one analysis for the spectrum of Δ: core seconds for each element (leading
+# directions, codes and heads), and for each matrix.
+COMPARED_ELEMENT_SECONDS, COMPARED_MATRIX_SECONDS = 1.5e-7, 0.015
 
 # Of measure_step: its core seconds over those of analyzing a tensor, and more for each earlier step
 # that it is compared with.
@@ -396,17 +397,24 @@ class Comparing:
 
 
 def comparing(sides: Iterable[Iterable[Mapping[str, Any]]], threads: int) -> Comparing:
-    """What a comparison takes whose sides have these parts: both are read, and Δ is solved as one
-    of them is. Raises ValueError without a part."""
+    """What a comparison takes whose sides have these parts if all matrices changed: both are read,
+    and Δ is solved as one of them is. Raises ValueError without a part."""
     listed = [list(side) for side in sides]
     parts = [part for side in listed for part in side]
-    work = COMPARED_SHARE * sum(part["seconds"] for part in parts)
-    work += COMPARED_SECONDS * sum(map(_matrices, parts)) / 2
+    work = sum(map(_compared_seconds, parts)) / 2
     longest = max(part["seconds"] for part in parts)
     memory = sorted((part["memory"] for part in parts), reverse=True)[:threads]
     size = sum(sum({part["shard"]: part["size"] for part in side}.values()) for side in listed)
     seconds = START_SECONDS + size / DISK + max(longest, work / threads)
     return Comparing(size, work, seconds, sum(memory))
+
+
+def _compared_seconds(part: Mapping[str, Any]) -> float:
+    """Core seconds of comparing a part with one like it."""
+    shapes = [(own["layout"].get("scheme") or own)["shape"] for own in part["tensors"]]
+    elements = sum(map(math.prod, shapes))
+    matrices = COMPARED_MATRIX_SECONDS * _matrices(part)
+    return part["seconds"] + COMPARED_ELEMENT_SECONDS * elements + matrices
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,12 @@ from blockresearch.run.model import Model
 from blockresearch.run.resources import clustering_threads
 
 PARTS = [
-    {"part": f"{shard:05d}-{piece:03d}", "shard": f"{shard}.safetensors", "companions": []}
+    {
+        "part": f"{shard:05d}-{piece:03d}",
+        "shard": f"{shard}.safetensors",
+        "companions": [],
+        "tensors": [],
+    }
     | {"size": 10**9, "seconds": 15.0, "memory": 10**9}
     for shard in (1, 2, 3)
     for piece in (1, 2)

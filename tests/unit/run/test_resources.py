@@ -16,6 +16,7 @@ from blockresearch.run.resources import (
     to_measure_shard,
     to_resolve,
 )
+from blockresearch.spectra.cost import predicted_seconds
 
 # Of simulated models: dense of 36 and of 126 layers, experts; see tests/benchmarks/predictions.py.
 QWEN3_4B = Size(rows=326, values=504_000, parts=26, tokens=49_152)
@@ -61,6 +62,25 @@ def test_clustering_is_predicted(elements, measured_mb, seconds):
     asked = to_cluster(Size(elements=elements), 1)["mem_mb"]
     assert measured_mb < asked < 1.3 * MEMORY_FACTOR * measured_mb
     assert seconds / 2 < clustering_seconds(elements) < 2 * seconds
+
+
+@pytest.mark.parametrize(
+    ("layers", "shapes", "seconds"),
+    [
+        (30, [(576, 576)] * 2 + [(192, 576)] * 2 + [(1536, 576)] * 3, 22.0),
+        (2, [(4096, 2560)] * 2 + [(1024, 2560)] * 2 + [(9728, 2560)] * 3, 52.4),
+        (1, [(49152, 576)], 4.1),
+    ],
+    ids=["SmolLM2-135M", "Qwen3-4B", "an embedding"],
+)
+def test_a_comparison_takes_what_was_measured(layers, shapes, seconds):
+    matrices = shapes * layers
+    part = {
+        **{"shard": "a", "size": 0, "memory": 0, "matrices": len(matrices)},
+        "seconds": sum(predicted_seconds(*shape) for shape in matrices),
+        "tensors": [{"shape": shape, "layout": {}} for shape in matrices],
+    }
+    assert resources.comparing([[part], [part]], 1).work == pytest.approx(seconds, rel=0.2)
 
 
 def test_headers_determine_memory_of_resolve_model(model):
