@@ -22,8 +22,16 @@ PROFILES = {
 OPTIONS = """
 import json, sys
 from snakemake.cli import parse_args
+from snakemake.settings.types import MaxJobsPerTimespan
+
+def written(value):
+    if isinstance(value, MaxJobsPerTimespan):
+        return f"{value.max_jobs}/{value.timespan:.0f}s"
+    return str(value)
+
 for name in sys.argv[1:]:
-    print(json.dumps(vars(parse_args(["--profile", f"profiles/{name}"])[1]), default=str))
+    options = vars(parse_args(["--profile", f"profiles/{name}"])[1])
+    print(json.dumps(options, default=written))
 """
 
 

@@ -32,6 +32,7 @@ def begin():
 
 def end():
     """After the last job."""
+    session.cancel_timers()
     integrity.record(config["results"], FOLDERS, STARTED["at"])
     folders = dict.fromkeys([*FOLDERS, *MODELS])
     lost = session.lost_jobs(config["results"], folders, STARTED["at"])
@@ -45,6 +46,7 @@ def end():
 
 def end_after_failure():
     """Show the models that are done all the same, beside those that are not."""
+    session.cancel_timers()
     if config["store"] is not None:
         store_finished()
     unknown = [model for model in MODELS if not RUN.known(model, "manifest.json")]

@@ -1,6 +1,7 @@
 """A run as a whole: what is checked before its first job and after its last."""
 
 import tempfile
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -47,3 +48,14 @@ def finished(results: str, models: Iterable[str], since: int) -> list[str]:
 
 def _written(path: Path) -> int:
     return path.stat().st_mtime_ns if path.exists() else 0
+
+
+def cancel_timers() -> None:
+    """After the last job: cancel the timers that would wake the scheduler, which has ended.
+
+    Snakemake 9.27 starts one for each job (`max-jobs-per-timespan`), and the process would wait for
+    them at its end.
+    """
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.cancel()

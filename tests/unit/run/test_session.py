@@ -1,11 +1,12 @@
 """A job that failed and was dropped is found by its log and its benchmark."""
 
 import os
+import threading
 
 import pytest
 
 from blockresearch.results import ALL
-from blockresearch.run.session import finished, lost_jobs, started_at
+from blockresearch.run.session import cancel_timers, finished, lost_jobs, started_at
 
 
 @pytest.fixture
@@ -79,3 +80,11 @@ def test_models_without_new_failures_are_finished(tmp_path, job):
     (results / "begun").mkdir()
     names = [path.name for path in sorted(results.iterdir())]
     assert finished(str(results), names, since=100 * 10**9) == ["new", "old", "touched"]
+
+
+def test_no_timer_outlives_a_run():
+    timer = threading.Timer(600, print)
+    timer.start()
+    cancel_timers()
+    timer.join(10)
+    assert not timer.is_alive()
