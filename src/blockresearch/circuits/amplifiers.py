@@ -37,8 +37,6 @@ def amplifier_rows(
         return
     if gate is not None and gate.shape != up.shape:
         return
-    up, down = arrays.put(up), arrays.put(down)
-    gate = None if gate is None else arrays.put(gate)
     sides = (up,) if gate is None else (up, gate)
     neurons = np.sqrt(np.prod([arrays.energy(side, 1) for side in sides], axis=0))
     energies = arrays.double(down * down).T @ arrays.put(np.square(neurons))

@@ -58,7 +58,7 @@ def mlp_directions(
     one of tokens."""
     component, index = layer
     for matrix in matrices if component in OF_TOKENS else ():
-        leading = leading_of_rows(arrays.put(matrix.vectors), OF_MLP, arrays)
+        leading = leading_of_rows(matrix.vectors, OF_MLP, arrays)
         side = "write" if matrix.block == "down_proj" else "read"
         about = {
             "component": component,

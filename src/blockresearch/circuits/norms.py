@@ -11,6 +11,7 @@ from collections.abc import Collection
 
 import numpy as np
 
+from blockresearch.arrays.arrays import Array
 from blockresearch.model_config import ModelConfig
 
 # Names of norms whose output is what attention reads.
@@ -101,12 +102,12 @@ def is_centered(facts: ModelConfig, beta: np.ndarray | None) -> bool:
 
 
 def fold(
-    matrix: np.ndarray,
+    matrix: Array,
     bias: np.ndarray,
-    gamma: np.ndarray,
+    gamma: Array,
     beta: np.ndarray | None,
     is_centered: bool,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Array, np.ndarray]:
     """The matrix [out, in], overwritten, and bias [out] with the norm of their input folded in."""
     bias = bias if beta is None else bias + matrix @ beta
     matrix *= gamma

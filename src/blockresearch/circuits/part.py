@@ -5,7 +5,7 @@ is made from (`bases`), and PREFIX.directions.npz are leading directions (`direc
 depends on the other layers.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from blockresearch.circuits.directions import (
 )
 from blockresearch.circuits.expert_rows import expert_rows
 from blockresearch.circuits.heads import head_rows
-from blockresearch.circuits.mlps import MlpMatrix, read_layer
+from blockresearch.circuits.mlps import read_layer
 from blockresearch.circuits.reading import read_layers
 from blockresearch.circuits.tails import tail_rows
 from blockresearch.tables.io import frame, write_table
@@ -52,7 +52,7 @@ def measure_layers(
         bases |= bases_of(layer, inputs)
         directions[layer.component, layer.index] += head_directions(layer)
     for key, found in directions.items():
-        of_mlp = partial(_of_mlp, key, read_layer(manifest, files, key))
+        of_mlp = partial(_of_mlp, manifest, files, key)
         leading, amplifiers = computed(device, "MLP of {} layer {}".format(*key), of_mlp)
         found += leading
         place = dict(zip(("component", "layer_index"), key, strict=True))
@@ -71,10 +71,12 @@ def measure_layers(
 
 
 def _of_mlp(
-    key: Key, matrices: Sequence[MlpMatrix], arrays: Computing
+    manifest: Manifest, files: Mapping[str, Path], key: Key, computing: Computing
 ) -> tuple[list[Direction], list[dict[str, Any]]]:
     """Leading directions and amplifiers of the MLP of a layer."""
-    return list(mlp_directions(key, matrices, arrays)), list(amplifier_rows(matrices, arrays))
+    matrices = read_layer(manifest, files, key, computing)
+    leading = list(mlp_directions(key, matrices, computing))
+    return leading, list(amplifier_rows(matrices, computing))
 
 
 def part_file(prefix: Path, ending: str) -> Path:

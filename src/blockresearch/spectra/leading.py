@@ -62,16 +62,19 @@ def _largest(
     products."""
     from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
+    # Random, because rows without their mean are orthogonal to all ones.
+    start = np.random.default_rng(0).standard_normal(size)
     if size > max(SOLVED_WHOLE, 2 * count):
         gram = LinearOperator((size, size), matvec=multiply, dtype=np.float64)
         try:
-            values, vectors = eigsh(gram, k=count, v0=np.ones(size), tol=1e-8)
-            order = np.argsort(-values, kind="stable")
-            return values[order], vectors[:, order]
+            values, vectors = eigsh(gram, k=count, v0=start, tol=1e-8)
         except ArpackNoConvergence:
-            pass
-    values, vectors = np.linalg.eigh(multiply(np.eye(size)))
-    return values[::-1], vectors[:, ::-1]
+            values, vectors = np.linalg.eigh(multiply(np.eye(size)))
+    else:
+        values, vectors = np.linalg.eigh(multiply(np.eye(size)))
+    order = np.argsort(-values, kind="stable")
+    # Otherwise rounding would choose the signs.
+    return values[order], (vectors * np.where(start @ vectors < 0, -1.0, 1.0))[:, order]
 
 
 def _leading(

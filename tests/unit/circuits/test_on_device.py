@@ -38,6 +38,9 @@ def layer(random, number, is_fused):
         f"{start}.mlp.down_proj.weight": down.T,
     }
     if is_fused:
+        # With an offset a norm subtracts the mean.
+        for name in ("input_layernorm", "post_attention_layernorm"):
+            found[f"{start}.{name}.bias"] = random.standard_normal(WIDTH)
         found[f"{start}.self_attn.qkv_proj.weight"] = np.concatenate(list(qkv.values()))
         found[f"{start}.mlp.gate_up_proj.weight"] = np.concatenate([gate, up])
         return found

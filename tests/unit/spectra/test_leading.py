@@ -22,6 +22,14 @@ def test_rows_agree_with_lapack(rows, cols):
     assert found.gaps[:3] == pytest.approx(gaps / values[:3], rel=1e-2)
 
 
+def test_signs_do_not_come_from_rounding():
+    """Rows without their mean, with which a start of all ones would have nothing in common."""
+    matrix = np.random.default_rng(2).standard_normal((300, 200))
+    matrix = (matrix - matrix.mean(axis=1, keepdims=True)).astype(np.float32)
+    one, other = (leading_of_rows(each, 4).vectors for each in (matrix, matrix[::-1].copy()))
+    assert (np.sum(one * other, axis=1) > 0.99).all()
+
+
 def test_products_agree_with_lapack():
     random = np.random.default_rng(1)
     left, right = random.standard_normal((8, 50)), random.standard_normal((8, 40))
