@@ -42,8 +42,8 @@ class OnDevice:
 
     def ordered(self, array: torch.Tensor, keys: np.ndarray) -> torch.Tensor:
         """Elements [n] in the order of `keys` [n]; see `Arrays`."""
-        bits = array.reshape(-1).view(torch.int32).to(torch.int64) & 0xFFFFFFFF
-        pairs = self.put(keys.view(np.int64)) << 32 | bits
+        pairs = self.put(keys.view(np.int64)).bitwise_left_shift_(32)
+        pairs |= array.reshape(-1).view(torch.int32).to(torch.int64) & 0xFFFFFFFF
         low = pairs.sort().values & 0xFFFFFFFF
         # The bits of a sign do not fit a signed integer of 32 bits as they are.
         return torch.where(low > 0x7FFFFFFF, low - 2**32, low).to(torch.int32).view(torch.float32)
