@@ -19,6 +19,9 @@ from blockresearch.text import short
 # A head is said to copy (or to suppress) from this score on, if it is as far from the null.
 CLEAR_SCORE, CLEAR_Z = 0.5, 3.0
 
+# Standard deviations above the median of all pairs that no model has enough pairs for by chance.
+CLEAR_EDGE = 6.0
+
 LISTED = 20
 
 
@@ -50,13 +53,14 @@ def open_circuits(model_dir: str) -> Circuits:
     return Circuits(Path(model_dir))
 
 
-def top(circuits: Circuits) -> Html:
-    """The first paragraph: what weights do not show, then what stands out."""
+def top(circuits: Circuits, *others: Sentence | None) -> Html:
+    """The first paragraph: what weights do not show, then what stands out, in `others` as well."""
     caveat = say(
         "These numbers say what each attention head can do by its weights. Whether it does so "
         "depends on inputs, and a name for it needs an experiment."
     )
     found = [_copying(circuits.heads), _composition(circuits.graph), _missing(circuits.blocks)]
+    found += others
     return lead(caveat, [text for text in found if text])
 
 
@@ -81,6 +85,11 @@ def _composition(graph: pd.DataFrame) -> Sentence | None:
     if graph.empty:
         return None
     edge = graph.iloc[0]
+    if edge["z"] - max(edge["median_z"], 0) < CLEAR_EDGE:
+        return say(
+            "No composition of heads is clearly beyond chance: the largest z of all pairs is {z}.",
+            z=number(edge["z"]),
+        )
     reader = _name(edge, "to")
     return say(
         "The strongest composition in the graph: head {writer} writes {directions} directions that "

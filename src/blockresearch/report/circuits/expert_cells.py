@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from blockresearch.language.catalogue import spoken
-from blockresearch.language.sentence import say
+from blockresearch.language.sentence import Sentence, say
 from blockresearch.report.notebook_cells import Html, table
 from blockresearch.report.wording import fixed, integer, number, percent
 from blockresearch.report.words import words
@@ -46,12 +46,8 @@ def summary(experts: pd.DataFrame, pairs: pd.DataFrame) -> Html | None:
             layers=integer(experts.groupby(["component", "layer_index"]).ngroups),
             median=fixed(pairs["median_similarity"].median()),
         ),
-        say(
-            "Pairs that are duplicates, in any order of their neurons: {duplicates}. Experts that "
-            "look as if they did nothing or were never chosen: {candidates}.",
-            duplicates=integer(pairs["is_duplicate"].fillna(False).sum()),
-            candidates=integer(experts["candidate"].notna().sum()),
-        ),
+        unusual(experts, pairs)
+        or say("No two experts are duplicates, and none looks as if it were never chosen."),
         say(
             "Which experts are chosen depends on inputs: weights give candidates, and a count "
             "over texts decides."
@@ -59,6 +55,19 @@ def summary(experts: pd.DataFrame, pairs: pd.DataFrame) -> Html | None:
     ]
     html = "".join(f"<p>{words(each)}</p>" for each in sentences)
     return Html(html, "\n\n".join(map(spoken, sentences)))
+
+
+def unusual(experts: pd.DataFrame, pairs: pd.DataFrame) -> Sentence | None:
+    """Duplicates and experts that look dead; nothing without any."""
+    duplicates, dead = pairs["is_duplicate"].fillna(False).sum(), experts["candidate"].notna().sum()
+    if not duplicates and not dead:
+        return None
+    return say(
+        "Pairs that are duplicates, in any order of their neurons: {duplicates}. Experts that "
+        "look as if they did nothing or were never chosen: {candidates}.",
+        duplicates=integer(duplicates),
+        candidates=integer(dead),
+    )
 
 
 def candidates(experts: pd.DataFrame) -> Html | None:
@@ -123,6 +132,7 @@ def routing(experts: pd.DataFrame) -> Html | None:
         longest=("router_norm", "max"),
         shared=("shared_similarity", "median"),
     )
+    shared = {"shared": ("similarity to the shared expert", fixed)}
     return table(
         rows.reset_index(),
         {
@@ -134,7 +144,7 @@ def routing(experts: pd.DataFrame) -> Html | None:
             "cosine": ("largest cosine of router rows", fixed),
             "shortest": ("shortest row", number),
             "longest": ("longest row", number),
-            "shared": ("similarity to the shared expert", fixed),
+            **(shared if rows["shared"].notna().any() else {}),
         },
         "Routers by layer",
         LISTED,

@@ -13,13 +13,13 @@ from typing import Any
 import pandas as pd
 
 from blockresearch.language.catalogue import spoken
-from blockresearch.language.sentence import Sentence, say
+from blockresearch.language.sentence import Sentence, joined, say
 from blockresearch.report.figures.charts import label
 from blockresearch.report.figures.head_graph import edge_sentence
 from blockresearch.report.figures.head_map import in_cell_order
 from blockresearch.report.notebook_cells import Html
 from blockresearch.report.pages import packed
-from blockresearch.report.wording import fixed, integer
+from blockresearch.report.wording import fixed, integer, percent
 from blockresearch.report.words import escape, words
 from blockresearch.text import visible
 
@@ -40,9 +40,11 @@ Key = tuple[str, int, str, int]
 @dataclass(frozen=True)
 class Side:
     """The tokens at both ends of one side of the first direction of a circuit; the ends belong to
-    those of the other side. `number` is its place in SIDES."""
+    those of the other side. `number` is its place in SIDES, and `share` the part of the circuit's
+    energy that is in the direction."""
 
     number: int
+    share: float
     top: tuple[str, ...]
     bottom: tuple[str, ...]
 
@@ -68,14 +70,19 @@ def head_cards(heads: pd.DataFrame, directions: pd.DataFrame, graph: pd.DataFram
     shown = [made[place] for place in order.index if made[place].sides][:CARDS]
     if not shown:
         return None
-    html = f'<ul class="cards">{"".join(f"<li>{_html(card)}</li>" for card in shown)}</ul>'
-    text = "\n".join(f"{spoken(card.title)}: {spoken(card.scores)}" for card in shown)
+    about = say(
+        "The heads whose copying is farthest from pairs of other heads, or from 0 without such "
+        "pairs. On the page the maps above open the card of any head."
+    )
+    html = f"<p>{words(about)}</p>"
+    html += f'<ul class="cards">{"".join(f"<li>{_html(card)}</li>" for card in shown)}</ul>'
+    lines = [f"{spoken(card.title)}: {spoken(card.scores)}" for card in shown]
     data = {
         "sides": [label(name) for *_, name in SIDES],
         "cards": [_data(card) for card in made],
     }
     live = f'{html}<script type="application/octet-stream" id="head-cards">{packed(data)}</script>'
-    return Html(html, text, live)
+    return Html(html, "\n".join([spoken(about), *lines]), live)
 
 
 def cards(rows: pd.DataFrame, directions: pd.DataFrame, graph: pd.DataFrame) -> list[Card]:
@@ -97,6 +104,8 @@ def cards(rows: pd.DataFrame, directions: pd.DataFrame, graph: pd.DataFrame) -> 
             z=fixed(row["copying_z"]),
             symmetry=fixed(row["qk_symmetry"]),
         )
+        if tokens[key]:
+            scores = joined(scores, _shares(tokens[key]))
         edges = (*into[key][:EDGES], *out[key][:EDGES])
         made.append(Card(title, scores, tuple(tokens[key]), edges))
     return made
@@ -104,6 +113,16 @@ def cards(rows: pd.DataFrame, directions: pd.DataFrame, graph: pd.DataFrame) -> 
 
 def _key(row: Mapping[str, Any]) -> Key:
     return row["component"], int(row["layer_index"]), row["role"], int(row["head"])
+
+
+def _shares(sides: Iterable[Side]) -> Sentence:
+    """The energy of the first direction of each circuit."""
+    shares = {SIDES[side.number][0]: percent(side.share) for side in sides}
+    return say(
+        "The first directions of QK and OV have {qk} and {ov} of the energy.",
+        qk=shares.get("QK", "–"),
+        ov=shares.get("OV", "–"),
+    )
 
 
 def _tokens(directions: pd.DataFrame) -> dict[Key, list[Side]]:
@@ -120,7 +139,7 @@ def _tokens(directions: pd.DataFrame) -> dict[Key, list[Side]]:
             top, bottom = (
                 tuple(str(row[f"{end}_tokens"]).split("  ")[:ON_CARD]) for end in ("top", "bottom")
             )
-            found[_key(row)].append(Side(number, top, bottom))
+            found[_key(row)].append(Side(number, row["energy_share"], top, bottom))
     return found
 
 

@@ -47,6 +47,14 @@ def test_the_lead_names_what_was_planted(planted):
     assert "<b>" not in cells.top(planted).html
 
 
+def test_only_edges_beyond_chance_are_findings(planted):
+    weak = planted.graph.assign(z=4.0, median_z=0.1)
+    write_table(weak, "head_graph", planted.folder / "circuits/head_graph.parquet")
+    text = cells.top(cells.open_circuits(str(planted.folder)), "Two experts are one.").text
+    assert "the largest z of all pairs is 4" in text and "as its key" not in text
+    assert text.endswith("- Two experts are one.")
+
+
 def test_edges_of_several_stacks_name_theirs(planted):
     assert 'text-anchor="end">text</text>' not in cells.drawn_graph(planted).live
     other = planted.graph.tail(1).assign(component="<i>")

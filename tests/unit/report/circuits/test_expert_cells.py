@@ -42,9 +42,10 @@ def test_what_is_planted_is_named(planted):
 def test_a_dense_model_shows_nothing(tmp_path):
     experts, pairs = opened(tmp_path, [], [])
     shown = (
+        expert_cells.unusual(experts, pairs),
         expert_cells.summary(experts, pairs),
         expert_cells.candidates(experts),
         expert_cells.most_similar(pairs),
         expert_cells.routing(experts),
     )
-    assert shown == (None,) * 4
+    assert shown == (None,) * 5

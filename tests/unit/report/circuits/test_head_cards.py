@@ -16,7 +16,7 @@ HEAD = {"component": "text", "layer_index": 1, "role": "self", "head": 2}
 
 def row(circuit, side):
     tokens = {"top_tokens": f"<b>{side}</b>  two", "bottom_tokens": "three  four"}
-    return HEAD | {"direction": 0, "circuit": circuit, "side": side} | tokens
+    return HEAD | {"direction": 0, "energy_share": 0.25, "circuit": circuit, "side": side} | tokens
 
 
 @pytest.fixture
@@ -47,7 +47,10 @@ def data_of(card):
 
 def test_a_card_has_all_sides_of_a_head(heads, directions, graph):
     card = head_cards(heads, directions, graph)
-    assert card.text == "Layer 1, head 2: Copying 0.90 (z 8.00), QK symmetry −0.25."
+    about, line = card.text.split("\n")
+    assert about.startswith("The heads whose copying is farthest")
+    assert line.startswith("Layer 1, head 2: Copying 0.90 (z 8.00), QK symmetry −0.25. The first")
+    assert line.endswith("have 25.0 % and 25.0 % of the energy.")
     assert card.html.count("<li>") == 1 and "<b>write</b>" not in card.html
     for side in ("query", "key", "read", "write"):
         assert f"<bdi>&lt;b&gt;{side}&lt;/b&gt;</bdi> <bdi>two</bdi> <b>−</b>" in card.html
@@ -67,7 +70,7 @@ def test_every_cell_of_the_map_has_a_card(heads, directions, graph):
 
 def test_without_any_null_the_largest_score_has_a_card(heads, directions, graph):
     card = head_cards(heads.assign(copying_z=None), directions, graph)
-    assert card.text == "Layer 1, head 2: Copying 0.90 (z –), QK symmetry −0.25."
+    assert "Layer 1, head 2: Copying 0.90 (z –), QK symmetry −0.25." in card.text
 
 
 def test_without_tokens_there_are_no_cards(heads, directions, graph):
