@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, small_model
+from tests.tools import conda
 from tests.workflow.conftest import Project, copy_machine_code
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
@@ -38,14 +39,14 @@ class Installed:
     site: Path
     folder: Path
 
-    def command(self, *words: str) -> subprocess.CompletedProcess:
+    def command(self, *words: str, **other: str) -> subprocess.CompletedProcess:
         """Run `blockresearch`, with no network and nothing of the clone on the path."""
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         addresses = dict.fromkeys(("HF_ENDPOINT", "HTTP_PROXY", "HTTPS_PROXY"), NOWHERE)
         return subprocess.run(
             [self.python.with_name("blockresearch"), *words],
             cwd=self.folder,
-            env=environment | addresses | {"HOME": str(self.folder.parent)},
+            env=environment | addresses | {"HOME": str(self.folder.parent)} | other,
             capture_output=True,
             text=True,
             timeout=300,
@@ -108,6 +109,17 @@ def test_folders_are_compared(installed):
     assert compared.returncode == 0, compared.stderr
     [pair] = json.loads(compared.stdout)["comparisons"]
     assert (installed.folder / pair["page"]).stat().st_size
+
+
+def test_jobs_in_conda_environments_find_the_package(installed, tmp_path):
+    path = conda.write_stub(tmp_path / "conda")
+    small_model(installed.folder / "model")
+    words = ("audit", "model", "--set", "spectra=none", "--json")
+    run = installed.command(*words, "--", "--sdm", "conda", PATH=path)
+    assert run.returncode == 0, run.stderr
+    assert len((tmp_path / "conda/created").read_text().splitlines()) == 2, "hub and numeric"
+    [audit] = json.loads(run.stdout)["models"].values()
+    assert audit["provenance"]["tool"].endswith(PROJECT["project"]["version"])
 
 
 def test_it_is_a_module_of_another_workflow(installed, tmp_path):

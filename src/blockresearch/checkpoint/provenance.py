@@ -10,7 +10,7 @@ import subprocess
 import tomllib
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distributions, version
 from typing import Any
 
 from blockresearch.checkpoint.manifest import Manifest
@@ -64,6 +64,9 @@ def tool_version() -> str:
         return version("ai-block-research")
     except PackageNotFoundError:
         # A job in a conda environment finds the package by its path alone.
+        installed = distributions(name="ai-block-research", path=[str(PACKAGE.parent)])
+        for found in installed:
+            return found.version
         with open(PROJECT / "pyproject.toml", "rb") as file:
             return str(tomllib.load(file)["project"]["version"])
 

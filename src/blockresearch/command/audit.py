@@ -65,6 +65,7 @@ def print_audit(name: str, audit: dict[str, Any] | None) -> None:
     if audit is None:
         print(f"{name}: not audited", file=sys.stderr)
         return
-    print(f"{name}: " + ", ".join(f"{count} {kind}s" for kind, count in audit["counts"].items()))
+    counts = audit["counts"].items()
+    print(f"{name}: " + ", ".join(f"{count} {kind}{'s' * (count != 1)}" for kind, count in counts))
     for finding in audit["findings"]:
         print(visible(f"  {finding['severity']}: {finding['where']}: {finding['evidence']}"))

@@ -16,6 +16,8 @@ import signal
 import socket
 import struct
 import sys
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
 from typing import Any
 
 # Environment variable with the name of the socket of that process, which ends with the process of
@@ -38,9 +40,27 @@ def main() -> None:
         sys.argv = [script, *arguments]
         # As if Python had started the script.
         sys.path[0] = os.path.dirname(script)
+        provide_package()
         runpy.run_path(script, run_name="__main__")
         return
     _follow(answers)
+
+
+def provide_package() -> None:
+    """Make the package of this file importable if no other is, and nothing that lies beside it.
+
+    A conda environment has the libraries of a job and not the package. The folder of an installed
+    package is no place to search: it has the libraries of another environment as well.
+    """
+    if find_spec("blockresearch"):
+        return
+    package = Path(__file__).resolve().parents[1]
+    spec = spec_from_file_location(
+        "blockresearch", package / "__init__.py", submodule_search_locations=[str(package)]
+    )
+    assert spec and spec.loader
+    sys.modules["blockresearch"] = module_from_spec(spec)
+    spec.loader.exec_module(sys.modules["blockresearch"])
 
 
 def _ask(script: str, arguments: list[str]) -> Any:
