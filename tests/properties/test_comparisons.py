@@ -93,7 +93,7 @@ def test_a_merge(model, tensors, side):
     parents = [local_checkpoint(str(model), NOW), side("parent", parent)]
     first = autopsy(compared(model, other), frame(mixture(parents, other), "mixture"))[0]
     assert first.rule == "mixture"
-    assert "0.6 × the base + 0.4 × parent 1" in first.text
+    assert "0.6 × the base + 0.4 × local--parent" in first.text
 
 
 def test_steps_of_real_weights_show_the_planted_change(tensors, model, tmp_path):

@@ -131,7 +131,7 @@ def test_a_merge_and_its_parents(tmp_path):
     found = json.loads((folder / "autopsy.json").read_text())
     first, *_ = found["verdicts"]
     assert first["rule"] == "mixture"
-    assert "0.75 × the base + 0.25 × parent 1" in first["text"]
+    assert "0.75 × the base + 0.25 × local--parent" in first["text"]
     assert found["provenance"]["base_model"] == "local--base"
 
     # Two fine-tunes of one base can be merged; here one is a share of the other.

@@ -117,21 +117,22 @@ def _of_mixture(table: pd.DataFrame | None) -> Iterator[Verdict]:
     if moved.empty or len(mixed) < MOST * len(moved):
         return
     weights = pd.DataFrame(mixed["weights"].tolist())
+    names = str(mixed["parents"].iloc[0]).split("; ")
     terms = [say("{weight} × the base", weight=f"{weights[0].median():.3g}")]
     terms += [
-        say("{weight} × parent {number}", weight=f"{weights[place].median():.3g}", number=place)
-        for place in weights.columns[1:]
+        say("{weight} × {name}", weight=f"{weights[place].median():.3g}", name=name)
+        for place, name in zip(weights.columns[1:], names[1:], strict=True)
     ]
     while len(terms) > 1:
         terms[:2] = [say("{first} + {last}", first=terms[0], last=terms[1])]
     text = say(
-        "A merge: {count} of {total} changed matrices are {terms} (medians), with a residual of "
-        "{residual}, while the nearest one alone leaves {alone}.",
+        "A merge: {count} of {total} changed matrices are {terms} (medians). This leaves "
+        "{residual} of their norm, the nearest parent alone {alone}.",
         count=len(mixed),
         total=len(moved),
         terms=terms[0],
-        residual=f"{mixed['residual'].median():.2g}",
-        alone=f"{mixed['nearest_residual'].median():.2g}",
+        residual=f"{100 * mixed['residual'].median():.2g}%",
+        alone=f"{100 * mixed['nearest_residual'].median():.2g}%",
     )
     yield Verdict("mixture", text, len(mixed) / len(moved), MOST)
 
@@ -157,7 +158,7 @@ def _of_weights(pairs: pd.DataFrame, differences: pd.DataFrame) -> Iterator[Verd
     is_table = rest["projection"].isin(TOKEN_TABLES)
     matrices = rest[rest["delta_spectral_norm"].notna() & ~is_table]
     if rest.empty:
-        alone = pairs["status"].isin(["only_base", "only_other", "resized"]).any()
+        alone = pairs["status"].isin(["only_base", "only_other", "resized", "copied"]).any()
         text = say("All weights are equal: no element changed.")
         if len(faults):
             text = say("All other weights are equal: no element changed.")
@@ -203,10 +204,23 @@ def _of_structure(pairs: pd.DataFrame) -> Iterator[Verdict]:
         ("only_base", "param_name", say("These exist only in the base:")),
         ("only_other", "other_name", say("These exist only on the other side:")),
     ):
-        own = pairs.loc[pairs["status"] == status, names]
+        own = pairs[pairs["status"] == status]
         if len(own):
-            text = say("{what} {names}.", what=text, names=listed_names(own))
+            named = _with_rows(own) if status == "resized" else listed_names(own[names])
+            text = say("{what} {names}.", what=text, names=named)
             yield Verdict(status, text, len(own), 0)
+
+
+def _with_rows(resized: pd.DataFrame) -> Sentence:
+    """The first tensors with their numbers of rows on both sides."""
+    return first_of(
+        [
+            say("{name} ({base} → {other})", name=name, base=f"{base:,}", other=f"{other:,}")
+            for name, base, other in zip(
+                resized["param_name"], resized["rows"], resized["other_rows"], strict=True
+            )
+        ]
+    )
 
 
 def _not_comparable(pairs: pd.DataFrame) -> Iterator[Verdict]:

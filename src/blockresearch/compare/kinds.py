@@ -108,19 +108,22 @@ def _scaled(matrices: pd.DataFrame, total: int) -> Verdict | None:
     if len(scaled) < SOME * len(matrices):
         return None
     left = scaled[["column_scaled_residual", "row_scaled_residual"]].min(axis=1).median()
-    counts = _counts(scaled, matrices, total) | {"left": f"{left:.0%}"}
+    counts = {
+        **_counts(scaled, matrices, total),
+        **{"size": _size(scaled), "left": f"{100 * left:.2g}%"},
+    }
     if sides["columns"].sum() >= sides["rows"].sum():
         text = say(
             "Scaled: in {count} of {changed} changed matrices (of {total}) a factor for each "
-            "column explains the change, as AWQ, SmoothQuant or folded norms leave it; a "
-            "difference of {left} of the norm remains (median).",
+            "column explains most of the change, as AWQ, SmoothQuant or folded norms leave it; "
+            "{size}, and {left} if these factors are taken out.",
             **counts,
         )
     else:
         text = say(
             "Scaled: in {count} of {changed} changed matrices (of {total}) a factor for each row "
-            "explains the change, as folded scales leave it; a difference of {left} of the norm "
-            "remains (median).",
+            "explains most of the change, as folded scales leave it; {size}, and {left} if these "
+            "factors are taken out.",
             **counts,
         )
     return Verdict("scaled", text, len(scaled) / len(matrices), SOME)

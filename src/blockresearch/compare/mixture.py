@@ -58,13 +58,14 @@ def mixture(
             sides.append(stack.enter_context(parent.reading(read)))
         read = {own[0].other.tensor.name for own in shared.values() if own[0].other}
         target = stack.enter_context(other.reading(read))
+        names_of = "; ".join(parent.manifest.name for parent in parents)
         for name, own in shared.items():
             try:
                 gram = _gram(_opened(own, sides, target))
             except Contradiction:
                 continue
             if fitted := _fitted(gram):
-                yield {"other_name": name, **fitted}
+                yield {"other_name": name, "parents": names_of, **fitted}
 
 
 def _opened(shared: Shared, parents: Sequence[Checkpoint], other: Checkpoint) -> list[Side]:

@@ -68,6 +68,8 @@ def percent(share: Any) -> str:
         return f"{value:.0f} %"
     if abs(value) < 0.01:
         return "< 0.01 %"
+    if 99.95 <= value < 100:
+        return "> 99.9 %"
     return f"{value:.2f} %" if abs(value) < 1 else f"{value:.1f} %"
 
 

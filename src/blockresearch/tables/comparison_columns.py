@@ -443,6 +443,7 @@ MIXTURE = Schema(
     (
         *_SIDES,
         Column("other_name", "string", "name on the other side, and part of the tensor"),
+        Column("parents", "string", "the base and each other parent, with semicolons between"),
         Column(
             "weights",
             "numbers",

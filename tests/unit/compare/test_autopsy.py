@@ -95,8 +95,9 @@ def test_a_merge_of_two_parents(side, base, share):
         side("parent", parent),
     ]
     rows = frame(mixture([sides[0], sides[2]], sides[1]), "mixture")
-    rules = [verdict.rule for verdict in autopsy(compare_checkpoints(*sides[:2], 1), rows)]
-    assert rules == ["mixture", "not_independent"]
+    verdicts = autopsy(compare_checkpoints(*sides[:2], 1), rows)
+    assert [verdict.rule for verdict in verdicts] == ["mixture", "not_independent"]
+    assert f"{share:.3g} × local--parent (medians). This leaves " in verdicts[0].text
     weights = np.array(rows["weights"].tolist())
     np.testing.assert_allclose(np.median(weights, axis=0), [1 - share, share], atol=0.02)
 

@@ -43,11 +43,11 @@ def test_numbers_have_units_and_sensible_digits():
         "1,000",
         "5.00 × 10⁻⁹",
     ]
-    assert [wording.percent(share) for share in (0, 1, 1e-5, 0.00123, 0.5, None)] == [
+    assert [wording.percent(share) for share in (0, 1, 1e-5, 0.99999, 0.5, None)] == [
         "0 %",
         "100 %",
         "< 0.01 %",
-        "0.12 %",
+        "> 99.9 %",
         "50.0 %",
         "–",
     ]

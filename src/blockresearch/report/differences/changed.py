@@ -11,6 +11,18 @@ from blockresearch.report.differences.heat import relative
 from blockresearch.report.wording import aligned, integer, number, percent
 from blockresearch.text import short
 
+# How the elements of a matrix lie to those of the base if they do not agree with them in place.
+RELATIONS = {
+    "transposed": say("transposed"),
+    "rows_interleaved": say("rows in the other rotary order"),
+    "rows_permuted": say("rows in another order"),
+    "columns_permuted": say("columns in another order"),
+    "expert_permuted": say("another expert"),
+    "negated": say("opposite sign"),
+    "rotated": say("rotated"),
+    "unrelated": say("nothing in common"),
+}
+
 
 def changed_texts(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row of the table differences as texts; `link` is the tensor in an address of the base's
@@ -50,10 +62,15 @@ def what_changed(row: Mapping[str, Any]) -> Sentence:
     """What changed in a matched pair, from its row of the table differences."""
     if row["delta_norm"] == 0:
         return say("equal in every element")
-    facts = []
-    relation = row.get("relation")
+    relation, cosine = row.get("relation"), row["cosine"]
     if isinstance(relation, str):
-        facts.append(say("{relation}", relation=relation.replace("_", " ")))
+        # The rank of such a Δ says nothing: it is the difference of unlike elements.
+        return say(
+            "{relation}; cosine {cosine}",
+            relation=RELATIONS.get(relation, relation),
+            cosine=aligned(cosine),
+        )
+    facts = []
     smaller = min(int(row["rows"]), int(row["cols"]))
     rank_of = row["delta_storage_rank"]
     if not pd.isna(rank_of) and 0 < rank_of <= smaller / 4:
@@ -79,7 +96,6 @@ def what_changed(row: Mapping[str, Any]) -> Sentence:
         facts.append(say("sparse: {share} of the codes", share=percent(row["changed"])))
     if pd.isna(row["compared_as"]) and not pd.isna(row["sqnr_db"]):
         facts.append(say("{decibel} dB as a copy", decibel=aligned(row["sqnr_db"])))
-    cosine = row["cosine"]
     if not pd.isna(cosine) and cosine < 0.9:
         facts.append(say("cosine {cosine}", cosine=aligned(cosine)))
     return joined(*_separated(facts)) if facts else say("values changed")
