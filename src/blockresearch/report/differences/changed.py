@@ -72,8 +72,11 @@ def what_changed(row: Mapping[str, Any]) -> Sentence:
         )
     facts = []
     smaller = min(int(row["rows"]), int(row["cols"]))
-    rank_of = row["delta_storage_rank"]
-    if not pd.isna(rank_of) and 0 < rank_of <= smaller / 4:
+    rank_of, low_bit = row["delta_storage_rank"], row["grid_format"]
+    if not pd.isna(low_bit):
+        ratio = aligned(row["sqnr_db"])
+        facts.append(say("rounded to {format}, {decibel} dB", format=low_bit, decibel=ratio))
+    elif not pd.isna(rank_of) and 0 < rank_of <= smaller / 4:
         energy = row["delta_energy_8"]
         told = "" if pd.isna(energy) else percent(energy)
         facts.append(
@@ -94,7 +97,7 @@ def what_changed(row: Mapping[str, Any]) -> Sentence:
         facts.append(say("full rank") if rank_of >= smaller else say("broad"))
     if not pd.isna(row["compared_as"]) and not pd.isna(row["ulp_median"]) and row["changed"] < 0.3:
         facts.append(say("sparse: {share} of the codes", share=percent(row["changed"])))
-    if pd.isna(row["compared_as"]) and not pd.isna(row["sqnr_db"]):
+    if pd.isna(low_bit) and pd.isna(row["compared_as"]) and not pd.isna(row["sqnr_db"]):
         facts.append(say("{decibel} dB as a copy", decibel=aligned(row["sqnr_db"])))
     if not pd.isna(cosine) and cosine < 0.9:
         facts.append(say("cosine {cosine}", cosine=aligned(cosine)))

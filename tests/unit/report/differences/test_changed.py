@@ -19,4 +19,6 @@ def test_what_changed_is_said_by_its_numbers():
     rotated = {"relation": "rotated", "delta_storage_rank": 32, "cosine": -0.02}
     assert said(**rotated) == "rotated; cosine −0.0200"
     assert said(changed=0.01, ulp_median=1) == "sparse: 1.0 % of the codes"
+    rounded = {"grid_format": "nvfp4", "sqnr_db": 20.5, "delta_storage_rank": 32}
+    assert said(**rounded) == "rounded to nvfp4, 20.5 dB"
     assert said(compared_as=None, sqnr_db=18.4) == "18.4 dB as a copy"
