@@ -6,6 +6,7 @@ A failure is one sentence, written once. Dry runs, --quiet and --verbose print S
 which is always in .snakemake/log, too.
 """
 
+import re
 import sys
 import threading
 import time
@@ -36,6 +37,12 @@ UNTOLD = (
     "Exiting because a job execution failed",
     "RuleException:\nCalledProcessError",
     "WorkflowError:\nAt least one job did not complete",
+)
+
+# What our handlers refuse before the first job: a sentence between lines of a traceback.
+REFUSED = re.compile(
+    r'WorkflowError in file "[^"]*/workflow/rules/handlers\.smk", line \d+:\n(.+?)(\n +File .*)*',
+    re.DOTALL,
 )
 
 # Jobs of which a terminal, or a line elsewhere, shows what they do.
@@ -150,6 +157,8 @@ class LogHandler(LogHandlerBase):
 
     def _take_text(self, record: LogRecord) -> None:
         text = self.format(record).strip()
+        if refused := REFUSED.fullmatch(text):
+            text = f"error: {refused[1]}"
         self._has_nothing_to_do |= text.startswith(NOTHING_TO_DO)
         self._is_interrupted |= text.startswith(INTERRUPTED)
         # The second attempt of a job brings the same text again.

@@ -176,6 +176,16 @@ def test_errors_of_the_snakefile_stay_unchanged(run):
     assert run.end() == "WorkflowError:\nunknown key modle\n"
 
 
+def test_what_handlers_refuse_is_one_sentence(run):
+    made = run()
+    sentence = "results: cannot write into x (Read-only file system)."
+    place = '"/p/workflow/rules/handlers.smk", line 24'
+    frames = f'  File "/p/Snakefile", line 83, in __onstart\n  File {place}, in begin'
+    text = f"WorkflowError in file {place}:\n{sentence}\n{frames}"
+    made.send(LogEvent.ERROR, logging.ERROR, text)
+    assert made.end().splitlines()[0] == f"error: {sentence}"
+
+
 @pytest.mark.parametrize("setting", [{"dryrun": True}, {"quiet": {"rules"}}, {"verbose": True}])
 def test_dry_and_quiet_runs_stay_unchanged(run, setting):
     run = run(**setting)
