@@ -1,15 +1,11 @@
 """Planted weights and channels are found with their places; normal matrices have none."""
 
-import json
-
 import numpy as np
 import pytest
 
 from blockresearch.tables.io import frame
 from blockresearch.tables.outliers import normal_maximum, outlier_rows
-from tests.conftest import ROOT
-
-PUBLISHED = json.loads((ROOT / "tests/data/published_super_weights.json").read_text())
+from blockresearch.tables.published import SUPER_WEIGHTS
 
 
 def of_elements(weights, **more):
@@ -83,13 +79,13 @@ def test_channels_of_readers_and_writers_agree():
     assert all(each["channel_log10_p"] == 0 for each in outliers if each["channel"] != 5)
 
 
-@pytest.mark.parametrize("model", PUBLISHED["models"])
+@pytest.mark.parametrize("model", SUPER_WEIGHTS)
 def test_published_coordinates_are_found(model):
     """Planted among the largest of normal matrices of the model's size."""
-    facts, random = PUBLISHED["models"][model], np.random.default_rng(4)
-    shape, rows = (facts["rows"], facts["cols"]), []
-    for layer in range(facts["layers"]):
-        planted = [place[1:] for place in facts["at"] if place[0] == layer]
+    facts, random = SUPER_WEIGHTS[model], np.random.default_rng(4)
+    shape, rows = (facts.rows, facts.cols), []
+    for layer in range(facts.layers):
+        planted = [place[1:] for place in facts.places if place[0] == layer]
         # As large as the largest of a normal matrix.
         below = np.sort(random.uniform(4.5, 6, 16 - len(planted)))[::-1]
         values = [*(150.0 - i for i in range(len(planted))), *below]
@@ -98,5 +94,5 @@ def test_published_coordinates_are_found(model):
         rows.append(row(shape, values, 1.0, layer, top_rows=top_rows, top_cols=top_cols))
     outliers = found(rows)
     assert all(each["is_super_weight"] for each in outliers)
-    coordinates = [[each["layer_index"], each["row"], each["col"]] for each in outliers]
-    assert sorted(coordinates) == sorted(facts["at"])
+    coordinates = [(each["layer_index"], each["row"], each["col"]) for each in outliers]
+    assert sorted(coordinates) == sorted(facts.places)

@@ -13,6 +13,7 @@ from blockresearch.report.notebook_cells import Html, table, table_or_line
 from blockresearch.report.wording import fixed, integer, number, percent
 from blockresearch.report.words import words
 from blockresearch.tables.io import read_table
+from blockresearch.tables.published import published_of
 
 LISTED = 20
 
@@ -56,6 +57,30 @@ def largest(outliers: pd.DataFrame) -> Html | None:
         otherwise="No weight is 3 times as large as the largest of a normal matrix.",
         limit=LISTED,
     )
+
+
+def published(outliers: pd.DataFrame, model_dir: str) -> Html | None:
+    """Whether the published super weights of the model are among the candidates; nothing for models
+    without any."""
+    known = published_of(Path(model_dir).name)
+    if known is None:
+        return None
+    name, found = known
+    rows = outliers[outliers["is_super_weight"].fillna(False).astype(bool)]
+    places = zip(rows["layer_index"], rows["row"], rows["col"], strict=True)
+    candidates = {tuple(map(int, place)) for place in places}
+    missed = [place for place in found.places if place not in candidates]
+    text = say(
+        "Of {count} published super weights of {name} (Yu and others 2024) {found} are among the "
+        "candidates.",
+        count=integer(len(found.places)),
+        name=name,
+        found=integer(len(found.places) - len(missed)),
+    )
+    if missed:
+        listed = "; ".join(", ".join(map(str, place)) for place in missed)
+        text = joined(text, say("Not among them, as layer, row, column: {places}.", places=listed))
+    return Html(f"<p>{words(text)}</p>", spoken(text))
 
 
 def read_amplifiers(model_dir: str) -> pd.DataFrame:

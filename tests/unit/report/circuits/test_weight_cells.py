@@ -31,6 +31,20 @@ def test_candidates_for_super_weights_come_first():
     assert NAME.format(1) in body(found.html).partition("</tr>")[0]
 
 
+def test_published_super_weights_are_compared():
+    place = {"row": 1764, "is_super_weight": True}
+    one = outlier(1, **place, col=1710)
+    for rows, text in (
+        ([one, outlier(2, **place, col=8041)], "2 are among the candidates."),
+        ([one], "Not among them, as layer, row, column: 2, 1764, 8041."),
+        ([one | {"is_super_weight": False}], " 0 are among"),
+    ):
+        found = weight_cells.published(frame(rows, "outliers"), "results/allenai--OLMo-1B-0724-hf")
+        assert found.text.startswith("Of 2 published super weights of OLMo-1B-0724-hf")
+        assert text in found.text
+    assert weight_cells.published(frame([one], "outliers"), "results/local--demo") is None
+
+
 def test_channels_that_recur_are_listed_once():
     rows = [outlier(0), outlier(1), outlier(2, channel=9, channel_log10_p=-0.5)]
     first = body(weight_cells.channels(frame(rows, "outliers")).html)
