@@ -19,7 +19,7 @@ def main(chosen: argparse.Namespace) -> int:
     """Run the whole workflow on the demo, and say what comes next."""
     from blockresearch.run.model import DEMO
 
-    chosen.model, chosen.models = [DEMO], None
+    chosen.model, chosen.models, chosen.models_per_call = [DEMO], None, 1
     code = run.main(chosen)
     if code == 0 and not chosen.dry_run:
         results = f" --results {chosen.results}" if chosen.results else ""
