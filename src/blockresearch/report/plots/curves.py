@@ -7,8 +7,8 @@ from blockresearch.report.plots.style import canvas, in_language, literal, plain
 
 PANEL_WIDTH, PANEL_HEIGHT = 3.8, 2.8
 
-# Entries of a legend in one row.
-LEGEND_COLS = 5
+# Width of an entry of the legend.
+ENTRY_WIDTH = 2.0
 
 
 def curves(chart: Chart) -> Figure:
@@ -16,7 +16,8 @@ def curves(chart: Chart) -> Figure:
     cols = min(chart.cols, len(chart.panels))
     rows = -(-len(chart.panels) // cols)
     labels = dict.fromkeys(series.label for panel in chart.panels for series in panel.series)
-    legend = 0.25 * (1 + len(labels) // LEGEND_COLS)
+    entries = int(PANEL_WIDTH * cols / ENTRY_WIDTH)
+    legend = 0.25 * -(-len(labels) // entries)
     figure, places = canvas(PANEL_WIDTH * cols, PANEL_HEIGHT * rows + legend, rows, cols)
     lines = {}
     for place, panel in zip(places, chart.panels, strict=False):
@@ -38,5 +39,5 @@ def curves(chart: Chart) -> Figure:
     for place in places[len(chart.panels) :]:
         place.remove()
     names = [literal(in_language(label), 40) for label in lines]
-    figure.legend(list(lines.values()), names, loc="outside lower center", ncols=LEGEND_COLS)
+    figure.legend(list(lines.values()), names, loc="outside lower center", ncols=entries)
     return figure

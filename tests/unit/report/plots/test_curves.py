@@ -2,6 +2,7 @@
 
 from blockresearch.report.figures.charts import Axis, Chart, Panel, Series
 from blockresearch.report.plots.curves import curves
+from blockresearch.report.plots.style import png
 
 
 def test_a_chart_becomes_panels_with_one_legend():
@@ -18,3 +19,11 @@ def test_a_chart_becomes_panels_with_one_legend():
     assert len(figure.axes[0].lines[1].get_xdata()) == 0
     assert figure.axes[0].get_yscale() == "log"
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
+
+
+def test_a_legend_is_within_the_figure():
+    lines = tuple(Series(f"layer {n}, head {n}", "#4477aa", [1, 2], [1.0, n]) for n in range(12))
+    figure = curves(Chart("test", (Panel("q", Axis("step"), Axis("norm"), lines),) * 2))
+    png(figure)
+    box = figure.legends[0].get_window_extent()
+    assert box.x0 >= 0 and box.x1 <= figure.bbox.width
