@@ -54,6 +54,15 @@ class Lane:
             copied.record()
         return result
 
+    def send_array(self, array: np.ndarray) -> torch.Tensor:
+        """The bytes of an array in C order as a new tensor uint8 [n] on the device."""
+        data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+
+        def fill(view: np.ndarray, position: int) -> None:
+            view[:] = data[position : position + len(view)]
+
+        return self.send(fill, len(data))
+
     def _next_buffer(self) -> tuple[torch.Tensor, torch.cuda.Event]:
         """A buffer that no copy needs any more, and the event that ends its next copy."""
         if len(self._buffers) < 2:

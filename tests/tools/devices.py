@@ -8,7 +8,7 @@ import pandas as pd
 RELATIVE = 1e-9
 
 # Differences of nearly equal numbers, and singular values in units of the largest.
-ABSOLUTE = {"singular_values": 1e-12}
+ABSOLUTE = {"singular_values": 1e-12, "delta_singular_values": 1e-12}
 RATIO, OF_RATIO = 1e-11, 1e-6
 
 

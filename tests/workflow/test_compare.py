@@ -43,6 +43,7 @@ def test_a_comparison_follows_its_sides(tmp_path):
     for name in COMPARED:
         assert_columns(project.folder / FOLDER, name)
     assert "Nothing to be done" in compare().text
+    assert "Nothing to be done" in compare("device=cpu").text
 
     plans = compare("""plans={"adapter": {"factors": "BF16"}}""")
     assert plans.code == 0, plans.text

@@ -8,6 +8,7 @@ import os
 
 import pytest
 
+from tests.cases import comparisons
 from tests.conftest import small_model
 from tests.workflow.conftest import copy_of_the_project
 
@@ -18,13 +19,18 @@ EXPECTED = "import blockresearch.device\nblockresearch.device.may_find_gpu = lam
 TABLES = ("coverage", "circuits/attention_heads")
 
 
+def expecting_a_gpu(tmp_path, project):
+    """Where Python looks for modules, so that rules expect a GPU."""
+    (stub := tmp_path / "stub").mkdir()
+    (stub / "sitecustomize.py").write_text(EXPECTED)
+    return os.pathsep.join([str(stub), str(project.folder / "src")])
+
+
 @pytest.mark.slow
 def test_a_shard_is_measured_at_once_and_stays_so(tmp_path):
     project = copy_of_the_project(tmp_path / "project")
     small_model(project.folder / "model")
-    (stub := tmp_path / "stub").mkdir()
-    (stub / "sitecustomize.py").write_text(EXPECTED)
-    search = os.pathsep.join([str(stub), str(project.folder / "src")])
+    search = expecting_a_gpu(tmp_path, project)
 
     def run(results, **environment):
         settings = ("--config", "model=model", f"results={results}")
@@ -45,3 +51,24 @@ def test_a_shard_is_measured_at_once_and_stays_so(tmp_path):
     heads = [place / "circuits/attention_heads.parquet" for place in (gpu, cpu)]
     assert heads[0].read_bytes() == heads[1].read_bytes()
     assert run("gpu") == run("cpu", PYTHONPATH=search) == {}
+
+
+@pytest.mark.slow
+def test_a_shard_is_compared_at_once_and_stays_so(tmp_path):
+    project = copy_of_the_project(tmp_path / "project")
+    tensors, config = comparisons.base()
+    comparisons.write(project.folder / "base", tensors, config, shards=2)
+    comparisons.write(project.folder / "other", comparisons.perturbed(tensors, 2, 0.05), config)
+    folder = "results/compare/local--other-vs-local--base"
+
+    def run(*options, **environment):
+        settings = ("--config", "model=other", "base=base", "device=auto")
+        return project.snakemake(*options, f"{folder}/pairs.csv", *settings, **environment)
+
+    search = expecting_a_gpu(tmp_path, project)
+    done = run("--resources", "gpu=1", "--printshellcmds", PYTHONPATH=search)
+    assert done.code == 0, done.text
+    assert done.jobs["compare_part"] == 2 and "--device auto" in done.text
+    parts = sorted(path.stem for path in (project.folder / folder / "parts").iterdir())
+    assert parts == ["00001", "00002"]
+    assert run().jobs == {}

@@ -46,8 +46,9 @@ rule survey_shard:
         " --weights {params.weights:q} --out {output:q} --threads {threads} 2> {log:q}"
 
 
-# The pairs of a part of the base's plan. Of the other side, the shards of their partners are read: one
-# after the other if weights are not kept.
+# The pairs of a part of the base's plan; on a GPU of a shard, because torch takes seconds to start. Of
+# the other side, the shards of their partners are read: one after the other if weights are not kept.
+# Every device gives the same numbers.
 rule compare_part:
     input:
         base="<results>/{base}/manifest.json",
@@ -94,8 +95,10 @@ rule compare_part:
         disk_slots=lambda wildcards: lookup.together(
             slots(side, 1) for side in lookup.sides(wildcards, PARENTS)
         ),
+        gpu=1 if RUN.on_gpu else 0,
     params:
         code=fingerprint("compare_part"),
+        device=uncompared(lambda wildcards: config["device"]),
         digests=lambda wildcards: [
             part["digest"]
             for part in plan_of(lookup.Side(wildcards.base))["parts"]
@@ -108,7 +111,7 @@ rule compare_part:
         " --parent_manifests {input.parents:q}"
         " --base_surveys {input.base_surveys:q} --other_surveys {input.other_surveys:q}"
         " --base_plan {input.plans[0]:q} --part {wildcards.part} --weights {params.weights:q} --out {output:q}"
-        " --threads {threads} 2> {log:q}"
+        " --threads {threads} --device {params.device:q} 2> {log:q}"
 
 
 rule compare_models:

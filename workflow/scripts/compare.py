@@ -33,6 +33,7 @@ from blockresearch.compare.mixture import mixture
 from blockresearch.compare.numbers import read_numbers
 from blockresearch.compare.survey import read_surveys
 from blockresearch.compare.verdict import as_records
+from blockresearch.device import resolve_device
 from blockresearch.files import write_json
 from blockresearch.results import COMPARED_TABLES
 from blockresearch.run import cli
@@ -68,7 +69,7 @@ def compared_folders(options):
         local_checkpoint(folder, cli.now())
         for folder in (options.base, options.other, *options.parents)
     )
-    found = compare_checkpoints(base, other, options.threads)
+    found = compare_checkpoints(base, other, options.threads, resolve_device(options.device))
     rows = mixture([base, *parents], other) if parents else ()
     return found, rows, facts_of_pair(other.manifest, base.manifest)
 
@@ -133,4 +134,5 @@ if __name__ == "__main__":
         default=os.cpu_count(),
         help="pairs measured at once, each on one core (default: all cores)",
     )
+    cli.add_device(parser)
     cli.run(parser, main)

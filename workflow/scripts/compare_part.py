@@ -23,6 +23,7 @@ from blockresearch.compare.folder import Both, matched, measured
 from blockresearch.compare.mixture import mixture
 from blockresearch.compare.numbers import write_numbers
 from blockresearch.compare.survey import read_surveys
+from blockresearch.device import resolve_device
 from blockresearch.files import read_json
 from blockresearch.run import cli
 
@@ -43,7 +44,8 @@ def main(options):
     names = tensors_of(read_json(options.base_plan), options.part)
     surveys = map(read_surveys, (options.base_surveys, options.other_surveys))
     found = matched(base.manifest, other.manifest, *surveys)
-    numbers = measured(found, found.compared(names), Both(base, other), options.threads)
+    places, both = found.compared(names), Both(base, other)
+    numbers = measured(found, places, both, options.threads, resolve_device(options.device))
     mixed = mixture([base, *parents], other, names) if parents else ()
     write_numbers(numbers, mixed, options.out)
     log.info("%d pairs in %s", len(numbers), options.out)
@@ -69,4 +71,5 @@ if __name__ == "__main__":
         default=os.cpu_count(),
         help="pairs measured at once, each on one core (default: all cores)",
     )
+    cli.add_device(parser)
     cli.run(parser, main)

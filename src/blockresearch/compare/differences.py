@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from blockresearch.compare.loops import add_products, add_squared_steps, count_distances
-from blockresearch.compare.sides import Panels, Sides, aligned
+from blockresearch.compare.products import computed
+from blockresearch.compare.sides import Sides, aligned
 from blockresearch.compiled import read_only
 from blockresearch.safetensors.dtypes import DTYPES, FLOAT_LAYOUTS
 from blockresearch.spectra.metrics import Rounding, ranks_and_noise
-from blockresearch.spectra.singular_values import singular_values
 
 Row = dict[str, Any]
 
@@ -99,7 +99,7 @@ def difference(sides: Sides, spectrum: bool = True) -> Row:
             for steps, changes in ((row_steps, sums.row_changes), (col_steps, sums.columns[3]))
         )
         rounding = Rounding(typical, math.sqrt(float(row_steps.sum())) / 2)
-    return found | _spectral(sides.deltas, rows, cols, rounding)
+    return found | _spectral(sides, rounding)
 
 
 def _add(sums: _Sums, a: np.ndarray, b: np.ndarray, first: int, coarse: str | None) -> None:
@@ -208,9 +208,9 @@ def _wasserstein(histograms: np.ndarray, dtype: str) -> float | None:
     return float(np.abs(shares[0] - shares[1])[:-1] @ gaps)
 
 
-def _spectral(panels: Panels, rows: int, cols: int, rounding: Rounding | None) -> Row:
-    values = singular_values(panels, rows, cols).values
-    metrics = ranks_and_noise(values, rows, cols, rounding)
+def _spectral(sides: Sides, rounding: Rounding | None) -> Row:
+    values = computed(lambda products: products.delta_values(), sides)
+    metrics = ranks_and_noise(values, sides.rows, sides.cols, rounding)
     found: Row = {name: metrics[key] for key, name in SPECTRAL.items()}
     found["delta_singular_values"] = values.tolist()
     energies = values**2

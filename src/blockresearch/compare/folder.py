@@ -125,8 +125,11 @@ class Matched:
         ]
 
 
-def compare_checkpoints(left: Source, right: Source, threads: int) -> Comparison:
-    """Compare a base (`left`) with another checkpoint on `threads` cores, a pair on each."""
+def compare_checkpoints(
+    left: Source, right: Source, threads: int, device: str = "cpu"
+) -> Comparison:
+    """Compare a base (`left`) with another checkpoint on `threads` cores, a pair on each, and on a
+    device that `resolve_device` returns."""
     log.info("hashing the tensors of both sides")
     surveys = [
         survey(side, [file.path for file in side.manifest.shards], threads)
@@ -134,7 +137,7 @@ def compare_checkpoints(left: Source, right: Source, threads: int) -> Comparison
     ]
     found = matched(left.manifest, right.manifest, surveys[0], surveys[1])
     both = Both(left, right)
-    return joined(found, measured(found, found.compared(), both, threads), both)
+    return joined(found, measured(found, found.compared(), both, threads, device), both)
 
 
 def matched(base: Manifest, other: Manifest, mine: Survey, theirs: Survey) -> Matched:
@@ -151,8 +154,11 @@ def matched(base: Manifest, other: Manifest, mine: Survey, theirs: Survey) -> Ma
     )
 
 
-def measured(found: Matched, places: Iterable[int], both: Both, threads: int) -> dict[int, Numbers]:
-    """The numbers of the pairs at some places, a pair on each of `threads` cores.
+def measured(
+    found: Matched, places: Iterable[int], both: Both, threads: int, device: str = "cpu"
+) -> dict[int, Numbers]:
+    """The numbers of the pairs at some places, a pair on each of `threads` cores, whose matrices
+    `device` multiplies.
 
     A pair that cannot be read has none.
     """
@@ -165,7 +171,7 @@ def measured(found: Matched, places: Iterable[int], both: Both, threads: int) ->
         order = sorted(group, key=lambda place: _seconds(group[place]), reverse=True)
 
         def of(place: int) -> Numbers | None:
-            sides = _opened(base, other, rows, group[place])
+            sides = _opened(base, other, rows, group[place], device)
             if sides is None:
                 return None
             own = measure_pair(group[place], sides, found.heads)
@@ -296,7 +302,7 @@ def _seconds(pair: Pair) -> float:
 
 
 def _opened(
-    base: Checkpoint, other: Checkpoint, rows: SharedRows | None, pair: Pair
+    base: Checkpoint, other: Checkpoint, rows: SharedRows | None, pair: Pair, device: str = "cpu"
 ) -> Sides | None:
     """The sides of a pair; None if one contradicts itself, or no row is the same on both."""
     assert pair.base is not None and pair.other is not None
@@ -305,7 +311,7 @@ def _opened(
     except Contradiction as error:
         log.warning("%s", error)
         return None
-    sides = sides_of(pair, *readers, rows)
+    sides = sides_of(pair, *readers, rows, device)
     return sides if sides.rows else None
 
 

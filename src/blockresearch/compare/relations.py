@@ -21,9 +21,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from blockresearch.compare.sides import Panels, Side, Sides
+from blockresearch.compare.products import computed
+from blockresearch.compare.sides import Panels, Sides
 from blockresearch.spectra.noise import marchenko_pastur_cdf
-from blockresearch.spectra.singular_values import singular_values
 
 # Rows and columns that are searched.
 SAMPLE = 128
@@ -68,7 +68,7 @@ def relation(sides: Sides, head_rows: int | None = None) -> str:
 
 def has_same_spectrum(sides: Sides) -> bool:
     """Whether the singular values agree as only those of the same matrix, turned, do."""
-    base, other = (_spectrum(side, sides) for side in sides.both)
+    base, other = computed(lambda products: products.values(), sides)
     size = float(np.linalg.norm(base))
     if size == 0:
         return False
@@ -92,10 +92,6 @@ def noise_values(rows: int, cols: int) -> np.ndarray:
     wanted = (np.arange(q, 0, -1) - 0.5) / q
     values = np.sqrt(np.interp(wanted, marchenko_pastur_cdf(grid, beta), grid))
     return values / np.linalg.norm(values)
-
-
-def _spectrum(side: Side, sides: Sides) -> np.ndarray:
-    return singular_values(side.panels, sides.rows, sides.cols).values
 
 
 Places = tuple[np.ndarray, np.ndarray, np.ndarray]

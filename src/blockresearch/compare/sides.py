@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -11,7 +12,12 @@ from blockresearch.measurement.elements import PANEL_BYTES
 from blockresearch.weights.layout import Matrix
 from blockresearch.weights.reading import TensorReader, panels
 
+if TYPE_CHECKING:
+    import torch
+
 Panels = Callable[[], Iterator[np.ndarray]]
+
+Rows = TypeVar("Rows", np.ndarray, "torch.Tensor")
 
 # A pair is read about ten times. Up to so many elements it stays decoded meanwhile.
 KEPT_ELEMENTS = 2**21
@@ -23,10 +29,12 @@ class Side:
 
     panels   yields the rows from top to bottom, float32 or float64 [n, cols]
     dtype    stored type; None if the values are dequantized, so their step is unknown
+    stored   where these rows and no others lie; None if some are chosen, or in other rows
     """
 
     panels: Panels
     dtype: str | None
+    stored: tuple[TensorReader, Matrix] | None = None
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,8 @@ class Sides:
     rows, cols   shape of what is compared
     index        the row of the base at each row, int64 [rows]; None if they are all, in order
     is_flat      the sides have the same elements in different shapes
+    device       where its matrices are multiplied: one that `resolve_device` returns
+    name         of the pair, for the log
     """
 
     base: Side
@@ -44,6 +54,8 @@ class Sides:
     cols: int
     index: np.ndarray | None = None
     is_flat: bool = False
+    device: str = "cpu"
+    name: str = ""
 
     @property
     def both(self) -> tuple[Side, Side]:
@@ -57,15 +69,21 @@ class Sides:
 
 
 def sides_of(
-    pair: Pair, base: TensorReader, other: TensorReader, shared: SharedRows | None
+    pair: Pair,
+    base: TensorReader,
+    other: TensorReader,
+    shared: SharedRows | None,
+    device: str = "cpu",
 ) -> Sides:
     """How the sides of a matched pair are read; `shared` are the rows of the same tokens."""
     assert pair.base is not None and pair.other is not None
     sources = (base, pair.base.matrix), (other, pair.other.matrix)
-    if pair.status == "reshaped":
+    is_flat = pair.status == "reshaped"
+    chosen = None if is_flat else _rows_of(pair, shared)
+    if is_flat:
         streams = [_flat(*source) for source in sources]
         rows, cols, index = pair.base.numel, 1, None
-    elif chosen := _rows_of(pair, shared):
+    elif chosen:
         streams = [_selected(*source, rows) for source, rows in zip(sources, chosen, strict=True)]
         rows, cols, index = len(chosen[0]), pair.base.matrix.cols, chosen[0]
     else:
@@ -74,18 +92,18 @@ def sides_of(
     if rows * cols <= KEPT_ELEMENTS:
         streams = [_kept(stream) for stream in streams]
     first, second = (
-        Side(stream, _stored_type(source))
-        for stream, (source, _) in zip(streams, sources, strict=True)
+        Side(stream, _stored_type(source[0]), None if is_flat or chosen else source)
+        for stream, source in zip(streams, sources, strict=True)
     )
-    return Sides(first, second, rows, cols, index, pair.status == "reshaped")
+    return Sides(first, second, rows, cols, index, is_flat, device, pair.either.name)
 
 
-def aligned(*streams: Iterator[np.ndarray]) -> Iterator[tuple[np.ndarray, ...]]:
+def aligned(*streams: Iterator[Rows]) -> Iterator[tuple[Rows, ...]]:
     """Panels [n, cols] of streams of rows, cut so that all have the same rows.
 
     Raises ValueError if one stream has more rows than another.
     """
-    rests = [np.empty((0, 0))] * len(streams)
+    rests: list[Any] = [()] * len(streams)
     while True:
         rests = [
             rest if len(rest) else next(stream, rest)

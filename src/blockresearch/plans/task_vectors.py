@@ -19,7 +19,7 @@ from itertools import combinations, groupby
 import numpy as np
 
 from blockresearch.compare.checkpoint import Source
-from blockresearch.compare.subspaces import EXTRA, leading
+from blockresearch.compare.products import EXTRA, leading
 from blockresearch.plans.changes import Place, change, items_by_place
 
 # Directions of each Δ that are compared, and the share of Σ δ² that sets its density.

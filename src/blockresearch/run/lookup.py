@@ -221,13 +221,14 @@ class Run:
 
     def compared_parts(self, plan: Mapping[str, Any], sides: Sequence[Side]) -> list[str]:
         """The jobs of a comparison of some `sides`, base and other model first: the parts of the
-        base's plan; if a side is downloaded for each job, its shards, by their numbers.
+        base's plan; its shards, by their numbers, on a GPU or if a side is downloaded for each job.
 
         What only the other cut has measured stays as it is.
         """
         parts = [part["part"] for part in plan["parts"]]
         cuts = [parts, list(dict.fromkeys(name.partition("-")[0] for name in parts))]
-        if not (self.keep_weights or all(self.models[side.model].is_folder for side in sides)):
+        in_place = self.keep_weights or all(self.models[side.model].is_folder for side in sides)
+        if self.on_gpu or not in_place:
             cuts.reverse()
         folder = Path(self.results, "compare", f"{sides[1].model}-vs-{sides[0].model}", "parts")
         is_measured = [all((folder / f"{name}.json").exists() for name in cut) for cut in cuts]
@@ -245,13 +246,15 @@ class Run:
             return resources.clustering_threads(size.elements, cores, beside)
         if rule in ("measure_shard", "survey_shard") and not self.keep_weights:
             at_once = self.shards_on_disk
-        elif rule == "compare_part":
-            # Each has a shard of both sides on the disk, or there are twice as many jobs as run at
-            # once, so that they end together.
-            at_once = len(parts) // 2 if self.keep_weights else self.shards_on_disk // 2
-        elif rule == "measure_shard" and self.on_gpu:
+        elif rule == "compare_part" and not self.keep_weights:
+            # Each has a shard of both sides on the disk.
+            at_once = self.shards_on_disk // 2
+        elif rule in ("measure_shard", "compare_part") and self.on_gpu:
             # While one shard is measured, the process for another one starts.
             at_once = min(len({part["shard"] for part in parts.values()}), 2)
+        elif rule == "compare_part":
+            # Twice as many jobs as run at once end together.
+            at_once = len(parts) // 2
         elif rule == "analyze" and self.keep_weights and not self.on_gpu:
             at_once = len(parts)
         return max(1, cores // max(1, at_once))

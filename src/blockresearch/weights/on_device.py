@@ -89,17 +89,9 @@ class DeviceMatrix:
         else:
             row = 0
             for block in blocks(source.grid, matrix, PANEL_ELEMENTS * source.grid.item_bytes):
-                data = np.ascontiguousarray(block).reshape(-1).view(np.uint8)
-                yield row, send(_copying(data), len(data))
+                yield row, self._lane.send_array(block)
                 row += len(block)
 
 
 def _reading(path, begin: int):
     return lambda view, position: read_into(view, path, begin + position)
-
-
-def _copying(data: np.ndarray):
-    def fill(view: np.ndarray, position: int) -> None:
-        view[:] = data[position : position + len(view)]
-
-    return fill

@@ -109,3 +109,9 @@ def test_parts_are_compared_if_no_job_downloads(tmp_path):
         for name in ("00002", "00002-001")
     )
     assert part < shard and kept.threads("compare_part", "m", 16) == 16 // 3
+
+
+def test_a_gpu_compares_a_shard_in_one_process(tmp_path):
+    run = run_of(tmp_path, PARTS, on_gpu=True)
+    assert run.compared_parts({"parts": PARTS}, [Side("m")] * 2) == ["00001", "00002", "00003"]
+    assert run.threads("compare_part", "m", 16) == 8
