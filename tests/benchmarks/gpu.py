@@ -3,10 +3,11 @@
     python -m tests.benchmarks.gpu [--scale small] [--device cuda] [--skip plain circuits …]
 
 Makes a checkpoint of Qwen3-4B's shapes (8 GB; `--scale small`: 30 MB) of power-law directions and
-noise, measures it by the scripts in processes of their own, and times the steps of the largest and
-of a usual matrix in this one. Then it compares the tables of both devices with the bounds of
-docs/metrics.md, and fails if they differ. Up to five minutes on an H100 with 16 cores. On a GPU it
-also writes a section of RESULTS.md. `--device torch-cpu` is a trial without a GPU.
+noise, and a changed copy. Measures and compares them by the scripts in processes of their own, and
+times the steps of the largest and of a usual matrix in this one. Then it compares the tables of
+both devices with the bounds of docs/metrics.md, and fails if they differ. Without `compare` it took
+up to five minutes on an H100 with 16 cores. On a GPU it also writes a section of RESULTS.md.
+`--device torch-cpu` is a trial without a GPU.
 """
 
 import argparse
@@ -20,7 +21,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 
@@ -51,10 +51,13 @@ MATRICES = ("model.embed_tokens.weight", "model.layers.0.mlp.up_proj.weight")
 DIRECTIONS = 64
 
 
-def write_weights(model: shapes.Dense, folder: Path, device: torch.device) -> None:
-    """A checkpoint of power-law directions and noise in BF16."""
+def write_weights(
+    model: shapes.Dense, folder: Path, device: torch.device, change: float = 0.0
+) -> None:
+    """A checkpoint of power-law directions and noise in BF16; with `change`, a share of other noise
+    is added to it."""
     shapes.write(model, folder)
-    generator = torch.Generator(device).manual_seed(0)
+    generator, another = (torch.Generator(device).manual_seed(seed) for seed in (0, 1))
 
     def normal(*shape: int) -> torch.Tensor:
         return torch.randn(shape, generator=generator, device=device)
@@ -68,6 +71,9 @@ def write_weights(model: shapes.Dense, folder: Path, device: torch.device) -> No
                     sizes = torch.arange(1, DIRECTIONS + 1, device=device) ** -0.7
                     strong = (normal(rows, DIRECTIONS) * sizes) @ normal(DIRECTIONS, cols)
                     weights = 0.02 * (0.3 * strong + normal(rows, cols))
+                if change:
+                    noise = torch.randn(entry.shape, generator=another, device=device)
+                    weights = weights + change * weights.std() * noise
                 file.seek(entry.begin)
                 file.write(weights.bfloat16().view(torch.int16).cpu().numpy().tobytes())
 
@@ -121,6 +127,10 @@ def processes(folder: Path, work: Path, device: str, skipped: Iterable[str]) -> 
         files = ["--model_path", folder, "--out", work / out]
         return [sys.executable, SCRIPTS / f"{name}.py", *files, "--device", where]
 
+    def comparing(out: str, where: str) -> list[object]:
+        sides = ["--base", folder, "--other", work / "changed", "--out", work / out]
+        return [sys.executable, SCRIPTS / "compare.py", *sides, "--device", where]
+
     def circuits(out: str, where: str) -> list[object]:
         files = ["--manifest", work / "manifest.json", "--group", "00001", "--out", work / out]
         return [sys.executable, SCRIPTS / "circuits_part.py", *files, "--device", where]
@@ -134,8 +144,10 @@ def processes(folder: Path, work: Path, device: str, skipped: Iterable[str]) -> 
         ("embedding", "`embedding_analysis.py`", device, script("embedding_analysis", "e", device)),
         ("circuits", "`circuits_part.py`, a group", device, circuits("c", device)),
         ("circuits", "`circuits_part.py`, a group", "cpu", circuits("d", "cpu")),
+        ("compare", "`compare.py`", device, comparing("gpu", device)),
+        ("compare", "`compare.py`", "cpu", comparing("cpu", "cpu")),
     ):
-        if key in skipped:
+        if {key, where} & set(skipped):
             continue
         try:
             seconds, memory = run(command, where)
@@ -203,7 +215,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scale", choices=SCALES, default="full")
     parser.add_argument("--device", default="cuda", help="cuda, cuda:N or torch-cpu")
-    parser.add_argument("--skip", nargs="*", default=[], help="cpu, plain, embedding, circuits")
+    parser.add_argument(
+        "--skip", nargs="*", default=[], help="cpu, plain, embedding, circuits, compare"
+    )
     parser.add_argument("--folder", help="where the checkpoint is made (default: temporary)")
     parser.add_argument("--plain", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -226,9 +240,11 @@ def report(
 ) -> tuple[str, list[str]]:
     """The section in Markdown, and the columns in which the tables differ."""
     (folder := work / "model").mkdir()
+    (changed := work / "changed").mkdir()
     place = torch.device("cpu" if device == "torch-cpu" else device)
     start = time.perf_counter()
     write_weights(model, folder, place)
+    write_weights(model, changed, place, change=0.02)
     made = time.perf_counter() - start
     size = sum(path.stat().st_size for path in folder.iterdir())
     gpu = torch.cuda.get_device_name(place) if place.type == "cuda" else "no GPU"
@@ -246,18 +262,21 @@ def report(
         *steps(folder, device),
         "",
     ]
-    tables = [work / f"{name}.parquet" for name in ("gpu", "cpu")]
-    if not all(path.exists() for path in tables):
-        return "\n".join([*lines, "The tables were not compared."]), []
-    found, expected = map(pd.read_parquet, tables)
-    apart = differences(found, expected)
-    real = expected.select_dtypes(np.floating).shape[1]
-    lines.append(
-        f"Tables of {len(expected)} tensors: {real} columns of real numbers agree to "
-        f"{largest_difference(found, expected):.2g} of the bound, all others are equal."
-        if not apart
-        else f"The tables differ in {len(apart)} columns."
-    )
+    apart: list[str] = []
+    for what, table in (("analyze.py", "{}.parquet"), ("compare.py", "{}/differences.parquet")):
+        tables = [work / table.format(name) for name in ("gpu", "cpu")]
+        if not all(path.exists() for path in tables):
+            lines.append(f"The tables of `{what}` were not compared.")
+            continue
+        found, expected = map(pd.read_parquet, tables)
+        apart += (own := differences(found, expected))
+        real = expected.select_dtypes("floating").shape[1]
+        lines.append(
+            f"Tables of `{what}` for {len(expected)} tensors: {real} columns of real numbers agree "
+            f"to {largest_difference(found, expected):.2g} of the bound, all others are equal."
+            if not own
+            else f"The tables of `{what}` differ in {len(own)} columns."
+        )
     return "\n".join(lines), apart
 
 
