@@ -63,7 +63,7 @@ def computed(device: str, name: str, work: Callable[[Computing], Result]) -> Res
     of what is measured."""
     if device == "cpu":
         return work(ON_CPU)
-    from blockresearch.circuits.on_device import OnDevice
+    from blockresearch.circuits.on_device import compute
     from blockresearch.lane import attempt
 
-    return attempt(device, name, lambda held: work(OnDevice(held)), lambda: work(ON_CPU))
+    return attempt(device, name, lambda held: compute(held, work), lambda: work(ON_CPU))

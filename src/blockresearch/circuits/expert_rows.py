@@ -101,7 +101,8 @@ def expert_rows(
 def _rows(reader: _Reader, place: Experts) -> Rows:
     numbers = list(place.routed)
     router = _router(reader, place)
-    seen = [_look(reader, place.routed[number], router) for number in numbers]
+    name = f"experts of {place.component} layer {place.layer}"
+    seen, shared = computed(reader.device, name, partial(_look, reader, place, router))
     similar = experts.cosines(np.stack([own.moments for own in seen]))
     np.fill_diagonal(similar, np.nan)
     upper = np.triu_indices(len(numbers), 1)
@@ -110,10 +111,9 @@ def _rows(reader: _Reader, place: Experts) -> Rows:
     z.T[upper] = z[upper]
     columns = _about_experts(seen) | _about_router(reader, place, router, seen)
     columns |= _nearest(numbers, similar, z)
-    if place.shared:
-        shared = _look(reader, place.shared, None).moments
+    if shared:
         columns["shared_similarity"] = np.array(
-            [float(np.vdot(own.moments, shared)) for own in seen]
+            [float(np.vdot(own.moments, shared.moments)) for own in seen]
         )
     start = {"component": place.component, "layer_index": place.layer}
     neurons = neuron_count(place.routed[numbers[0]])
@@ -141,9 +141,12 @@ def _router(reader: _Reader, place: Experts) -> np.ndarray | None:
     return rows[list(place.routed)] if len(rows) > max(place.routed) else None
 
 
-def _look(reader: _Reader, expert: Expert, router: np.ndarray | None) -> _Seen:
-    name = next(iter(expert.values())).weight.name
-    return computed(reader.device, name, partial(_seen_by, reader, expert, router))
+def _look(
+    reader: _Reader, place: Experts, router: np.ndarray | None, arrays: Computing
+) -> tuple[list[_Seen], _Seen | None]:
+    """What is seen of all routed experts, in order, and of the shared one."""
+    routed = [_seen_by(reader, expert, router, arrays) for expert in place.routed.values()]
+    return routed, _seen_by(reader, place.shared, None, arrays) if place.shared else None
 
 
 def _seen_by(

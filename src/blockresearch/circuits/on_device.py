@@ -1,7 +1,11 @@
-"""Arrays and weights on a device, of which a lane is held while they are used."""
+"""Arrays and weights on a device, of which a lane is held while they are used.
 
-from collections.abc import Iterator
+Many jobs of one core take turns on a device, so each gives its memory back before the next one.
+"""
+
+from collections.abc import Callable, Iterator
 from functools import partial
+from typing import TypeVar
 
 import torch
 
@@ -11,6 +15,8 @@ from blockresearch.lane import Lane
 from blockresearch.weights.layout import Matrix
 from blockresearch.weights.on_device import DeviceMatrix
 from blockresearch.weights.reading import TensorReader
+
+Result = TypeVar("Result")
 
 
 class OnDevice(on_device.OnDevice):
@@ -32,6 +38,15 @@ class OnDevice(on_device.OnDevice):
         """See `computing.Computing`; threads have nothing to do."""
         there = DeviceMatrix(self._lane, source, matrix)
         return RowsOnDevice(partial(_floats, there), self._lane.device)
+
+
+def compute(held: Lane, work: Callable[[OnDevice], Result]) -> Result:
+    """The result of `work` with a lane of a device, whose memory is free afterwards."""
+    try:
+        return work(OnDevice(held))
+    finally:
+        if held.stream is not None:
+            torch.cuda.empty_cache()
 
 
 def _floats(matrix: DeviceMatrix) -> Iterator[torch.Tensor]:
