@@ -159,7 +159,8 @@ def publish(chosen: argparse.Namespace) -> int:
 
     print(write_card(Path(chosen.store)))
     print(
-        f"Look at it, then: hf upload OWNER/NAME {chosen.store} --repo-type dataset",
+        f"Look at it, then: hf upload OWNER/NAME {chosen.store} --repo-type dataset "
+        "--exclude .lock",
         file=sys.stderr,
     )
     return 0

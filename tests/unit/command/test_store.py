@@ -63,7 +63,7 @@ def test_the_shell_goes_on_after_an_error(store, capsys, monkeypatch):
 def test_publish_names_the_next_step(store, capsys):
     assert main(["store", "publish", "--store", store]) == 0
     found = capsys.readouterr()
-    assert found.out == "s/README.md\n" and "hf upload" in found.err
+    assert found.out == "s/README.md\n" and "--exclude .lock" in found.err
 
 
 def test_a_missing_store_is_one_sentence(tmp_path, capsys):
