@@ -70,9 +70,9 @@ def _copying(heads: pd.DataFrame) -> Sentence | None:
         return None
     clear = known[known["copying_z"].abs() >= CLEAR_Z]
     return say(
-        "Of {heads} heads {copying} write back the directions that they read, and {suppressing} "
-        "their opposite: a score beyond {score} and {z} standard deviations from pairs of other "
-        "heads.",
+        "Heads that write back the directions that they read: {copying} of {heads}; that write "
+        "their opposite: {suppressing} (a score beyond {score} and {z} standard deviations from "
+        "pairs of other heads).",
         heads=integer(len(known)),
         copying=integer((clear["copying"] >= CLEAR_SCORE).sum()),
         suppressing=integer((clear["copying"] <= -CLEAR_SCORE).sum()),

@@ -41,7 +41,7 @@ def planted(tmp_path):
 def test_the_lead_names_what_was_planted(planted):
     text = cells.top(planted).text
     assert text.startswith("These numbers say what each attention head can do")
-    assert "Of 18 heads 1 write back the directions that they read, and 0 their opposite" in text
+    assert "that they read: 1 of 18; that write their opposite: 0 (a score" in text
     assert "head 0.4 writes 8.00 directions that head 2." in text and "as its key" in text
     assert "Of 1 attention blocks the heads are not defined: <b>no</b> k" in text
     assert "<b>" not in cells.top(planted).html
