@@ -107,7 +107,8 @@ def lineage_of(layer: list[Measured]) -> dict[str, Any]:
             f"{name}_correlation": identity,
             f"{name}_log10_p": log10_p(identity, len(order)),
         }
-    if len(orders) == 2:
+    # Nothing says that both have the same units if a file contradicts its model.
+    if len(orders) == 2 and len(set(map(len, orders.values()))) == 1:
         between = rank_correlation(*orders.values())
         row |= {
             "units_correlation": between,

@@ -116,3 +116,11 @@ def test_readers_are_kept_for_no_longer_than_a_pair(compare, monkeypatch):
     compare(comparisons.perturbed(tensors, 4, 0.02))
     # Two threads with both sides of a pair.
     assert 2 <= max(most) <= 4 < len(most)
+
+
+def test_gate_and_up_of_different_heights(compare):
+    tensors, _ = comparisons.base()
+    name = "model.layers.0.mlp.gate_proj.weight"
+    cut = tensors | {name: brain(comparisons.values(tensors[name])[:-8])}
+    found = compare(comparisons.perturbed(cut, 2, 0.05), cut)
+    assert found.lineage["units_correlation"].isna().tolist() == [True, False]
