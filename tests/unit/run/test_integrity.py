@@ -18,7 +18,7 @@ def write(results: Path, name: str, text: str) -> Path:
 
 
 def test_only_other_bytes_count(tmp_path):
-    since = started_at(str(tmp_path))
+    since = started_at(str(tmp_path), None)
     table, page = write(tmp_path, "params.csv", "one"), write(tmp_path, "index.html", "two")
     write(tmp_path, "odd.txt", "not ours")
     integrity.record(str(tmp_path), [MODEL], since)
@@ -33,12 +33,12 @@ def test_only_other_bytes_count(tmp_path):
 
 def test_what_stays_altered_never_becomes_the_record(tmp_path):
     table = write(tmp_path, "params.csv", "one")
-    integrity.record(str(tmp_path), [MODEL], started_at(str(tmp_path)))
+    integrity.record(str(tmp_path), [MODEL], started_at(str(tmp_path), None))
     table.write_text("spoilt")
     os.utime(table, (1, 1))
-    integrity.record(str(tmp_path), [MODEL], started_at(str(tmp_path)))
+    integrity.record(str(tmp_path), [MODEL], started_at(str(tmp_path), None))
     assert integrity.verify(str(tmp_path), [MODEL])[0] == [table]
-    since = started_at(str(tmp_path))
+    since = started_at(str(tmp_path), None)
     table.write_text("made again")
     integrity.record(str(tmp_path), [MODEL], since)
     assert integrity.verify(str(tmp_path), [MODEL])[0] == []
