@@ -60,7 +60,7 @@ UNKNOWN_HEADERS = 19_500_000
 CLUSTER_BASE_MB = 430
 
 # Of jobs that read weights for circuits: libraries.
-CIRCUITS_MB = 245
+CIRCUITS_MB = 265
 
 # Bytes of an element on disk, in most checkpoints.
 BYTES_READ = 2
@@ -172,7 +172,7 @@ HEAD_SIZE = 64
 LENS_MB, LENS_THREAD_MB, LENS_TOKEN_BYTES = 370, 20, 1000
 
 # Of heavy_tails, for a singular value: bytes as a table and as arrays, and seconds of its samples.
-SPECTRA_VALUE_BYTES, FIT_SECONDS = 32, 3e-5
+SPECTRA_VALUE_BYTES, FIT_SECONDS = 32, 1.5e-5
 
 
 def need(seconds: float, memory: float, disk: float = 0, attempt: int = 1) -> Need:
