@@ -6,6 +6,7 @@ import shutil
 import pandas as pd
 import pytest
 
+from blockresearch.results import TRAINING_TABLES
 from tests.cases import comparisons, variants
 from tests.tools.hub_server import HubServer
 from tests.workflow.conftest import COMPARED, assert_columns, copy_of_the_project
@@ -171,7 +172,8 @@ def test_a_training_run_reads_only_what_changed(tmp_path):
         files = {"resolve_model": 1, "download": 1, "measure_step": 1}
         assert follow([*steps, "main"]) == files | pages
     folder = project.folder / "results/dynamics/org--model"
-    assert_columns(folder, "dynamics")
+    for table in TRAINING_TABLES:
+        assert_columns(folder, table)
     table = pd.read_parquet(folder / "dynamics.parquet")
     moved = table[(table["position"] > 0) & table["is_read"] & table["spectral_norm"].notna()]
     assert len(moved) == 3 * 8 and moved["delta_storage_rank"].eq(2).all()

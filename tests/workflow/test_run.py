@@ -7,9 +7,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from blockresearch.tables.columns import (
-    SCHEMAS,
-)
+from blockresearch.results import TRAINING_TABLES
+from blockresearch.tables.columns import SCHEMAS
 from blockresearch.tables.io import read_table
 from blockresearch.tables.labels import read_facts
 from tests.conftest import ROOT, assert_same_numbers, run_script, small_model
@@ -79,7 +78,7 @@ def test_jobs_use_the_python_of_snakemake(finished):
     assert run.code == 0, run.text
 
 
-ON_REQUEST = (*COMPARED, *CIRCUITS, "dynamics")
+ON_REQUEST = (*COMPARED, *CIRCUITS, *TRAINING_TABLES)
 
 
 @pytest.mark.parametrize("table", [table for table in SCHEMAS if table not in ON_REQUEST])
