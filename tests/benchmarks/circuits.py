@@ -28,7 +28,8 @@ from blockresearch.circuits.layer import Attention, Layer
 from blockresearch.circuits.lens import TOKENS, Lens, RowsOnCpu
 from blockresearch.circuits.reading import Reader, read_layers
 from blockresearch.run import cli
-from blockresearch.run.resources import CIRCUITS_MB, MB, START_SECONDS
+from blockresearch.run.circuit_resources import CIRCUITS_MB
+from blockresearch.run.resources import MB, START_SECONDS
 from tests.benchmarks.predictions import measured
 from tests.benchmarks.results import machine, write_section
 

@@ -49,7 +49,7 @@ class Cost:
 
 
 def made(count: int, folder: Path) -> Path:
-    """A list of `count` copies of the demo in `folder`, each with values of its own."""
+    """A list of `count` copies of the demo in `folder`, each with other values."""
     names = [folder / f"m-{number:04d}" for number in range(count)]
     for number, copy in enumerate(names):
         shutil.copytree(DEMO, copy, dirs_exist_ok=True)

@@ -18,12 +18,8 @@ from sklearn.decomposition import PCA
 from blockresearch.measurement.folder import analyze_folder
 from blockresearch.measurement.layers import layer_table
 from blockresearch.measurement.part import Settings
-from blockresearch.tables.columns import (
-    SCHEMAS,
-)
-from blockresearch.tables.rounding_columns import (
-    LOW_BIT_FORMATS,
-)
+from blockresearch.tables.columns import SCHEMAS
+from blockresearch.tables.rounding_columns import LOW_BIT_FORMATS
 from blockresearch.tokens.analysis import analyze_embedding
 from blockresearch.tokens.tokenizer import Token
 from tests.conftest import bf16, write_safetensors
@@ -495,16 +491,3 @@ def test_every_number_agrees_with_an_independent_one(tmp_path, capsys):
         print("\n" + "\n".join(table.lines()))
     assert set(table.cells) == RECOMPUTED
     assert table.wrong() == {}
-
-
-@pytest.mark.slow
-def test_former_codes_of_a_gguf_file_are_recognized(tmp_path):
-    wheels = Path(os.environ.get("BLOCKRESEARCH_WHEELS", tmp_path))
-    folder = real_models.smollm2(tmp_path / "smollm2", wheels, layers=(7,))
-    settings = Settings(1e-6, spectra="none")
-    params = analyze_folder(str(folder), settings, os.cpu_count() or 1, NOW).params
-    found = params[params["cols"] > 1].set_index("param_name")[["coded_bits", "coded_group"]]
-    embedding = found.loc["model.embed_tokens.weight"]
-    assert embedding.tolist() == [8, 32]
-    rest = found.drop("model.embed_tokens.weight").dropna()
-    assert len(rest) == 7 and (rest["coded_bits"] == 4).all() and (rest["coded_group"] == 32).all()

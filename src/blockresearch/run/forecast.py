@@ -18,11 +18,11 @@ from blockresearch.checkpoint.manifest import Manifest, SourceFile, manifest_jso
 from blockresearch.checkpoint.plan import Part, plan_json
 from blockresearch.checkpoint.records import changed_tensors, fetched_bytes, file_key
 from blockresearch.results import REPORTS
-from blockresearch.run import resources
+from blockresearch.run import circuit_resources, resources
+from blockresearch.run.circuit_resources import Cost
 from blockresearch.run.resources import (
     JOBS,
     START_SECONDS,
-    Cost,
     Size,
     clustering_memory,
     clustering_seconds,
@@ -121,10 +121,12 @@ def forecast(manifest: Manifest, parts: Sequence[Part]) -> dict[str, Any]:
 def circuit_costs(manifest: Mapping[str, Any], size: Size) -> dict[str, list[Cost]]:
     """What the jobs of each rule of circuits take on one core, from a manifest (JSON)."""
     return {
-        "circuits_part": [resources.measuring_layers(group) for group in layer_groups(manifest)],
-        "circuits": [resources.finding_circuits(size)],
-        "heavy_tails": [resources.fitting_tails(size)],
-        "directions": [resources.naming_directions(size)],
+        "circuits_part": [
+            circuit_resources.measuring_layers(group) for group in layer_groups(manifest)
+        ],
+        "circuits": [circuit_resources.finding_circuits(size)],
+        "heavy_tails": [circuit_resources.fitting_tails(size)],
+        "directions": [circuit_resources.naming_directions(size)],
         **{
             job: [Cost(resources.seconds(job, size), resources.memory(job, size))]
             for job in ("outliers", "25_circuits")

@@ -23,7 +23,7 @@ from blockresearch.checkpoint.records import (
 )
 from blockresearch.device import may_find_gpu
 from blockresearch.files import Version, _read_json, read_json, version
-from blockresearch.run import resources
+from blockresearch.run import circuit_resources, resources
 from blockresearch.run.config import Training, looked_up
 from blockresearch.run.model import Model
 
@@ -314,13 +314,13 @@ class Run:
         if rule == "circuits_part":
             manifest = self.known(wildcards.model, "manifest.json")
             group = layer_group(manifest, wildcards.group) if manifest else None
-            return resources.to_measure_layers(group, attempt)
+            return circuit_resources.to_measure_layers(group, attempt)
         if rule == "circuits":
-            return resources.to_find_circuits(size, threads, attempt)
+            return circuit_resources.to_find_circuits(size, threads, attempt)
         if rule == "heavy_tails":
-            return resources.to_fit_tails(size, threads, attempt)
+            return circuit_resources.to_fit_tails(size, threads, attempt)
         if rule == "directions":
-            return resources.to_name_directions(size, threads, attempt)
+            return circuit_resources.to_name_directions(size, threads, attempt)
         return resources.to_make(wildcards.notebook if rule == "notebook" else rule, size, attempt)
 
 

@@ -323,16 +323,21 @@ HEAD_PARTS = (
     ("o", "columns of o_proj"),
 )
 
+# Where a query head is.
+HEAD_PLACE = (
+    COMPONENT,
+    LAYER_INDEX,
+    ATTENTION_OR_EXPERT,
+    Column("head", "integer", "number of the query head", NONE),
+    Column("kv_head", "integer", "number of the key-value head of its group", NONE),
+)
+
 HEADS = Schema(
     "heads.csv, heads.parquet",
     "one query head of a layer of which a projection changed",
     (
         *_SIDES,
-        COMPONENT,
-        LAYER_INDEX,
-        ATTENTION_OR_EXPERT,
-        Column("head", "integer", "number of the query head", NONE),
-        Column("kv_head", "integer", "number of the key-value head of its group", NONE),
+        *HEAD_PLACE,
         *(
             column
             for letter, what in HEAD_PARTS

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from blockresearch.tables.column import NONE, SHARE, WEIGHT, Column, Schema
-from blockresearch.tables.comparison_columns import HEAD_PARTS
+from blockresearch.tables.comparison_columns import HEAD_PARTS, HEAD_PLACE
 from blockresearch.tables.tensor_columns import (
     ATTENTION_OR_EXPERT,
     BLOCK_TYPE,
@@ -13,9 +13,7 @@ from blockresearch.tables.tensor_columns import (
     PARAM_NAME,
     SLICE,
 )
-from blockresearch.tables.weight_columns import (
-    MATRICES,
-)
+from blockresearch.tables.weight_columns import MATRICES
 
 _RUN = replace(MODEL, meaning="name of the folder of the training run in results/dynamics")
 
@@ -27,9 +25,16 @@ _STEP = (
     ),
 )
 
-_PROJECTION = Column("projection", "string", "what the matrix is in its layer, e.g. q_proj")
-
-_EXPERT = Column("expert_index", "integer", "number of the routed expert", NONE)
+# Where a matrix is, after the name of its tensor.
+_PLACE = (
+    SLICE,
+    COMPONENT,
+    LAYER_INDEX,
+    BLOCK_TYPE,
+    Column("projection", "string", "what the matrix is in its layer, e.g. q_proj"),
+    ATTENTION_OR_EXPERT,
+    Column("expert_index", "integer", "number of the routed expert", NONE),
+)
 
 DYNAMICS = Schema(
     "dynamics.csv, dynamics.parquet",
@@ -38,13 +43,7 @@ DYNAMICS = Schema(
         _RUN,
         *_STEP,
         PARAM_NAME,
-        SLICE,
-        COMPONENT,
-        LAYER_INDEX,
-        BLOCK_TYPE,
-        _PROJECTION,
-        ATTENTION_OR_EXPERT,
-        _EXPERT,
+        *_PLACE,
         Column("rows", "integer", "rows of the matrix", NONE),
         Column("cols", "integer", "columns of the matrix", NONE),
         Column(
@@ -121,11 +120,7 @@ DYNAMICS_HEADS = Schema(
     (
         _RUN,
         *_STEP,
-        COMPONENT,
-        LAYER_INDEX,
-        ATTENTION_OR_EXPERT,
-        Column("head", "integer", "number of the query head", NONE),
-        Column("kv_head", "integer", "number of the key-value head of its group", NONE),
+        *HEAD_PLACE,
         *(
             column
             for letter, what in HEAD_PARTS
@@ -156,13 +151,7 @@ KNEES = Schema(
     (
         _RUN,
         replace(PARAM_NAME, meaning="stored name of the tensor, missing for a head"),
-        SLICE,
-        COMPONENT,
-        LAYER_INDEX,
-        BLOCK_TYPE,
-        _PROJECTION,
-        ATTENTION_OR_EXPERT,
-        _EXPERT,
+        *_PLACE,
         Column("head", "integer", "number of the query head, for a curve of q or o", NONE),
         Column("kv_head", "integer", "number of the key-value head, for a curve of k or v", NONE),
         Column("metric", "string", "column of dynamics or of dynamics_heads that is the curve"),

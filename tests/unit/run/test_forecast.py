@@ -8,7 +8,7 @@ from blockresearch.checkpoint.describe import describe_folder
 from blockresearch.checkpoint.layer_groups import layer_groups
 from blockresearch.checkpoint.manifest import manifest_json
 from blockresearch.checkpoint.plan import make_plan, plan_json
-from blockresearch.run import resources
+from blockresearch.run import circuit_resources, resources
 from blockresearch.run.forecast import (
     PROFILES,
     amount,
@@ -55,9 +55,9 @@ def test_circuits_are_predicted_as_their_jobs_request(manifest):
     assert costs["circuits_part"]["jobs"] == 1
     assert costs["circuits_part"]["seconds"] == START_SECONDS + group.seconds
     for rule, to_do in (
-        ("circuits", resources.to_find_circuits),
-        ("heavy_tails", resources.to_fit_tails),
-        ("directions", resources.to_name_directions),
+        ("circuits", circuit_resources.to_find_circuits),
+        ("heavy_tails", circuit_resources.to_fit_tails),
+        ("directions", circuit_resources.to_name_directions),
     ):
         requested = to_do(size, 1)["mem_mb"] * resources.MB
         assert costs[rule]["memory"] <= requested <= 1.3 * costs[rule]["memory"]

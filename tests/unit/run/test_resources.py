@@ -117,27 +117,3 @@ def test_a_streamed_shard_takes_its_largest_parts():
     assert one["mem_mb"] == 1.2 * 3000 and two["mem_mb"] == 1.2 * 5000
     assert one["predicted_s"] - two["predicted_s"] == 60
     assert one["disk_mb"] > 4768 and to_measure_shard([], 1, True)["mem_mb"] < 100
-
-
-def test_circuits_grow_with_the_square_of_the_depth():
-    def manifest(layers):
-        shapes = {"q_proj": (8, 8), "k_proj": (2, 8), "v_proj": (2, 8), "o_proj": (8, 8)}
-        tensors = [
-            {
-                "layout": {},
-                "name": f"layers.{layer}.{kind}",
-                "shape": shape,
-                "role": {"component": "text", "layer_index": layer, "block_type": kind},
-            }
-            for layer in range(layers)
-            for kind, shape in shapes.items()
-        ]
-        return {"tensors": tensors, "embedding": None, "output": None}
-
-    size = resources.size(manifest(3), {"parts": []})
-    assert (size.attention, size.deepest) == (3 * 160, 160)
-    # Each of 3 pairs of layers: 8 · 8 written elements times 2 + 2 rows of keys and values.
-    assert size.products == 3 * 64 * 4
-    deep = resources.size(manifest(4000), {"parts": []})
-    one, four = (resources.to_find_circuits(deep, cores) for cores in (1, 4))
-    assert one["predicted_s"] >= four["predicted_s"] and one["mem_mb"] <= four["mem_mb"]
